@@ -1,0 +1,111 @@
+#include "base/buffer.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define FIRST_CAPACITY 256
+
+void buffer_init(struct buffer *b, size_t bytes_max)
+{
+    *b = (struct buffer){ .bytes_max = bytes_max };
+}
+
+void buffer_finish(struct buffer *b)
+{
+    free(b->data);
+    *b = (struct buffer){ .bytes_max = b->bytes_max };
+}
+
+enum status buffer_reserve(struct buffer *b, size_t bytes, char **room_out)
+{
+    size_t len = buffer_len(b);
+    size_t capacity = b->capacity > 0 ? b->capacity : FIRST_CAPACITY;
+    char *data;
+
+    ASSERT(b->start <= b->end && b->end <= b->capacity);
+    if (bytes > b->bytes_max - len)
+        return STATUS_LIMIT;
+    if (b->capacity - b->end < bytes && b->start > 0) {
+        memmove(b->data, b->data + b->start, len);
+        b->start = 0;
+        b->end = len;
+    }
+    if (b->capacity - b->end < bytes) {
+        while (capacity - len < bytes)
+            capacity *= 2;
+        if (capacity > b->bytes_max)
+            capacity = b->bytes_max;
+        data = realloc(b->data, capacity);
+        if (data == NULL)
+            return STATUS_NO_MEMORY;
+        b->data = data;
+        b->capacity = capacity;
+    }
+    ASSERT(b->capacity - b->end >= bytes);
+    *room_out = b->data + b->end;
+    return STATUS_OK;
+}
+
+void buffer_commit(struct buffer *b, size_t bytes)
+{
+    ASSERT(bytes <= b->capacity - b->end);
+    b->end += bytes;
+}
+
+enum status buffer_append(struct buffer *b, struct slice bytes)
+{
+    char *room;
+
+    if (bytes.len == 0)
+        return STATUS_OK;
+    TRY(buffer_reserve(b, bytes.len, &room));
+    memcpy(room, bytes.data, bytes.len);
+    buffer_commit(b, bytes.len);
+    return STATUS_OK;
+}
+
+enum status buffer_append_text(struct buffer *b, const char *text)
+{
+    return buffer_append(b, slice_from(text));
+}
+
+enum status buffer_printf(struct buffer *b, const char *format, ...)
+{
+    va_list args, again;
+    enum status status;
+    char *room;
+    int len;
+
+    va_start(args, format);
+    va_copy(again, args);
+    len = vsnprintf(NULL, 0, format, args);
+    ASSERT(len >= 0);
+    /* vsnprintf writes its NUL as well; the byte is reserved and not committed. */
+    status = buffer_reserve(b, (size_t)len + 1, &room);
+    if (status == STATUS_OK) {
+        (void)vsnprintf(room, (size_t)len + 1, format, again);
+        buffer_commit(b, (size_t)len);
+    }
+    va_end(again);
+    va_end(args);
+    return status;
+}
+
+void buffer_consume(struct buffer *b, size_t bytes)
+{
+    ASSERT(bytes <= buffer_len(b));
+    b->start += bytes;
+    if (b->start == b->end)
+        b->start = b->end = 0;
+}
+
+void buffer_clear(struct buffer *b)
+{
+    b->start = b->end = 0;
+}
+
+void buffer_release(struct buffer *b)
+{
+    buffer_finish(b);
+}
