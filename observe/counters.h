@@ -1,0 +1,79 @@
+/* observe/counters.h - what a worker counts, readable from every thread.
+ *
+ * Each worker owns one set and is the only one who writes it, so counting is a plain load and
+ * store; readers see each value whole but not all values of one moment.
+ */
+#pragma once
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+
+enum observe_counter {
+    OBSERVE_CONNECTIONS_IN,      /* accepted by a listener, refused ones included */
+    OBSERVE_CONNECTIONS_OUT,     /* connected, or tried to */
+    OBSERVE_CONNECTIONS_IN_NOW,  /* gauge */
+    OBSERVE_CONNECTIONS_OUT_NOW, /* gauge */
+    OBSERVE_CONNECTIONS_CAPPED,  /* 421 because a cap of ours was reached */
+    OBSERVE_HAT_REJECTED,
+    OBSERVE_HAT_REFUSED, /* TCPREFUSE */
+    OBSERVE_RAT_REJECTED,
+    OBSERVE_TLS_IN_SUCCESS,
+    OBSERVE_TLS_IN_FAILED,
+    OBSERVE_TLS_IN_REQUIRED_MISSED, /* the policy demands TLS and the peer did not start it */
+    OBSERVE_TLS_OUT_SUCCESS,
+    OBSERVE_TLS_OUT_FAILED,
+    OBSERVE_TLS_RESUMED,
+    OBSERVE_MESSAGES_ACCEPTED, /* committed and answered 250 */
+    OBSERVE_MESSAGES_ABORTED,  /* begun and never committed */
+    OBSERVE_MESSAGES_FINISHED, /* every recipient delivered or bounced */
+    OBSERVE_MESSAGES_NOW,      /* gauge: accepted and not finished */
+    OBSERVE_RECIPIENTS_ACCEPTED,
+    OBSERVE_RECIPIENTS_DELIVERED,
+    OBSERVE_RECIPIENTS_BOUNCED,
+    OBSERVE_RECIPIENTS_DEFERRED, /* events: one recipient may be deferred many times */
+    OBSERVE_BOUNCES_GENERATED,
+    OBSERVE_BYTES_RECEIVED, /* of messages, as accepted */
+    OBSERVE_BYTES_DELIVERED,
+    OBSERVE_SPOOL_COMMITS, /* synced writes; messages per commit is the batching */
+    OBSERVE_SPOOL_ERRORS,
+    OBSERVE_LOG_LINES_LOST,
+    OBSERVE_COUNTERS_COUNT
+};
+
+struct observe_counters { /* Fields are private; it is open so that a worker can embed it. */
+    alignas(64) _Atomic uint64_t values[OBSERVE_COUNTERS_COUNT];
+};
+
+void observe_counters_init(struct observe_counters *c);
+
+/* "messages_accepted": lower case, stable, for metrics and the status command. */
+const char *observe_counter_name(enum observe_counter which);
+
+/* Adds up count sets; a gauge may look briefly negative to a reader, it is cut to 0. */
+void observe_counters_sum(const struct observe_counters *const *sets, size_t count,
+                          uint64_t sums_out[static OBSERVE_COUNTERS_COUNT]);
+
+/* Owner only. */
+static inline void observe_count(struct observe_counters *c, enum observe_counter which,
+                                 uint64_t add)
+{
+    uint64_t value = atomic_load_explicit(&c->values[which], memory_order_relaxed);
+
+    atomic_store_explicit(&c->values[which], value + add, memory_order_relaxed);
+}
+
+/* Owner only; for gauges. */
+static inline void observe_uncount(struct observe_counters *c, enum observe_counter which,
+                                   uint64_t subtract)
+{
+    observe_count(c, which, 0 - subtract);
+}
+
+/* Any thread. */
+static inline uint64_t observe_counter_value(const struct observe_counters *c,
+                                             enum observe_counter which)
+{
+    return atomic_load_explicit(&c->values[which], memory_order_relaxed);
+}

@@ -1,0 +1,68 @@
+/* tls/context.h - what all TLS sessions of one worker and one role have in common.
+ *
+ * A context holds certificates, keys, versions and trusted authorities. Each worker creates
+ * its own, one per role (server; client for each level of trust), because the locks inside
+ * OpenSSL are per context. A new configuration means new contexts; a context may be destroyed
+ * while sessions made from it live on, they keep what they need.
+ *
+ * Servers: the order of the server's ciphers wins, no renegotiation, no compression, no
+ * session cache (its lock would be shared); resumption is by tickets only (tls/tickets.h).
+ *
+ * Reads PEM files through OpenSSL and does nothing else to the world. Never logs.
+ */
+#pragma once
+#include "base/slice.h"
+#include "base/status.h"
+#include "tls/error.h"
+
+#define TLS_CERTIFICATES_MAX 8 /* pairs per server context */
+
+struct tls_context;
+struct tls_tickets;
+
+enum tls_version {
+    TLS_VERSION_1_2, /* the lowest; 1.0 and 1.1 are forbidden by RFC 8996 */
+    TLS_VERSION_1_3
+};
+
+struct tls_certificate_files {
+    const char *chain; /* PEM: the server's certificate first, then its intermediates */
+    const char *key;   /* PEM, not encrypted; may be the same file */
+};
+
+struct tls_server_options {
+    const struct tls_certificate_files *certificates; /* one per kind of key: ECDSA, RSA */
+    size_t certificates_count;                        /* 1..TLS_CERTIFICATES_MAX */
+    enum tls_version min_version;
+    struct tls_tickets *tickets; /* shared by all workers, outlives every context and session
+                                    that uses it; NULL: no resumption */
+};
+
+enum tls_security {
+    TLS_SECURITY_DEFAULT,      /* OpenSSL's level: no RSA below 2048 bits, no SHA-1 */
+    TLS_SECURITY_OPPORTUNISTIC /* level 0: weak encryption is better than clear text, which
+                                  is what the peer would get instead (RFC 7435) */
+};
+
+struct tls_client_options {
+    enum tls_version min_version;
+    enum tls_security security;
+    const char *ca_file; /* PEM; NULL: nothing is trusted, every peer is unverified */
+};
+
+/* Borrows options for the call. On success error_out->text is empty or holds a warning (a
+ * certificate has expired, or two pairs have keys of one kind and the last wins); otherwise it
+ * says what is wrong with which file. STATUS_NOT_FOUND: a file cannot be opened;
+ * STATUS_INVALID: it holds no certificate or key, or the key is of another certificate;
+ * STATUS_LIMIT: too many pairs; STATUS_NO_MEMORY. */
+MUST_USE enum status tls_context_create_server(const struct tls_server_options *options,
+                                               struct tls_context **context_out,
+                                               struct tls_error *error_out);
+
+/* The handshake never fails because of the peer's certificate: whether it is good enough is
+ * decided afterwards (tls_session_verify_problem), by the destination's TLS rule. */
+MUST_USE enum status tls_context_create_client(const struct tls_client_options *options,
+                                               struct tls_context **context_out,
+                                               struct tls_error *error_out);
+
+void tls_context_destroy(struct tls_context *context); /* accepts NULL */
