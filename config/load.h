@@ -1,0 +1,55 @@
+/* config/load.h - from a libconfig file to checked settings and a policy snapshot.
+ *
+ * Loading reads the file, what it includes, and asks whether the files exist that it names; it
+ * may block (disk, and name resolution for routes to host names), so it belongs to a thread
+ * that may. It never logs and changes nothing: a configuration with an error yields problems
+ * and no result. Not safe to call from two threads at the same time.
+ */
+#pragma once
+#include "base/status.h"
+#include "config/problems.h"
+#include "config/settings.h"
+
+struct config_loaded { /* arena is private, the rest is read-only */
+    struct config_settings settings;
+    struct policy_snapshot *policy; /* never NULL; owned */
+    uint64_t generation;
+    struct arena arena;
+};
+
+/* Turns a host name of a route into addresses. Embed it, and take the outer object from the
+ * argument with CONTAINER_OF. */
+struct config_resolver {
+    /* Writes at most POLICY_ROUTE_ADDRESSES_MAX addresses, at least one on success. Otherwise
+     * *why_out is a phrase that lives until the next call. */
+    bool (*resolve)(struct config_resolver *resolver, const char *host,
+                    struct ip_address *addresses, size_t *count_out, const char **why_out);
+};
+
+/* The system's resolver (getaddrinfo). */
+struct config_resolver *config_resolver_system(void);
+
+struct config_load_options {
+    uint64_t generation;
+    struct config_resolver *resolver; /* NULL: host names in routes are a problem */
+    bool skip_files;                  /* do not ask whether certificates and folders exist */
+};
+
+/* STATUS_OK: *loaded_out is new and the caller's; problems may hold warnings. Anything else:
+ * problems holds at least one error (and may be all there is to say). problems is initialised
+ * by the caller and only added to. */
+MUST_USE enum status config_load(const char *path, uint64_t generation,
+                                 struct config_loaded **loaded_out,
+                                 struct config_problems *problems);
+MUST_USE enum status config_load_file(const char *path, const struct config_load_options *options,
+                                      struct config_loaded **loaded_out,
+                                      struct config_problems *problems);
+
+/* From memory; name stands for the file in problems and its folder in relative paths. An
+ * @include is refused. */
+MUST_USE enum status config_load_text(const char *name, const char *text,
+                                      const struct config_load_options *options,
+                                      struct config_loaded **loaded_out,
+                                      struct config_problems *problems);
+
+void config_loaded_destroy(struct config_loaded *loaded); /* accepts NULL */
