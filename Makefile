@@ -1,0 +1,50 @@
+# The front door. Each target works on a fresh Debian 12 or 13, as root or with sudo; the work is
+# done by meson and by the scripts in tools/ and bench/, which can also be called directly.
+.DEFAULT_GOAL := help
+.PHONY: help run test build bench fuzz asan format check clean packages
+
+PYTHON := /usr/bin/python3
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## install what is missing, build, start the demo gateway and send a few messages through it
+	@tools/install build run
+	@tools/build
+	@tools/demo
+
+test: ## install what is missing, build, and run everything that must pass
+	@tools/install build run test
+	@tools/test
+
+build: ## install what is missing and build; the binary is build/cli/postern
+	@tools/install build
+	@tools/build
+
+bench: ## measure against Postfix in one run: relay (CPU per message), idle (memory per session)
+	@tools/install build run test
+	@tools/build build-bench --buildtype=release
+	@bench/relay
+	@bench/idle
+
+fuzz: ## run every fuzzer for FUZZ_SECONDS (60) each
+	@tools/install build test
+	@FUZZ_SECONDS=$${FUZZ_SECONDS:-60} tools/test fuzz
+
+asan: ## unit and system tests under the address and undefined-behaviour sanitizers
+	@tools/install build run test
+	@tools/test asan asan-system
+
+format: ## run clang-format over every C file
+	@tools/install test
+	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
+
+check: ## the house rules only: arrows, sizes, banned calls, headers, format
+	@tools/install test
+	@tools/check
+
+packages: ## install everything that any target needs
+	@tools/install build run test
+
+clean: ## delete every build tree (fetched peers included)
+	rm -rf build build-*
