@@ -1,0 +1,184 @@
+/* smtp/client.h - the client side of one SMTP session, without I/O, clock or randomness.
+ *
+ *     init
+ *     feed -> MORE         everything was consumed; send what is in `out`, wait for bytes
+ *          -> READY        greeted: starttls(), send() or quit() may be called
+ *          -> TLS_GO       220 seen. Bytes left in the input are an attack (RFC 3207 section 6):
+ *                          end the session. Else shake hands, then tls_started()
+ *          -> TLS_REFUSED  event.reply; the session is ready as it was
+ *          -> RECIPIENT    event.recipient was accepted or refused: event.reply
+ *          -> BODY_WANTED  354: send the body as it is kept (dot-stuffed, ending in CRLF) by a way
+ *                          of one's own, then body_sent(). Feed meanwhile, a server may give up
+ *          -> DONE         the message is dealt with: event.stage, event.reply; the session is
+ *                          ready for the next one
+ *          -> BYE          QUIT was answered
+ *          -> FAILED       event.failure: of no use any more, close; a message that was in flight
+ *                          was not accepted, unless event.in_doubt
+ *
+ * Whatever a server says out of turn or out of shape is FAILED, never an assertion. READY comes
+ * once for each EHLO; after DONE and TLS_REFUSED it is not repeated.
+ */
+#pragma once
+#include "smtp/reply_parser.h"
+
+/* RFC 5321 4.5.3.2: what a client should wait at least. */
+#define SMTP_CLIENT_GREETING_MS   (5 * 60 * 1000)
+#define SMTP_CLIENT_COMMAND_MS    (5 * 60 * 1000)
+#define SMTP_CLIENT_DATA_MS       (2 * 60 * 1000)
+#define SMTP_CLIENT_BODY_MS       (3 * 60 * 1000)
+#define SMTP_CLIENT_FINAL_MS      (10 * 60 * 1000)
+#define SMTP_CLIENT_QUIT_MS       (10 * 1000)
+#define SMTP_CLIENT_PIPELINED_MAX 100 /* commands sent ahead of their replies, RFC 2920 */
+
+/* Immutable while a session borrows it. Zero in a time means its default above. */
+struct smtp_client_options {
+    struct slice hostname; /* for EHLO */
+    uint32_t greeting_ms_max;
+    uint32_t command_ms_max; /* EHLO, STARTTLS, MAIL, RCPT, RSET */
+    uint32_t data_ms_max;    /* until 354 */
+    uint32_t body_ms_max;    /* between two pieces of the body that the peer takes */
+    uint32_t final_ms_max;   /* after the final dot */
+    uint32_t quit_ms_max;
+    bool eight_bit_strict; /* refuse 8-bit messages for servers without 8BITMIME (RFC 6152
+                              section 3) instead of sending them as they are */
+};
+
+struct smtp_client_capabilities {
+    bool esmtp; /* the server took EHLO */
+    bool starttls;
+    bool pipelining;
+    bool eight_bit_mime;
+    bool smtputf8;
+    bool enhanced_status_codes;
+    bool size;               /* SIZE was offered */
+    uint64_t size_bytes_max; /* its value; 0: no fixed limit, RFC 1870 section 4 */
+};
+
+struct smtp_client_envelope {
+    struct slice sender;            /* without brackets; empty: <> */
+    const struct slice *recipients; /* without brackets */
+    size_t recipients_count;        /* 1.. */
+    uint64_t message_bytes;         /* for SIZE= */
+    bool has_8bit;
+    bool smtputf8; /* an address, or the header, needs RFC 6531 */
+};
+
+enum smtp_client_event_kind {
+    SMTP_CLIENT_MORE,
+    SMTP_CLIENT_READY,
+    SMTP_CLIENT_TLS_GO,
+    SMTP_CLIENT_TLS_REFUSED,
+    SMTP_CLIENT_RECIPIENT,
+    SMTP_CLIENT_BODY_WANTED,
+    SMTP_CLIENT_DONE,
+    SMTP_CLIENT_BYE,
+    SMTP_CLIENT_FAILED
+};
+
+/* Which part of a message a result belongs to. */
+enum smtp_client_stage {
+    SMTP_CLIENT_STAGE_NONE,  /* no message in flight */
+    SMTP_CLIENT_STAGE_LOCAL, /* not sent: the server lacks what it needs; reply is ours */
+    SMTP_CLIENT_STAGE_MAIL,  /* the sender was refused */
+    SMTP_CLIENT_STAGE_RCPT,  /* no recipient was accepted; reply is the first refusal */
+    SMTP_CLIENT_STAGE_DATA,  /* DATA was refused */
+    SMTP_CLIENT_STAGE_BODY,  /* FAILED only: before the final dot */
+    SMTP_CLIENT_STAGE_FINAL  /* the reply to the message: 2xx means that it was accepted */
+};
+
+enum smtp_client_failure {
+    SMTP_CLIENT_FAILURE_NONE,
+    SMTP_CLIENT_FAILURE_BAD_REPLY, /* not SMTP, or not in its turn */
+    SMTP_CLIENT_FAILURE_GREETING,  /* event.reply in place of 220 */
+    SMTP_CLIENT_FAILURE_EHLO,      /* event.reply: neither EHLO nor HELO was taken */
+    SMTP_CLIENT_FAILURE_CLOSING,   /* event.reply: 421 */
+    SMTP_CLIENT_FAILURE_EARLY,     /* event.reply: a refusal while the body was still being sent */
+    SMTP_CLIENT_FAILURE_ENDED,     /* the peer closed the connection */
+    SMTP_CLIENT_FAILURE_TIMEOUT,
+    SMTP_CLIENT_FAILURE_NO_MEMORY
+};
+
+struct smtp_client_event {
+    enum smtp_client_event_kind kind;
+    enum smtp_client_stage stage;     /* DONE, FAILED */
+    enum smtp_client_failure failure; /* FAILED */
+    bool in_doubt;           /* FAILED: the final dot was sent and not answered: nobody knows */
+    size_t recipient;        /* RECIPIENT: its index */
+    struct smtp_reply reply; /* code 0 when there is none; valid until the next call */
+};
+
+enum smtp_client_state {
+    SMTP_CLIENT_STATE_GREETING,
+    SMTP_CLIENT_STATE_EHLO,
+    SMTP_CLIENT_STATE_HELO,
+    SMTP_CLIENT_STATE_READY,
+    SMTP_CLIENT_STATE_STARTTLS,
+    SMTP_CLIENT_STATE_TLS,      /* between TLS_GO and tls_started() */
+    SMTP_CLIENT_STATE_ENVELOPE, /* RSET, MAIL, RCPT, DATA: see expect */
+    SMTP_CLIENT_STATE_BODY,     /* between BODY_WANTED and body_sent() */
+    SMTP_CLIENT_STATE_FINAL,
+    SMTP_CLIENT_STATE_DISCARD, /* a lone dot was sent for a message without recipients */
+    SMTP_CLIENT_STATE_QUIT,
+    SMTP_CLIENT_STATE_ENDED, /* BYE or FAILED was returned */
+    SMTP_CLIENT_STATES_COUNT
+};
+
+struct smtp_client { /* Fields are private; it is open so that a connection can embed it. */
+    const struct smtp_client_options *options;
+    const struct smtp_client_envelope *envelope; /* borrowed while a message is in flight */
+    struct smtp_reply_parser parser;
+    struct smtp_client_capabilities capabilities;
+    size_t commands_sent;     /* of the envelope: see client_transaction.c */
+    size_t commands_answered; /* the same, by replies */
+    size_t recipients_accepted;
+    struct buffer verdict_text; /* the refusal that DONE will report */
+    struct smtp_reply verdict;  /* its text is in verdict_text */
+    enum smtp_client_stage verdict_stage;
+    uint8_t state; /* enum smtp_client_state */
+    bool needs_rset : 1;
+    bool has_rset : 1;      /* the envelope in flight begins with RSET */
+    bool is_first_line : 1; /* of the reply to EHLO */
+};
+
+/* Borrows options until finish. The first reply that is expected is the greeting. */
+void smtp_client_init(struct smtp_client *c, const struct smtp_client_options *options);
+void smtp_client_finish(struct smtp_client *c); /* accepts a finished one */
+
+/* Takes bytes up to one event; commands are appended to out. Not to be called between TLS_GO and
+ * tls_started(), or after BYE or FAILED. */
+struct smtp_client_event smtp_client_feed(struct smtp_client *c, struct slice input,
+                                          size_t *used_out, struct buffer *out);
+
+/* What EHLO told; valid from READY on. */
+const struct smtp_client_capabilities *smtp_client_capabilities(const struct smtp_client *c);
+bool smtp_client_is_ready(const struct smtp_client *c);
+
+/* In the ready state, when offered. MORE, or FAILED when there is no memory. */
+struct smtp_client_event smtp_client_starttls(struct smtp_client *c, struct buffer *out);
+
+/* After the handshake: forgets the capabilities and says EHLO anew; READY follows. */
+struct smtp_client_event smtp_client_tls_started(struct smtp_client *c, struct buffer *out);
+
+/* In the ready state. Borrows the envelope, its slices included, until DONE or FAILED. MORE; DONE
+ * at stage LOCAL when this server cannot take the message; FAILED when there is no memory. Needs
+ * room in out for SMTP_CLIENT_PIPELINED_MAX commands (about 32 KiB at worst). */
+struct smtp_client_event smtp_client_send(struct smtp_client *c,
+                                          const struct smtp_client_envelope *envelope,
+                                          struct buffer *out);
+
+/* After BODY_WANTED, when all of the body is sent or queued: appends the final ".\r\n". */
+struct smtp_client_event smtp_client_body_sent(struct smtp_client *c, struct buffer *out);
+
+/* In the ready state: says QUIT; BYE follows. */
+struct smtp_client_event smtp_client_quit(struct smtp_client *c, struct buffer *out);
+
+/* The peer closed: BYE after QUIT, else FAILED. */
+struct smtp_client_event smtp_client_ended(struct smtp_client *c);
+
+/* How long to wait for the peer now; 0 when nothing is expected of it (ready, handshake). */
+uint32_t smtp_client_timeout_ms(const struct smtp_client *c);
+
+/* That time is over: BYE after QUIT, else FAILED. */
+struct smtp_client_event smtp_client_expire(struct smtp_client *c);
+
+const char *smtp_client_failure_text(enum smtp_client_failure failure); /* never NULL */
