@@ -1,0 +1,58 @@
+/* delivery/dsn.h - the message that tells a sender what could not be delivered.
+ *
+ * RFC 3464 in RFC 6522's multipart/report: a part for people, the message/delivery-status part,
+ * and the original: whole (message/rfc822) when it is smaller than DELIVERY_DSN_ORIGINAL_MAX and
+ * made of proper lines, otherwise its header (text/rfc822-headers), cut at that size.
+ *
+ * Form of the result: header and body as they would arrive after DATA: CRLF line ends, lines of
+ * at most 998 bytes, DOT-STUFFED (a line that starts with a dot has it doubled), and without the
+ * final ".\r\n". Form of the original that goes in: the same, when original_is_stuffed; it is
+ * copied as it stands. Otherwise (a BDAT body) it is stuffed on the way.
+ *
+ * All values may come from an enemy: control bytes become spaces, so none can start a line, and
+ * each is cut at DELIVERY_DSN_VALUE_MAX. Pure: dates, numbers and the Message-ID are arguments.
+ */
+#pragma once
+#include "base/buffer.h"
+
+#define DELIVERY_DSN_ORIGINAL_MAX   ((size_t)10 * 1024)
+#define DELIVERY_DSN_VALUE_MAX      900u
+#define DELIVERY_DSN_RECIPIENTS_MAX 10000u
+#define DELIVERY_DSN_LINE_MAX       998u /* without CRLF, RFC 5322 2.1.1 */
+
+struct delivery_dsn_recipient {
+    struct slice address;    /* as in RCPT, without the angle brackets */
+    struct slice original;   /* the ORCPT value, "rfc822;user@example.com"; may be empty */
+    struct slice status;     /* "5.1.1"; anything else becomes "5.0.0" */
+    struct slice reason;     /* "5.1.1 - Bad destination email address"; may be empty */
+    struct slice remote_mta; /* host name or address text; empty: no host was involved */
+    struct slice reply;      /* code and text as the host sent them; empty: none */
+};
+
+struct delivery_dsn {
+    struct slice hostname;     /* ours: Reporting-MTA, and MAILER-DAEMON's domain */
+    struct slice sender;       /* the envelope sender, not null: see delivery_dsn_wanted() */
+    struct slice message_id;   /* of the DSN, without angle brackets */
+    struct slice date;         /* RFC 5322 date-time, of now */
+    struct slice arrival_date; /* the same, of the original's acceptance */
+    struct slice envelope_id;  /* ENVID of the original; may be empty */
+    uint64_t mid;              /* the DSN's own MID; makes the boundary */
+    const struct delivery_dsn_recipient *recipients;
+    size_t recipients_count; /* 1..DELIVERY_DSN_RECIPIENTS_MAX */
+    struct slice original;   /* header and body; may be cut behind the header or anywhere */
+    bool original_is_cut;    /* then only its header is returned */
+    bool original_is_stuffed;
+};
+
+struct delivery_dsn_traits {
+    bool eight_bit; /* the result holds bytes above 127: BODY=8BITMIME */
+    bool smtputf8;  /* the sender's address does: SMTPUTF8 as well */
+};
+
+/* False for the null sender, "" or "<>": nobody is to be told (RFC 5321 4.5.5). */
+bool delivery_dsn_wanted(struct slice sender);
+
+/* Appends the DSN to out. STATUS_LIMIT when out or DELIVERY_DSN_RECIPIENTS_MAX is too small for
+ * it, STATUS_INVALID without a sender or recipients, STATUS_NO_MEMORY; out is then unchanged. */
+MUST_USE enum status delivery_dsn_build(const struct delivery_dsn *dsn, struct buffer *out,
+                                        struct delivery_dsn_traits *traits_out);

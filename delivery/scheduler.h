@@ -1,0 +1,331 @@
+/* delivery/scheduler.h - what is due, to whom, over which connection, when again, when to stop.
+ *
+ * One scheduler per worker. It holds the destinations that worker owns, and for each its queue
+ * of items, its hosts (next-hop endpoints) and its connections. It does no I/O and reads no
+ * clock: every call takes now_ms, which never goes back (clock_monotonic_ms()), and jitter comes
+ * from seed arguments (any well-mixed 64 bits). The scheduler says what to do; the caller does
+ * it and tells what came of it:
+ *
+ *     add -> next_action -> RESOLVE   find the hosts: delivery_destination_resolved() or
+ *                                     _unresolved(), now or later
+ *                        -> CONNECT   delivery_connection_start(), then _opened() or _failed()
+ *                                     (or delivery_destination_postpone(): no room of our own)
+ *                        -> TAKE      an idle connection has work again: delivery_connection_take()
+ *                        -> EXPIRE    the item is given up and the caller's again: bounce it
+ *                        -> FORGET    a destination goes; release what was attached to it
+ *     _opened -> take -> ITEM -> delivery_item_done() | _deferred() | _returned() -> take ...
+ *                     -> IDLE         keep the connection a while; TAKE may come; or close it
+ *                     -> CLOSE        enough messages, or too many connections: QUIT
+ *     then delivery_connection_closed(), the last call for a connection that was opened.
+ *
+ * Call next_action until it returns false, then again at delivery_scheduler_next_due() and
+ * after any other call. Work per call is bounded (DELIVERY_STEPS_MAX); one destination's backlog
+ * never delays another's: destinations with something to do take turns.
+ *
+ * Order: items of a destination leave in the order in which they became ready: fresh ones in
+ * order of arrival. Each item is given up when it is age_ms_max old, also while its hosts are
+ * down, or when retries_max tries after the first have failed. A try that reached no host
+ * counts for all items that were ready then; for those that wait behind others it is counted
+ * when they come to the front. An item with a connection is not given up; the result decides.
+ *
+ * A host that could not be used is down for a back-off time; the next one of the list is tried
+ * at once. When none is left, the destination as a whole waits (not its items one by one).
+ *
+ * Memory: the scheduler owns destinations (created by add, gone some minutes after they are
+ * empty); items and connections are the caller's, embedded in its own objects, and must stay
+ * in place from add/start to their end.
+ */
+#pragma once
+#include "base/hash.h"
+#include "base/ip.h"
+#include "base/list.h"
+#include "base/status.h"
+#include "delivery/backoff.h"
+#include "delivery/heap.h"
+
+#define DELIVERY_DOMAIN_MAX           255u              /* bytes of a destination's name */
+#define DELIVERY_DESTINATIONS_MAX     (1u << 20)        /* per scheduler */
+#define DELIVERY_ITEMS_MAX            ((size_t)1 << 26) /* per scheduler */
+#define DELIVERY_ENDPOINTS_MAX        32u               /* per destination; more are ignored */
+#define DELIVERY_ITEMS_PER_CONNECTION 10u     /* backlog that is worth one more connection */
+#define DELIVERY_STALL_MS             5000u   /* no progress for so long: one more connection */
+#define DELIVERY_IDLE_MS              300000u /* an empty destination is kept for so long */
+#define DELIVERY_RETURNS_MAX          2u      /* free returns of one item in a row */
+#define DELIVERY_STEPS_MAX            64u     /* items or destinations looked at in one call */
+#define DELIVERY_WAIT_FOREVER         UINT64_MAX
+
+struct delivery_scheduler;
+struct delivery_destination;
+
+/* Of a destination control and its bounce profile; copied. A limit of 0 counts as 1. */
+struct delivery_limits {
+    unsigned connections_max;
+    unsigned messages_per_connection_max;
+    struct delivery_profile profile;
+};
+
+/* One message's recipients for one destination. Embed it; fields are private. */
+struct delivery_item {
+    struct delivery_heap_node timer; /* its order is the order of arrival */
+    struct list_node node;           /* ready or given up */
+    struct delivery_destination *destination;
+    int64_t queued_ms; /* when it was accepted; before the clock's start if negative */
+    uint32_t round;    /* the destination's count of failed rounds when it became ready */
+    uint16_t attempts;
+    uint8_t state;
+    uint8_t returns;
+};
+
+/* One host of a destination. Among those that are up, the lowest preference is taken; equal ones
+ * take turns (RFC 5321 5.1). */
+struct delivery_endpoint {
+    struct ip_endpoint address;
+    uint16_t preference;
+};
+
+/* A connection from CONNECT to its end. Embed it; fields are private. */
+struct delivery_connection {
+    struct list_node node; /* idle connections of the destination */
+    struct delivery_destination *destination;
+    struct delivery_item *item; /* being delivered, or NULL */
+    struct ip_endpoint address;
+    unsigned taken;
+    unsigned finished; /* items with a result that the host was asked for */
+    uint8_t state;
+};
+
+/* What the caller keeps for a destination; embed it and use CONTAINER_OF. */
+struct delivery_attachment {
+    struct delivery_destination *destination; /* set by delivery_destination_attach() */
+};
+
+/* ---- the scheduler ---- */
+
+MUST_USE enum status delivery_scheduler_create(const struct hash_seed *seed,
+                                               struct delivery_scheduler **scheduler_out);
+
+/* Needs an empty one: no items (see take_any) and no connections. Attachments are not touched.
+ * Accepts NULL. */
+void delivery_scheduler_destroy(struct delivery_scheduler *s);
+
+struct delivery_arrival {
+    struct slice domain;                  /* any case; 1..DELIVERY_DOMAIN_MAX bytes; copied */
+    const struct delivery_limits *limits; /* become the destination's */
+    uint64_t age_ms;                      /* since the message was accepted; 0 for a new one */
+    uint64_t wait_ms;                     /* until its next try; 0 for a new one */
+    unsigned attempts;                    /* that failed already; 0 for a new one */
+};
+
+/* Takes the item until EXPIRE, done, take_any or remove. For a destination that is there already
+ * it can only fail by DELIVERY_ITEMS_MAX. STATUS_LIMIT, STATUS_NO_MEMORY, STATUS_INVALID (domain
+ * empty or too long). */
+MUST_USE enum status delivery_scheduler_add(struct delivery_scheduler *s, uint64_t now_ms,
+                                            const struct delivery_arrival *arrival,
+                                            struct delivery_item *item);
+
+enum delivery_action_kind {
+    DELIVERY_ACTION_RESOLVE, /* destination */
+    DELIVERY_ACTION_CONNECT, /* destination, endpoint, address */
+    DELIVERY_ACTION_TAKE,    /* destination, connection */
+    DELIVERY_ACTION_EXPIRE,  /* destination, item, expiry */
+    DELIVERY_ACTION_FORGET   /* destination (its name only), attachment */
+};
+
+enum delivery_expiry {
+    DELIVERY_EXPIRY_AGE,     /* age_ms_max has passed */
+    DELIVERY_EXPIRY_RETRIES, /* retries_max are used up */
+    DELIVERY_EXPIRY_BAD_HOST /* the destination does not exist */
+};
+
+struct delivery_action {
+    enum delivery_action_kind kind;
+    struct delivery_destination *destination; /* valid until the next call of next_action, and as
+                                                 long as it has items, connections, a pending
+                                                 RESOLVE or an attachment */
+    struct delivery_item *item;
+    struct delivery_connection *connection;
+    struct delivery_attachment *attachment;
+    enum delivery_expiry expiry;
+    unsigned endpoint; /* index into the list given to delivery_destination_resolved() */
+    struct ip_endpoint address;
+};
+
+/* False: nothing to do now, or this call's steps are used up; ask next_due. */
+bool delivery_scheduler_next_action(struct delivery_scheduler *s, uint64_t now_ms,
+                                    struct delivery_action *action_out);
+
+/* When to call next_action again: 0 for at once, DELIVERY_WAIT_FOREVER for not before another
+ * call. */
+uint64_t delivery_scheduler_next_due(const struct delivery_scheduler *s);
+
+/* Takes any item that has no connection out of the queue; NULL when there is none. For a stop:
+ * the mail stays in the spool. */
+struct delivery_item *delivery_scheduler_take_any(struct delivery_scheduler *s, uint64_t now_ms);
+
+/* All items, those with a connection included. */
+size_t delivery_scheduler_items(const struct delivery_scheduler *s);
+
+/* All connections, those being opened included. */
+size_t delivery_scheduler_connections(const struct delivery_scheduler *s);
+
+/* NULL when there is no such destination (now). */
+struct delivery_destination *delivery_scheduler_find(struct delivery_scheduler *s,
+                                                     struct slice domain);
+
+/* Walks all destinations: start with NULL, ends with NULL. Only valid while no other call is
+ * made in between, apart from the ones that only ask. */
+struct delivery_destination *delivery_scheduler_walk(struct delivery_scheduler *s,
+                                                     const struct delivery_destination *after);
+
+/* ---- destinations ---- */
+
+/* Answers to RESOLVE; exactly one per RESOLVE. The list replaces the former one, and is asked
+ * for again when it is valid_ms old. What is known of a host stays known if it is in both. With
+ * count 0, and for a list that memory could not be had for, it is as _unresolved(TEMPORARY). */
+void delivery_destination_resolved(struct delivery_scheduler *s, uint64_t now_ms,
+                                   struct delivery_destination *d,
+                                   const struct delivery_endpoint *endpoints, size_t count,
+                                   uint64_t valid_ms, uint64_t seed);
+
+enum delivery_unresolved {
+    DELIVERY_UNRESOLVED_TEMPORARY, /* no answer: the destination waits as if its hosts were down */
+    DELIVERY_UNRESOLVED_BAD_HOST   /* no such domain, or null MX: ready items, and any that become
+                                      ready within valid_ms, come back by EXPIRE */
+};
+
+void delivery_destination_unresolved(struct delivery_scheduler *s, uint64_t now_ms,
+                                     struct delivery_destination *d, enum delivery_unresolved why,
+                                     uint64_t valid_ms, uint64_t seed);
+
+/* In place of delivery_connection_start(): not now for a reason of our own (no descriptor, no
+ * memory, at the cap of all connections). CONNECT comes again after wait_ms. */
+void delivery_destination_postpone(struct delivery_scheduler *s, uint64_t now_ms,
+                                   struct delivery_destination *d, uint64_t wait_ms);
+
+/* After a change of the configuration; add does the same. Items that already wait keep their
+ * retry time; they are given up by the new profile when they are looked at next. */
+void delivery_destination_set_limits(struct delivery_scheduler *s, uint64_t now_ms,
+                                     struct delivery_destination *d,
+                                     const struct delivery_limits *limits);
+
+/* An operator says "deliver now": all hosts count as up, the list of hosts is asked for again,
+ * every delayed item becomes ready (step by step, in next_action). */
+void delivery_destination_flush(struct delivery_scheduler *s, uint64_t now_ms,
+                                struct delivery_destination *d);
+
+/* Borrows a until FORGET or destroy; NULL takes the former one off. */
+void delivery_destination_attach(struct delivery_destination *d, struct delivery_attachment *a);
+struct delivery_attachment *delivery_destination_attachment(const struct delivery_destination *d);
+
+/* As first given to add. Valid as long as the destination. */
+struct slice delivery_destination_domain(const struct delivery_destination *d);
+
+/* Why a host could not be used. All but LOCAL put it down. */
+enum delivery_failure {
+    DELIVERY_FAILURE_NONE,
+    DELIVERY_FAILURE_REFUSED,
+    DELIVERY_FAILURE_UNREACHABLE,
+    DELIVERY_FAILURE_TIMEOUT,
+    DELIVERY_FAILURE_GREETING_4XX,
+    DELIVERY_FAILURE_GREETING_5XX,
+    DELIVERY_FAILURE_EHLO,
+    DELIVERY_FAILURE_TLS,
+    DELIVERY_FAILURE_LOST, /* closed or broken by the peer, or a 421 */
+    DELIVERY_FAILURE_DNS,
+    DELIVERY_FAILURE_LOCAL /* our own fault: the host is not blamed */
+};
+
+struct delivery_destination_state {
+    size_t ready;         /* due, wait for a connection */
+    size_t delayed;       /* wait for their retry time */
+    size_t active;        /* with a connection */
+    unsigned connections; /* being opened ones included */
+    unsigned connecting;
+    unsigned endpoints;
+    bool is_down;                  /* no host could be reached */
+    uint64_t down_until_ms;        /* meaningful when is_down */
+    enum delivery_failure failure; /* the last one since a connection succeeded */
+};
+
+void delivery_destination_describe(const struct delivery_destination *d,
+                                   struct delivery_destination_state *state_out);
+
+/* ---- connections ---- */
+
+/* Once for each CONNECT, before the next call of next_action, unless _postpone(). */
+void delivery_connection_start(struct delivery_scheduler *s, uint64_t now_ms,
+                               struct delivery_connection *c,
+                               const struct delivery_action *connect);
+
+/* Greeting, EHLO and the destination's TLS rule are done; take() may be called. */
+void delivery_connection_opened(struct delivery_scheduler *s, uint64_t now_ms,
+                                struct delivery_connection *c);
+
+/* It was started and could not be opened. The last call for it. */
+void delivery_connection_failed(struct delivery_scheduler *s, uint64_t now_ms,
+                                struct delivery_connection *c, enum delivery_failure why,
+                                uint64_t seed);
+
+/* It was opened and is over, and its item has its result. The last call for it. why is
+ * DELIVERY_FAILURE_NONE after a QUIT of ours; any other (a 421, a reset) puts the host down if
+ * not one item had got an answer on this connection, so that such a host is not asked for each
+ * item of the queue in turn. */
+void delivery_connection_closed(struct delivery_scheduler *s, uint64_t now_ms,
+                                struct delivery_connection *c, enum delivery_failure why,
+                                uint64_t seed);
+
+enum delivery_take { DELIVERY_TAKE_ITEM, DELIVERY_TAKE_IDLE, DELIVERY_TAKE_CLOSE };
+
+/* Opened, and the former item has its result. item_out is written for ITEM only. */
+enum delivery_take delivery_connection_take(struct delivery_scheduler *s, uint64_t now_ms,
+                                            struct delivery_connection *c,
+                                            struct delivery_item **item_out);
+
+/* ---- items ---- */
+
+/* Results, for the item that take() gave to c; exactly one for each. */
+
+/* Every recipient is delivered or failed: the item is the caller's again. */
+void delivery_item_done(struct delivery_scheduler *s, uint64_t now_ms,
+                        struct delivery_connection *c);
+
+/* At least one recipient is to be tried again: after the back-off, or EXPIRE follows. */
+void delivery_item_deferred(struct delivery_scheduler *s, uint64_t now_ms,
+                            struct delivery_connection *c, uint64_t seed);
+
+/* Not tried: a reused connection turned out to be closed before the first reply, or we stop. It
+ * goes back to the front of the queue; the third time in a row it counts as deferred. */
+void delivery_item_returned(struct delivery_scheduler *s, uint64_t now_ms,
+                            struct delivery_connection *c, uint64_t seed);
+
+/* An operator deletes or bounces it. False, and nothing happens, while it has a connection. */
+MUST_USE bool delivery_item_remove(struct delivery_scheduler *s, uint64_t now_ms,
+                                   struct delivery_item *item);
+
+enum delivery_wait_reason {
+    DELIVERY_WAIT_NOTHING,    /* not in a queue */
+    DELIVERY_WAIT_DELIVERING, /* it has a connection */
+    DELIVERY_WAIT_RETRY,      /* the last try failed; until its retry time */
+    DELIVERY_WAIT_HOST_DOWN,  /* no host can be reached; until they are tried again */
+    DELIVERY_WAIT_RESOLVING,  /* for the DNS */
+    DELIVERY_WAIT_CONNECTING, /* for a connection that is being opened */
+    DELIVERY_WAIT_LIMIT,      /* all connections that the limit allows are in use */
+    DELIVERY_WAIT_OURSELVES,  /* our own limits; until a time */
+    DELIVERY_WAIT_TURN,       /* for those before it */
+    DELIVERY_WAIT_EXPIRED     /* given up; EXPIRE is on its way */
+};
+
+struct delivery_wait {
+    enum delivery_wait_reason reason;
+    uint64_t until_ms;   /* DELIVERY_WAIT_FOREVER: nothing but an event ends the wait */
+    uint64_t expires_ms; /* when it is given up at the latest */
+    unsigned attempts;   /* that failed so far */
+};
+
+/* "Why am I waiting and until when", O(1). */
+void delivery_item_explain(const struct delivery_item *item, uint64_t now_ms,
+                           struct delivery_wait *wait_out);
+
+/* A word for logs and the admin socket: "retry", "host down"... never NULL. */
+const char *delivery_wait_text(enum delivery_wait_reason reason);
+const char *delivery_failure_text(enum delivery_failure failure);
