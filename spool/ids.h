@@ -1,0 +1,44 @@
+/* spool/ids.h - identifiers that are never used twice, not even across a crash.
+ *
+ * The file PATH/ids says up to where identifiers are reserved. A start reserves the next block,
+ * durably, before the first one is handed out, and begins behind everything reserved before;
+ * what the last run did not use is skipped. Workers take identifiers with one atomic addition;
+ * a supervisor extends the block in time (spool_ids_need_extend).
+ */
+#pragma once
+#include <stdatomic.h>
+
+#include "base/slice.h"
+#include "base/status.h"
+#include "spool/files.h"
+
+#define SPOOL_IDS_BLOCK (UINT64_C(1) << 24)
+
+enum spool_id_kind { SPOOL_ID_ICID, SPOOL_ID_MID, SPOOL_ID_DCID, SPOOL_ID_COUNT };
+
+struct spool_ids {
+    const struct spool_directory *directory;
+    _Atomic uint64_t next[SPOOL_ID_COUNT];
+    _Atomic uint64_t reserved[SPOOL_ID_COUNT]; /* next must stay below */
+};
+
+/* Reads what was reserved, reserves a block of each kind. mid_highest: the highest MID that
+ * recovery saw, or 0; nothing at or below it is handed out even if the file was lost.
+ * STATUS_CORRUPT for a damaged file, STATUS_IO... */
+MUST_USE enum status spool_ids_open(struct spool_ids *ids, const struct spool_directory *d,
+                                    uint64_t mid_highest);
+
+/* Any thread. The identifier, from 1 up; 0 when the block is used up, which needs 2^24 of them
+ * within the time the supervisor takes: refuse the connection or message. */
+static inline uint64_t spool_ids_take(struct spool_ids *ids, enum spool_id_kind kind)
+{
+    uint64_t id = atomic_fetch_add_explicit(&ids->next[kind], 1, memory_order_relaxed);
+
+    return id < atomic_load_explicit(&ids->reserved[kind], memory_order_acquire) ? id : 0;
+}
+
+/* Whether less than half a block of some kind is left. */
+bool spool_ids_need_extend(const struct spool_ids *ids);
+
+/* Reserves the next block of every kind that needs one; blocking; one thread at a time. */
+MUST_USE enum status spool_ids_extend(struct spool_ids *ids);

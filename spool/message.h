@@ -1,0 +1,91 @@
+/* spool/message.h - a message: envelope, Received header and body in one allocation.
+ *
+ * The allocation holds the payload of the message's MESSAGE record exactly as it goes to disk,
+ * so that committing is one copy and delivery sends from it. The body is kept as it was
+ * received: CRLF lines, dot-stuffed unless SPOOL_MESSAGE_NOT_STUFFED is set, without the final
+ * ".\r\n". A body above SPOOL_BODY_INLINE_MAX lies in a file of its own (spool/body_file.h) and
+ * the message only carries its length and checksum.
+ *
+ * A message is immutable. It is made by a draft (spool/draft.h) or read back from a record, and
+ * destroyed by its one owner. Slices borrow from it. Pure: no I/O, no clock.
+ */
+#pragma once
+#include "base/slice.h"
+#include "base/status.h"
+#include "spool/record.h"
+
+#define SPOOL_BODY_INLINE_MAX  (1u << 20)
+#define SPOOL_BODY_BYTES_MAX   (UINT64_C(1) << 40)
+#define SPOOL_ADDRESS_MAX      1024        /* sender or recipient, without angle brackets */
+#define SPOOL_INFO_MAX         1024        /* one client info string */
+#define SPOOL_TRACE_MAX        (64u << 10) /* the header lines we add in front of the body */
+#define SPOOL_RECIPIENTS_BYTES (4u << 20)  /* all recipients of a message together */
+
+enum spool_message_flag {
+    SPOOL_MESSAGE_8BITMIME = 1 << 0,    /* BODY=8BITMIME, RFC 6152 */
+    SPOOL_MESSAGE_SMTPUTF8 = 1 << 1,    /* RFC 6531 */
+    SPOOL_MESSAGE_NOT_STUFFED = 1 << 2, /* came by BDAT, or was made here: no dot-stuffing */
+    SPOOL_MESSAGE_BODY_FILE = 1 << 3,   /* set by the draft only */
+    SPOOL_MESSAGE_BOUNCE = 1 << 4,      /* a delivery status notification made here */
+    SPOOL_MESSAGE_RELAYED = 1 << 5,     /* accepted by a policy that relays */
+};
+#define SPOOL_MESSAGE_FLAGS_ALL 0x3fu
+
+/* Small texts about where the message came from; each may be empty. */
+enum spool_info {
+    SPOOL_INFO_LISTENER,
+    SPOOL_INFO_CLIENT_IP,
+    SPOOL_INFO_CLIENT_NAME, /* verified name of the client's address */
+    SPOOL_INFO_HELO,
+    SPOOL_INFO_GROUP,       /* sender group */
+    SPOOL_INFO_TLS,         /* "TLSv1.3 TLS_AES_256_GCM_SHA384", or empty */
+    SPOOL_INFO_ENVELOPE_ID, /* ENVID of RFC 3461 */
+    SPOOL_INFO_TEXT,        /* free for the gateway */
+    SPOOL_INFO_COUNT
+};
+
+struct spool_message; /* opaque */
+
+/* Accepts NULL. */
+void spool_message_destroy(struct spool_message *m);
+
+uint64_t spool_message_mid(const struct spool_message *m);
+uint64_t spool_message_icid(const struct spool_message *m);
+int64_t spool_message_arrival_wall_s(const struct spool_message *m);
+unsigned spool_message_flags(const struct spool_message *m);      /* of enum spool_message_flag */
+struct slice spool_message_sender(const struct spool_message *m); /* empty: the null sender */
+struct slice spool_message_info(const struct spool_message *m, enum spool_info which);
+unsigned spool_message_recipients_count(const struct spool_message *m);
+
+/* rid < recipients_count. Takes the same time for every rid. */
+struct slice spool_message_recipient(const struct spool_message *m, unsigned rid);
+
+struct slice spool_message_trace(const struct spool_message *m);
+
+/* The body in memory; empty when it lies in a file. */
+struct slice spool_message_body(const struct spool_message *m);
+bool spool_message_body_in_file(const struct spool_message *m);
+uint64_t spool_message_body_bytes(const struct spool_message *m); /* wherever it lies */
+uint32_t spool_message_body_crc(const struct spool_message *m);   /* in_file only */
+
+/* Trace and body together, what SIZE= would say on the way out. */
+uint64_t spool_message_size(const struct spool_message *m);
+
+/* Memory held by the message, for budgets. */
+size_t spool_message_memory_bytes(const struct spool_message *m);
+
+/* The payload of its MESSAGE record. */
+struct slice spool_message_payload(const struct spool_message *m);
+
+/* Bytes the MESSAGE record takes in a segment. */
+size_t spool_message_record_bytes(const struct spool_message *m);
+
+/* Makes a message from the payload of a record, with every bound checked; copies the payload.
+ * STATUS_CORRUPT when it is not one, STATUS_NO_MEMORY. */
+MUST_USE enum status spool_message_decode(uint64_t mid, struct slice payload,
+                                          struct spool_message **message_out);
+
+/* Whether decode would accept it, without copying; also gives the number of recipients and
+ * whether there is a body file. */
+MUST_USE enum status spool_message_check(uint64_t mid, struct slice payload,
+                                         unsigned *recipients_out, bool *body_in_file_out);

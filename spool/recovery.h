@@ -1,0 +1,116 @@
+/* spool/recovery.h - what a spool holds when nobody is running: read once, at start.
+ *
+ *     spool_recover -> messages (spool_recovery_next + _load), segments, damage -> finish
+ *
+ * Every segment is read once, in order of generation, with large reads. What comes out are the
+ * living messages with the state of their recipients, the segments with their owners, and a
+ * list of everything that was not readable. Nothing is dropped silently. Nothing in a segment
+ * is changed, so recovery can be interrupted and repeated; only body files that no living
+ * message refers to are unlinked (not by a reader).
+ *
+ * Adoption: with another number of workers a log's segments go to worker home % workers. The home
+ * is the log id, or the lowest one among logs that refer to each other's messages: such logs stay
+ * together, because a DONE must not be recycled before the MESSAGE it strikes out.
+ *
+ * Blocking; for start-up and tools.
+ */
+#pragma once
+#include "base/table.h"
+#include "spool/files.h"
+#include "spool/message.h"
+#include "spool/record.h"
+
+#define SPOOL_DAMAGE_LISTED_MAX 1024 /* more are only counted */
+
+struct spool_recovery_options {
+    bool is_reader; /* change nothing, not even orphaned bodies */
+};
+
+struct spool_recovered_segment {
+    struct spool_segment_header header;
+    uint32_t number;
+    uint32_t home;          /* worker: home % workers */
+    size_t messages_living; /* for spool_log_adopt() */
+    size_t records;
+    uint64_t batch_first; /* 0: it holds no record */
+    uint64_t batch_last;
+    bool is_free;       /* give it to spool_pool_add_free() */
+    bool header_broken; /* what is known of it comes from its first record */
+};
+
+enum spool_damage_kind {
+    SPOOL_DAMAGE_RECORD,       /* bytes of a segment that are no record and should be */
+    SPOOL_DAMAGE_TORN,         /* the last batch before a crash, never acknowledged */
+    SPOOL_DAMAGE_HEADER,       /* a segment's header; its records were used if they were whole */
+    SPOOL_DAMAGE_BATCHES,      /* batches are missing at the end of a segment */
+    SPOOL_DAMAGE_MESSAGE,      /* a whole record, but its contents make no sense */
+    SPOOL_DAMAGE_BODY,         /* the body file of a living message is missing or too short */
+    SPOOL_DAMAGE_UNREADABLE,   /* the device did not give the bytes */
+    SPOOL_DAMAGE_FOREIGN_FILE, /* a file that is not ours; left alone */
+    SPOOL_DAMAGE_KIND_COUNT
+};
+
+struct spool_damage {
+    enum spool_damage_kind kind;
+    uint32_t segment; /* number; 0 where it is not about one */
+    uint64_t offset;
+    uint64_t bytes;
+    uint64_t mid; /* 0: not known */
+};
+
+/* A message found, living or dead. */
+struct spool_recovered_message {
+    struct table_node node;
+    uint64_t mid;
+    size_t segment; /* index into segments, of its newest copy */
+    uint32_t offset;
+    uint32_t bytes; /* of the record */
+    uint32_t recipients_count;
+    bool is_done;
+    bool body_in_file;
+    bool body_missing;
+    struct spool_result *results; /* recipients_count of them; NULL: all waiting */
+};
+
+struct spool_recovery {                       /* Read freely; change nothing. */
+    struct spool_recovered_segment *segments; /* by generation; free and unused ones included */
+    size_t segments_count;
+    struct spool_damage *damage;
+    size_t damage_listed;
+    uint64_t damage_counts[SPOOL_DAMAGE_KIND_COUNT];
+    struct table messages;
+    size_t messages_living;
+    size_t messages_dead;
+    uint64_t bodies_unlinked;
+    uint64_t generation_next;
+    uint64_t batch_next; /* leaves a gap, so that an unfinished last batch stays told apart */
+    uint64_t sequence_next;
+    uint64_t mid_highest;
+    uint32_t number_next;
+    const struct spool_directory *directory;
+    uint32_t unsupported_segment; /* with STATUS_UNSUPPORTED: which */
+    size_t walk_bucket;           /* private */
+    struct table_node *walk;      /* private */
+    char *buffer;                 /* private */
+    size_t buffer_bytes;
+};
+
+/* STATUS_UNSUPPORTED when a segment has a format version this one does not know: nothing is
+ * touched then. Damage is no failure. On failure everything is freed. Borrows the directory. */
+MUST_USE enum status spool_recover(struct spool_recovery *r, const struct spool_directory *d,
+                                   const struct spool_recovery_options *options);
+void spool_recovery_finish(struct spool_recovery *r); /* accepts a zeroed one */
+
+/* The next living message, in no particular order; NULL at the end. One walk per recovery. */
+const struct spool_recovered_message *spool_recovery_next(struct spool_recovery *r);
+
+/* Reads a message into memory. The caller owns it. STATUS_CORRUPT, STATUS_IO, STATUS_NO_MEMORY. */
+MUST_USE enum status spool_recovery_load(struct spool_recovery *r,
+                                         const struct spool_recovered_message *m,
+                                         struct spool_message **message_out);
+
+/* The state of one recipient; rid < recipients_count. */
+struct spool_result spool_recovery_result(const struct spool_recovered_message *m, uint32_t rid);
+
+/* "torn batch", "damaged record"... */
+const char *spool_damage_text(enum spool_damage_kind kind);
