@@ -29,6 +29,12 @@ static inline struct slice buffer_contents(const struct buffer *b)
     return (struct slice){ b->data != NULL ? b->data + b->start : NULL, b->end - b->start };
 }
 
+/* How many bytes can still be appended before bytes_max is reached. */
+static inline size_t buffer_room(const struct buffer *b)
+{
+    return b->bytes_max - (b->end - b->start);
+}
+
 /* STATUS_LIMIT when the contents would pass bytes_max, STATUS_NO_MEMORY. */
 MUST_USE enum status buffer_append(struct buffer *b, struct slice bytes);
 MUST_USE enum status buffer_append_text(struct buffer *b, const char *text);
