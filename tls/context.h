@@ -52,8 +52,8 @@ struct tls_client_options {
 
 /* Borrows options for the call. On success error_out->text is empty or holds a warning (a
  * certificate has expired, or two pairs have keys of one kind and the last wins); otherwise it
- * says what is wrong with which file. STATUS_NOT_FOUND: a file cannot be opened;
- * STATUS_INVALID: it holds no certificate or key, or the key is of another certificate;
+ * says what is wrong with which file. STATUS_NOT_FOUND, STATUS_DENIED, STATUS_IO: a file cannot be
+ * read; STATUS_INVALID: it holds no certificate or key, or the key is of another certificate;
  * STATUS_LIMIT: too many pairs; STATUS_NO_MEMORY. */
 MUST_USE enum status tls_context_create_server(const struct tls_server_options *options,
                                                struct tls_context **context_out,

@@ -1,0 +1,125 @@
+#include "tests/tls/support.h"
+
+static void what_is_wrong_with_a_file_is_said_in_one_line(void **unused)
+{
+    const struct {
+        const char *chain, *key;
+        enum status status;
+        const char *said;
+    } cases[] = {
+        { chain_paths[0], key_paths[0], STATUS_OK, "" },
+        { "/nowhere/mail.pem", key_paths[0], STATUS_NOT_FOUND, "/nowhere/mail.pem: No such file" },
+        { chain_paths[0], "/nowhere/mail.key", STATUS_NOT_FOUND, "/nowhere/mail.key: No such" },
+        { key_paths[0], key_paths[0], STATUS_INVALID, "holds no certificate" },
+        { chain_paths[0], chain_paths[0], STATUS_INVALID, "private key" },
+        { chain_paths[0], key_paths[1], STATUS_INVALID, "belongs to another certificate" },
+        { expired_path, key_paths[0], STATUS_OK, "expired.pem: the certificate has expired" },
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct tls_certificate_files files = { cases[i].chain, cases[i].key };
+        struct tls_server_options options = { .certificates = &files, .certificates_count = 1 };
+        struct tls_context *context = NULL;
+        struct tls_error error;
+
+        assert_int_equal(tls_context_create_server(&options, &context, &error), cases[i].status);
+        if (strstr(error.text, cases[i].said) == NULL)
+            fail_msg("case %zu says: %s", i, error.text);
+        assert_null(strchr(error.text, '\n'));
+        assert_int_equal(context != NULL, cases[i].status == STATUS_OK);
+        tls_context_destroy(context);
+    }
+}
+
+static void two_pairs_of_one_kind_are_a_warning(void **unused)
+{
+    struct tls_certificate_files files[] = { { chain_paths[0], key_paths[0] },
+                                             { chain_paths[1], key_paths[1] },
+                                             { chain_paths[0], key_paths[0] } };
+    struct tls_context *context;
+    struct tls_error error;
+
+    (void)unused;
+    for (size_t count = 1; count <= ARRAY_LEN(files); count++) {
+        struct tls_server_options options = { .certificates = files, .certificates_count = count };
+
+        assert_int_equal(tls_context_create_server(&options, &context, &error), STATUS_OK);
+        assert_int_equal(strstr(error.text, "same kind") != NULL, count == 3);
+        tls_context_destroy(context);
+    }
+}
+
+static void a_server_without_or_with_too_many_certificates_is_refused(void **unused)
+{
+    static const struct tls_certificate_files none[TLS_CERTIFICATES_MAX + 1];
+    const struct {
+        size_t count;
+        enum status status;
+    } cases[] = { { 0, STATUS_INVALID }, { TLS_CERTIFICATES_MAX + 1, STATUS_LIMIT } };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct tls_server_options options = { .certificates = none,
+                                              .certificates_count = cases[i].count };
+        struct tls_context *context = NULL;
+        struct tls_error error;
+
+        assert_int_equal(tls_context_create_server(&options, &context, &error), cases[i].status);
+        assert_string_not_equal(error.text, "");
+        assert_null(context);
+    }
+}
+
+static void a_client_says_which_authority_file_is_missing(void **unused)
+{
+    const struct {
+        const char *ca_file;
+        enum status status;
+    } cases[] = {
+        { NULL, STATUS_OK },
+        { chain_paths[0], STATUS_OK },
+        { "/nowhere/ca.crt", STATUS_NOT_FOUND },
+        { key_paths[0], STATUS_INVALID },
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct tls_client_options options = { .ca_file = cases[i].ca_file };
+        struct tls_context *context = NULL;
+        struct tls_error error;
+
+        assert_int_equal(tls_context_create_client(&options, &context, &error), cases[i].status);
+        if (cases[i].status != STATUS_OK)
+            assert_non_null(strstr(error.text, cases[i].ca_file));
+        tls_context_destroy(context);
+    }
+}
+
+static void a_context_may_go_before_its_sessions(void **unused)
+{
+    struct tls_context *server = make_server(1, TLS_VERSION_1_2, NULL);
+    struct tls_context *client = make_client(TLS_VERSION_1_2);
+    struct end c, s;
+
+    (void)unused;
+    end_open(&s, server, TLS_ROLE_SERVER, 65536);
+    end_open(&c, client, TLS_ROLE_CLIENT, 65536);
+    tls_context_destroy(server);
+    tls_context_destroy(client);
+    assert_true(handshake(&c, &s, 65536));
+    end_close(&c);
+    end_close(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_wrong_with_a_file_is_said_in_one_line),
+        cmocka_unit_test(two_pairs_of_one_kind_are_a_warning),
+        cmocka_unit_test(a_server_without_or_with_too_many_certificates_is_refused),
+        cmocka_unit_test(a_client_says_which_authority_file_is_missing),
+        cmocka_unit_test(a_context_may_go_before_its_sessions),
+    };
+    return cmocka_run_group_tests(tests, make_certificates, remove_certificates);
+}

@@ -1,0 +1,228 @@
+#include "tls/context.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "tls/internal.h"
+
+struct tls_context {
+    SSL_CTX *ctx;
+};
+
+SSL_CTX *tls_context_openssl(struct tls_context *context)
+{
+    ASSERT(context != NULL && context->ctx != NULL);
+    return context->ctx;
+}
+
+static void say(struct tls_error *error, const char *format, ...) PRINTF_LIKE(2, 3);
+
+static void say(struct tls_error *error, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(error->text, sizeof(error->text), format, args);
+    va_end(args);
+    for (char *c = error->text; *c != '\0'; c++)
+        if (*c == '\n')
+            *c = ' ';
+}
+
+/* Describes why OpenSSL could not use a file, from the first entry of its error queue. */
+static enum status file_failed(const char *path, const char *what, struct tls_error *error)
+{
+    unsigned long code = ERR_peek_error();
+    const char *reason = code != 0 ? ERR_reason_error_string(code) : NULL;
+    enum status status = STATUS_INVALID;
+    char system_text[128];
+
+    if (ERR_SYSTEM_ERROR(code)) {
+        status = status_from_errno(ERR_GET_REASON(code));
+        say(error, "%s: %s", path,
+            strerror_r(ERR_GET_REASON(code), system_text, sizeof(system_text)));
+    } else if (code == 0 || reason == NULL || ERR_GET_REASON(code) == PEM_R_NO_START_LINE) {
+        say(error, "%s: holds no %s in PEM form", path, what);
+    } else if (ERR_GET_LIB(code) == ERR_LIB_X509 &&
+               ERR_GET_REASON(code) == X509_R_KEY_VALUES_MISMATCH) {
+        say(error, "%s: the key belongs to another certificate", path);
+    } else {
+        say(error, "%s: %s not usable: %s", path, what, reason);
+    }
+    ERR_clear_error();
+    return status;
+}
+
+/* Without it OpenSSL would ask for the password of an encrypted key on the terminal. */
+static int no_password(char *into, int size, int for_writing, void *unused)
+{
+    (void)into;
+    (void)size;
+    (void)for_writing;
+    (void)unused;
+    return -1;
+}
+
+static void warn_about_dates(const char *path, SSL_CTX *ctx, struct tls_error *error)
+{
+    const X509 *certificate = SSL_CTX_get0_certificate(ctx);
+
+    ASSERT(certificate != NULL);
+    if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0)
+        say(error, "%s: the certificate has expired", path);
+    else if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0)
+        say(error, "%s: the certificate is not valid yet", path);
+}
+
+static enum status load_pair(SSL_CTX *ctx, const struct tls_certificate_files *files,
+                             struct tls_error *error)
+{
+    ASSERT(files->chain != NULL && files->key != NULL);
+    ERR_clear_error();
+    if (SSL_CTX_use_certificate_chain_file(ctx, files->chain) != 1)
+        return file_failed(files->chain, "certificate", error);
+    if (SSL_CTX_use_PrivateKey_file(ctx, files->key, SSL_FILETYPE_PEM) != 1)
+        return file_failed(files->key, "private key", error);
+    /* A key of another kind (RSA for an ECDSA certificate) is noticed only here. */
+    if (SSL_CTX_check_private_key(ctx) != 1) {
+        say(error, "%s: the key belongs to another certificate than %s", files->key, files->chain);
+        ERR_clear_error();
+        return STATUS_INVALID;
+    }
+    warn_about_dates(files->chain, ctx, error);
+    return STATUS_OK;
+}
+
+static enum status load_pairs(SSL_CTX *ctx, const struct tls_server_options *options,
+                              struct tls_error *error)
+{
+    int kinds[TLS_CERTIFICATES_MAX];
+
+    if (options->certificates_count == 0) {
+        say(error, "a TLS server needs a certificate");
+        return STATUS_INVALID;
+    }
+    if (options->certificates_count > TLS_CERTIFICATES_MAX) {
+        say(error, "more than %d certificates", TLS_CERTIFICATES_MAX);
+        return STATUS_LIMIT;
+    }
+    for (size_t i = 0; i < options->certificates_count; i++) {
+        TRY(load_pair(ctx, &options->certificates[i], error));
+        kinds[i] = EVP_PKEY_get_base_id(SSL_CTX_get0_privatekey(ctx));
+        for (size_t k = 0; k < i; k++)
+            if (kinds[k] == kinds[i])
+                say(error, "%s: replaces %s, both have a key of the same kind",
+                    options->certificates[i].chain, options->certificates[k].chain);
+    }
+    return STATUS_OK;
+}
+
+static SSL_CTX *ctx_new(const SSL_METHOD *method, enum tls_version min_version)
+{
+    SSL_CTX *ctx = SSL_CTX_new(method);
+    int version = min_version == TLS_VERSION_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION;
+
+    if (ctx == NULL)
+        return NULL;
+    if (SSL_CTX_set_min_proto_version(ctx, version) != 1 ||
+        SSL_CTX_set_max_proto_version(ctx, 0) != 1) {
+        SSL_CTX_free(ctx);
+        return NULL;
+    }
+    (void)SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+    (void)SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_default_passwd_cb(ctx, no_password);
+    return ctx;
+}
+
+/* Takes ctx, also when it fails. */
+static enum status wrap(SSL_CTX *ctx, struct tls_context **context_out)
+{
+    struct tls_context *context = malloc(sizeof(*context));
+
+    if (context == NULL) {
+        SSL_CTX_free(ctx);
+        return STATUS_NO_MEMORY;
+    }
+    context->ctx = ctx;
+    *context_out = context;
+    return STATUS_OK;
+}
+
+enum status tls_context_create_server(const struct tls_server_options *options,
+                                      struct tls_context **context_out, struct tls_error *error_out)
+{
+    static const unsigned char id_context[] = "postern"; /* a ticket is for this service only */
+    SSL_CTX *ctx = ctx_new(TLS_server_method(), options->min_version);
+    enum status status;
+
+    error_out->text[0] = '\0';
+    if (ctx == NULL) {
+        tls_error_drain("no memory", error_out->text);
+        return STATUS_NO_MEMORY;
+    }
+    status = load_pairs(ctx, options, error_out);
+    if (status != STATUS_OK) {
+        SSL_CTX_free(ctx);
+        return status;
+    }
+    (void)SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE);
+    (void)SSL_CTX_set_session_id_context(ctx, id_context, sizeof(id_context) - 1);
+    if (options->tickets != NULL) {
+        tls_tickets_attach(options->tickets, ctx);
+        (void)SSL_CTX_set_num_tickets(ctx, 1);
+    } else {
+        (void)SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+        (void)SSL_CTX_set_num_tickets(ctx, 0);
+    }
+    return wrap(ctx, context_out);
+}
+
+/* Where nothing is trusted, building and checking chains would be work without a use. */
+static int verify_nothing(X509_STORE_CTX *chain, void *unused)
+{
+    (void)unused;
+    X509_STORE_CTX_set_error(chain, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY);
+    return 1;
+}
+
+enum status tls_context_create_client(const struct tls_client_options *options,
+                                      struct tls_context **context_out, struct tls_error *error_out)
+{
+    SSL_CTX *ctx = ctx_new(TLS_client_method(), options->min_version);
+
+    error_out->text[0] = '\0';
+    if (ctx == NULL) {
+        tls_error_drain("no memory", error_out->text);
+        return STATUS_NO_MEMORY;
+    }
+    /* VERIFY_NONE still verifies, it only lets the handshake go on and keeps the result. */
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
+    if (options->security == TLS_SECURITY_OPPORTUNISTIC) {
+        SSL_CTX_set_security_level(ctx, 0);
+        (void)SSL_CTX_set_options(ctx, SSL_OP_LEGACY_SERVER_CONNECT);
+    }
+    ERR_clear_error();
+    if (options->ca_file == NULL) {
+        SSL_CTX_set_cert_verify_callback(ctx, verify_nothing, NULL);
+    } else if (SSL_CTX_load_verify_file(ctx, options->ca_file) != 1) {
+        SSL_CTX_free(ctx);
+        return file_failed(options->ca_file, "certificate", error_out);
+    }
+    return wrap(ctx, context_out);
+}
+
+void tls_context_destroy(struct tls_context *context)
+{
+    if (context == NULL)
+        return;
+    SSL_CTX_free(context->ctx);
+    free(context);
+}
