@@ -1,0 +1,411 @@
+#include "policy/builder.h"
+
+#include <stdlib.h>
+
+#include "policy/snapshot_table.h"
+
+/* Whatever is added is copied to the snapshot's arena at once; the lists that remember the
+ * order, whose length is not known before the end, live in the scratch arena. */
+struct entry_link {
+    struct entry_link *next;
+    struct policy_hat_entry entry;
+};
+
+struct row_link {
+    struct row_link *next;
+    struct policy_hat_row row; /* without its entries */
+    struct entry_link *entries;
+    struct entry_link *entries_last;
+};
+
+struct policy_hat_draft {
+    struct policy_hat_draft *next;
+    struct slice name;
+    struct row_link *rows;
+    struct row_link *rows_last;
+    size_t rows_count;
+    size_t entries_count;
+};
+
+struct recipient_link {
+    struct recipient_link *next;
+    struct policy_rat_entry entry;
+};
+
+struct policy_rat_draft {
+    struct policy_rat_draft *next;
+    struct slice name;
+    struct recipient_link *entries;
+    struct recipient_link *entries_last;
+    size_t entries_count;
+};
+
+struct destination_link {
+    struct destination_link *next;
+    struct policy_destination destination;
+};
+
+struct route_link {
+    struct route_link *next;
+    struct policy_route route;
+};
+
+struct policy_builder {
+    struct policy_snapshot *snapshot;
+    struct arena scratch;
+    struct policy_hat_draft *hats, *hats_last;
+    struct policy_rat_draft *rats, *rats_last;
+    struct destination_link *destinations, *destinations_last;
+    struct route_link *routes, *routes_last;
+};
+
+/* Appends to the singly linked list that begins at first and ends at last. */
+#define APPEND(first, last, node)                                                                  \
+    do {                                                                                           \
+        if ((first) == NULL)                                                                       \
+            (first) = (node);                                                                      \
+        else                                                                                       \
+            (last)->next = (node);                                                                 \
+        (last) = (node);                                                                           \
+    } while (0)
+
+enum status policy_builder_create(uint64_t generation, size_t bytes_max,
+                                  struct policy_builder **builder_out)
+{
+    struct policy_builder *b = calloc(1, sizeof(*b));
+    struct policy_snapshot *s = calloc(1, sizeof(*s));
+
+    if (b == NULL || s == NULL) {
+        free(b);
+        free(s);
+        return STATUS_NO_MEMORY;
+    }
+    arena_init(&b->scratch, bytes_max);
+    arena_init(&s->arena, bytes_max);
+    s->generation = generation;
+    s->destination_default = policy_destination_default();
+    b->snapshot = s;
+    *builder_out = b;
+    return STATUS_OK;
+}
+
+void policy_builder_destroy(struct policy_builder *b)
+{
+    if (b == NULL)
+        return;
+    policy_snapshot_destroy(b->snapshot);
+    arena_finish(&b->scratch);
+    free(b);
+}
+
+enum status policy_builder_add_mail_flow(struct policy_builder *b,
+                                         const struct policy_mail_flow *flow,
+                                         const struct policy_mail_flow **flow_out)
+{
+    struct arena *arena = &b->snapshot->arena;
+    struct policy_mail_flow *copy = arena_take(arena, 1, sizeof(*copy));
+
+    if (copy == NULL)
+        return STATUS_NO_MEMORY;
+    *copy = *flow;
+    if (!arena_copy(arena, flow->name, &copy->name))
+        return STATUS_NO_MEMORY;
+    *flow_out = copy;
+    return STATUS_OK;
+}
+
+enum status policy_builder_add_bounce_profile(struct policy_builder *b,
+                                              const struct policy_bounce_profile *profile,
+                                              const struct policy_bounce_profile **profile_out)
+{
+    struct arena *arena = &b->snapshot->arena;
+    struct policy_bounce_profile *copy = arena_take(arena, 1, sizeof(*copy));
+
+    if (copy == NULL)
+        return STATUS_NO_MEMORY;
+    *copy = *profile;
+    if (!arena_copy(arena, profile->name, &copy->name))
+        return STATUS_NO_MEMORY;
+    *profile_out = copy;
+    return STATUS_OK;
+}
+
+enum status policy_builder_add_hat(struct policy_builder *b, struct slice name,
+                                   struct policy_hat_draft **hat_out)
+{
+    struct policy_hat_draft *hat = arena_take(&b->scratch, 1, sizeof(*hat));
+
+    if (hat == NULL || !arena_copy(&b->snapshot->arena, name, &hat->name))
+        return STATUS_NO_MEMORY;
+    APPEND(b->hats, b->hats_last, hat);
+    *hat_out = hat;
+    return STATUS_OK;
+}
+
+enum status policy_builder_add_hat_row(struct policy_builder *b, struct policy_hat_draft *hat,
+                                       struct slice group, const struct policy_mail_flow *flow)
+{
+    struct row_link *link;
+
+    ASSERT(flow != NULL);
+    if (hat->rows_count >= POLICY_HAT_ROWS_MAX)
+        return STATUS_LIMIT;
+    link = arena_take(&b->scratch, 1, sizeof(*link));
+    if (link == NULL || !arena_copy(&b->snapshot->arena, group, &link->row.group))
+        return STATUS_NO_MEMORY;
+    link->row.flow = flow;
+    APPEND(hat->rows, hat->rows_last, link);
+    hat->rows_count++;
+    return STATUS_OK;
+}
+
+enum status policy_builder_add_hat_entry(struct policy_builder *b, struct policy_hat_draft *hat,
+                                         struct slice text)
+{
+    struct row_link *row = hat->rows_last;
+    struct entry_link *link;
+
+    ASSERT(row != NULL);
+    if (hat->entries_count >= POLICY_HAT_ENTRIES_MAX)
+        return STATUS_LIMIT;
+    link = arena_take(&b->scratch, 1, sizeof(*link));
+    if (link == NULL || !arena_copy(&b->snapshot->arena, text, &text))
+        return STATUS_NO_MEMORY;
+    if (!policy_hat_entry_parse(text, &link->entry))
+        return STATUS_INVALID;
+    link->entry.row = (uint32_t)(hat->rows_count - 1);
+    APPEND(row->entries, row->entries_last, link);
+    row->row.entries_count++;
+    hat->entries_count++;
+    return STATUS_OK;
+}
+
+enum status policy_builder_add_rat(struct policy_builder *b, struct slice name,
+                                   struct policy_rat_draft **rat_out)
+{
+    struct policy_rat_draft *rat = arena_take(&b->scratch, 1, sizeof(*rat));
+
+    if (rat == NULL || !arena_copy(&b->snapshot->arena, name, &rat->name))
+        return STATUS_NO_MEMORY;
+    APPEND(b->rats, b->rats_last, rat);
+    *rat_out = rat;
+    return STATUS_OK;
+}
+
+enum status policy_builder_add_rat_entry(struct policy_builder *b, struct policy_rat_draft *rat,
+                                         struct slice text, enum policy_rat_action action,
+                                         const struct policy_reply *reply)
+{
+    struct arena *arena = &b->snapshot->arena;
+    struct recipient_link *link;
+    struct policy_rat_entry *e;
+
+    if (rat->entries_count >= POLICY_RAT_ENTRIES_MAX)
+        return STATUS_LIMIT;
+    link = arena_take(&b->scratch, 1, sizeof(*link));
+    if (link == NULL)
+        return STATUS_NO_MEMORY;
+    e = &link->entry;
+    e->action = action;
+    e->form = policy_recipient_form(text);
+    e->reply = (struct policy_reply){ POLICY_RAT_REJECT_CODE, SLICE(POLICY_RAT_REJECT_TEXT) };
+    if (e->form == POLICY_RECIPIENT_INVALID)
+        return STATUS_INVALID;
+    if (reply != NULL) {
+        if (reply->code < 400 || reply->code > 599 || reply->text.len > POLICY_REPLY_TEXT_MAX)
+            return STATUS_INVALID;
+        e->reply.code = reply->code;
+        if (!arena_copy(arena, reply->text, &e->reply.text))
+            return STATUS_NO_MEMORY;
+    }
+    if (!arena_copy(arena, text, &e->text))
+        return STATUS_NO_MEMORY;
+    APPEND(rat->entries, rat->entries_last, link);
+    rat->entries_count++;
+    return STATUS_OK;
+}
+
+enum status policy_builder_set_destination_default(struct policy_builder *b,
+                                                   const struct policy_destination *destination)
+{
+    struct slice name = b->snapshot->destination_default.name;
+
+    b->snapshot->destination_default = *destination;
+    b->snapshot->destination_default.name = name;
+    return STATUS_OK;
+}
+
+enum status policy_builder_add_destination(struct policy_builder *b,
+                                           const struct policy_destination *destination)
+{
+    struct destination_link *link;
+
+    if (!policy_domain_is_valid(destination->name) && !policy_domain_is_partial(destination->name))
+        return STATUS_INVALID;
+    link = arena_take(&b->scratch, 1, sizeof(*link));
+    if (link == NULL)
+        return STATUS_NO_MEMORY;
+    link->destination = *destination;
+    if (!arena_copy(&b->snapshot->arena, destination->name, &link->destination.name))
+        return STATUS_NO_MEMORY;
+    APPEND(b->destinations, b->destinations_last, link);
+    b->snapshot->destinations_count++;
+    return STATUS_OK;
+}
+
+static enum status copy_host(struct arena *arena, const struct policy_route_host *host,
+                             struct policy_route_host *copy)
+{
+    struct ip_endpoint *endpoints;
+
+    if (host->endpoints_count == 0 || host->endpoints_count > POLICY_ROUTE_ADDRESSES_MAX)
+        return STATUS_INVALID;
+    *copy = *host;
+    endpoints = arena_take(arena, host->endpoints_count, sizeof(*endpoints));
+    if (endpoints == NULL || !arena_copy(arena, host->text, &copy->text) ||
+        !arena_copy(arena, host->host, &copy->host))
+        return STATUS_NO_MEMORY;
+    memcpy(endpoints, host->endpoints, host->endpoints_count * sizeof(*endpoints));
+    copy->endpoints = endpoints;
+    return STATUS_OK;
+}
+
+enum status policy_builder_add_route(struct policy_builder *b, const struct policy_route *route)
+{
+    struct arena *arena = &b->snapshot->arena;
+    struct policy_route_host *hosts;
+    struct route_link *link;
+
+    if (!policy_domain_is_valid(route->name) && !policy_domain_is_partial(route->name) &&
+        !slice_is_word(route->name, "ALL"))
+        return STATUS_INVALID;
+    if (route->hosts_count == 0)
+        return STATUS_INVALID;
+    if (route->hosts_count > POLICY_ROUTE_HOSTS_MAX ||
+        b->snapshot->routes_count >= POLICY_ROUTE_ENTRIES_MAX)
+        return STATUS_LIMIT;
+    link = arena_take(&b->scratch, 1, sizeof(*link));
+    hosts = arena_take(arena, route->hosts_count, sizeof(*hosts));
+    if (link == NULL || hosts == NULL || !arena_copy(arena, route->name, &link->route.name))
+        return STATUS_NO_MEMORY;
+    for (size_t i = 0; i < route->hosts_count; i++)
+        TRY(copy_host(arena, &route->hosts[i], &hosts[i]));
+    link->route.hosts = hosts;
+    link->route.hosts_count = route->hosts_count;
+    APPEND(b->routes, b->routes_last, link);
+    b->snapshot->routes_count++;
+    return STATUS_OK;
+}
+
+static enum status finish_hats(struct policy_builder *b)
+{
+    struct arena *arena = &b->snapshot->arena;
+    struct policy_hat **next = &b->snapshot->hats;
+
+    for (const struct policy_hat_draft *d = b->hats; d != NULL; d = d->next) {
+        struct policy_hat *hat = arena_take(arena, 1, sizeof(*hat));
+        size_t row = 0, entry = 0;
+
+        if (hat == NULL)
+            return STATUS_NO_MEMORY;
+        *hat = (struct policy_hat){ .name = d->name,
+                                    .rows_count = d->rows_count,
+                                    .entries_count = d->entries_count };
+        hat->rows = arena_take(arena, d->rows_count, sizeof(*hat->rows));
+        hat->entries = arena_take(arena, d->entries_count, sizeof(*hat->entries));
+        if (hat->rows == NULL || hat->entries == NULL)
+            return STATUS_NO_MEMORY;
+        for (const struct row_link *r = d->rows; r != NULL; r = r->next) {
+            hat->rows[row] = r->row;
+            hat->rows[row++].entries_first = entry;
+            for (const struct entry_link *e = r->entries; e != NULL; e = e->next)
+                hat->entries[entry++] = e->entry;
+        }
+        TRY(policy_hat_compile(hat, arena, &b->scratch));
+        *next = hat;
+        next = &hat->next;
+    }
+    return STATUS_OK;
+}
+
+static enum status finish_rats(struct policy_builder *b)
+{
+    struct arena *arena = &b->snapshot->arena;
+    struct policy_rat **next = &b->snapshot->rats;
+
+    for (const struct policy_rat_draft *d = b->rats; d != NULL; d = d->next) {
+        struct policy_rat *rat = arena_take(arena, 1, sizeof(*rat));
+        size_t entry = 0;
+
+        if (rat == NULL)
+            return STATUS_NO_MEMORY;
+        *rat = (struct policy_rat){ .name = d->name, .entries_count = d->entries_count };
+        rat->entries = arena_take(arena, d->entries_count, sizeof(*rat->entries));
+        if (rat->entries == NULL)
+            return STATUS_NO_MEMORY;
+        for (const struct recipient_link *e = d->entries; e != NULL; e = e->next)
+            rat->entries[entry++] = e->entry;
+        TRY(policy_rat_compile(rat, arena));
+        *next = rat;
+        next = &rat->next;
+    }
+    return STATUS_OK;
+}
+
+static enum status finish_destinations(struct policy_builder *b)
+{
+    struct policy_snapshot *s = b->snapshot;
+    size_t count = 0;
+
+    if (s->destination_default.bounce_profile == NULL) {
+        struct policy_bounce_profile profile = policy_bounce_profile_default();
+
+        TRY(policy_builder_add_bounce_profile(b, &profile, &s->destination_default.bounce_profile));
+    }
+    s->destinations = arena_take(&s->arena, s->destinations_count, sizeof(*s->destinations));
+    if (s->destinations == NULL ||
+        !policy_domain_map_init(&s->destinations_map, &s->arena, s->destinations_count))
+        return STATUS_NO_MEMORY;
+    for (const struct destination_link *l = b->destinations; l != NULL; l = l->next) {
+        struct policy_destination *d = &s->destinations[count];
+
+        *d = l->destination;
+        if (d->bounce_profile == NULL)
+            d->bounce_profile = s->destination_default.bounce_profile;
+        policy_domain_map_add(&s->destinations_map, policy_domain_normal(d->name), count++);
+    }
+    return STATUS_OK;
+}
+
+static enum status finish_routes(struct policy_builder *b)
+{
+    struct policy_snapshot *s = b->snapshot;
+    size_t count = 0;
+
+    s->routes = arena_take(&s->arena, s->routes_count, sizeof(*s->routes));
+    if (s->routes == NULL || !policy_domain_map_init(&s->routes_map, &s->arena, s->routes_count))
+        return STATUS_NO_MEMORY;
+    for (const struct route_link *l = b->routes; l != NULL; l = l->next) {
+        struct policy_route *r = &s->routes[count];
+
+        *r = l->route;
+        if (!slice_is_word(r->name, "ALL"))
+            policy_domain_map_add(&s->routes_map, policy_domain_normal(r->name), count);
+        else if (s->route_all == NULL)
+            s->route_all = r;
+        count++;
+    }
+    return STATUS_OK;
+}
+
+enum status policy_builder_finish(struct policy_builder *b, struct policy_snapshot **snapshot_out)
+{
+    ASSERT(b->snapshot != NULL);
+    TRY(finish_hats(b));
+    TRY(finish_rats(b));
+    TRY(finish_destinations(b));
+    TRY(finish_routes(b));
+    *snapshot_out = b->snapshot;
+    b->snapshot = NULL;
+    return STATUS_OK;
+}

@@ -1,0 +1,67 @@
+#include "policy/destination.h"
+
+#include "policy/snapshot_table.h"
+
+struct policy_destination policy_destination_default(void)
+{
+    return (struct policy_destination){
+        .name = SLICE("default"),
+        .tls = POLICY_TLS_OFF,
+        .max_connections = POLICY_DESTINATION_CONNECTIONS_DEFAULT,
+        .max_messages_per_connection = POLICY_DESTINATION_MESSAGES_PER_CONNECTION_DEFAULT,
+    };
+}
+
+const struct policy_destination *policy_destination_find(const struct policy_snapshot *snapshot,
+                                                         struct slice domain)
+{
+    size_t number;
+
+    if (!policy_domain_map_find(&snapshot->destinations_map, domain, &number))
+        return &snapshot->destination_default;
+    return &snapshot->destinations[number];
+}
+
+const char *policy_tls_text(enum policy_tls tls)
+{
+    switch (tls) {
+    case POLICY_TLS_OFF: return "off";
+    case POLICY_TLS_PREFERRED: return "preferred";
+    case POLICY_TLS_REQUIRED: return "required";
+    case POLICY_TLS_PREFERRED_VERIFY: return "preferred-verify";
+    case POLICY_TLS_REQUIRED_VERIFY: return "required-verify";
+    case POLICY_TLS_REQUIRED_VERIFY_HOSTED: return "required-verify-hosted";
+    }
+    UNREACHABLE();
+}
+
+bool policy_tls_is_wanted(enum policy_tls tls)
+{
+    return tls != POLICY_TLS_OFF;
+}
+
+bool policy_tls_is_required(enum policy_tls tls)
+{
+    switch (tls) {
+    case POLICY_TLS_OFF:
+    case POLICY_TLS_PREFERRED:
+    case POLICY_TLS_PREFERRED_VERIFY: return false;
+    case POLICY_TLS_REQUIRED:
+    case POLICY_TLS_REQUIRED_VERIFY:
+    case POLICY_TLS_REQUIRED_VERIFY_HOSTED: return true;
+    }
+    UNREACHABLE();
+}
+
+enum policy_tls_action policy_tls_outcome(enum policy_tls tls, enum policy_tls_event event)
+{
+    switch (event) {
+    case POLICY_TLS_NOT_OFFERED:
+    case POLICY_TLS_REFUSED:
+    case POLICY_TLS_FAILED_BEFORE:
+        return policy_tls_is_required(tls) ? POLICY_TLS_TRY_NEXT : POLICY_TLS_SEND_CLEAR;
+    case POLICY_TLS_HANDSHAKE_FAILED: return POLICY_TLS_TRY_NEXT;
+    case POLICY_TLS_ESTABLISHED: return POLICY_TLS_SEND_ENCRYPTED;
+    }
+    UNREACHABLE();
+}

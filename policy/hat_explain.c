@@ -1,0 +1,132 @@
+#include <stdio.h>
+
+#include "policy/hat_table.h"
+
+#define WHY_BYTES_MAX 1024
+
+static bool name_is_below(struct slice name, struct slice partial)
+{
+    return name.len > partial.len && slice_ends_nocase(name, partial);
+}
+
+static bool entry_matches(const struct policy_hat_entry *e, const struct policy_sender *sender)
+{
+    struct slice name = policy_domain_normal(sender->verified_name);
+    struct slice text = policy_domain_normal(e->text);
+
+    switch (e->form) {
+    case POLICY_SENDER_INVALID: break;
+    case POLICY_SENDER_ALL: return true;
+    case POLICY_SENDER_ADDRESS:
+    case POLICY_SENDER_LOOSE: return ip_prefix_contains(&e->prefix, &sender->address);
+    case POLICY_SENDER_NAME: return name.len > 0 && slice_equal_nocase(name, text);
+    case POLICY_SENDER_PARTIAL: return name_is_below(name, text);
+    }
+    return false;
+}
+
+static void why_matched(const struct policy_hat_entry *e, const struct policy_sender *sender,
+                        char why[static WHY_BYTES_MAX])
+{
+    char address[IP_TEXT_MAX];
+    struct slice name = sender->verified_name;
+
+    switch (e->form) {
+    case POLICY_SENDER_INVALID: UNREACHABLE();
+    case POLICY_SENDER_ALL: (void)snprintf(why, WHY_BYTES_MAX, "ALL matches every host"); return;
+    case POLICY_SENDER_ADDRESS:
+    case POLICY_SENDER_LOOSE:
+        ip_format(&sender->address, address);
+        if (e->prefix.bits == 128)
+            (void)snprintf(why, WHY_BYTES_MAX, "the address is %s", address);
+        else
+            (void)snprintf(why, WHY_BYTES_MAX, "%s is in %.*s", address, SLICE_ARGS(e->text));
+        return;
+    case POLICY_SENDER_NAME:
+        (void)snprintf(why, WHY_BYTES_MAX, "the verified name is %.*s", SLICE_ARGS(name));
+        return;
+    case POLICY_SENDER_PARTIAL:
+        (void)snprintf(why, WHY_BYTES_MAX, "the verified name %.*s is below %.*s", SLICE_ARGS(name),
+                       SLICE_ARGS(e->text));
+        return;
+    }
+}
+
+static const char *plural(size_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
+/* The first entries say it all when there are few of a kind; their number does otherwise. */
+static void why_not(const struct policy_hat *hat, const struct policy_hat_row *row,
+                    const struct policy_sender *sender, char why[static WHY_BYTES_MAX])
+{
+    char address[IP_TEXT_MAX];
+    size_t addresses = 0, names = 0;
+    int used = 0;
+
+    for (size_t i = 0; i < row->entries_count; i++) {
+        if (hat->entries[row->entries_first + i].form == POLICY_SENDER_NAME ||
+            hat->entries[row->entries_first + i].form == POLICY_SENDER_PARTIAL)
+            names++;
+        else
+            addresses++;
+    }
+    why[0] = '\0';
+    if (addresses + names == 0)
+        (void)snprintf(why, WHY_BYTES_MAX, "the row has no senders");
+    if (addresses > 0)
+        used =
+            snprintf(why, WHY_BYTES_MAX, "%s is in none of its %zu address%s",
+                     ip_format(&sender->address, address), addresses, addresses == 1 ? "" : "es");
+    if (names == 0)
+        return;
+    ASSERT(used >= 0 && used < WHY_BYTES_MAX / 2);
+    why += used;
+    if (sender->verified_name.len == 0)
+        (void)snprintf(why, WHY_BYTES_MAX / 2,
+                       "%sthe host has no verified name to compare with its %zu host name%s",
+                       used > 0 ? "; " : "", names, plural(names));
+    else
+        (void)snprintf(why, WHY_BYTES_MAX / 2, "%s%.*s matches none of its %zu host name%s",
+                       used > 0 ? "; " : "", SLICE_ARGS(sender->verified_name), names,
+                       plural(names));
+}
+
+static const struct policy_hat_entry *find_in_row(const struct policy_hat *hat,
+                                                  const struct policy_hat_row *row,
+                                                  const struct policy_sender *sender)
+{
+    for (size_t i = 0; i < row->entries_count; i++)
+        if (entry_matches(&hat->entries[row->entries_first + i], sender))
+            return &hat->entries[row->entries_first + i];
+    return NULL;
+}
+
+void policy_hat_explain(const struct policy_hat *hat, const struct policy_sender *sender,
+                        struct policy_hat_visitor *visitor)
+{
+    struct policy_sender known = *sender;
+    bool decided = false;
+
+    if (known.verified_name.len > POLICY_NAME_BYTES_MAX + 1)
+        known.verified_name.len = 0; /* as policy_hat_find() sees it */
+    for (size_t i = 0; i < hat->rows_count && !decided; i++) {
+        const struct policy_hat_row *row = &hat->rows[i];
+        const struct policy_hat_entry *e = find_in_row(hat, row, &known);
+        struct policy_hat_step step = { .row = i, .group = row->group, .flow = row->flow };
+        char why[WHY_BYTES_MAX];
+
+        if (e != NULL) {
+            step.matched = true;
+            step.entry = e->text;
+            why_matched(e, &known, why);
+        } else {
+            why_not(hat, row, &known, why);
+        }
+        step.why = slice_from(why);
+        decided = e != NULL && policy_hat_row_decides(row);
+        visitor->step(visitor, &step);
+    }
+    ASSERT(decided);
+}

@@ -1,0 +1,56 @@
+#include "policy/snapshot.h"
+
+#include <stdlib.h>
+
+#include "policy/snapshot_table.h"
+
+void policy_snapshot_destroy(struct policy_snapshot *snapshot)
+{
+    if (snapshot == NULL)
+        return;
+    arena_finish(&snapshot->arena);
+    free(snapshot);
+}
+
+uint64_t policy_snapshot_generation(const struct policy_snapshot *snapshot)
+{
+    return snapshot->generation;
+}
+
+const struct policy_hat *policy_snapshot_hat(const struct policy_snapshot *snapshot,
+                                             struct slice name)
+{
+    const struct policy_hat *hat = snapshot->hats;
+
+    while (hat != NULL && !slice_equal(hat->name, name))
+        hat = hat->next;
+    return hat;
+}
+
+const struct policy_rat *policy_snapshot_rat(const struct policy_snapshot *snapshot,
+                                             struct slice name)
+{
+    const struct policy_rat *rat = snapshot->rats;
+
+    while (rat != NULL && !slice_equal(rat->name, name))
+        rat = rat->next;
+    return rat;
+}
+
+const struct policy_destination *policy_snapshot_destination_default(
+    const struct policy_snapshot *snapshot)
+{
+    return &snapshot->destination_default;
+}
+
+bool policy_domain_map_find(const struct policy_domain_map *m, struct slice domain,
+                            size_t *number_out)
+{
+    struct policy_domain_walk walk = policy_domain_walk_begin(domain);
+    struct slice key;
+
+    while (policy_domain_walk_next(&walk, &key))
+        if (policy_domain_map_get(m, key, number_out))
+            return true;
+    return false;
+}

@@ -1,0 +1,273 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "policy/builder.h"
+
+/* Every kind of addition once; gives the first status that is not OK. */
+static enum status build_with(struct policy_builder *b, struct policy_snapshot **snapshot_out)
+{
+    struct policy_mail_flow flow = policy_mail_flow_default();
+    struct policy_bounce_profile profile = policy_bounce_profile_default();
+    struct policy_destination destination = policy_destination_default();
+    struct policy_reply reply = { 450, SLICE("4.2.1 Later") };
+    struct ip_endpoint endpoints[2] = { { .port = 25 }, { .port = 26 } };
+    struct policy_route_host hosts[2] = {
+        { SLICE("mx1"), SLICE("mx1"), 25, endpoints, 2 },
+        { SLICE("mx2"), SLICE("mx2"), 25, endpoints, 1 },
+    };
+    static const char *const routes[] = { "a.example", ".a.example", "b.example", "ALL" };
+    static const char *const destinations[] = { "a.example", ".a.example", ".b.a.example" };
+    const struct policy_mail_flow *flow_added;
+    const struct policy_bounce_profile *profile_added;
+    struct policy_hat_draft *hat;
+    struct policy_rat_draft *rat;
+
+    TRY(policy_builder_add_mail_flow(b, &flow, &flow_added));
+    TRY(policy_builder_add_hat(b, SLICE("h"), &hat));
+    TRY(policy_builder_add_hat_row(b, hat, SLICE("g"), flow_added));
+    TRY(policy_builder_add_hat_entry(b, hat, SLICE("192.0.2.1")));
+    TRY(policy_builder_add_hat_entry(b, hat, SLICE("mx.example.com")));
+    TRY(policy_builder_add_hat_entry(b, hat, SLICE("ALL")));
+    TRY(policy_builder_add_rat(b, SLICE("r"), &rat));
+    TRY(policy_builder_add_rat_entry(b, rat, SLICE("example.com"), POLICY_RAT_REJECT, &reply));
+    profile.name = SLICE("fast");
+    profile.max_age_s = 100;
+    TRY(policy_builder_add_bounce_profile(b, &profile, &profile_added));
+    destination.tls = POLICY_TLS_PREFERRED;
+    TRY(policy_builder_set_destination_default(b, &destination));
+    for (size_t i = 0; i < ARRAY_LEN(destinations); i++) {
+        destination.name = slice_from(destinations[i]);
+        destination.bounce_profile = i == 0 ? profile_added : NULL;
+        destination.tls = POLICY_TLS_REQUIRED;
+        TRY(policy_builder_add_destination(b, &destination));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+        struct policy_route route = { slice_from(routes[i]), hosts, 1 + i % 2 };
+
+        TRY(policy_builder_add_route(b, &route));
+    }
+    return policy_builder_finish(b, snapshot_out);
+}
+
+static struct policy_snapshot *build(void)
+{
+    struct policy_builder *b;
+    struct policy_snapshot *s;
+
+    assert_int_equal(policy_builder_create(42, POLICY_BUILDER_BYTES_DEFAULT, &b), STATUS_OK);
+    assert_int_equal(build_with(b, &s), STATUS_OK);
+    policy_builder_destroy(b);
+    return s;
+}
+
+static void destinations_go_exact_then_longest_partial_then_default(void **unused)
+{
+    static const struct {
+        const char *domain, *name, *bounce;
+    } cases[] = {
+        { "a.example", "a.example", "fast" },
+        { "A.Example.", "a.example", "fast" },
+        { "x.a.example", ".a.example", "default" },
+        { "b.a.example", ".a.example", "default" },
+        { "c.b.a.example", ".b.a.example", "default" },
+        { "d.c.b.a.example", ".b.a.example", "default" },
+        { "example", "default", "default" },
+        { "", "default", "default" },
+        { "other.org", "default", "default" },
+    };
+    struct policy_snapshot *s = build();
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct policy_destination *d =
+            policy_destination_find(s, slice_from(cases[i].domain));
+
+        assert_string_equal(d->name.data, cases[i].name);
+        assert_string_equal(d->bounce_profile->name.data, cases[i].bounce);
+    }
+    assert_int_equal(policy_snapshot_destination_default(s)->tls, POLICY_TLS_PREFERRED);
+    policy_snapshot_destroy(s);
+}
+
+static void routes_go_exact_then_longest_partial_then_all(void **unused)
+{
+    static const struct {
+        const char *domain, *name;
+        size_t hosts_count;
+    } cases[] = {
+        { "a.example", "a.example", 1 },
+        { "x.a.example", ".a.example", 2 },
+        { "b.example", "b.example", 1 },
+        { "x.b.example", "ALL", 2 },
+        { "", "ALL", 2 },
+    };
+    struct policy_snapshot *s = build();
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct policy_route *r = policy_route_find(s, slice_from(cases[i].domain));
+
+        assert_string_equal(r->name.data, cases[i].name);
+        assert_int_equal(r->hosts_count, cases[i].hosts_count);
+        assert_int_equal(r->hosts[0].endpoints[1].port, 26);
+    }
+    policy_snapshot_destroy(s);
+}
+
+static void a_route_is_not_needed(void **unused)
+{
+    struct policy_builder *b;
+    struct policy_snapshot *s;
+
+    (void)unused;
+    assert_int_equal(policy_builder_create(1, POLICY_BUILDER_BYTES_DEFAULT, &b), STATUS_OK);
+    assert_int_equal(policy_builder_finish(b, &s), STATUS_OK);
+    policy_builder_destroy(b);
+    assert_null(policy_route_find(s, SLICE("a.example")));
+    assert_int_equal(policy_destination_find(s, SLICE("a.example"))->bounce_profile->max_retries,
+                     POLICY_BOUNCE_MAX_RETRIES_DEFAULT);
+    policy_snapshot_destroy(s);
+}
+
+static void every_form_of_a_route_host_is_understood(void **unused)
+{
+    static const struct {
+        const char *text, *host; /* host NULL: refused */
+        uint16_t port;
+        bool is_address;
+    } cases[] = {
+        { "192.0.2.1", "192.0.2.1", 25, true },
+        { "192.0.2.1:2525", "192.0.2.1", 2525, true },
+        { "2001:db8::1", "2001:db8::1", 25, true },
+        { "[2001:db8::1]", "2001:db8::1", 25, true },
+        { "[2001:db8::1]:26", "2001:db8::1", 26, true },
+        { "mx.example.com", "mx.example.com", 25, false },
+        { "mx.example.com:465", "mx.example.com", 465, false },
+        { "[mx.example.com]", "mx.example.com", 25, false },
+        { "[mx.example.com]:26", "mx.example.com", 26, false },
+        { "[192.0.2.1]:26", "192.0.2.1", 26, true },
+        { "mx.example.com:", NULL, 0, false },
+        { "mx.example.com:0", NULL, 0, false },
+        { "mx.example.com:65536", NULL, 0, false },
+        { "mx.example.com:25:25", NULL, 0, false },
+        { "[mx.example.com", NULL, 0, false },
+        { "[mx.example.com]25", NULL, 0, false },
+        { "[]", NULL, 0, false },
+        { "", NULL, 0, false },
+        { ":25", NULL, 0, false },
+        { "/dev/null", NULL, 0, false },
+        { "192.0.2.256", NULL, 0, false },
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct policy_route_host host;
+        struct ip_endpoint endpoint = { .port = 1 };
+        bool is_address;
+        bool ok = policy_route_host_parse(slice_from(cases[i].text), &host, &is_address, &endpoint);
+
+        assert_int_equal(ok, cases[i].host != NULL);
+        if (!ok)
+            continue;
+        assert_true(slice_equal(host.host, slice_from(cases[i].host)));
+        assert_int_equal(host.port, cases[i].port);
+        assert_int_equal(is_address, cases[i].is_address);
+        assert_int_equal(endpoint.port, is_address ? cases[i].port : 1);
+    }
+}
+
+static void the_tls_table_holds_for_every_setting_and_outcome(void **unused)
+{
+    enum {
+        CLEAR = POLICY_TLS_SEND_CLEAR,
+        TLS = POLICY_TLS_SEND_ENCRYPTED,
+        NEXT = POLICY_TLS_TRY_NEXT
+    };
+    static const struct {
+        enum policy_tls tls;
+        int actions[5]; /* not offered, refused, failed before, handshake failed, established */
+        bool is_wanted, is_required;
+    } rows[] = {
+        { POLICY_TLS_OFF, { CLEAR, CLEAR, CLEAR, NEXT, TLS }, false, false },
+        { POLICY_TLS_PREFERRED, { CLEAR, CLEAR, CLEAR, NEXT, TLS }, true, false },
+        { POLICY_TLS_REQUIRED, { NEXT, NEXT, NEXT, NEXT, TLS }, true, true },
+        { POLICY_TLS_PREFERRED_VERIFY, { CLEAR, CLEAR, CLEAR, NEXT, TLS }, true, false },
+        { POLICY_TLS_REQUIRED_VERIFY, { NEXT, NEXT, NEXT, NEXT, TLS }, true, true },
+        { POLICY_TLS_REQUIRED_VERIFY_HOSTED, { NEXT, NEXT, NEXT, NEXT, TLS }, true, true },
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        for (int event = POLICY_TLS_NOT_OFFERED; event <= POLICY_TLS_ESTABLISHED; event++)
+            assert_int_equal(policy_tls_outcome(rows[i].tls, (enum policy_tls_event)event),
+                             rows[i].actions[event]);
+        assert_int_equal(policy_tls_is_wanted(rows[i].tls), rows[i].is_wanted);
+        assert_int_equal(policy_tls_is_required(rows[i].tls), rows[i].is_required);
+    }
+}
+
+static void running_out_of_memory_anywhere_is_reported_and_leaks_nothing(void **unused)
+{
+    size_t failures = 0;
+
+    (void)unused;
+    for (size_t bytes_max = 0;; bytes_max += 16) {
+        struct policy_builder *b;
+        struct policy_snapshot *s = NULL;
+        enum status status;
+
+        assert_int_equal(policy_builder_create(1, bytes_max, &b), STATUS_OK);
+        status = build_with(b, &s);
+        policy_builder_destroy(b);
+        if (status == STATUS_OK) {
+            policy_snapshot_destroy(s);
+            break;
+        }
+        assert_int_equal(status, STATUS_NO_MEMORY);
+        failures++;
+    }
+    assert_true(failures > 100);
+}
+
+static void texts_of_no_known_form_are_refused(void **unused)
+{
+    struct policy_builder *b;
+    struct policy_destination d = policy_destination_default();
+    struct policy_route_host host = { SLICE("x"), SLICE("x"), 25, NULL, 0 };
+    struct policy_route route = { SLICE("a.example"), &host, 1 };
+    struct policy_rat_draft *rat;
+    struct policy_reply reply = { 250, SLICE("2.0.0 Ok") };
+
+    (void)unused;
+    assert_int_equal(policy_builder_create(1, POLICY_BUILDER_BYTES_DEFAULT, &b), STATUS_OK);
+    d.name = SLICE("not a domain");
+    assert_int_equal(policy_builder_add_destination(b, &d), STATUS_INVALID);
+    assert_int_equal(policy_builder_add_route(b, &route), STATUS_INVALID);
+    route.name = SLICE("*");
+    assert_int_equal(policy_builder_add_route(b, &route), STATUS_INVALID);
+    assert_int_equal(policy_builder_add_rat(b, SLICE("r"), &rat), STATUS_OK);
+    assert_int_equal(
+        policy_builder_add_rat_entry(b, rat, SLICE("a.example"), POLICY_RAT_REJECT, &reply),
+        STATUS_INVALID);
+    policy_builder_destroy(b);
+    policy_builder_destroy(NULL);
+    policy_snapshot_destroy(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(destinations_go_exact_then_longest_partial_then_default),
+        cmocka_unit_test(routes_go_exact_then_longest_partial_then_all),
+        cmocka_unit_test(a_route_is_not_needed),
+        cmocka_unit_test(every_form_of_a_route_host_is_understood),
+        cmocka_unit_test(the_tls_table_holds_for_every_setting_and_outcome),
+        cmocka_unit_test(running_out_of_memory_anywhere_is_reported_and_leaks_nothing),
+        cmocka_unit_test(texts_of_no_known_form_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
