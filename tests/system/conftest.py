@@ -1,0 +1,133 @@
+"""Fixtures of the system tests; the classes behind them are in postern_lab/."""
+import pathlib
+import re
+import shutil
+
+import pytest
+
+from postern_lab import BUILD, POSTERN
+from postern_lab.certificates import Authority
+from postern_lab.gateway import Gateway
+from postern_lab.ledger import Ledger
+from postern_lab.next_hop import NextHop
+
+SCRATCH = BUILD / 'system'
+TEMPORARY = ('tmpfs', 'ramfs')
+
+
+def file_system_of(path):
+    """The type of the file system that holds path."""
+    best = ('', 'unknown')
+    for line in open('/proc/mounts', encoding='utf-8'):
+        _, mount, kind = line.split()[:3]
+        if str(path).startswith(mount.rstrip('/') + '/') and len(mount) > len(best[0]):
+            best = (mount, kind)
+    return best[1]
+
+
+def pytest_configure(config):
+    config.addinivalue_line('markers', 'full: long; left out under the sanitizers')
+
+
+def pytest_report_header():
+    kind = file_system_of(SCRATCH)
+    note = ' (spools are not durable there)' if kind in TEMPORARY else ''
+    return f'postern: {POSTERN}, spools on {kind}{note}'
+
+
+@pytest.hookimpl(tryfirst=True, hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    if call.when == 'call':
+        item.lab_failed = outcome.get_result().failed
+
+
+@pytest.fixture(name='folder')
+def fixture_folder(request):
+    """A folder below the build tree, on a real disk; kept when the test fails."""
+    name = re.sub(r'[^\w.-]+', '_', request.node.name)[:80]
+    path = SCRATCH / pathlib.Path(request.node.path).stem / name
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    yield path
+    if not getattr(request.node, 'lab_failed', True):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(name='authority', scope='session')
+def fixture_authority():
+    path = SCRATCH / 'authority'
+    shutil.rmtree(path, ignore_errors=True)
+    return Authority(path)
+
+
+@pytest.fixture(name='certificate', scope='session')
+def fixture_certificate(authority):
+    """Of the gateway, with an EC key."""
+    return authority.issue('mx.lab.test')
+
+
+@pytest.fixture(name='certificate_rsa', scope='session')
+def fixture_certificate_rsa(authority):
+    return authority.issue('mx.lab.test', kind='rsa')
+
+
+@pytest.fixture(name='hop_certificate', scope='session')
+def fixture_hop_certificate(authority):
+    return authority.issue('nexthop.test')
+
+
+@pytest.fixture(name='ledger')
+def fixture_ledger(request):
+    return Ledger(re.sub(r'\W+', '-', request.node.name))
+
+
+@pytest.fixture(name='next_hop')
+def fixture_next_hop():
+    """A next hop with ordinary replies, in the clear; tests with wishes make their own NextHop."""
+    with NextHop() as hop:
+        yield hop
+
+
+@pytest.fixture(name='background')
+def fixture_background():
+    """background(process) starts it, and kills it after the test."""
+    started = []
+
+    def start(process):
+        started.append(process)
+        return process.start()
+    yield start
+    for process in reversed(started):
+        process.stop()
+
+
+@pytest.fixture(name='make_gateway')
+def fixture_make_gateway(folder, certificate, authority):
+    """make_gateway(...) as Gateway(...), not started; at the end each is stopped."""
+    made = []
+
+    def make(next_hop=None, **options):
+        home = folder / f'gateway{len(made) + 1}'
+        home.mkdir(exist_ok=True)
+        options.setdefault('certificate', certificate)
+        options.setdefault('ca', authority.chain)
+        if next_hop is not None:
+            options.setdefault('next_hop_port', next_hop.port)
+        gateway = Gateway(home, **options)
+        made.append(gateway)
+        return gateway
+    yield make
+    try:
+        for gateway in made:
+            gateway.stop()
+            gateway.check_trouble()
+    finally:
+        for gateway in made:
+            gateway.kill()
+
+
+@pytest.fixture(name='gateway')
+def fixture_gateway(make_gateway, next_hop):
+    """A running gateway in front of next_hop."""
+    return make_gateway(next_hop).start()

@@ -1,0 +1,16 @@
+"""What the system tests stand on: a gateway in a folder of its own, next hops, clients, a ledger.
+
+Nothing here installs anything, needs the Internet or touches a service of the machine; all
+sockets are on loopback. See docs/HACKING.md.
+"""
+import os
+import pathlib
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+BUILD = ROOT / os.environ.get('POSTERN_BUILD', 'build')  # or an absolute path
+POSTERN = BUILD / 'cli' / 'postern'
+PEERS = ROOT / 'tools' / 'peers'
+CI = os.environ.get('CI') == 'true'
+
+# Sanitizers and small machines are slow: every wait of a test is multiplied by this.
+PATIENCE = float(os.environ.get('POSTERN_PATIENCE', '4' if 'asan' in BUILD.name else '1'))

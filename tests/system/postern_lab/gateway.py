@@ -1,0 +1,108 @@
+"""The program under test, in a folder of its own: configuration, spool, log, admin socket.
+
+    gateway = make_gateway(next_hop=hop)          # fixture of conftest.py
+    gateway.start(); ...; gateway.kill(); gateway.start(); ...; gateway.stop()
+
+The configuration is rendered from templates/gateway.conf. Each of its sections can be replaced by
+keyword: make_gateway(hat='...', policies='...', destinations='...', extra='...').
+"""
+import json
+import re
+import signal
+import string
+import subprocess
+
+from postern_lab import PATIENCE, POSTERN, ROOT, ports
+from postern_lab.client import Client
+from postern_lab.process import Process
+
+TEMPLATE = ROOT / 'tests' / 'system' / 'templates' / 'gateway.conf'
+TROUBLE = re.compile(r'ERROR: (?:Address|Leak|Undefined)\w*Sanitizer|runtime error: |^assertion ',
+                     re.M | re.I)
+
+SECTIONS = {
+    'policies': '''
+    ACCEPTED = { access = "accept"; tls = "preferred"; };
+    TLS_REQUIRED = { access = "accept"; tls = "required"; };
+    RELAYED = { access = "relay"; tls = "preferred"; };''',
+    'hat': '''
+    { group = "TLS"; senders = [ "127.0.0.2/32" ]; policy = "TLS_REQUIRED"; },
+    { group = "OURS"; senders = [ "127.0.0.3/32" ]; policy = "RELAYED"; },
+    { group = "ALL"; senders = [ "ALL" ]; policy = "ACCEPTED"; }''',
+    'rat': '{ recipients = [ "example.com", ".example.com" ]; action = "accept"; }',
+    'destinations': 'default = { tls = "preferred"; };',
+    'bounce': '''default = { initial_retry = "1s"; max_retry = "5s"; max_age = "1h";
+                max_retries = 100; };''',
+    'listener': '',
+    'tls': '',
+    'extra': '',
+}
+
+
+class Gateway(Process):
+    def __init__(self, folder, certificate, next_hop_port=None, routes=None, workers=2, env=None,
+                 ca=None, **sections):
+        unknown = set(sections) - set(SECTIONS)
+        assert not unknown, f'no such section: {unknown}'
+        self.port = ports.free_port()
+        self.config_path = folder / 'postern.conf'
+        self.admin_path = folder / 'admin.sock'
+        self.spool_path = folder / 'spool'
+        self.spool_path.mkdir(parents=True, exist_ok=True)
+        if routes is None and next_hop_port:
+            routes = f'{{ domain = "ALL"; to = [ "127.0.0.1:{next_hop_port}" ]; }}'
+        self.values = {**SECTIONS, **sections, 'routes': routes or '', 'workers': workers,
+                       'port': self.port, 'spool': self.spool_path, 'admin': self.admin_path,
+                       'chain': certificate.chain, 'key': certificate.key,
+                       'ca': ca or certificate.chain}
+        super().__init__('postern', [POSTERN, 'run', '-c', self.config_path], folder, env)
+        self.configure()
+
+    def configure(self, **sections):
+        """Writes the configuration anew, with these sections; reload() makes it count."""
+        self.values.update(sections)
+        text = string.Template(TEMPLATE.read_text()).substitute(self.values)
+        self.config_path.write_text(text)
+
+    def start(self):
+        super().start()
+        return self.wait_listening(self.port, seconds=30)
+
+    def reload(self):
+        """SIGHUP. Returns the offset in the log from which the answer is to be looked for."""
+        since = len(self.log())
+        self.signal(signal.SIGHUP)
+        return since
+
+    def stop(self, seconds=20):
+        """SIGTERM; asserts that it ended cleanly and that no sanitizer complained."""
+        if self.process is None:
+            return 0
+        code = super().stop(seconds)
+        assert code == 0, f'exit {code} at SIGTERM:\n{self.tail()}'
+        self.check_trouble()
+        return code
+
+    def check_trouble(self):
+        match = TROUBLE.search(self.log())
+        assert not match, f'trouble in {self.log_path}:\n{self.log()[match.start():][:4000]}'
+
+    def connect(self, source=None, **options):
+        return Client(self.port, source=source, **options)
+
+    def command(self, *arguments, code=0):
+        """Runs `postern ARGUMENTS -c CONFIG`; returns its standard output."""
+        result = run_postern(*arguments, '-c', self.config_path)
+        assert result.returncode == code, (f'postern {arguments}: exit {result.returncode}\n'
+                                           f'{result.stdout}{result.stderr}')
+        return result.stdout
+
+    def status(self):
+        return json.loads(self.command('status', '--json'))
+
+
+def run_postern(*arguments, seconds=60, **options):
+    """Runs the program to its end; returns the CompletedProcess, output as text."""
+    return subprocess.run([str(POSTERN), *map(str, arguments)], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          timeout=seconds * PATIENCE, check=False, **options)

@@ -1,0 +1,103 @@
+"""A program in the background whose output goes to a file, and that never outlives its test."""
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+
+from postern_lab import PATIENCE
+
+STEP_SECONDS = 0.02
+
+
+def wait_until(condition, seconds, what):
+    """Polls condition until it is true and returns its value; fails after seconds (x PATIENCE)."""
+    deadline = time.monotonic() + seconds * PATIENCE
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f'after {seconds * PATIENCE:g} s still not: {what}')
+        time.sleep(STEP_SECONDS)
+
+
+def listens(port, address='127.0.0.1'):
+    with socket.socket() as probe:
+        probe.settimeout(2)
+        return probe.connect_ex((address, port)) == 0
+
+
+class Process:
+    def __init__(self, name, command, folder, env=None):
+        self.name = name
+        self.command = [str(word) for word in command]
+        self.folder = folder
+        self.env = {**os.environ, **(env or {})}
+        self.log_path = folder / f'{name}.log'
+        self.process = None
+
+    def start(self):
+        assert self.process is None, f'{self.name} runs already'
+        with open(self.log_path, 'ab') as log:
+            self.process = subprocess.Popen(self.command, cwd=self.folder, env=self.env,
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            start_new_session=True)
+        return self
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def log(self):
+        return self.log_path.read_text(errors='replace') if self.log_path.exists() else ''
+
+    def tail(self, lines=30):
+        return '\n'.join(self.log().splitlines()[-lines:])
+
+    def wait_log(self, pattern, seconds=10, since=0):
+        """Waits for a line that matches, at or after the offset since of log(); returns it."""
+        def look():
+            return re.search(pattern, self.log()[since:], re.M) or not self.running()
+        match = wait_until(look, seconds, f'{pattern!r} in the log of {self.name}')
+        match = re.search(pattern, self.log()[since:], re.M)
+        assert match, f'{self.name} ended before it logged {pattern!r}:\n{self.tail()}'
+        return match
+
+    def wait_listening(self, port, seconds=20):
+        wait_until(lambda: listens(port) or not self.running(), seconds,
+                   f'{self.name} listens on {port}')
+        assert self.running(), f'{self.name} ended instead of listening:\n{self.tail()}'
+        return self
+
+    def signal(self, number):
+        os.kill(self.process.pid, number)
+
+    def stop(self, seconds=20):
+        """SIGTERM; returns the exit code. Kills and fails when it does not end in time."""
+        if self.process is None:
+            return 0
+        if self.running():
+            self.signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(timeout=seconds * PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f'{self.name} did not end at SIGTERM:\n{self.tail()}') from None
+        self.process = None
+        return code
+
+    def kill(self):
+        """SIGKILL, to the whole session of the process; safe to call at any time."""
+        if self.process is None:
+            return
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
+        self.process = None
