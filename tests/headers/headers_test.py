@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""headers_test.py --root DIR -- COMPILER... - compiles each header of the tree alone, reports TAP."""
+"""headers_test.py --root DIR -- COMPILER... - compiles each header alone, reports TAP."""
 import argparse
 import pathlib
 import subprocess

@@ -37,13 +37,15 @@ class Process:
         self.env = {**os.environ, **(env or {})}
         self.log_path = folder / f'{name}.log'
         self.process = None
+        self.before_start = None  # a bench's: called with the pid, in the child, before the exec
 
     def start(self):
         assert self.process is None, f'{self.name} runs already'
+        before = self.before_start and (lambda: self.before_start(os.getpid()))
         with open(self.log_path, 'ab') as log:
             self.process = subprocess.Popen(self.command, cwd=self.folder, env=self.env,
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            start_new_session=True)
+                                            start_new_session=True, preexec_fn=before)
         return self
 
     @property
