@@ -8,8 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define DELIVERY_RETRY_MS_MIN          1000u /* no profile makes a retry sooner than this */
-#define DELIVERY_BACKOFF_JITTER_PERMIL 100u
+#define DELIVERY_RETRY_MS_MIN        1000u                    /* whatever the profile says */
+#define DELIVERY_RETRY_MS_MAX        (30ull * 86400u * 1000u) /* likewise */
+#define DELIVERY_BACKOFF_JITTER_PART 10u /* the jitter is at most one part in so many */
 
 /* The part of a bounce profile (policy/bounce.h) that decides when. */
 struct delivery_profile {
@@ -19,6 +20,6 @@ struct delivery_profile {
     unsigned retries_max; /* tries after the first; then it is given up */
 };
 
-/* The wait after failed_before + 1 failed tries. Never 0. */
+/* The wait after failed_before + 1 failed tries; at least nine tenths of DELIVERY_RETRY_MS_MIN. */
 uint64_t delivery_backoff_ms(const struct delivery_profile *profile, unsigned failed_before,
                              uint64_t seed);

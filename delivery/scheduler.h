@@ -47,8 +47,11 @@
 #define DELIVERY_DESTINATIONS_MAX     (1u << 20)        /* per scheduler */
 #define DELIVERY_ITEMS_MAX            ((size_t)1 << 26) /* per scheduler */
 #define DELIVERY_ENDPOINTS_MAX        32u               /* per destination; more are ignored */
-#define DELIVERY_ITEMS_PER_CONNECTION 10u     /* backlog that is worth one more connection */
-#define DELIVERY_STALL_MS             5000u   /* no progress for so long: one more connection */
+#define DELIVERY_ITEMS_PER_CONNECTION 10u   /* backlog that is worth one more connection */
+#define DELIVERY_STALL_MS             5000u /* no progress for so long: one more connection */
+#define DELIVERY_CROWDED_MS           60000u
+#define DELIVERY_HOSTS_MS_MIN         5000u   /* hosts are not asked for again sooner */
+#define DELIVERY_LOCAL_MS             1000u   /* the pause after DELIVERY_FAILURE_LOCAL */
 #define DELIVERY_IDLE_MS              300000u /* an empty destination is kept for so long */
 #define DELIVERY_RETURNS_MAX          2u      /* free returns of one item in a row */
 #define DELIVERY_STEPS_MAX            64u     /* items or destinations looked at in one call */
@@ -90,7 +93,7 @@ struct delivery_connection {
     struct delivery_item *item; /* being delivered, or NULL */
     struct ip_endpoint address;
     unsigned taken;
-    unsigned finished; /* items with a result that the host was asked for */
+    unsigned finished; /* how many of them it has outlived */
     uint8_t state;
 };
 
@@ -220,7 +223,8 @@ struct delivery_attachment *delivery_destination_attachment(const struct deliver
 /* As first given to add. Valid as long as the destination. */
 struct slice delivery_destination_domain(const struct delivery_destination *d);
 
-/* Why a host could not be used. All but LOCAL put it down. */
+/* Why a host could not be used. All but LOCAL put it down, unless it has connections that work:
+ * then it is crowded, and for DELIVERY_CROWDED_MS it gets no more of them than it has. */
 enum delivery_failure {
     DELIVERY_FAILURE_NONE,
     DELIVERY_FAILURE_REFUSED,
@@ -268,8 +272,7 @@ void delivery_connection_failed(struct delivery_scheduler *s, uint64_t now_ms,
 
 /* It was opened and is over, and its item has its result. The last call for it. why is
  * DELIVERY_FAILURE_NONE after a QUIT of ours; any other (a 421, a reset) puts the host down if
- * not one item had got an answer on this connection, so that such a host is not asked for each
- * item of the queue in turn. */
+ * it came during the first item, so that such a host is not asked for each item in turn. */
 void delivery_connection_closed(struct delivery_scheduler *s, uint64_t now_ms,
                                 struct delivery_connection *c, enum delivery_failure why,
                                 uint64_t seed);

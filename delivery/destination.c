@@ -1,0 +1,219 @@
+#include "delivery/destination.h"
+
+#include <stdlib.h>
+
+static struct delivery_destination *find(const struct delivery_scheduler *s, struct slice domain,
+                                         uint64_t hash)
+{
+    for (struct table_node *n = table_find(&s->by_name, hash); n != NULL; n = table_find_next(n)) {
+        struct delivery_destination *d = CONTAINER_OF(n, struct delivery_destination, by_name);
+
+        if (slice_equal_nocase(delivery_destination_domain(d), domain))
+            return d;
+    }
+    return NULL;
+}
+
+struct delivery_destination *delivery_scheduler_find(struct delivery_scheduler *s,
+                                                     struct slice domain)
+{
+    return find(s, domain, hash_text_nocase(&s->seed, domain));
+}
+
+enum status destination_open(struct delivery_scheduler *s, uint64_t now_ms, struct slice domain,
+                             struct delivery_destination **d_out)
+{
+    uint64_t hash = hash_text_nocase(&s->seed, domain);
+    struct delivery_destination *d = find(s, domain, hash);
+
+    if (d != NULL) {
+        *d_out = d;
+        return STATUS_OK;
+    }
+    if (s->destinations_count >= DELIVERY_DESTINATIONS_MAX)
+        return STATUS_LIMIT;
+    d = calloc(1, sizeof *d + domain.len);
+    if (d == NULL)
+        return STATUS_NO_MEMORY;
+    d->domain_len = domain.len;
+    memcpy(d->domain, domain.data, domain.len);
+    list_init(&d->ready);
+    list_init(&d->given_up);
+    list_init(&d->idle);
+    d->empty_ms = now_ms;
+    table_insert(&s->by_name, &d->by_name, hash);
+    list_append(&s->quiet, &d->walk);
+    s->destinations_count++;
+    *d_out = d;
+    return STATUS_OK;
+}
+
+/* Off the list of turns, or the heap of timers. */
+static void unfile(struct delivery_scheduler *s, struct delivery_destination *d)
+{
+    if (d->place == PLACE_TURN)
+        list_remove(&d->turn);
+    else if (d->place == PLACE_TIMER)
+        delivery_heap_remove(&s->timers, &d->timer);
+    d->place = PLACE_NONE;
+}
+
+bool destination_is_empty(const struct delivery_destination *d)
+{
+    return d->ready_count == 0 && d->delayed_count == 0 && d->given_up_count == 0 &&
+           d->active_count == 0 && d->connections == 0 && !d->is_resolving;
+}
+
+void destination_unlink(struct delivery_scheduler *s, struct delivery_destination *d)
+{
+    ASSERT(destination_is_empty(d) && !d->is_queued);
+    unfile(s, d);
+    table_remove(&s->by_name, &d->by_name);
+    list_remove(&d->walk);
+    ASSERT(s->destinations_count > 0);
+    s->destinations_count--;
+}
+
+void destination_free(struct delivery_destination *d)
+{
+    if (d == NULL)
+        return;
+    free(d->hosts);
+    free(d);
+}
+
+unsigned destination_connections_max(const struct delivery_destination *d, uint64_t now_ms)
+{
+    unsigned limit = d->limits.connections_max;
+
+    return d->crowded_until_ms > now_ms && d->crowded_max < limit ? d->crowded_max : limit;
+}
+
+uint64_t destination_connect_due(const struct delivery_destination *d, uint64_t now_ms)
+{
+    size_t want = 1 + (d->ready_count + d->active_count) / DELIVERY_ITEMS_PER_CONNECTION;
+    uint64_t due = d->down_until_ms;
+
+    if (d->is_resolving || d->connecting >= d->ready_count ||
+        d->connections >= d->limits.connections_max)
+        return UINT64_MAX;
+    /* A host that may be dead is asked by one connection, not by many. */
+    if (!d->is_proven && d->connecting > 0)
+        return UINT64_MAX;
+    if (d->connections >= want) {
+        if (d->connecting > 0)
+            return UINT64_MAX;
+        if (d->progress_ms + DELIVERY_STALL_MS > due)
+            due = d->progress_ms + DELIVERY_STALL_MS;
+    }
+    if (d->connections >= destination_connections_max(d, now_ms) && d->crowded_until_ms > due)
+        due = d->crowded_until_ms;
+    return d->ourselves_until_ms > due ? d->ourselves_until_ms : due;
+}
+
+uint64_t destination_due(const struct delivery_destination *d, uint64_t now_ms)
+{
+    uint64_t due, connect_due;
+
+    if (destination_is_empty(d))
+        return d->empty_ms + DELIVERY_IDLE_MS;
+    if (d->given_up_count > 0 || d->flushed.root != NULL)
+        return 0;
+    due = delivery_heap_earliest(&d->delayed);
+    if (d->ready_count == 0)
+        return due;
+    if (d->bad_until_ms > now_ms || !list_is_empty(&d->idle) ||
+        item_is_exhausted(item_of_node(d->ready.head.next)))
+        return 0;
+    if (delivery_heap_earliest(&d->expiries) < due)
+        due = delivery_heap_earliest(&d->expiries);
+    connect_due = destination_connect_due(d, now_ms);
+    return connect_due < due ? connect_due : due;
+}
+
+/* Moves d between the two lists that are walked, when that changed. */
+static void file_for_walk(struct delivery_scheduler *s, struct delivery_destination *d)
+{
+    bool is_queued = d->ready_count > 0 || d->delayed_count > 0 || d->given_up_count > 0;
+
+    if (is_queued == d->is_queued)
+        return;
+    d->is_queued = is_queued;
+    list_remove(&d->walk);
+    list_append(is_queued ? &s->queued : &s->quiet, &d->walk);
+}
+
+void destination_file(struct delivery_scheduler *s, struct delivery_destination *d, uint64_t now_ms)
+{
+    uint64_t due;
+
+    file_for_walk(s, d);
+    if (!destination_is_empty(d))
+        d->empty_ms = now_ms;
+    due = destination_due(d, now_ms);
+    if (due <= now_ms) {
+        if (d->place == PLACE_TURN)
+            return; /* it keeps its turn */
+        unfile(s, d);
+        list_append(&s->turns, &d->turn);
+        d->place = PLACE_TURN;
+        return;
+    }
+    if (d->place == PLACE_TIMER && d->timer.key == due)
+        return;
+    unfile(s, d);
+    if (due == UINT64_MAX)
+        return;
+    delivery_heap_insert(&s->timers, &d->timer, due);
+    d->place = PLACE_TIMER;
+}
+
+void destination_set_limits(struct delivery_destination *d, const struct delivery_limits *limits)
+{
+    d->limits = *limits;
+    if (d->limits.connections_max == 0)
+        d->limits.connections_max = 1;
+    if (d->limits.messages_per_connection_max == 0)
+        d->limits.messages_per_connection_max = 1;
+}
+
+void delivery_destination_set_limits(struct delivery_scheduler *s, uint64_t now_ms,
+                                     struct delivery_destination *d,
+                                     const struct delivery_limits *limits)
+{
+    destination_set_limits(d, limits);
+    destination_file(s, d, now_ms);
+}
+
+void delivery_destination_attach(struct delivery_destination *d, struct delivery_attachment *a)
+{
+    if (a != NULL)
+        a->destination = d;
+    d->attachment = a;
+}
+
+struct delivery_attachment *delivery_destination_attachment(const struct delivery_destination *d)
+{
+    return d->attachment;
+}
+
+struct slice delivery_destination_domain(const struct delivery_destination *d)
+{
+    return (struct slice){ d->domain, d->domain_len };
+}
+
+void delivery_destination_describe(const struct delivery_destination *d,
+                                   struct delivery_destination_state *state_out)
+{
+    *state_out = (struct delivery_destination_state){
+        .ready = d->ready_count,
+        .delayed = d->delayed_count,
+        .active = d->active_count,
+        .connections = d->connections,
+        .connecting = d->connecting,
+        .endpoints = d->hosts_count,
+        .is_down = d->down_until_ms > 0 && !d->is_proven,
+        .down_until_ms = d->down_until_ms,
+        .failure = d->failure,
+    };
+}

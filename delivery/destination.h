@@ -1,0 +1,160 @@
+/* delivery/destination.h - the inside of the scheduler, shared by its files; not for callers.
+ *
+ * A destination is filed in exactly one place: in the list of turns when it has something to do
+ * now, else in the heap of timers under the time when it will. Every function that changes one
+ * ends with destination_file(), which computes that time anew; destination_serve() then finds
+ * what destination_file() promised, so that no turn is idle.
+ */
+#pragma once
+#include "base/table.h"
+#include "delivery/scheduler.h"
+
+enum item_state {
+    ITEM_NONE,         /* the caller's */
+    ITEM_READY,        /* in ready, its timer in expiries */
+    ITEM_DELAYED,      /* its timer in delayed or flushed, under its retry time or expiry */
+    ITEM_ACTIVE,       /* of a connection */
+    ITEM_TOO_OLD,      /* in given_up */
+    ITEM_TRIED_ENOUGH, /* in given_up */
+};
+
+enum connection_state {
+    CONNECTION_NONE,
+    CONNECTION_CONNECTING,
+    CONNECTION_OPEN,
+    CONNECTION_IDLE,
+    CONNECTION_CLOSING /* told to close */
+};
+
+struct destination_host {
+    struct delivery_endpoint endpoint;
+    unsigned failures; /* since it last worked */
+    unsigned open;     /* connections that work */
+    uint64_t down_until_ms;
+    uint64_t used; /* the last turn it had */
+};
+
+enum destination_place { PLACE_NONE, PLACE_TURN, PLACE_TIMER };
+
+struct delivery_destination {
+    struct table_node by_name;
+    struct list_node walk; /* in queued or quiet */
+    struct list_node turn;
+    struct delivery_heap_node timer;
+    enum destination_place place;
+    bool is_queued; /* in the list of those that hold items without a connection */
+    struct delivery_attachment *attachment;
+    struct delivery_limits limits;
+
+    struct list ready;
+    struct list given_up;
+    struct delivery_heap expiries; /* of the ready ones */
+    struct delivery_heap delayed;
+    struct delivery_heap flushed; /* were delayed; on their way to ready */
+    size_t ready_count;
+    size_t delayed_count; /* flushed included */
+    size_t given_up_count;
+    size_t active_count;
+    bool expired_last; /* EXPIRE and the rest take turns, too */
+
+    struct list idle; /* connections */
+    unsigned connections;
+    unsigned connecting;
+    unsigned crowded_max; /* connections, until crowded_until_ms */
+    uint64_t crowded_until_ms;
+    uint64_t progress_ms; /* the last result or opened connection */
+    uint64_t empty_ms;    /* since when it holds nothing */
+
+    struct destination_host *hosts;
+    unsigned hosts_count;
+    bool is_resolving;
+    bool is_proven;          /* a connection could be opened since it was last down */
+    uint64_t hosts_until_ms; /* the list is good for so long */
+    uint64_t bad_until_ms;   /* the domain does not exist, for so long */
+    uint64_t down_until_ms;  /* no host is up */
+    uint64_t ourselves_until_ms;
+    uint64_t turns;         /* numbers the use of hosts */
+    unsigned failed_rounds; /* in a row, for the back-off */
+    uint32_t round;         /* failed rounds in all, for the items' count of tries */
+    enum delivery_failure failure;
+
+    size_t domain_len;
+    char domain[];
+};
+
+struct delivery_scheduler {
+    struct hash_seed seed;
+    struct table by_name;
+    struct list queued;
+    struct list quiet;
+    struct list turns;
+    struct delivery_heap timers;
+    size_t destinations_count;
+    size_t items_count;
+    size_t connections_count;
+    uint64_t order;                         /* numbers the items */
+    struct delivery_destination *forgotten; /* lives until the next action */
+};
+
+/* ---- destination.c ---- */
+
+/* Finds or makes one; *d_out is filed nowhere when it is new. */
+MUST_USE enum status destination_open(struct delivery_scheduler *s, uint64_t now_ms,
+                                      struct slice domain, struct delivery_destination **d_out);
+
+/* It holds nothing: off all lists. It is freed with s->forgotten. */
+void destination_unlink(struct delivery_scheduler *s, struct delivery_destination *d);
+void destination_free(struct delivery_destination *d); /* accepts NULL */
+
+void destination_set_limits(struct delivery_destination *d, const struct delivery_limits *limits);
+
+/* Files d where it belongs now. */
+void destination_file(struct delivery_scheduler *s, struct delivery_destination *d,
+                      uint64_t now_ms);
+
+/* When d has something to do; 0 or up to now_ms: now. */
+uint64_t destination_due(const struct delivery_destination *d, uint64_t now_ms);
+
+/* When a connection more is wanted, provided that nothing happens before. */
+uint64_t destination_connect_due(const struct delivery_destination *d, uint64_t now_ms);
+
+/* How many connections it may have now. */
+unsigned destination_connections_max(const struct delivery_destination *d, uint64_t now_ms);
+
+bool destination_is_empty(const struct delivery_destination *d);
+
+/* ---- hosts.c ---- */
+
+/* The host to try now; NULL when all are down: then down_until_ms is set. */
+struct destination_host *hosts_choose(struct delivery_destination *d, uint64_t now_ms);
+void hosts_opened(struct delivery_destination *d, const struct ip_endpoint *address);
+void hosts_closed(struct delivery_destination *d, const struct ip_endpoint *address);
+void hosts_failed(struct delivery_destination *d, uint64_t now_ms,
+                  const struct ip_endpoint *address, enum delivery_failure why, uint64_t seed);
+
+/* ---- item.c ---- */
+
+static inline struct delivery_item *item_of_timer(struct delivery_heap_node *n)
+{
+    return CONTAINER_OF(n, struct delivery_item, timer);
+}
+
+static inline struct delivery_item *item_of_node(struct list_node *n)
+{
+    return CONTAINER_OF(n, struct delivery_item, node);
+}
+
+uint64_t item_expires_ms(const struct delivery_item *item);
+unsigned item_attempts(const struct delivery_item *item); /* rounds it waited through included */
+bool item_is_exhausted(const struct delivery_item *item);
+
+/* From ITEM_NONE or ITEM_ACTIVE (after item_detach()) into the queue. */
+void item_make_ready(struct delivery_item *item);
+void item_make_delayed(struct delivery_item *item, uint64_t retry_ms);
+void item_give_up(struct delivery_item *item, enum item_state why);
+
+/* From the queue to ITEM_NONE; the destination stays noted, the attempts are brought up to date. */
+void item_detach(struct delivery_item *item);
+
+/* Leaves the scheduler. */
+void item_release(struct delivery_scheduler *s, struct delivery_item *item);

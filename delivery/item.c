@@ -1,0 +1,244 @@
+#include "delivery/destination.h"
+
+#define ATTEMPTS_MAX 65535u
+#define AGE_MS_MAX   (INT64_MAX / 4)
+
+uint64_t item_expires_ms(const struct delivery_item *item)
+{
+    uint64_t age_ms_max = item->destination->limits.profile.age_ms_max;
+    int64_t expires_ms =
+        item->queued_ms + (int64_t)(age_ms_max < AGE_MS_MAX ? age_ms_max : AGE_MS_MAX);
+
+    return expires_ms > 0 ? (uint64_t)expires_ms : 0;
+}
+
+unsigned item_attempts(const struct delivery_item *item)
+{
+    uint32_t more = item->state == ITEM_READY ? item->destination->round - item->round : 0;
+
+    if (more > ATTEMPTS_MAX)
+        more = ATTEMPTS_MAX;
+    more += item->attempts;
+    return more < ATTEMPTS_MAX ? more : ATTEMPTS_MAX;
+}
+
+bool item_is_exhausted(const struct delivery_item *item)
+{
+    return item_attempts(item) > item->destination->limits.profile.retries_max;
+}
+
+void item_make_ready(struct delivery_item *item)
+{
+    struct delivery_destination *d = item->destination;
+
+    ASSERT(item->state == ITEM_NONE);
+    item->state = ITEM_READY;
+    item->round = d->round;
+    list_append(&d->ready, &item->node);
+    delivery_heap_insert(&d->expiries, &item->timer, item_expires_ms(item));
+    d->ready_count++;
+}
+
+void item_make_delayed(struct delivery_item *item, uint64_t retry_ms)
+{
+    struct delivery_destination *d = item->destination;
+    uint64_t expires_ms = item_expires_ms(item);
+
+    ASSERT(item->state == ITEM_NONE);
+    item->state = ITEM_DELAYED;
+    delivery_heap_insert(&d->delayed, &item->timer, retry_ms < expires_ms ? retry_ms : expires_ms);
+    d->delayed_count++;
+}
+
+void item_give_up(struct delivery_item *item, enum item_state why)
+{
+    struct delivery_destination *d = item->destination;
+
+    ASSERT(item->state == ITEM_NONE);
+    ASSERT(why == ITEM_TOO_OLD || why == ITEM_TRIED_ENOUGH);
+    item->state = (uint8_t)why;
+    list_append(&d->given_up, &item->node);
+    d->given_up_count++;
+}
+
+void item_detach(struct delivery_item *item)
+{
+    struct delivery_destination *d = item->destination;
+
+    item->attempts = (uint16_t)item_attempts(item);
+    list_remove(&item->node);
+    switch ((enum item_state)item->state) {
+    case ITEM_READY:
+        delivery_heap_remove(&d->expiries, &item->timer);
+        d->ready_count--;
+        break;
+    case ITEM_DELAYED:
+        /* Which of the two heaps it is in matters only at the root. */
+        delivery_heap_remove(d->flushed.root == &item->timer ? &d->flushed : &d->delayed,
+                             &item->timer);
+        d->delayed_count--;
+        break;
+    case ITEM_TOO_OLD:
+    case ITEM_TRIED_ENOUGH: d->given_up_count--; break;
+    case ITEM_ACTIVE: d->active_count--; break;
+    case ITEM_NONE: break;
+    }
+    item->state = ITEM_NONE;
+}
+
+void item_release(struct delivery_scheduler *s, struct delivery_item *item)
+{
+    ASSERT(item->state == ITEM_NONE && item->destination != NULL);
+    ASSERT(s->items_count > 0);
+    item->destination = NULL;
+    s->items_count--;
+}
+
+/* Takes the connection's item off it for a result. */
+static struct delivery_item *take_off(struct delivery_connection *c, uint64_t now_ms)
+{
+    struct delivery_item *item = c->item;
+
+    ASSERT(item != NULL && item->state == ITEM_ACTIVE);
+    ASSERT(item->destination == c->destination);
+    c->item = NULL;
+    c->destination->progress_ms = now_ms;
+    item_detach(item);
+    return item;
+}
+
+void delivery_item_done(struct delivery_scheduler *s, uint64_t now_ms,
+                        struct delivery_connection *c)
+{
+    struct delivery_item *item = take_off(c, now_ms);
+
+    c->finished = c->taken;
+    item_release(s, item);
+    destination_file(s, c->destination, now_ms);
+}
+
+static void defer(struct delivery_item *item, uint64_t now_ms, uint64_t seed)
+{
+    const struct delivery_profile *profile = &item->destination->limits.profile;
+
+    item->returns = 0;
+    if (item->attempts < ATTEMPTS_MAX)
+        item->attempts++;
+    if (item_expires_ms(item) <= now_ms)
+        item_give_up(item, ITEM_TOO_OLD);
+    else if (item_is_exhausted(item))
+        item_give_up(item, ITEM_TRIED_ENOUGH);
+    else
+        item_make_delayed(item, now_ms + delivery_backoff_ms(profile, item->attempts - 1u, seed));
+}
+
+void delivery_item_deferred(struct delivery_scheduler *s, uint64_t now_ms,
+                            struct delivery_connection *c, uint64_t seed)
+{
+    defer(take_off(c, now_ms), now_ms, seed);
+    destination_file(s, c->destination, now_ms);
+}
+
+/* Several connections may return items in any order: each goes in front of what arrived after
+ * it. They are found close to the front; the walk is bounded all the same. */
+static void move_to_front(struct delivery_item *item)
+{
+    struct list *ready = &item->destination->ready;
+    struct list_node *before = ready->head.next;
+
+    list_remove(&item->node);
+    for (unsigned i = 0; i < DELIVERY_STEPS_MAX && before != &ready->head &&
+                         item_of_node(before)->timer.order < item->timer.order;
+         i++)
+        before = before->next;
+    list_insert_before(&item->node, before);
+}
+
+void delivery_item_returned(struct delivery_scheduler *s, uint64_t now_ms,
+                            struct delivery_connection *c, uint64_t seed)
+{
+    struct delivery_item *item = take_off(c, now_ms);
+
+    if (item->returns >= DELIVERY_RETURNS_MAX) {
+        defer(item, now_ms, seed);
+    } else {
+        item->returns++;
+        item_make_ready(item);
+        move_to_front(item);
+    }
+    destination_file(s, c->destination, now_ms);
+}
+
+bool delivery_item_remove(struct delivery_scheduler *s, uint64_t now_ms, struct delivery_item *item)
+{
+    struct delivery_destination *d = item->destination;
+
+    if (item->state == ITEM_NONE || item->state == ITEM_ACTIVE)
+        return false;
+    item_detach(item);
+    item_release(s, item);
+    destination_file(s, d, now_ms);
+    return true;
+}
+
+static void explain_ready(const struct delivery_destination *d, uint64_t now_ms,
+                          struct delivery_wait *wait)
+{
+    bool is_served = d->connections > d->connecting;
+
+    if (d->is_resolving) {
+        wait->reason = DELIVERY_WAIT_RESOLVING;
+    } else if (!is_served && d->down_until_ms > now_ms) {
+        wait->reason = DELIVERY_WAIT_HOST_DOWN;
+        wait->until_ms = d->down_until_ms;
+    } else if (!is_served && d->ourselves_until_ms > now_ms) {
+        wait->reason = DELIVERY_WAIT_OURSELVES;
+        wait->until_ms = d->ourselves_until_ms;
+    } else if (!is_served && d->connecting > 0) {
+        wait->reason = DELIVERY_WAIT_CONNECTING;
+    } else if (d->connections >= destination_connections_max(d, now_ms)) {
+        wait->reason = DELIVERY_WAIT_LIMIT;
+    } else {
+        wait->reason = DELIVERY_WAIT_TURN;
+    }
+}
+
+void delivery_item_explain(const struct delivery_item *item, uint64_t now_ms,
+                           struct delivery_wait *wait_out)
+{
+    *wait_out = (struct delivery_wait){ .until_ms = DELIVERY_WAIT_FOREVER,
+                                        .expires_ms = DELIVERY_WAIT_FOREVER,
+                                        .attempts = item->attempts };
+    if (item->state == ITEM_NONE)
+        return;
+    wait_out->attempts = item_attempts(item);
+    wait_out->expires_ms = item_expires_ms(item);
+    switch ((enum item_state)item->state) {
+    case ITEM_READY: explain_ready(item->destination, now_ms, wait_out); break;
+    case ITEM_DELAYED:
+        wait_out->reason = DELIVERY_WAIT_RETRY;
+        wait_out->until_ms = item->timer.key;
+        break;
+    case ITEM_ACTIVE: wait_out->reason = DELIVERY_WAIT_DELIVERING; break;
+    case ITEM_TOO_OLD:
+    case ITEM_TRIED_ENOUGH: wait_out->reason = DELIVERY_WAIT_EXPIRED; break;
+    case ITEM_NONE: break;
+    }
+}
+
+const char *delivery_wait_text(enum delivery_wait_reason reason)
+{
+    switch (reason) {
+    case DELIVERY_WAIT_NOTHING: return "nothing";
+    case DELIVERY_WAIT_DELIVERING: return "delivering";
+    case DELIVERY_WAIT_RETRY: return "retry";
+    case DELIVERY_WAIT_HOST_DOWN: return "host down";
+    case DELIVERY_WAIT_RESOLVING: return "resolving";
+    case DELIVERY_WAIT_CONNECTING: return "connecting";
+    case DELIVERY_WAIT_LIMIT: return "connection limit";
+    case DELIVERY_WAIT_OURSELVES: return "own limits";
+    case DELIVERY_WAIT_TURN: return "turn";
+    case DELIVERY_WAIT_EXPIRED: return "expired";
+    }
+    return "unknown";
+}
