@@ -1,0 +1,517 @@
+#include "observe/mail_events.h"
+
+#include "base/clock.h"
+#include "observe/line.h"
+
+/* Each shape reads as it is written. A piece is one of these calls; the line goes into the ring
+ * with end(). */
+
+static struct observe_line *begin(struct observe_log_writer *w, time_t now_s, const char *text,
+                                  uint64_t id)
+{
+    struct observe_line *l = observe_log_begin(w, OBSERVE_INFO, now_s);
+
+    observe_line_text(l, text);
+    observe_line_number(l, id);
+    return l;
+}
+
+static void end(struct observe_log_writer *w)
+{
+    observe_log_end(w);
+}
+
+static void text(struct observe_line *l, const char *before, struct slice value)
+{
+    observe_line_text(l, before);
+    observe_line_escaped(l, value);
+}
+
+static void text_or(struct observe_line *l, const char *before, struct slice value,
+                    const char *if_empty)
+{
+    text(l, before, value.len > 0 ? value : slice_from(if_empty));
+}
+
+static void number(struct observe_line *l, const char *before, uint64_t value)
+{
+    observe_line_text(l, before);
+    observe_line_number(l, value);
+}
+
+static void address(struct observe_line *l, const char *before, struct slice value)
+{
+    text(l, before, value);
+    observe_line_text(l, ">");
+}
+
+/* A reply code always has three digits; "000" stands for none. */
+static void code(struct observe_line *l, unsigned value)
+{
+    char digits[] = { (char)('0' + value / 100 % 10), (char)('0' + value / 10 % 10),
+                      (char)('0' + value % 10) };
+
+    observe_line_escaped(l, (struct slice){ digits, sizeof(digits) });
+}
+
+/* "[0, 1]" */
+static void rid_list(struct observe_line *l, const char *before, struct observe_rids rids)
+{
+    observe_line_text(l, before);
+    for (size_t i = 0; i < rids.count; i++)
+        number(l, i == 0 ? "[" : ", ", rids.rids[i]);
+    observe_line_text(l, "]");
+}
+
+/* Takes the rids of the next line off the list. */
+static struct observe_rids take_rids(struct observe_rids *rest)
+{
+    struct observe_rids now = { rest->rids, rest->count < OBSERVE_RIDS_PER_LINE_MAX
+                                                ? rest->count
+                                                : OBSERVE_RIDS_PER_LINE_MAX };
+
+    rest->rids += now.count;
+    rest->count -= now.count;
+    return now;
+}
+
+/* Inbound connections */
+
+void observe_icid_new(struct observe_log_writer *w, time_t now_s, const struct observe_icid_new *e)
+{
+    struct observe_line *l = begin(w, now_s, "New SMTP ICID ", e->icid);
+
+    text(l, " interface ", e->interface_name);
+    text(l, " (", e->interface_ip);
+    text(l, ") address ", e->address);
+    text_or(l, " reverse dns host ", e->reverse_name, "unknown");
+    observe_line_text(l, e->verified ? " verified yes" : " verified no");
+    end(w);
+}
+
+void observe_icid_access(struct observe_log_writer *w, time_t now_s,
+                         const struct observe_icid_access *e)
+{
+    static const char *const words[] = {
+        [OBSERVE_ACCEPT] = " ACCEPT",
+        [OBSERVE_RELAY] = " RELAY",
+        [OBSERVE_REJECT] = " REJECT",
+        [OBSERVE_TCPREFUSE] = " TCPREFUSE",
+    };
+    struct observe_line *l = begin(w, now_s, "ICID ", e->icid);
+
+    ASSERT((size_t)e->access < ARRAY_LEN(words));
+    observe_line_text(l, words[e->access]);
+    text_or(l, " SG ", e->group, "None");
+    if (e->match.len > 0)
+        text(l, " match ", e->match);
+    text_or(l, " SBRS ", e->sbrs, "not enabled");
+    text_or(l, " country ", e->country, "not enabled");
+    end(w);
+}
+
+static void tls_success(struct observe_log_writer *w, time_t now_s, const char *who, uint64_t id,
+                        struct slice protocol, struct slice cipher)
+{
+    struct observe_line *l = begin(w, now_s, who, id);
+
+    text(l, " TLS success protocol ", protocol);
+    text(l, " cipher ", cipher);
+    end(w);
+}
+
+static void tls_failed(struct observe_log_writer *w, time_t now_s, const char *who, uint64_t id,
+                       struct slice reason)
+{
+    text(begin(w, now_s, who, id), reason.len > 0 ? " TLS failed: " : " TLS failed", reason);
+    end(w);
+}
+
+void observe_icid_tls_success(struct observe_log_writer *w, time_t now_s, uint64_t icid,
+                              struct slice protocol, struct slice cipher)
+{
+    tls_success(w, now_s, "ICID ", icid, protocol, cipher);
+}
+
+void observe_icid_tls_failed(struct observe_log_writer *w, time_t now_s, uint64_t icid,
+                             struct slice reason)
+{
+    tls_failed(w, now_s, "ICID ", icid, reason);
+}
+
+void observe_icid_tls_missing(struct observe_log_writer *w, time_t now_s, uint64_t icid)
+{
+    observe_line_text(begin(w, now_s, "ICID ", icid),
+                      " TLS was required but remote host did not initiate it");
+    end(w);
+}
+
+void observe_icid_lost(struct observe_log_writer *w, time_t now_s, uint64_t icid)
+{
+    observe_line_text(begin(w, now_s, "ICID ", icid), " lost");
+    end(w);
+}
+
+void observe_icid_close(struct observe_log_writer *w, time_t now_s, uint64_t icid)
+{
+    observe_line_text(begin(w, now_s, "ICID ", icid), " close");
+    end(w);
+}
+
+void observe_icid_receiving_failed(struct observe_log_writer *w, time_t now_s, uint64_t icid,
+                                   struct slice reason)
+{
+    text(begin(w, now_s, "ICID ", icid), " Receiving Failed: ", reason);
+    end(w);
+}
+
+void observe_icid_unknown_command(struct observe_log_writer *w, time_t now_s, uint64_t icid,
+                                  struct slice line)
+{
+    text(begin(w, now_s, "ICID ", icid), " Unknown command: ", line);
+    end(w);
+}
+
+void observe_icid_bad_syntax(struct observe_log_writer *w, time_t now_s, uint64_t icid,
+                             struct slice line)
+{
+    text(begin(w, now_s, "ICID ", icid), " Bad syntax for command: ", line);
+    end(w);
+}
+
+void observe_icid_disconnected(struct observe_log_writer *w, time_t now_s, uint64_t icid,
+                               struct slice peer, struct slice reason)
+{
+    struct observe_line *l = begin(w, now_s, "ICID ", icid);
+
+    text(l, " disconnected address ", peer);
+    text(l, ", ", reason);
+    end(w);
+}
+
+void observe_icid_sender_rejected(struct observe_log_writer *w, time_t now_s, uint64_t icid,
+                                  struct slice sender, struct slice reason)
+{
+    struct observe_line *l = begin(w, now_s, "ICID ", icid);
+
+    address(l, " Address: <", sender);
+    text(l, " sender rejected, ", reason);
+    end(w);
+}
+
+/* Messages */
+
+void observe_mid_start(struct observe_log_writer *w, time_t now_s, uint64_t mid, uint64_t icid)
+{
+    number(begin(w, now_s, "Start MID ", mid), " ICID ", icid);
+    end(w);
+}
+
+void observe_mid_from(struct observe_log_writer *w, time_t now_s, uint64_t mid, uint64_t icid,
+                      struct slice sender)
+{
+    struct observe_line *l = begin(w, now_s, "MID ", mid);
+
+    number(l, " ICID ", icid);
+    address(l, " From: <", sender);
+    end(w);
+}
+
+void observe_mid_to(struct observe_log_writer *w, time_t now_s, uint64_t mid, uint64_t icid,
+                    uint64_t rid, struct slice recipient)
+{
+    struct observe_line *l = begin(w, now_s, "MID ", mid);
+
+    number(l, " ICID ", icid);
+    number(l, " RID ", rid);
+    address(l, " To: <", recipient);
+    end(w);
+}
+
+void observe_mid_rejected_by_rat(struct observe_log_writer *w, time_t now_s, uint64_t mid,
+                                 uint64_t icid, struct slice recipient)
+{
+    struct observe_line *l = begin(w, now_s, "MID ", mid);
+
+    number(l, " ICID ", icid);
+    address(l, " To: <", recipient);
+    observe_line_text(l, " Rejected by RAT");
+    end(w);
+}
+
+void observe_mid_message_id(struct observe_log_writer *w, time_t now_s, uint64_t mid,
+                            struct slice message_id)
+{
+    struct observe_line *l = begin(w, now_s, "MID ", mid);
+
+    observe_line_text(l, " Message-ID ");
+    observe_line_quoted(l, message_id);
+    end(w);
+}
+
+void observe_mid_ready(struct observe_log_writer *w, time_t now_s, uint64_t mid, uint64_t bytes,
+                       struct slice sender)
+{
+    struct observe_line *l = begin(w, now_s, "MID ", mid);
+
+    number(l, " ready ", bytes);
+    address(l, " bytes from <", sender);
+    end(w);
+}
+
+void observe_mid_queued(struct observe_log_writer *w, time_t now_s, uint64_t mid)
+{
+    observe_line_text(begin(w, now_s, "MID ", mid), " queued for delivery");
+    end(w);
+}
+
+void observe_mid_aborted(struct observe_log_writer *w, time_t now_s, uint64_t mid,
+                         struct slice reason)
+{
+    text_or(begin(w, now_s, "Message aborted MID ", mid), " ", reason, "Receiving aborted");
+    end(w);
+}
+
+void observe_mid_bounce_generated(struct observe_log_writer *w, time_t now_s, uint64_t mid,
+                                  uint64_t bounced_mid)
+{
+    number(begin(w, now_s, "MID ", mid), " generated for bounce of MID ", bounced_mid);
+    end(w);
+}
+
+void observe_mid_finished(struct observe_log_writer *w, time_t now_s, uint64_t mid)
+{
+    observe_line_text(begin(w, now_s, "Message finished MID ", mid), " done");
+    end(w);
+}
+
+/* Outbound connections */
+
+void observe_dcid_new(struct observe_log_writer *w, time_t now_s, uint64_t dcid,
+                      struct slice interface_ip, struct slice peer, uint16_t port)
+{
+    struct observe_line *l = begin(w, now_s, "New SMTP DCID ", dcid);
+
+    text(l, " interface ", interface_ip);
+    text(l, " address ", peer);
+    number(l, " port ", port);
+    end(w);
+}
+
+void observe_dcid_tls_success(struct observe_log_writer *w, time_t now_s, uint64_t dcid,
+                              struct slice protocol, struct slice cipher)
+{
+    tls_success(w, now_s, "DCID ", dcid, protocol, cipher);
+}
+
+void observe_dcid_tls_failed(struct observe_log_writer *w, time_t now_s, uint64_t dcid,
+                             struct slice reason)
+{
+    tls_failed(w, now_s, "DCID ", dcid, reason);
+}
+
+void observe_dcid_tls_unverified(struct observe_log_writer *w, time_t now_s, uint64_t dcid,
+                                 struct slice reason)
+{
+    text(begin(w, now_s, "DCID ", dcid), " TLS deferring: verify error: ", reason);
+    end(w);
+}
+
+void observe_dcid_tls_required(struct observe_log_writer *w, time_t now_s, uint64_t dcid,
+                               struct slice peer)
+{
+    struct observe_line *l = begin(w, now_s, "DCID ", dcid);
+
+    text(l, " IP ", peer);
+    observe_line_text(l, " TLS was required but could not be successfully negotiated");
+    end(w);
+}
+
+void observe_dcid_error(struct observe_log_writer *w, time_t now_s,
+                        const struct observe_dcid_error *e)
+{
+    struct observe_line *l = begin(w, now_s, "Connection Error: DCID ", e->dcid);
+
+    text(l, " domain: ", e->domain);
+    text(l, " IP: ", e->address);
+    number(l, " port: ", e->port);
+    observe_line_text(l, " details: ");
+    if (e->code != 0) {
+        code(l, e->code);
+        observe_line_text(l, "-");
+        observe_line_quoted(l, e->details);
+    } else {
+        observe_line_escaped(l, e->details);
+    }
+    text(l, " interface: ", e->interface_ip);
+    text(l, " reason: ", e->reason);
+    end(w);
+}
+
+void observe_dcid_close(struct observe_log_writer *w, time_t now_s, uint64_t dcid)
+{
+    observe_line_text(begin(w, now_s, "DCID ", dcid), " close");
+    end(w);
+}
+
+/* Delivery */
+
+static void delivery(struct observe_log_writer *w, time_t now_s, const char *what, uint64_t dcid,
+                     uint64_t mid, struct observe_rids rids)
+{
+    while (rids.count > 0) {
+        struct observe_line *l = begin(w, now_s, what, dcid);
+
+        number(l, " MID ", mid);
+        rid_list(l, " to RID ", take_rids(&rids));
+        end(w);
+    }
+}
+
+void observe_delivery_start(struct observe_log_writer *w, time_t now_s, uint64_t dcid, uint64_t mid,
+                            struct observe_rids rids)
+{
+    delivery(w, now_s, "Delivery start DCID ", dcid, mid, rids);
+}
+
+void observe_delivery_done(struct observe_log_writer *w, time_t now_s, uint64_t dcid, uint64_t mid,
+                           struct observe_rids rids)
+{
+    delivery(w, now_s, "Message done DCID ", dcid, mid, rids);
+}
+
+void observe_delivery_response(struct observe_log_writer *w, time_t now_s, uint64_t mid,
+                               struct observe_rids rids, struct slice reply)
+{
+    while (rids.count > 0) {
+        struct observe_line *l = begin(w, now_s, "MID ", mid);
+
+        rid_list(l, " RID ", take_rids(&rids));
+        observe_line_text(l, " Response ");
+        observe_line_quoted(l, reply);
+        end(w);
+    }
+}
+
+/* "('550', ['first line', 'second line'])" */
+static void reply_list(struct observe_line *l, const struct observe_reply *reply)
+{
+    struct slice rest = reply->text;
+
+    observe_line_text(l, " ('");
+    code(l, reply->code);
+    observe_line_text(l, "', [");
+    do {
+        observe_line_quoted(l, slice_cut(&rest, '\n'));
+        observe_line_text(l, rest.len > 0 ? ", " : "");
+    } while (rest.len > 0);
+    observe_line_text(l, "])");
+}
+
+/* What AsyncOS assumes of a reply without an enhanced status. */
+static struct slice enhanced_or(const struct observe_reply *reply, bool permanent)
+{
+    if (reply->enhanced.len > 0)
+        return reply->enhanced;
+    if (reply->code == 0)
+        return permanent ? SLICE("5.4.0") : SLICE("4.4.0");
+    if (reply->code == 431 || reply->code == 452)
+        return permanent ? SLICE("5.3.1") : SLICE("4.3.1");
+    return permanent ? SLICE("5.1.0") : SLICE("4.1.0");
+}
+
+static void delivery_failed(struct observe_log_writer *w, time_t now_s, const char *what,
+                            uint64_t dcid, uint64_t mid, uint64_t rid, struct slice enhanced,
+                            const struct observe_reply *reply)
+{
+    struct observe_line *l = begin(w, now_s, what, dcid);
+
+    number(l, " MID ", mid);
+    number(l, " to RID ", rid);
+    text(l, " - ", enhanced);
+    observe_line_text(l, " - ");
+    observe_line_text(l, observe_status_words(enhanced));
+    reply_list(l, reply);
+    observe_line_text(l, " []"); /* AsyncOS: headers that are configured to be logged */
+    end(w);
+}
+
+void observe_delivery_bounced(struct observe_log_writer *w, time_t now_s, uint64_t dcid,
+                              uint64_t mid, uint64_t rid, const struct observe_reply *reply)
+{
+    delivery_failed(w, now_s, "Bounced: DCID ", dcid, mid, rid, enhanced_or(reply, true), reply);
+}
+
+void observe_delivery_delayed(struct observe_log_writer *w, time_t now_s, uint64_t dcid,
+                              uint64_t mid, uint64_t rid, const struct observe_reply *reply)
+{
+    delivery_failed(w, now_s, "Delayed: DCID ", dcid, mid, rid, enhanced_or(reply, false), reply);
+}
+
+void observe_delivery_pending(struct observe_log_writer *w, time_t now_s, uint64_t mid,
+                              struct observe_rids rids, time_t until_s)
+{
+    char date[CLOCK_DATE_MAX];
+
+    (void)clock_format_log(until_s, date);
+    while (rids.count > 0) {
+        struct observe_line *l = begin(w, now_s, "Message ", mid);
+
+        rid_list(l, " to RID ", take_rids(&rids));
+        observe_line_text(l, " pending till ");
+        observe_line_text(l, date);
+        end(w);
+    }
+}
+
+const char *observe_status_words(struct slice enhanced)
+{
+    static const struct {
+        const char *detail; /* RFC 3463: what follows the class */
+        const char *words;
+    } table[] = {
+        { "1.0", "Unknown address error" },
+        { "1.1", "Bad destination email address" },
+        { "1.2", "Bad destination host" },
+        { "1.3", "Bad destination email address syntax" },
+        { "1.4", "Ambiguous destination email address" },
+        { "1.6", "Destination mailbox has moved" },
+        { "1.7", "Bad sender's email address syntax" },
+        { "1.8", "Bad sender's host" },
+        { "2.0", "Unknown mailbox error" },
+        { "2.1", "Mailbox disabled" },
+        { "2.2", "Mailbox full" },
+        { "2.3", "Message too large" },
+        { "2.4", "Mailing list expansion problem" },
+        { "3.0", "Other mail system problem" },
+        { "3.1", "Mail system full" },
+        { "3.2", "System not accepting messages" },
+        { "3.3", "System not capable of selected features" },
+        { "3.4", "Message too big for system" },
+        { "4.0", "Other network problem" },
+        { "4.1", "No answer from host" },
+        { "4.2", "Bad connection" },
+        { "4.3", "Directory server failure" },
+        { "4.4", "Unable to route" },
+        { "4.5", "Mail system congestion" },
+        { "4.6", "Routing loop detected" },
+        { "4.7", "Delivery expired (message too old)" },
+        { "5.0", "Other protocol problem" },
+        { "5.1", "Invalid command" },
+        { "5.2", "Syntax error" },
+        { "5.3", "Too many recipients" },
+        { "5.4", "Invalid command arguments" },
+        { "6.0", "Other message content problem" },
+        { "7.0", "Other security problem" },
+        { "7.1", "Delivery not authorized" },
+        { "7.4", "Security features not supported" },
+        { "7.5", "Cryptographic failure" },
+    };
+    struct slice detail = enhanced;
+
+    (void)slice_cut(&detail, '.');
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)
+        if (slice_equal(detail, slice_from(table[i].detail)))
+            return table[i].words;
+    return "Unknown error";
+}
