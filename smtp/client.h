@@ -15,6 +15,8 @@
  *          -> FAILED       event.failure: of no use any more, close; a message that was in flight
  *                          was not accepted, unless event.in_doubt
  *
+ * Feed until MORE comes, also when all input was used: one reply may bring two events.
+ *
  * Whatever a server says out of turn or out of shape is FAILED, never an assertion. READY comes
  * once for each EHLO; after DONE and TLS_REFUSED it is not repeated.
  */

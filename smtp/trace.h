@@ -20,5 +20,6 @@ struct smtp_trace {
     struct slice date;      /* RFC 5322 3.3, clock_format_mail() */
 };
 
-/* Appends the header line, folded, with its CRLF. STATUS_LIMIT, STATUS_NO_MEMORY. */
+/* Appends the header line, folded, with its CRLF, whole or not at all. STATUS_LIMIT,
+ * STATUS_NO_MEMORY. */
 MUST_USE enum status smtp_trace_write(struct buffer *out, const struct smtp_trace *t);

@@ -1,0 +1,338 @@
+/* The commands of an envelope are numbered in the order they are sent:
+ *
+ *     [RSET] MAIL RCPT RCPT ... DATA
+ *
+ * commands_sent and commands_answered count along that line, so a reply belongs to the command
+ * whose number is commands_answered. With PIPELINING (RFC 2920) up to SMTP_CLIENT_PIPELINED_MAX
+ * are under way, else one.
+ */
+#include "smtp/client_transaction.h"
+
+#include <stdio.h>
+
+#define IN(state) SMTP_CLIENT_IN(state)
+
+enum command_kind { COMMAND_RSET, COMMAND_MAIL, COMMAND_RCPT, COMMAND_DATA };
+
+static const struct smtp_client_event more = { .kind = SMTP_CLIENT_MORE };
+
+static size_t commands_total(const struct smtp_client *c)
+{
+    return (size_t)c->has_rset + 1 + c->envelope->recipients_count + 1;
+}
+
+/* *recipient_out is set for RCPT. */
+static enum command_kind command_kind(const struct smtp_client *c, size_t number,
+                                      size_t *recipient_out)
+{
+    ASSERT(number < commands_total(c));
+    if (c->has_rset) {
+        if (number == 0)
+            return COMMAND_RSET;
+        number--;
+    }
+    if (number == 0)
+        return COMMAND_MAIL;
+    if (number > c->envelope->recipients_count)
+        return COMMAND_DATA;
+    *recipient_out = number - 1;
+    return COMMAND_RCPT;
+}
+
+/* No recipient was accepted, and all of them were answered. */
+static bool is_without_recipients(const struct smtp_client *c)
+{
+    return c->recipients_accepted == 0 && c->commands_answered + 1 >= commands_total(c);
+}
+
+/* Nothing more is to be sent for this envelope. */
+static bool is_hopeless(const struct smtp_client *c)
+{
+    return c->verdict_stage == SMTP_CLIENT_STAGE_MAIL || is_without_recipients(c);
+}
+
+bool smtp_client_transaction_awaits_data(const struct smtp_client *c)
+{
+    return smtp_client_is_in(c, IN(ENVELOPE)) && c->commands_answered + 1 == commands_total(c);
+}
+
+enum smtp_client_stage smtp_client_transaction_stage(const struct smtp_client *c)
+{
+    size_t recipient;
+
+    if (smtp_client_is_in(c, IN(FINAL)))
+        return SMTP_CLIENT_STAGE_FINAL;
+    if (smtp_client_is_in(c, IN(BODY)))
+        return SMTP_CLIENT_STAGE_BODY;
+    if (smtp_client_is_in(c, IN(DISCARD)))
+        return c->verdict_stage;
+    if (!smtp_client_is_in(c, IN(ENVELOPE)))
+        return SMTP_CLIENT_STAGE_NONE;
+    if (c->commands_answered == commands_total(c))
+        return SMTP_CLIENT_STAGE_DATA;
+    switch (command_kind(c, c->commands_answered, &recipient)) {
+    case COMMAND_RSET:
+    case COMMAND_MAIL: return SMTP_CLIENT_STAGE_MAIL;
+    case COMMAND_RCPT: return SMTP_CLIENT_STAGE_RCPT;
+    case COMMAND_DATA: return SMTP_CLIENT_STAGE_DATA;
+    }
+    UNREACHABLE();
+}
+
+/* Keeps the reply that decides about the message until DONE; the first of a stage stands. */
+static void verdict_keep(struct smtp_client *c, enum smtp_client_stage stage,
+                         const struct smtp_reply *reply)
+{
+    if (c->verdict_stage == stage)
+        return;
+    c->verdict_stage = stage;
+    c->verdict = *reply;
+    buffer_clear(&c->verdict_text);
+    /* Without memory the code must do. */
+    if (buffer_append(&c->verdict_text, reply->text) != STATUS_OK)
+        buffer_clear(&c->verdict_text);
+}
+
+static void verdict_forget(struct smtp_client *c)
+{
+    c->verdict_stage = SMTP_CLIENT_STAGE_NONE;
+    c->verdict = (struct smtp_reply){ 0 };
+    buffer_release(&c->verdict_text);
+}
+
+static struct smtp_client_event done(struct smtp_client *c, enum smtp_client_stage stage,
+                                     const struct smtp_reply *reply, bool needs_rset)
+{
+    c->needs_rset = needs_rset;
+    c->envelope = NULL;
+    smtp_client_enter(c, SMTP_CLIENT_STATE_READY);
+    return (struct smtp_client_event){ .kind = SMTP_CLIENT_DONE, .stage = stage, .reply = *reply };
+}
+
+static struct smtp_client_event done_by_verdict(struct smtp_client *c, bool needs_rset)
+{
+    struct smtp_reply reply = c->verdict;
+
+    reply.text = buffer_contents(&c->verdict_text);
+    return done(c, c->verdict_stage, &reply, needs_rset);
+}
+
+static enum status mail_write(const struct smtp_client *c, struct buffer *out)
+{
+    const struct smtp_client_envelope *e = c->envelope;
+    const struct smtp_client_capabilities *can = &c->capabilities;
+    char size[32] = "";
+
+    /* RFC 1870 section 6, 6152 section 3, 6531 3.4: parameters only where they are offered. */
+    if (can->size && e->message_bytes > 0)
+        (void)snprintf(size, sizeof(size), " SIZE=%llu", (unsigned long long)e->message_bytes);
+    return buffer_printf(out, "MAIL FROM:<%.*s>%s%s%s\r\n", SLICE_ARGS(e->sender), size,
+                         can->eight_bit_mime && e->has_8bit ? " BODY=8BITMIME" : "",
+                         can->smtputf8 && e->smtputf8 ? " SMTPUTF8" : "");
+}
+
+static enum status command_write(const struct smtp_client *c, size_t number, struct buffer *out)
+{
+    size_t recipient = 0;
+
+    switch (command_kind(c, number, &recipient)) {
+    case COMMAND_RSET: return buffer_append_text(out, "RSET\r\n");
+    case COMMAND_MAIL: return mail_write(c, out);
+    case COMMAND_RCPT:
+        return buffer_printf(out, "RCPT TO:<%.*s>\r\n",
+                             SLICE_ARGS(c->envelope->recipients[recipient]));
+    case COMMAND_DATA: return buffer_append_text(out, "DATA\r\n");
+    }
+    UNREACHABLE();
+}
+
+/* Sends as many commands as may be under way. */
+static enum status commands_send(struct smtp_client *c, struct buffer *out)
+{
+    size_t total = commands_total(c);
+    size_t window = c->capabilities.pipelining ? SMTP_CLIENT_PIPELINED_MAX : 1;
+
+    while (c->commands_sent < total && c->commands_sent - c->commands_answered < window) {
+        if (is_hopeless(c))
+            return STATUS_OK;
+        TRY(command_write(c, c->commands_sent, out));
+        c->commands_sent++;
+    }
+    return STATUS_OK;
+}
+
+struct smtp_client_event smtp_client_transaction_next(struct smtp_client *c, struct buffer *out)
+{
+    if (!smtp_client_is_in(c, IN(ENVELOPE)))
+        return more;
+    if (commands_send(c, out) != STATUS_OK)
+        return smtp_client_fail(c, SMTP_CLIENT_FAILURE_NO_MEMORY, NULL);
+    if (c->commands_answered < c->commands_sent)
+        return more;
+    /* Where MAIL was accepted a transaction is open on the other side (RFC 5321 3.3). */
+    return done_by_verdict(c, c->verdict_stage != SMTP_CLIENT_STAGE_MAIL);
+}
+
+static struct smtp_client_event reply_to_rcpt(struct smtp_client *c, size_t recipient,
+                                              const struct smtp_reply *reply)
+{
+    if (c->verdict_stage == SMTP_CLIENT_STAGE_MAIL)
+        return more;
+    if (smtp_reply_is_positive(reply))
+        c->recipients_accepted++;
+    else if (c->recipients_accepted == 0)
+        verdict_keep(c, SMTP_CLIENT_STAGE_RCPT, reply);
+    return (struct smtp_client_event){ .kind = SMTP_CLIENT_RECIPIENT,
+                                       .stage = SMTP_CLIENT_STAGE_RCPT,
+                                       .recipient = recipient,
+                                       .reply = *reply };
+}
+
+static struct smtp_client_event reply_to_data(struct smtp_client *c, const struct smtp_reply *reply,
+                                              struct buffer *out)
+{
+    bool has_recipients = c->recipients_accepted > 0 && c->verdict_stage != SMTP_CLIENT_STAGE_MAIL;
+
+    if (reply->code == 354) {
+        if (has_recipients) {
+            smtp_client_enter(c, SMTP_CLIENT_STATE_BODY);
+            return (struct smtp_client_event){ .kind = SMTP_CLIENT_BODY_WANTED,
+                                               .stage = SMTP_CLIENT_STAGE_DATA,
+                                               .reply = *reply };
+        }
+        /* RFC 2920 section 3.1: a server that says 354 without a recipient gets a lone dot. */
+        if (buffer_append_text(out, ".\r\n") != STATUS_OK)
+            return smtp_client_fail(c, SMTP_CLIENT_FAILURE_NO_MEMORY, NULL);
+        smtp_client_enter(c, SMTP_CLIENT_STATE_DISCARD);
+        return more;
+    }
+    if (reply->code < 400)
+        return smtp_client_fail(c, SMTP_CLIENT_FAILURE_BAD_REPLY, reply);
+    if (has_recipients)
+        verdict_keep(c, SMTP_CLIENT_STAGE_DATA, reply);
+    return more;
+}
+
+static struct smtp_client_event reply_to_envelope(struct smtp_client *c,
+                                                  const struct smtp_reply *reply,
+                                                  struct buffer *out)
+{
+    size_t recipient = 0;
+    enum command_kind kind;
+
+    ASSERT(c->commands_answered < c->commands_sent);
+    kind = command_kind(c, c->commands_answered, &recipient);
+    if (kind != COMMAND_DATA && reply->code >= 300 && reply->code < 400)
+        return smtp_client_fail(c, SMTP_CLIENT_FAILURE_BAD_REPLY, reply);
+    switch (kind) {
+    case COMMAND_RSET:
+        /* RFC 5321 4.1.1.5: there is no other answer than 250. */
+        if (!smtp_reply_is_positive(reply))
+            return smtp_client_fail(c, SMTP_CLIENT_FAILURE_BAD_REPLY, reply);
+        c->commands_answered++;
+        return more;
+    case COMMAND_MAIL:
+        if (!smtp_reply_is_positive(reply))
+            verdict_keep(c, SMTP_CLIENT_STAGE_MAIL, reply);
+        c->commands_answered++;
+        return more;
+    case COMMAND_RCPT: c->commands_answered++; return reply_to_rcpt(c, recipient, reply);
+    case COMMAND_DATA: c->commands_answered++; return reply_to_data(c, reply, out);
+    }
+    UNREACHABLE();
+}
+
+struct smtp_client_event smtp_client_transaction_reply(struct smtp_client *c,
+                                                       const struct smtp_reply *reply,
+                                                       struct buffer *out)
+{
+    if (smtp_client_is_in(c, IN(ENVELOPE)))
+        return reply_to_envelope(c, reply, out);
+    if (smtp_client_is_in(c, IN(DISCARD)))
+        return done_by_verdict(c, false);
+    if (smtp_client_is_in(c, IN(BODY)))
+        return smtp_client_fail(
+            c, reply->code >= 400 ? SMTP_CLIENT_FAILURE_EARLY : SMTP_CLIENT_FAILURE_BAD_REPLY,
+            reply);
+    ASSERT(smtp_client_is_in(c, IN(FINAL)));
+    if (reply->code >= 300 && reply->code < 400)
+        return smtp_client_fail(c, SMTP_CLIENT_FAILURE_BAD_REPLY, reply);
+    return done(c, SMTP_CLIENT_STAGE_FINAL, reply, false);
+}
+
+/* What our own storage may hold after damage must not become a command of its own. */
+static bool address_is_safe(struct slice address)
+{
+    if (address.len > SMTP_COMMAND_BYTES_MAX / 4)
+        return false;
+    for (size_t i = 0; i < address.len; i++)
+        if ((unsigned char)address.data[i] < ' ' || address.data[i] == 0x7f)
+            return false;
+    return true;
+}
+
+static bool envelope_is_safe(const struct smtp_client_envelope *e)
+{
+    for (size_t i = 0; i < e->recipients_count; i++)
+        if (e->recipients[i].len == 0 || !address_is_safe(e->recipients[i]))
+            return false;
+    return address_is_safe(e->sender);
+}
+
+static const char *const unsafe_address = "Malformed address";
+static const char *const no_smtputf8 = "SMTPUTF8 is required, but was not offered by host";
+static const char *const no_8bitmime = "8BITMIME is required, but was not offered by host";
+
+/* Whether this server can take the message at all; else the reply that stands for its refusal. */
+static bool envelope_is_possible(const struct smtp_client *c, const struct smtp_client_envelope *e,
+                                 struct smtp_reply *reply_out)
+{
+    struct smtp_reply r = { .code = 553, .enhanced = { 5, 1, 3 } };
+
+    if (!envelope_is_safe(e)) {
+        r.text = slice_from(unsafe_address);
+    } else if (e->smtputf8 && !c->capabilities.smtputf8) {
+        r.enhanced = (struct smtp_enhanced){ 5, 6, 7 }; /* RFC 6531 3.5 */
+        r.text = slice_from(no_smtputf8);
+    } else if (e->has_8bit && !c->capabilities.eight_bit_mime && c->options->eight_bit_strict) {
+        r.code = 554;
+        r.enhanced = (struct smtp_enhanced){ 5, 6, 3 }; /* RFC 6152 section 3 */
+        r.text = slice_from(no_8bitmime);
+    } else {
+        return true;
+    }
+    *reply_out = r;
+    return false;
+}
+
+struct smtp_client_event smtp_client_send(struct smtp_client *c,
+                                          const struct smtp_client_envelope *envelope,
+                                          struct buffer *out)
+{
+    struct smtp_reply refusal;
+
+    ASSERT(smtp_client_is_in(c, IN(READY)));
+    ASSERT(envelope->recipients_count > 0);
+    verdict_forget(c);
+    if (!envelope_is_possible(c, envelope, &refusal))
+        return (struct smtp_client_event){ .kind = SMTP_CLIENT_DONE,
+                                           .stage = SMTP_CLIENT_STAGE_LOCAL,
+                                           .reply = refusal };
+    c->envelope = envelope;
+    c->has_rset = c->needs_rset;
+    c->needs_rset = false;
+    c->commands_sent = 0;
+    c->commands_answered = 0;
+    c->recipients_accepted = 0;
+    smtp_client_enter(c, SMTP_CLIENT_STATE_ENVELOPE);
+    return smtp_client_transaction_next(c, out);
+}
+
+struct smtp_client_event smtp_client_body_sent(struct smtp_client *c, struct buffer *out)
+{
+    ASSERT(smtp_client_is_in(c, IN(BODY)));
+    if (buffer_append_text(out, ".\r\n") != STATUS_OK)
+        return smtp_client_fail(c, SMTP_CLIENT_FAILURE_NO_MEMORY, NULL);
+    smtp_client_enter(c, SMTP_CLIENT_STATE_FINAL);
+    return more;
+}

@@ -1,0 +1,192 @@
+#include "smtp/command.h"
+
+#include <assert.h>
+
+#include "base/check.h"
+
+static const struct {
+    const char *name;
+    enum smtp_verb verb;
+} verbs[] = {
+    { "MAIL", SMTP_VERB_MAIL },         { "RCPT", SMTP_VERB_RCPT },  { "DATA", SMTP_VERB_DATA },
+    { "EHLO", SMTP_VERB_EHLO },         { "HELO", SMTP_VERB_HELO },  { "QUIT", SMTP_VERB_QUIT },
+    { "STARTTLS", SMTP_VERB_STARTTLS }, { "RSET", SMTP_VERB_RSET },  { "NOOP", SMTP_VERB_NOOP },
+    { "VRFY", SMTP_VERB_VRFY },         { "HELP", SMTP_VERB_HELP },  { "EXPN", SMTP_VERB_OTHER },
+    { "AUTH", SMTP_VERB_OTHER },        { "BDAT", SMTP_VERB_OTHER }, { "ETRN", SMTP_VERB_OTHER },
+    { "TURN", SMTP_VERB_OTHER },        { "SEND", SMTP_VERB_OTHER }, { "SOML", SMTP_VERB_OTHER },
+    { "SAML", SMTP_VERB_OTHER },
+};
+
+static const char *const verb_names[] = {
+    "?",    "EHLO", "HELO", "MAIL", "RCPT",     "DATA",  "RSET",
+    "NOOP", "QUIT", "VRFY", "HELP", "STARTTLS", "other",
+};
+static_assert(ARRAY_LEN(verb_names) == SMTP_VERBS_COUNT, "each verb has a name");
+
+const char *smtp_verb_name(enum smtp_verb verb)
+{
+    return verb_names[verb];
+}
+
+static enum smtp_verb verb_find(struct slice word)
+{
+    for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+        if (slice_is_word(word, verbs[i].name))
+            return verbs[i].verb;
+    return SMTP_VERB_UNKNOWN;
+}
+
+static bool has_controls(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.data[i] < ' ' || text.data[i] == 0x7f)
+            return true;
+    return false;
+}
+
+/* RFC 5321 4.1.1.1 wants a domain or a literal; hosts in use say all sorts of things, and nothing
+ * depends on it. It has to be one word of printable ASCII, so that it can stand in a log. */
+static bool helo_is_acceptable(struct slice name)
+{
+    if (name.len == 0 || name.len > SMTP_HELO_BYTES_MAX)
+        return false;
+    for (size_t i = 0; i < name.len; i++)
+        if (name.data[i] <= ' ' || name.data[i] > '~')
+            return false;
+    return true;
+}
+
+/* RFC 1870 section 4: up to 20 digits. What does not fit 64 bits is above any limit as well. */
+static bool size_parse(struct slice value, uint64_t *bytes_out)
+{
+    uint64_t bytes;
+
+    if (value.len == 0 || value.len > 20)
+        return false;
+    for (size_t i = 0; i < value.len; i++)
+        if (!ascii_is_digit(value.data[i]))
+            return false;
+    *bytes_out = slice_to_number(value, UINT64_MAX, &bytes) ? bytes : UINT64_MAX;
+    return true;
+}
+
+static bool body_type_parse(struct slice value, enum smtp_body_type *type_out)
+{
+    if (slice_is_word(value, "8BITMIME"))
+        *type_out = SMTP_BODY_TYPE_8BITMIME;
+    else if (slice_is_word(value, "7BIT"))
+        *type_out = SMTP_BODY_TYPE_7BIT;
+    else
+        return false;
+    return true;
+}
+
+/* The parameters of MAIL, separated by spaces. */
+static enum smtp_command_error mail_parameters_parse(struct slice rest, struct smtp_command *c)
+{
+    bool has_size = false, has_body = false;
+
+    while ((rest = slice_trim(rest)).len > 0) {
+        struct slice value = slice_cut(&rest, ' ');
+        bool has_value = memchr(value.data, '=', value.len) != NULL;
+        struct slice keyword = slice_cut(&value, '=');
+
+        if (slice_is_word(keyword, "SIZE")) {
+            if (has_size || !size_parse(value, &c->size_bytes))
+                return SMTP_COMMAND_BAD_PARAMETER;
+            has_size = true;
+        } else if (slice_is_word(keyword, "BODY")) {
+            if (has_body || !body_type_parse(value, &c->body))
+                return SMTP_COMMAND_BAD_PARAMETER;
+            has_body = true;
+        } else if (slice_is_word(keyword, "SMTPUTF8")) {
+            if (c->smtputf8 || has_value)
+                return SMTP_COMMAND_BAD_PARAMETER;
+            c->smtputf8 = true;
+        } else {
+            return SMTP_COMMAND_UNKNOWN_PARAMETER;
+        }
+    }
+    return SMTP_COMMAND_OK;
+}
+
+/* Takes "FROM:" or "TO:" and the path behind it off *rest. Spaces behind the colon are not in the
+ * grammar, but common clients send them and they leave no room for a second reading. */
+static bool path_argument_take(struct slice *rest, struct slice word, enum smtp_path_kind kind,
+                               struct smtp_mailbox *out)
+{
+    struct slice text = *rest;
+
+    if (text.len < word.len || !slice_equal_nocase(slice_first(text, word.len), word))
+        return false;
+    text = slice_after(text, word.len);
+    while (text.len > 0 && text.data[0] == ' ')
+        text = slice_after(text, 1);
+    if (!smtp_path_parse(&text, kind, out) || (text.len > 0 && text.data[0] != ' '))
+        return false;
+    *rest = text;
+    return true;
+}
+
+static enum smtp_command_error mail_parse(struct slice rest, struct smtp_command *c)
+{
+    enum smtp_command_error error;
+
+    if (rest.len == 0)
+        return SMTP_COMMAND_BAD_SYNTAX;
+    if (!path_argument_take(&rest, SLICE("FROM:"), SMTP_PATH_REVERSE, &c->mailbox))
+        return SMTP_COMMAND_BAD_SENDER;
+    error = mail_parameters_parse(rest, c);
+    if (error == SMTP_COMMAND_OK && c->mailbox.has_non_ascii && !c->smtputf8)
+        return SMTP_COMMAND_NEEDS_SMTPUTF8;
+    return error;
+}
+
+static enum smtp_command_error rcpt_parse(struct slice rest, struct smtp_command *c)
+{
+    if (rest.len == 0)
+        return SMTP_COMMAND_BAD_SYNTAX;
+    if (!path_argument_take(&rest, SLICE("TO:"), SMTP_PATH_FORWARD, &c->mailbox))
+        return SMTP_COMMAND_BAD_RECIPIENT;
+    return slice_trim(rest).len == 0 ? SMTP_COMMAND_OK : SMTP_COMMAND_UNKNOWN_PARAMETER;
+}
+
+static enum smtp_command_error arguments_parse(struct slice rest, struct smtp_command *c)
+{
+    switch (c->verb) {
+    case SMTP_VERB_MAIL: return mail_parse(rest, c);
+    case SMTP_VERB_RCPT: return rcpt_parse(rest, c);
+    case SMTP_VERB_EHLO:
+    case SMTP_VERB_HELO:
+        c->argument = rest;
+        return helo_is_acceptable(rest) ? SMTP_COMMAND_OK : SMTP_COMMAND_BAD_SYNTAX;
+    case SMTP_VERB_VRFY:
+        c->argument = rest;
+        return rest.len > 0 ? SMTP_COMMAND_OK : SMTP_COMMAND_BAD_SYNTAX;
+    case SMTP_VERB_NOOP:
+    case SMTP_VERB_HELP: c->argument = rest; return SMTP_COMMAND_OK;
+    /* RFC 5321 4.1.1: "no parameters permitted", and RFC 3207 section 4. */
+    case SMTP_VERB_DATA:
+    case SMTP_VERB_RSET:
+    case SMTP_VERB_QUIT:
+    case SMTP_VERB_STARTTLS: return rest.len == 0 ? SMTP_COMMAND_OK : SMTP_COMMAND_BAD_SYNTAX;
+    case SMTP_VERB_UNKNOWN:
+    case SMTP_VERB_OTHER:
+    case SMTP_VERBS_COUNT: return SMTP_COMMAND_OK;
+    }
+    UNREACHABLE();
+}
+
+void smtp_command_parse(struct slice line, struct smtp_command *out)
+{
+    struct smtp_command c = { 0 };
+    struct slice rest;
+
+    /* RFC 5321 4.1.1: trailing white space should be tolerated. */
+    while (line.len > 0 && (line.data[line.len - 1] == ' ' || line.data[line.len - 1] == '\t'))
+        line.len--;
+    rest = line;
+    c.verb = verb_find(slice_cut(&rest, ' '));
+    c.error = has_controls(line) ? SMTP_COMMAND_BAD_BYTES : arguments_parse(slice_trim(rest), &c);
+    *out = c;
+}
