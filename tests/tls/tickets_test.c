@@ -1,4 +1,6 @@
 #include <openssl/ssl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "tests/tls/support.h"
 #include "tls/internal.h"
@@ -123,10 +125,55 @@ static void without_keys_no_ticket_is_given(void **unused)
     }
 }
 
+static struct tls_tickets *rotated;
+static atomic_bool rotate_no_more;
+
+static void *rotate_all_the_time(void *unused)
+{
+    (void)unused;
+    for (time_t now_s = 0; !atomic_load(&rotate_no_more); now_s++)
+        if (tls_tickets_rotate(rotated, now_s) != STATUS_OK)
+            abort();
+    return NULL;
+}
+
+/* Many more rotations than handshakes: now and then a reader gives up, and the handshake has to
+ * do without a ticket. */
+static void handshakes_succeed_while_the_keys_rotate(void **unused)
+{
+    static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
+    struct tls_context *server;
+    pthread_t thread;
+
+    (void)unused;
+    assert_int_equal(tls_tickets_create(NOW_S, &rotated), STATUS_OK);
+    server = make_server(1, TLS_VERSION_1_2, rotated);
+    assert_int_equal(pthread_create(&thread, NULL, rotate_all_the_time, NULL), 0);
+    for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
+        SSL_CTX *client = plain_client(versions[i]);
+
+        for (int connections = 0; connections < 100; connections++) {
+            SSL_SESSION *ticket = latest;
+
+            latest = NULL;
+            (void)connect_resumes(client, server, ticket);
+            SSL_SESSION_free(ticket);
+        }
+        SSL_SESSION_free(latest);
+        latest = NULL;
+        SSL_CTX_free(client);
+    }
+    atomic_store(&rotate_no_more, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    tls_context_destroy(server);
+    tls_tickets_destroy(rotated);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_ticket_works_on_every_context_until_the_second_rotation),
+        cmocka_unit_test(handshakes_succeed_while_the_keys_rotate),
         cmocka_unit_test(without_keys_no_ticket_is_given),
     };
     return cmocka_run_group_tests(tests, make_certificates, remove_certificates);
