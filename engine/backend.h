@@ -53,8 +53,9 @@ enum engine_op {
     ENGINE_OP_FALLOCATE,
     ENGINE_OP_UNLINKAT,
     ENGINE_OP_POLL,
-    ENGINE_OP_WAKE,  /* rings another loop's bell */
-    ENGINE_OP_WOKEN, /* never a request: what the other loop sees */
+    ENGINE_OP_WAKE,       /* rings another loop's bell */
+    ENGINE_OP_WOKEN,      /* never a request: what the other loop sees */
+    ENGINE_OP_RECV_LARGE, /* in tokens only: a RECV from the large group */
     ENGINE_OP_COUNT
 };
 

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "base/status.h"
+#include "engine/loop.h"
 #include "engine/owner.h"
 
 struct engine_file_request;
@@ -24,9 +25,10 @@ struct engine_file_request { /* Fields are private. */
     struct engine_loop *loop;
     engine_file_handler *handler;
     struct engine_request request;
-    size_t bytes;     /* wanted in all */
-    size_t done;      /* so far */
-    unsigned retries; /* of EINTR and EAGAIN in a row */
+    struct engine_task late; /* a result that comes without a completion */
+    size_t bytes;            /* wanted in all */
+    size_t done;             /* so far */
+    unsigned retries;        /* of EINTR and EAGAIN in a row */
     uint32_t slot;
     int error;
     bool busy;

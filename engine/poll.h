@@ -21,8 +21,9 @@ struct engine_poll { /* Fields are private. Zeroed at first. */
 
 /* events: POLLIN, POLLOUT. The handler gets what came (with POLLERR, POLLHUP); 0 after a stop;
  * a negated errno when it failed. Nothing may be armed. */
-void engine_poll_start(struct engine_loop *loop, struct engine_poll *p, int fd, int events,
-                       void (*handler)(struct engine_poll *p, int events));
+MUST_USE enum status engine_poll_start(struct engine_loop *loop, struct engine_poll *p, int fd,
+                                       int events,
+                                       void (*handler)(struct engine_poll *p, int events));
 
 /* The handler is still called once, with the events that came first or with 0. Does nothing to a
  * poll that is not armed. */

@@ -19,6 +19,7 @@
 #include "base/list.h"
 #include "base/slice.h"
 #include "base/status.h"
+#include "engine/loop.h"
 #include "engine/owner.h"
 
 #define ENGINE_SEND_PARTS_MAX 8
@@ -60,7 +61,7 @@ struct engine_socket { /* Fields are private; it is open so that a connection ca
     struct engine_loop *loop;
     const struct engine_socket_handlers *handlers;
     struct list_node starved; /* waits for a receive buffer */
-    struct list_node late;    /* has an event or a step of its close to come after this turn */
+    struct engine_task late;  /* an event that comes without a completion */
     struct engine_send *send;
     struct engine_linger *linger;
     int fd;

@@ -33,7 +33,7 @@ static inline bool engine_timer_is_running(const struct engine_timer *timer)
     return list_is_linked(&timer->node);
 }
 
-#define ENGINE_WHEEL_LEVELS 5 /* of 64 slots: 124 days of ticks */
+#define ENGINE_WHEEL_LEVELS 7 /* of 64 slots: the ticks of 1,394 years */
 #define ENGINE_WHEEL_SLOTS  64
 
 struct engine_wheel { /* Fields are private. */

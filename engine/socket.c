@@ -1,0 +1,566 @@
+#include "engine/socket.h"
+
+#include <errno.h>
+
+#include "engine/core.h"
+
+enum state {
+    STATE_NEW,
+    STATE_CONNECTING,
+    STATE_OPEN,
+    STATE_CLOSING,
+    STATE_CLOSE_PUSHED, /* nothing is in flight but the close */
+    STATE_CLOSED
+};
+
+/* Bits of struct engine_socket.flags. */
+enum {
+    FLAG_RECEIVING = 1 << 0,   /* a receive is armed, or waits for a buffer */
+    FLAG_CONNECTING = 1 << 1,  /* a connect is in the kernel */
+    FLAG_CONNECTED = 1 << 2,   /* `connected` has come, or was not needed */
+    FLAG_ENDED = 1 << 3,       /* the peer's FIN or an error was read */
+    FLAG_EMPTY = 1 << 4,       /* the last receive took all there was */
+    FLAG_SHUT = 1 << 5,        /* our FIN is on its way */
+    FLAG_HURRY = 1 << 6,       /* closing: cancel what is in flight */
+    FLAG_CANCEL_RECV = 1 << 7, /* these are asked for once */
+    FLAG_CANCEL_SEND = 1 << 8,
+    FLAG_CANCEL_CONNECT = 1 << 9,
+};
+
+/* What the kernel reads while a send or the connect is in flight. */
+struct engine_send {
+    struct msghdr message; /* its parts begin with the first byte not yet sent */
+    union {
+        struct iovec parts[ENGINE_SEND_PARTS_MAX];
+        struct sockaddr_storage address;
+    };
+};
+
+/* What a graceful close has to remember; idle sockets do without. */
+struct engine_linger {
+    struct engine_timer timer;
+    struct engine_socket *socket;
+    size_t drained_bytes;
+};
+
+const size_t engine_socket_send_bytes = sizeof(struct engine_send);
+const size_t engine_socket_linger_bytes = sizeof(struct engine_linger);
+
+static void step_close(struct engine_socket *s);
+static void run_late(struct engine_task *task);
+
+static bool has(const struct engine_socket *s, unsigned flag)
+{
+    return (s->flags & flag) != 0;
+}
+
+static void set(struct engine_socket *s, unsigned flag)
+{
+    s->flags = (uint16_t)(s->flags | flag);
+}
+
+static void clear(struct engine_socket *s, unsigned flag)
+{
+    s->flags = (uint16_t)(s->flags & ~flag);
+}
+
+/* The only place that assigns s->state. */
+static void enter(struct engine_socket *s, enum state next)
+{
+    ASSERT(next > (enum state)s->state);
+    s->state = (uint8_t)next;
+}
+
+static bool has_slot(const struct engine_socket *s)
+{
+    return s->slot != ENGINE_SLOT_NONE;
+}
+
+static enum engine_op recv_op(const struct engine_socket *s)
+{
+    return s->group == ENGINE_BUFFERS_LARGE ? ENGINE_OP_RECV_LARGE : ENGINE_OP_RECV;
+}
+
+static void push(struct engine_socket *s, struct engine_request *r, enum engine_op token_op)
+{
+    ASSERT(s->in_flight < UINT8_MAX);
+    ASSERT(has_slot(s) && s->state < STATE_CLOSE_PUSHED);
+    r->fd = s->fd;
+    r->token = engine_owner_token(s->loop, token_op, s->slot);
+    s->in_flight++;
+    engine_loop_push(s->loop, r);
+}
+
+static void push_recv(struct engine_socket *s)
+{
+    struct engine_request r = { .op = ENGINE_OP_RECV,
+                                .recv = { .group = (enum engine_buffers)s->group,
+                                          .poll_first = has(s, FLAG_EMPTY) } };
+
+    ASSERT(has(s, FLAG_RECEIVING) && !list_is_linked(&s->starved));
+    push(s, &r, recv_op(s));
+}
+
+static void push_send(struct engine_socket *s)
+{
+    struct engine_request r = { .op = ENGINE_OP_SENDMSG,
+                                .sendmsg = { .message = &s->send->message } };
+
+    ASSERT(s->send->message.msg_iovlen > 0);
+    push(s, &r, ENGINE_OP_SENDMSG);
+}
+
+static void push_cancel(struct engine_socket *s, unsigned flag, enum engine_op op)
+{
+    struct engine_request r = {
+        .op = ENGINE_OP_CANCEL,
+        .cancel = { .token = engine_owner_token(s->loop, op, s->slot) },
+    };
+
+    if (has(s, flag))
+        return;
+    set(s, flag);
+    push(s, &r, ENGINE_OP_CANCEL);
+}
+
+/* ---- receive ---- */
+
+void engine_socket_unstarve(struct list_node *starved)
+{
+    struct engine_socket *s = CONTAINER_OF(starved, struct engine_socket, starved);
+
+    ASSERT(has(s, FLAG_RECEIVING));
+    push_recv(s);
+}
+
+/* Input that comes while closing is dropped; too much of it hurries the close. */
+static void drain(struct engine_socket *s, size_t bytes)
+{
+    ASSERT(s->state == STATE_CLOSING);
+    if (s->linger == NULL)
+        return;
+    s->linger->drained_bytes += bytes;
+    if (s->linger->drained_bytes >= ENGINE_CLOSE_DRAIN_BYTES)
+        set(s, FLAG_HURRY);
+}
+
+static void end_input(struct engine_socket *s, int error)
+{
+    if (error != EIO)
+        set(s, FLAG_ENDED);
+    if (s->state == STATE_OPEN)
+        s->handlers->ended(s, error);
+    else
+        set(s, FLAG_ENDED);
+}
+
+static void recv_done(struct engine_socket *s, const struct engine_completion *c)
+{
+    enum engine_buffers group = (enum engine_buffers)s->group;
+    bool again = c->result == -EINTR || c->result == -EAGAIN;
+
+    ASSERT(has(s, FLAG_RECEIVING));
+    if (c->result == -ENOBUFS && !has(s, FLAG_HURRY)) {
+        s->loop->counters.recvs_starved++;
+        list_append(&s->loop->starved[group], &s->starved);
+        return;
+    }
+    if (again && !has(s, FLAG_HURRY)) {
+        set(s, FLAG_EMPTY);
+        push_recv(s);
+        return;
+    }
+    clear(s, FLAG_RECEIVING | FLAG_EMPTY);
+    if (c->result <= 0) {
+        end_input(s, -c->result);
+        return;
+    }
+    if (c->buffer == ENGINE_BUFFER_NONE) {
+        end_input(s, EPROTO); /* bytes without a place: this is not to be believed */
+        return;
+    }
+    if (!c->more)
+        set(s, FLAG_EMPTY);
+    s->loop->counters.recvs++;
+    s->loop->counters.recv_bytes += (uint64_t)c->result;
+    if (s->state == STATE_OPEN) {
+        struct engine_backend *b = s->loop->backend;
+        struct slice bytes = { b->ops->buffer_data(b, group, c->buffer), (size_t)c->result };
+
+        s->handlers->received(s, bytes);
+    } else {
+        drain(s, (size_t)c->result);
+    }
+}
+
+void engine_socket_receive(struct engine_socket *s, enum engine_buffers group)
+{
+    ASSERT(s->state == STATE_OPEN && has(s, FLAG_CONNECTED));
+    ASSERT(!has(s, FLAG_RECEIVING | FLAG_ENDED));
+    ASSERT(group < ENGINE_BUFFERS_COUNT);
+    set(s, FLAG_RECEIVING);
+    s->group = (uint8_t)group;
+    push_recv(s);
+}
+
+bool engine_socket_is_receiving(const struct engine_socket *s)
+{
+    return has(s, FLAG_RECEIVING);
+}
+
+/* ---- send ---- */
+
+static void release_send(struct engine_socket *s)
+{
+    engine_pool_give(&s->loop->sends, s->send);
+    s->send = NULL;
+}
+
+/* Moves the parts on by what was sent. False when everything was. */
+static bool advance(struct engine_send *send, size_t bytes)
+{
+    struct msghdr *m = &send->message;
+
+    while (m->msg_iovlen > 0 && bytes >= m->msg_iov->iov_len) {
+        bytes -= m->msg_iov->iov_len;
+        m->msg_iov++;
+        m->msg_iovlen--;
+    }
+    if (m->msg_iovlen == 0) {
+        ASSERT(bytes == 0);
+        return false;
+    }
+    m->msg_iov->iov_base = (char *)m->msg_iov->iov_base + bytes;
+    m->msg_iov->iov_len -= bytes;
+    return true;
+}
+
+static void send_done(struct engine_socket *s, int result)
+{
+    bool again = result == -EINTR || result == -EAGAIN;
+    bool unfinished = false;
+
+    ASSERT(s->send != NULL);
+    if (result > 0) {
+        s->loop->counters.send_bytes += (uint64_t)result;
+        unfinished = advance(s->send, (size_t)result);
+        if (unfinished)
+            s->loop->counters.sends_short++;
+    }
+    if ((unfinished || again) && !has(s, FLAG_HURRY)) {
+        push_send(s);
+        return;
+    }
+    release_send(s);
+    if (s->state != STATE_OPEN)
+        return;
+    s->loop->counters.sends++;
+    s->handlers->sent(s, result > 0 ? 0 : result < 0 ? -result : EPIPE);
+}
+
+void engine_socket_send(struct engine_socket *s, const struct iovec *parts, unsigned count)
+{
+    size_t bytes = 0;
+
+    ASSERT(s->state == STATE_OPEN && has(s, FLAG_CONNECTED));
+    ASSERT(s->send == NULL && s->error == 0);
+    ASSERT(count >= 1 && count <= ENGINE_SEND_PARTS_MAX);
+    s->send = engine_pool_take(&s->loop->sends);
+    if (s->send == NULL) {
+        s->error = ENOMEM;
+        engine_loop_defer(s->loop, &s->late, run_late);
+        return;
+    }
+    *s->send =
+        (struct engine_send){ .message = { .msg_iov = s->send->parts, .msg_iovlen = count } };
+    for (unsigned i = 0; i < count; i++) {
+        s->send->parts[i] = parts[i];
+        bytes += parts[i].iov_len;
+    }
+    ASSERT(bytes > 0);
+    (void)advance(s->send, 0); /* past empty parts */
+    push_send(s);
+}
+
+bool engine_socket_is_sending(const struct engine_socket *s)
+{
+    return s->send != NULL || (s->state == STATE_OPEN && s->error != 0);
+}
+
+/* ---- connect ---- */
+
+static void connect_done(struct engine_socket *s, int error)
+{
+    clear(s, FLAG_CONNECTING);
+    if (s->send != NULL)
+        release_send(s);
+    if (s->state != STATE_CONNECTING)
+        return;
+    enter(s, STATE_OPEN);
+    if (error == 0)
+        set(s, FLAG_CONNECTED);
+    else
+        set(s, FLAG_ENDED);
+    s->handlers->connected(s, error);
+}
+
+/* ---- close ---- */
+
+static void finish(struct engine_socket *s)
+{
+    ASSERT(s->in_flight == 0 && s->send == NULL && s->linger == NULL);
+    ASSERT(!list_is_linked(&s->starved));
+    engine_loop_defer_cancel(s->loop, &s->late);
+    if (has_slot(s))
+        engine_owner_release(s->loop, s->slot);
+    s->slot = ENGINE_SLOT_NONE;
+    s->fd = -1;
+    enter(s, STATE_CLOSED);
+    s->loop->counters.closes++;
+    s->handlers->closed(s); /* s may be gone now */
+}
+
+static void drain_time_is_over(struct engine_timer *timer)
+{
+    struct engine_socket *s = CONTAINER_OF(timer, struct engine_linger, timer)->socket;
+
+    ASSERT(s->state == STATE_CLOSING);
+    set(s, FLAG_HURRY);
+    step_close(s);
+}
+
+static void start_linger(struct engine_socket *s)
+{
+    if (s->linger != NULL)
+        return;
+    s->linger = engine_pool_take(&s->loop->lingers);
+    if (s->linger == NULL) {
+        set(s, FLAG_HURRY);
+        return;
+    }
+    *s->linger = (struct engine_linger){ .socket = s };
+    engine_timer_start(s->loop, &s->linger->timer, ENGINE_CLOSE_DRAIN_MS, drain_time_is_over);
+}
+
+static void stop_linger(struct engine_socket *s)
+{
+    if (s->linger == NULL)
+        return;
+    engine_timer_stop(s->loop, &s->linger->timer);
+    engine_pool_give(&s->loop->lingers, s->linger);
+    s->linger = NULL;
+}
+
+static void cancel_all(struct engine_socket *s)
+{
+    ASSERT(has(s, FLAG_HURRY));
+    if (list_is_linked(&s->starved)) {
+        list_remove(&s->starved);
+        clear(s, FLAG_RECEIVING);
+    }
+    if (has(s, FLAG_RECEIVING))
+        push_cancel(s, FLAG_CANCEL_RECV, recv_op(s));
+    if (has(s, FLAG_CONNECTING))
+        push_cancel(s, FLAG_CANCEL_CONNECT, ENGINE_OP_CONNECT);
+    else if (s->send != NULL)
+        push_cancel(s, FLAG_CANCEL_SEND, ENGINE_OP_SENDMSG);
+}
+
+/* One step towards the peer's FIN: ours behind the last bytes, then reading what still comes. */
+static void wind_down(struct engine_socket *s)
+{
+    struct engine_request r = { .op = ENGINE_OP_SHUTDOWN, .shutdown = { .how = SHUT_WR } };
+
+    start_linger(s);
+    if (s->send != NULL || has(s, FLAG_HURRY))
+        return;
+    if (!has(s, FLAG_SHUT)) {
+        set(s, FLAG_SHUT);
+        push(s, &r, ENGINE_OP_SHUTDOWN);
+    }
+    if (!has(s, FLAG_RECEIVING)) {
+        set(s, FLAG_RECEIVING);
+        s->group = ENGINE_BUFFERS_SMALL;
+        push_recv(s);
+    }
+}
+
+/* Called after everything that can bring the close further; does what is next, if anything. A
+ * bare close() under an armed receive would leave the peer connected: the request holds the
+ * file. So the close goes out only when nothing else is in flight. */
+static void step_close(struct engine_socket *s)
+{
+    struct engine_request r = { .op = ENGINE_OP_CLOSE };
+
+    if (s->state != STATE_CLOSING)
+        return;
+    if (!has(s, FLAG_CONNECTED))
+        set(s, FLAG_HURRY);
+    if (!has(s, FLAG_HURRY) && (s->send != NULL || !has(s, FLAG_ENDED)))
+        wind_down(s);
+    if (has(s, FLAG_HURRY))
+        cancel_all(s);
+    if (s->in_flight > 0 || list_is_linked(&s->starved))
+        return;
+    stop_linger(s);
+    ASSERT(s->send == NULL);
+    if (s->fd < 0) {
+        engine_loop_defer(s->loop, &s->late, run_late);
+        return;
+    }
+    push(s, &r, ENGINE_OP_CLOSE);
+    enter(s, STATE_CLOSE_PUSHED);
+}
+
+void engine_socket_close(struct engine_socket *s, enum engine_close how)
+{
+    ASSERT(s->state != STATE_NEW);
+    if (s->state >= STATE_CLOSE_PUSHED)
+        return;
+    if (how == ENGINE_CLOSE_RESET && !(s->state == STATE_CLOSING && has(s, FLAG_HURRY))) {
+        set(s, FLAG_HURRY);
+        if (s->fd >= 0)
+            s->loop->backend->ops->socket_reset_on_close(s->loop->backend, s->fd);
+    }
+    if (s->state < STATE_CLOSING) {
+        engine_loop_defer_cancel(s->loop, &s->late);
+        enter(s, STATE_CLOSING);
+    }
+    step_close(s);
+}
+
+bool engine_socket_is_closing(const struct engine_socket *s)
+{
+    return s->state >= STATE_CLOSING;
+}
+
+/* ---- events ---- */
+
+/* An event that has no completion: a connect or a send that failed before it began, or the end of
+ * a socket that never had an fd. */
+static void run_late(struct engine_task *task)
+{
+    struct engine_socket *s = CONTAINER_OF(task, struct engine_socket, late);
+    int error = s->error;
+
+    s->error = 0;
+    if (s->state == STATE_CONNECTING) {
+        ASSERT(error != 0);
+        connect_done(s, error);
+    } else if (s->state == STATE_OPEN) {
+        ASSERT(error != 0);
+        s->handlers->sent(s, error);
+    } else {
+        ASSERT(s->state == STATE_CLOSING && s->fd < 0);
+        finish(s);
+    }
+}
+
+static void complete(struct engine_owner *owner, const struct engine_completion *c)
+{
+    struct engine_socket *s = CONTAINER_OF(owner, struct engine_socket, owner);
+
+    ASSERT(s->in_flight > 0);
+    s->in_flight--;
+    switch (engine_token_op(c->token)) {
+    case ENGINE_OP_RECV:
+    case ENGINE_OP_RECV_LARGE: recv_done(s, c); break;
+    case ENGINE_OP_SENDMSG: send_done(s, c->result); break;
+    case ENGINE_OP_CONNECT: connect_done(s, -c->result); break;
+    case ENGINE_OP_SHUTDOWN:
+    case ENGINE_OP_CANCEL: break; /* what they bring about has a completion of its own */
+    case ENGINE_OP_CLOSE: finish(s); return;
+    default: UNREACHABLE();
+    }
+    step_close(s);
+}
+
+/* ---- beginning, and what a socket is ---- */
+
+void engine_socket_init(struct engine_socket *s, struct engine_loop *loop,
+                        const struct engine_socket_handlers *handlers)
+{
+    ASSERT(handlers->received != NULL && handlers->ended != NULL);
+    ASSERT(handlers->sent != NULL && handlers->closed != NULL);
+    *s = (struct engine_socket){ .owner = { .complete = complete },
+                                 .loop = loop,
+                                 .handlers = handlers,
+                                 .fd = -1,
+                                 .slot = ENGINE_SLOT_NONE };
+}
+
+enum status engine_socket_adopt(struct engine_socket *s, int fd, const struct ip_endpoint *remote)
+{
+    enum status status;
+
+    ASSERT(s->state == STATE_NEW && fd >= 0);
+    status = engine_owner_acquire(s->loop, &s->owner, &s->slot);
+    if (status != STATUS_OK) {
+        engine_loop_close_fd(s->loop, fd);
+        return status;
+    }
+    s->fd = fd;
+    if (remote != NULL)
+        s->remote = *remote;
+    set(s, FLAG_CONNECTED);
+    enter(s, STATE_OPEN);
+    return STATUS_OK;
+}
+
+/* The errno of a connect that cannot begin; 0 when its completion will tell. */
+static int begin_connect(struct engine_socket *s, const struct ip_endpoint *local_or_null)
+{
+    struct engine_backend *b = s->loop->backend;
+    struct engine_request r = { .op = ENGINE_OP_CONNECT };
+    struct engine_send *send;
+    int fd;
+
+    if (engine_owner_acquire(s->loop, &s->owner, &s->slot) != STATUS_OK)
+        return ENOMEM;
+    fd = b->ops->socket_open(b, &s->remote, local_or_null);
+    if (fd < 0)
+        return -fd;
+    s->fd = fd;
+    send = engine_pool_take(&s->loop->sends);
+    if (send == NULL)
+        return ENOMEM;
+    s->send = send;
+    r.connect.address_len = ip_endpoint_to_socket(&s->remote, &send->address);
+    r.connect.address = (const struct sockaddr *)&send->address;
+    set(s, FLAG_CONNECTING);
+    push(s, &r, ENGINE_OP_CONNECT);
+    return 0;
+}
+
+void engine_socket_connect(struct engine_socket *s, const struct ip_endpoint *remote,
+                           const struct ip_endpoint *local_or_null)
+{
+    ASSERT(s->state == STATE_NEW);
+    ASSERT(s->handlers->connected != NULL);
+    s->remote = *remote;
+    s->loop->counters.connects++;
+    enter(s, STATE_CONNECTING);
+    s->error = begin_connect(s, local_or_null);
+    if (s->error != 0)
+        engine_loop_defer(s->loop, &s->late, run_late);
+}
+
+int engine_socket_fd(const struct engine_socket *s)
+{
+    return s->fd;
+}
+
+const struct ip_endpoint *engine_socket_remote(const struct engine_socket *s)
+{
+    return &s->remote;
+}
+
+bool engine_socket_local(const struct engine_socket *s, struct ip_endpoint *local_out)
+{
+    return s->fd >= 0 && s->loop->backend->ops->socket_local(s->loop->backend, s->fd, local_out);
+}
+
+struct engine_loop *engine_socket_loop(const struct engine_socket *s)
+{
+    return s->loop;
+}
