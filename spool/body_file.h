@@ -25,7 +25,8 @@ struct spool_body_storage {
 };
 
 struct spool_body_storage_ops {
-    /* Creates bodies/NAME, which must not exist, and allocates bytes_hint. */
+    /* Creates bodies/NAME, which must not exist, and allocates bytes_hint. Leaves nothing behind
+     * when it fails. */
     void (*create)(struct spool_body_storage *s, const char *name, uint64_t bytes_hint);
     /* data stays in place until the answer; all of it is written, or it failed. */
     void (*write)(struct spool_body_storage *s, const char *data, size_t bytes, uint64_t offset);
@@ -43,6 +44,7 @@ enum spool_body_state {
     SPOOL_BODY_DURABLE,
     SPOOL_BODY_FAILED,   /* abort() is all that is left */
     SPOOL_BODY_ABORTING, /* waits for the operation in flight, then unlinks */
+    SPOOL_BODY_UNLINKING,
     SPOOL_BODY_GONE
 };
 
@@ -54,7 +56,7 @@ struct spool_body_file { /* Fields are private. */
     size_t fill; /* of the chunk being filled */
     unsigned filling;
     size_t writing_bytes; /* of the chunk in flight */
-    uint64_t offset;      /* durable order: where the next chunk goes */
+    uint64_t offset;      /* where the next chunk goes */
     uint64_t bytes;       /* accepted in all */
     uint32_t crc;
     bool in_flight;

@@ -14,8 +14,9 @@
 #include "spool/record.h"
 #include "spool/storage.h"
 
-#define SPOOL_SEGMENT_NAME_MAX 16   /* "00000001.seg", NUL included */
-#define SPOOL_SEGMENTS_MAX     8192 /* files; 512 GiB of the default size */
+#define SPOOL_SEGMENT_NAME_MAX   16       /* "00000001.seg", NUL included */
+#define SPOOL_SEGMENT_NUMBER_MAX 99999999 /* from 1 */
+#define SPOOL_SEGMENTS_MAX       8192     /* files; 512 GiB of the default size */
 
 struct spool_directory {
     int path_fd;
@@ -49,34 +50,13 @@ MUST_USE enum status spool_body_open(const struct spool_directory *d, uint64_t m
 MUST_USE enum status spool_body_unlink(const struct spool_directory *d, uint64_t mid);
 MUST_USE enum status spool_bodies_sync(const struct spool_directory *d);
 
-/* --- the pool: segments to have, and to give back -------------------------------------------- */
+/* --- small files ------------------------------------------------------------------------------ */
 
-/* One for the whole spool, used by one helper thread at a time. */
-struct spool_pool { /* Fields are private. */
-    const struct spool_directory *directory;
-    uint32_t segment_bytes;
-    uint64_t generation_next;
-    uint32_t number_next;
-    uint32_t *free_numbers; /* released files, to be used again */
-    size_t free_count;
-    size_t free_capacity;
-    size_t free_kept_max; /* more than this are unlinked */
-};
+/* Replaces a file durably: a crash leaves the old one or the new one. temporary is a name in the
+ * same folder that nobody else uses. */
+MUST_USE enum status spool_file_replace(int folder_fd, const char *name, const char *temporary,
+                                        struct slice contents);
 
-/* generation_next and number_next: from recovery, 1 and 1 in an empty spool. */
-MUST_USE enum status spool_pool_init(struct spool_pool *p, const struct spool_directory *d,
-                                     uint32_t segment_bytes, uint64_t generation_next,
-                                     uint32_t number_next, size_t free_kept_max);
-void spool_pool_finish(struct spool_pool *p);
-
-/* A segment that recovery found free. */
-MUST_USE enum status spool_pool_add_free(struct spool_pool *p, uint32_t number);
-
-/* Storage operation segment_prepare, blocking: takes a free file or makes one, header written,
- * everything durable. file_out->handle is -1: the caller opens it as it likes. */
-MUST_USE enum status spool_pool_prepare(struct spool_pool *p, uint32_t log_id,
-                                        struct spool_segment_file *file_out);
-
-/* Storage operation segment_release, blocking: marks it free, durably. Does not close. */
-MUST_USE enum status spool_pool_release(struct spool_pool *p,
-                                        const struct spool_segment_file *file);
+/* Reads at most bytes_max of a file. */
+MUST_USE enum status spool_file_read(int folder_fd, const char *name, char *to, size_t bytes_max,
+                                     size_t *bytes_out);

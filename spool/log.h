@@ -35,7 +35,7 @@
 #define SPOOL_WRITE_FAILURES    2           /* in a row: the log stops */
 
 enum spool_log_state {
-    SPOOL_LOG_STARTING, /* no segment ready yet; appends wait, reserve says no */
+    SPOOL_LOG_STARTING, /* not enough segments yet: reserve says no, appends NO_SPACE */
     SPOOL_LOG_READY,
     SPOOL_LOG_STOPPED /* after two failed writes in a row; resume() starts it anew */
 };
@@ -67,7 +67,7 @@ struct spool_ticket {
     enum spool_ticket_kind kind;
     const struct spool_message *message; /* MESSAGE only */
     uint64_t mid;
-    uint64_t sequence;
+    uint64_t position;              /* private */
     enum status status;             /* valid once it came back */
     struct spool_location location; /* valid once it came back with STATUS_OK; MESSAGE only */
 };
@@ -81,8 +81,8 @@ struct spool_log_options {
     uint32_t log_id;           /* below SPOOL_LOGS_MAX: the worker's number */
     uint32_t segment_bytes;    /* 0: SPOOL_SEGMENT_BYTES; else a multiple of 4 KiB */
     uint32_t record_bytes_max; /* 0: SPOOL_RECORD_BYTES_MAX or a quarter of a segment */
-    uint64_t batch_first;      /* spool_recovery.batch_next; 1 in an empty spool */
-    uint64_t sequence_first;   /* spool_recovery.sequence_next; 1 in an empty spool */
+    uint64_t batch_first;      /* spool_recovery.batch_next, also in an empty spool */
+    uint64_t sequence_first;   /* spool_recovery.sequence_next */
 };
 
 struct spool_log_counters {
@@ -113,11 +113,14 @@ struct spool_log { /* Fields are private; it is open so that a worker can embed 
     size_t waiting_messages;
     size_t waiting_bytes; /* records of waiting messages, each rounded up to blocks */
     size_t reserved_bytes;
-    struct buffer results;         /* waiting to be written */
-    struct buffer results_writing; /* in flight, kept for the case that it fails */
+    struct buffer results;      /* not yet durable, those in flight first */
+    size_t results_in_flight;   /* bytes of it */
+    uint64_t results_appended;  /* bytes of it, ever */
+    uint64_t results_committed; /* of those */
+    struct list dones;          /* tickets of DONE records */
     char *batch;
     size_t batch_capacity;
-    size_t batch_fill;
+    size_t batch_bytes; /* of the batch in flight */
     uint64_t batch_next;
     uint64_t sequence_next;
     unsigned failures_in_row;
@@ -172,8 +175,9 @@ void spool_log_append_results(struct spool_log *log, uint64_t mid,
 
 /* Records that the message is finished, lazily, and gives its place up: the segment may be
  * recycled from now on. With a ticket (or NULL), the owner learns when it is durable: only then
- * may a body file be unlinked. The ticket of a DONE never fails: it is written again, and comes
- * back with STATUS_IO only when the log stops. */
+ * may a body file be unlinked. A DONE whose write fails is written again; its ticket comes back
+ * with STATUS_IO when the log stops and STATUS_LIMIT when too much waits: leave the body file to
+ * the next recovery then. */
 void spool_log_append_done(struct spool_log *log, uint64_t mid,
                            const struct spool_location *location, struct spool_ticket *ticket);
 

@@ -85,7 +85,13 @@ size_t spool_message_record_bytes(const struct spool_message *m);
 MUST_USE enum status spool_message_decode(uint64_t mid, struct slice payload,
                                           struct spool_message **message_out);
 
-/* Whether decode would accept it, without copying; also gives the number of recipients and
- * whether there is a body file. */
+/* What recovery wants to know of a message it does not load. */
+struct spool_message_facts {
+    unsigned recipients_count;
+    bool body_in_file;
+    uint64_t body_bytes;
+};
+
+/* Whether decode would accept it, without copying. */
 MUST_USE enum status spool_message_check(uint64_t mid, struct slice payload,
-                                         unsigned *recipients_out, bool *body_in_file_out);
+                                         struct spool_message_facts *facts_out);

@@ -14,6 +14,8 @@
  * their contents. Pure: no I/O, no clock, no allocation.
  */
 #pragma once
+#include <assert.h>
+
 #include "base/slice.h"
 #include "base/status.h"
 
@@ -27,6 +29,18 @@
 #define SPOOL_RECORD_ALIGN      8
 #define SPOOL_LOGS_MAX          1024 /* log ids are below this */
 #define SPOOL_RECIPIENTS_MAX    10000
+
+/* Batches of a log are numbered without gaps. After a failed write and after a restart the
+ * numbers go on in the next era (the upper 32 bits): the batch before was not acknowledged, or
+ * nobody knows. Within an era a later batch proves that all earlier ones were completed. */
+#define SPOOL_BATCH_ERA      (UINT64_C(1) << 32)
+#define SPOOL_BATCH_ERA_MASK (~(SPOOL_BATCH_ERA - 1))
+
+/* The first number of the era behind a batch; behind 0: the first of all. */
+static inline uint64_t spool_batch_next_era(uint64_t batch)
+{
+    return (batch & SPOOL_BATCH_ERA_MASK) + SPOOL_BATCH_ERA;
+}
 
 struct spool_segment_header {
     uint64_t generation; /* from 1; unique and increasing over the whole spool */
@@ -58,7 +72,7 @@ struct spool_record {
     uint32_t payload_crc;
     uint64_t generation;
     uint64_t salt;
-    uint64_t batch;    /* from 1; one more than that of the batch before in this log */
+    uint64_t batch;    /* one more than that of the batch before; see SPOOL_BATCH_ERA */
     uint64_t sequence; /* of the record in its log */
     uint64_t mid;      /* 0 for PAD */
     uint32_t batch_start;
@@ -81,7 +95,8 @@ size_t spool_record_encode(const struct spool_record *r, struct slice payload, c
  * context. Does not look at the payload. STATUS_CORRUPT when it is none. */
 MUST_USE enum status spool_record_decode(struct slice bytes, struct spool_record *record_out);
 
-/* Whether the payload that follows a decoded header is whole; bytes starts with the header. */
+/* Whether the payload that follows a decoded header is whole; bytes starts with the header. What
+ * lies in the padding behind it does not matter. */
 bool spool_record_payload_is_whole(const struct spool_record *r, struct slice bytes,
                                    struct slice *payload_out);
 
@@ -90,8 +105,8 @@ bool spool_record_payload_is_whole(const struct spool_record *r, struct slice by
 enum spool_result_state {
     SPOOL_RESULT_WAITING = 0, /* nothing recorded yet; never written */
     SPOOL_RESULT_DEFERRED = 1,
-    SPOOL_RESULT_DELIVERED = 2,
-    SPOOL_RESULT_BOUNCED = 3, /* the sender has been, or will be, told */
+    SPOOL_RESULT_BOUNCED = 2, /* the sender has been, or will be, told */
+    SPOOL_RESULT_DELIVERED = 3,
 };
 
 struct spool_result {
@@ -107,6 +122,6 @@ struct spool_result {
 void spool_result_encode(const struct spool_result *result, char to[static SPOOL_RESULT_BYTES]);
 MUST_USE enum status spool_result_decode(struct slice bytes, struct spool_result *result_out);
 
-/* Adds what a record says to what is known. The order of records does not matter: final beats
- * deferred, the first of two finals stays, the higher count of attempts wins. */
+/* Adds what a record says to what is known. The order of records does not matter: the higher
+ * state wins, then the higher count of attempts, then the later time. */
 void spool_result_merge(struct spool_result *known, const struct spool_result *said);

@@ -6,7 +6,12 @@
  * living messages with the state of their recipients, the segments with their owners, and a
  * list of everything that was not readable. Nothing is dropped silently. Nothing in a segment
  * is changed, so recovery can be interrupted and repeated; only body files that no living
- * message refers to are unlinked (not by a reader).
+ * message refers to are unlinked (not by a reader, and not where records were damaged: the
+ * body may be what is left of a message).
+ *
+ * A living message may have nothing but final recipients, when a crash came before its DONE; the
+ * caller appends that. A record that was whole in a torn batch counts like any other: nobody
+ * can tell it from an acknowledged one, so mail may come twice and is not lost.
  *
  * Adoption: with another number of workers a log's segments go to worker home % workers. The home
  * is the log id, or the lowest one among logs that refer to each other's messages: such logs stay
@@ -34,8 +39,9 @@ struct spool_recovered_segment {
     size_t records;
     uint64_t batch_first; /* 0: it holds no record */
     uint64_t batch_last;
-    bool is_free;       /* give it to spool_pool_add_free() */
-    bool header_broken; /* what is known of it comes from its first record */
+    bool is_free;       /* give it to spool_pool_add_free(); else spool_log_adopt() */
+    bool is_broken;     /* its header is; what is known of it comes from its first record */
+    bool is_unreadable; /* not even that: leave it alone */
 };
 
 enum spool_damage_kind {
@@ -66,6 +72,7 @@ struct spool_recovered_message {
     uint32_t offset;
     uint32_t bytes; /* of the record */
     uint32_t recipients_count;
+    uint64_t body_bytes;
     bool is_done;
     bool body_in_file;
     bool body_missing;
@@ -82,16 +89,17 @@ struct spool_recovery {                       /* Read freely; change nothing. */
     size_t messages_living;
     size_t messages_dead;
     uint64_t bodies_unlinked;
+    uint64_t bodies_kept; /* orphans, because records were damaged, or for a reader */
     uint64_t generation_next;
-    uint64_t batch_next; /* leaves a gap, so that an unfinished last batch stays told apart */
+    uint64_t batch_next; /* begins a new era */
     uint64_t sequence_next;
     uint64_t mid_highest;
     uint32_t number_next;
     const struct spool_directory *directory;
     uint32_t unsupported_segment; /* with STATUS_UNSUPPORTED: which */
-    size_t walk_bucket;           /* private */
-    struct table_node *walk;      /* private */
-    char *buffer;                 /* private */
+    struct table_node *walk;      /* private, like the rest */
+    size_t walk_bucket;
+    char *buffer;
     size_t buffer_bytes;
 };
 

@@ -1,21 +1,22 @@
 /* spool/scan.h - walks the records of one segment in memory, whatever is wrong with it.
  *
  * Records come in the order of their offsets. Where one should be and is not, the scan searches
- * on in steps of 8 bytes for the next whole record of this segment, and reports the hole. Whether
- * a hole at the end is a torn write or damage is for the caller to decide, who knows the log's
- * next segment; a hole in front of a later batch is always damage, because a batch is
- * only started when the one before has been written.
+ * on in steps of 8 bytes for the next record of this segment, and reports the hole with the
+ * number of the batch it lies in. A hole in any batch but the last one is damage, because a
+ * batch is only started when the one before has been written; one in the last batch is a torn
+ * write unless the log's next segment shows that the batch was completed. The caller, who
+ * sees the next segment, decides.
  *
- * Pure; takes bytes nobody vouches for; never reads outside of them; ends after at most
- * len / 8 steps.
+ * Pure; takes bytes nobody vouches for; never reads outside of them; its work is linear in their
+ * number.
  */
 #pragma once
 #include "base/slice.h"
 #include "spool/record.h"
 
 enum spool_scan_item {
-    SPOOL_SCAN_RECORD, /* record and payload are whole */
-    SPOOL_SCAN_HOLE,   /* offset, bytes; mid when a whole header is left, else 0 */
+    SPOOL_SCAN_RECORD, /* record and payload are whole; never a PAD */
+    SPOOL_SCAN_HOLE,   /* offset, item_bytes, hole_batch, hole_mid */
     SPOOL_SCAN_END
 };
 
@@ -24,7 +25,7 @@ struct spool_scan {
     uint64_t generation;
     uint64_t salt;
     size_t at;
-    uint64_t batch; /* of the last whole record */
+    uint64_t batch; /* the last one seen; 0: none */
     size_t batch_end;
 
     /* of the item */
@@ -32,9 +33,8 @@ struct spool_scan {
     struct slice payload;
     size_t offset;
     size_t item_bytes;
-    bool hole_is_damage;     /* a later batch follows in this segment: it was no torn write */
-    bool hole_in_last_batch; /* a whole record shows that a batch should be there */
-    uint64_t hole_mid;
+    uint64_t hole_batch;
+    uint64_t hole_mid; /* 0: not known */
 };
 
 /* bytes is the whole file (or what could be read of it); it is borrowed. */

@@ -1,0 +1,108 @@
+#include "spool/ids.h"
+
+#include <assert.h>
+
+#include "spool/bytes.h"
+#include "spool/crc32c.h"
+
+#define IDS_MAGIC   "POSTIDS\n"
+#define IDS_BYTES   48
+#define IDS_CRC_AT  44
+#define IDS_ID_MAX  (UINT64_MAX / 2)
+#define IDS_VERSION 1
+
+static_assert(16 + 8 * SPOOL_ID_COUNT <= IDS_CRC_AT, "the counters fit");
+
+static enum status write_ids(const struct spool_directory *d, const uint64_t *reserved)
+{
+    char bytes[IDS_BYTES] = { 0 };
+
+    memcpy(bytes, IDS_MAGIC, 8);
+    spool_put_u32(bytes + 8, IDS_VERSION);
+    for (int kind = 0; kind < SPOOL_ID_COUNT; kind++)
+        spool_put_u64(bytes + 16 + 8 * kind, reserved[kind]);
+    spool_put_u32(bytes + IDS_CRC_AT, spool_crc32c(0, bytes, IDS_CRC_AT));
+    return spool_file_replace(d->path_fd, "ids", "ids.new", (struct slice){ bytes, sizeof bytes });
+}
+
+/* A spool without the file begins at 1. */
+static enum status read_ids(const struct spool_directory *d, uint64_t *reserved_out)
+{
+    char bytes[IDS_BYTES + 1];
+    enum status status;
+    size_t len = 0;
+
+    for (int kind = 0; kind < SPOOL_ID_COUNT; kind++)
+        reserved_out[kind] = 1;
+    status = spool_file_read(d->path_fd, "ids", bytes, sizeof bytes, &len);
+    if (status == STATUS_NOT_FOUND)
+        return STATUS_OK;
+    if (status != STATUS_OK)
+        return status;
+    if (len != IDS_BYTES || memcmp(bytes, IDS_MAGIC, 8) != 0 ||
+        spool_get_u32(bytes + IDS_CRC_AT) != spool_crc32c(0, bytes, IDS_CRC_AT))
+        return STATUS_CORRUPT;
+    if (spool_get_u32(bytes + 8) != IDS_VERSION)
+        return STATUS_UNSUPPORTED;
+    for (int kind = 0; kind < SPOOL_ID_COUNT; kind++) {
+        reserved_out[kind] = spool_get_u64(bytes + 16 + 8 * kind);
+        if (reserved_out[kind] == 0 || reserved_out[kind] > IDS_ID_MAX)
+            return STATUS_CORRUPT;
+    }
+    return STATUS_OK;
+}
+
+enum status spool_ids_open(struct spool_ids *ids, const struct spool_directory *d,
+                           uint64_t mid_highest)
+{
+    uint64_t first[SPOOL_ID_COUNT], reserved[SPOOL_ID_COUNT];
+
+    TRY(read_ids(d, first));
+    if (mid_highest >= IDS_ID_MAX)
+        return STATUS_CORRUPT;
+    if (first[SPOOL_ID_MID] <= mid_highest)
+        first[SPOOL_ID_MID] = mid_highest + 1;
+    for (int kind = 0; kind < SPOOL_ID_COUNT; kind++)
+        reserved[kind] = first[kind] + SPOOL_IDS_BLOCK;
+    TRY(write_ids(d, reserved));
+
+    ids->directory = d;
+    for (int kind = 0; kind < SPOOL_ID_COUNT; kind++) {
+        atomic_init(&ids->next[kind], first[kind]);
+        atomic_init(&ids->reserved[kind], reserved[kind]);
+    }
+    return STATUS_OK;
+}
+
+static bool is_low(const struct spool_ids *ids, int kind)
+{
+    uint64_t next = atomic_load_explicit(&ids->next[kind], memory_order_relaxed);
+    uint64_t reserved = atomic_load_explicit(&ids->reserved[kind], memory_order_relaxed);
+
+    return next >= reserved || reserved - next < SPOOL_IDS_BLOCK / 2;
+}
+
+bool spool_ids_need_extend(const struct spool_ids *ids)
+{
+    for (int kind = 0; kind < SPOOL_ID_COUNT; kind++)
+        if (is_low(ids, kind))
+            return true;
+    return false;
+}
+
+enum status spool_ids_extend(struct spool_ids *ids)
+{
+    uint64_t reserved[SPOOL_ID_COUNT];
+
+    for (int kind = 0; kind < SPOOL_ID_COUNT; kind++) {
+        uint64_t next = atomic_load_explicit(&ids->next[kind], memory_order_relaxed);
+
+        reserved[kind] = atomic_load_explicit(&ids->reserved[kind], memory_order_relaxed);
+        if (is_low(ids, kind)) /* next may have run past while the block was used up */
+            reserved[kind] = (next > reserved[kind] ? next : reserved[kind]) + SPOOL_IDS_BLOCK;
+    }
+    TRY(write_ids(ids->directory, reserved));
+    for (int kind = 0; kind < SPOOL_ID_COUNT; kind++)
+        atomic_store_explicit(&ids->reserved[kind], reserved[kind], memory_order_release);
+    return STATUS_OK;
+}

@@ -1,0 +1,257 @@
+#include "spool/message.h"
+
+#include <stdlib.h>
+
+#include "spool/bytes.h"
+#include "spool/message_layout.h"
+
+static_assert(MESSAGE_PAYLOAD_MAX <= SPOOL_RECORD_BYTES_MAX - SPOOL_RECORD_HEADER,
+              "every message fits a record");
+static_assert(SPOOL_INFO_COUNT * (MESSAGE_INFO_HEAD + SPOOL_INFO_MAX) <= UINT16_MAX,
+              "the length of all info strings fits its field");
+static_assert(SPOOL_ADDRESS_MAX <= UINT16_MAX, "so does that of an address");
+
+void spool_message_destroy(struct spool_message *m)
+{
+    if (m == NULL)
+        return;
+    free(m->starts);
+    free(m);
+}
+
+uint64_t spool_message_mid(const struct spool_message *m)
+{
+    return m->mid;
+}
+
+uint64_t spool_message_icid(const struct spool_message *m)
+{
+    return spool_get_u64(m->payload + MESSAGE_ICID);
+}
+
+int64_t spool_message_arrival_wall_s(const struct spool_message *m)
+{
+    return (int64_t)spool_get_u64(m->payload + MESSAGE_ARRIVAL);
+}
+
+unsigned spool_message_flags(const struct spool_message *m)
+{
+    return m->flags;
+}
+
+struct slice spool_message_sender(const struct spool_message *m)
+{
+    return (struct slice){ m->payload + MESSAGE_FIXED_BYTES, m->sender_bytes };
+}
+
+struct slice spool_message_info(const struct spool_message *m, enum spool_info which)
+{
+    const char *at = m->payload + MESSAGE_FIXED_BYTES + m->sender_bytes;
+
+    ASSERT(which < SPOOL_INFO_COUNT);
+    for (unsigned i = 0; i < which; i++)
+        at += MESSAGE_INFO_HEAD + spool_get_u16(at);
+    return (struct slice){ at + MESSAGE_INFO_HEAD, spool_get_u16(at) };
+}
+
+unsigned spool_message_recipients_count(const struct spool_message *m)
+{
+    return m->recipients_count;
+}
+
+struct slice spool_message_recipient(const struct spool_message *m, unsigned rid)
+{
+    const char *at;
+
+    ASSERT(rid < m->recipients_count);
+    at = m->payload + message_start(m, rid);
+    return (struct slice){ at + MESSAGE_RECIPIENT_HEAD, spool_get_u16(at + 2) };
+}
+
+static size_t trace_start(const struct spool_message *m)
+{
+    return (size_t)MESSAGE_FIXED_BYTES + m->sender_bytes + m->info_bytes + m->recipients_bytes;
+}
+
+struct slice spool_message_trace(const struct spool_message *m)
+{
+    return (struct slice){ m->payload + trace_start(m), m->trace_bytes };
+}
+
+struct slice spool_message_body(const struct spool_message *m)
+{
+    if (spool_message_body_in_file(m))
+        return (struct slice){ NULL, 0 };
+    return (struct slice){ m->payload + trace_start(m) + m->trace_bytes, (size_t)m->body_bytes };
+}
+
+bool spool_message_body_in_file(const struct spool_message *m)
+{
+    return (m->flags & SPOOL_MESSAGE_BODY_FILE) != 0;
+}
+
+uint64_t spool_message_body_bytes(const struct spool_message *m)
+{
+    return m->body_bytes;
+}
+
+uint32_t spool_message_body_crc(const struct spool_message *m)
+{
+    return spool_get_u32(m->payload + MESSAGE_BODY_CRC);
+}
+
+uint64_t spool_message_size(const struct spool_message *m)
+{
+    return m->trace_bytes + m->body_bytes;
+}
+
+size_t spool_message_memory_bytes(const struct spool_message *m)
+{
+    return sizeof *m + m->payload_capacity + m->starts_capacity * sizeof *m->starts;
+}
+
+struct slice spool_message_payload(const struct spool_message *m)
+{
+    return (struct slice){ m->payload, m->payload_bytes };
+}
+
+size_t spool_message_record_bytes(const struct spool_message *m)
+{
+    return spool_record_bytes(m->payload_bytes);
+}
+
+enum status message_add_start(struct spool_message *m, uint32_t start)
+{
+    uint32_t capacity = m->starts_capacity > 0 ? 2 * m->starts_capacity : 32;
+    uint32_t *starts;
+
+    if (m->recipients_count >= SPOOL_RECIPIENTS_MAX)
+        return STATUS_LIMIT;
+    if (m->starts == NULL && m->recipients_count < MESSAGE_STARTS_INLINE) {
+        m->starts_inline[m->recipients_count++] = start;
+        return STATUS_OK;
+    }
+    if (m->recipients_count >= m->starts_capacity) {
+        starts = realloc(m->starts, capacity * sizeof *starts);
+        if (starts == NULL)
+            return STATUS_NO_MEMORY;
+        if (m->starts == NULL)
+            memcpy(starts, m->starts_inline, sizeof m->starts_inline);
+        m->starts = starts;
+        m->starts_capacity = capacity;
+    }
+    m->starts[m->recipients_count++] = start;
+    return STATUS_OK;
+}
+
+/* Reads the fixed part into m (whose payload is not used) and checks that the lengths add up. */
+static enum status read_fixed(uint64_t mid, struct slice payload, struct spool_message *m)
+{
+    const char *from = payload.data;
+    uint64_t body_here, sum;
+
+    if (payload.len < MESSAGE_FIXED_BYTES || payload.len > MESSAGE_PAYLOAD_MAX)
+        return STATUS_CORRUPT;
+    *m = (struct spool_message){
+        .mid = spool_get_u64(from + MESSAGE_MID),
+        .body_bytes = spool_get_u64(from + MESSAGE_BODY_BYTES),
+        .flags = spool_get_u32(from + MESSAGE_FLAGS),
+        .recipients_count = spool_get_u32(from + MESSAGE_RECIPIENTS_COUNT),
+        .recipients_bytes = spool_get_u32(from + MESSAGE_RECIPIENTS_BYTES),
+        .trace_bytes = spool_get_u32(from + MESSAGE_TRACE_BYTES),
+        .sender_bytes = spool_get_u16(from + MESSAGE_SENDER_BYTES),
+        .info_bytes = spool_get_u16(from + MESSAGE_INFO_BYTES),
+        .payload_bytes = (uint32_t)payload.len,
+        .payload_capacity = (uint32_t)payload.len,
+    };
+    if (m->mid != mid || mid == 0 || (m->flags & ~SPOOL_MESSAGE_FLAGS_ALL) != 0 ||
+        spool_get_u64(from + MESSAGE_ZERO) != 0)
+        return STATUS_CORRUPT;
+    if (m->recipients_count == 0 || m->recipients_count > SPOOL_RECIPIENTS_MAX ||
+        m->recipients_bytes > SPOOL_RECIPIENTS_BYTES || m->trace_bytes > SPOOL_TRACE_MAX ||
+        m->sender_bytes > SPOOL_ADDRESS_MAX)
+        return STATUS_CORRUPT;
+
+    body_here = spool_message_body_in_file(m) ? 0 : m->body_bytes;
+    if (m->body_bytes > SPOOL_BODY_BYTES_MAX || body_here > SPOOL_BODY_INLINE_MAX)
+        return STATUS_CORRUPT;
+    sum = MESSAGE_FIXED_BYTES + (uint64_t)m->sender_bytes + m->info_bytes + m->recipients_bytes +
+          m->trace_bytes + body_here;
+    return sum == payload.len ? STATUS_OK : STATUS_CORRUPT;
+}
+
+/* A region of length-prefixed strings: exactly count of them fill [at, end). */
+static bool strings_fill(const char *from, size_t at, size_t end, unsigned count, size_t head,
+                         size_t bytes_max)
+{
+    for (unsigned i = 0; i < count; i++) {
+        size_t len;
+
+        if (end - at < head)
+            return false;
+        len = spool_get_u16(from + at + head - 2);
+        if (len > bytes_max || end - at - head < len)
+            return false;
+        at += head + len;
+    }
+    return at == end;
+}
+
+static enum status read_envelope(uint64_t mid, struct slice payload, struct spool_message *m)
+{
+    size_t info, recipients;
+
+    TRY(read_fixed(mid, payload, m));
+    info = (size_t)MESSAGE_FIXED_BYTES + m->sender_bytes;
+    recipients = info + m->info_bytes;
+    if (!strings_fill(payload.data, info, recipients, SPOOL_INFO_COUNT, MESSAGE_INFO_HEAD,
+                      SPOOL_INFO_MAX) ||
+        !strings_fill(payload.data, recipients, recipients + m->recipients_bytes,
+                      m->recipients_count, MESSAGE_RECIPIENT_HEAD, SPOOL_ADDRESS_MAX))
+        return STATUS_CORRUPT;
+    return STATUS_OK;
+}
+
+enum status spool_message_check(uint64_t mid, struct slice payload,
+                                struct spool_message_facts *facts_out)
+{
+    struct spool_message m;
+
+    TRY(read_envelope(mid, payload, &m));
+    *facts_out = (struct spool_message_facts){
+        .recipients_count = m.recipients_count,
+        .body_in_file = spool_message_body_in_file(&m),
+        .body_bytes = m.body_bytes,
+    };
+    return STATUS_OK;
+}
+
+enum status spool_message_decode(uint64_t mid, struct slice payload,
+                                 struct spool_message **message_out)
+{
+    struct spool_message head, *m;
+    unsigned count;
+    size_t at;
+
+    TRY(read_envelope(mid, payload, &head));
+    m = malloc(sizeof *m + payload.len);
+    if (m == NULL)
+        return STATUS_NO_MEMORY;
+    *m = head;
+    memcpy(m->payload, payload.data, payload.len);
+
+    count = m->recipients_count;
+    m->recipients_count = 0;
+    at = (size_t)MESSAGE_FIXED_BYTES + m->sender_bytes + m->info_bytes;
+    for (unsigned rid = 0; rid < count; rid++) {
+        enum status status = message_add_start(m, (uint32_t)at);
+
+        if (status != STATUS_OK) {
+            spool_message_destroy(m);
+            return status;
+        }
+        at += MESSAGE_RECIPIENT_HEAD + spool_get_u16(m->payload + at + 2);
+    }
+    *message_out = m;
+    return STATUS_OK;
+}

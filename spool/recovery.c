@@ -1,0 +1,318 @@
+#include "spool/recovery.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/hash.h"
+#include "spool/recovery_parts.h"
+
+struct spool_recovered_message *recovery_find(const struct spool_recovery *r, uint64_t mid)
+{
+    struct table_node *n = table_find(&r->messages, hash_number(mid));
+
+    for (; n != NULL; n = table_find_next(n)) {
+        struct spool_recovered_message *m = CONTAINER_OF(n, struct spool_recovered_message, node);
+
+        if (m->mid == mid)
+            return m;
+    }
+    return NULL;
+}
+
+/* --- logs that must stay together ------------------------------------------------------------ */
+
+static uint32_t leader_of(const struct recovery_work *w, uint32_t log_id)
+{
+    ASSERT(log_id < SPOOL_LOGS_MAX);
+    while (w->leaders[log_id] != log_id)
+        log_id = w->leaders[log_id];
+    return log_id;
+}
+
+/* The lowest id leads, so that a leader's chain only goes down. */
+static void join_logs(struct recovery_work *w, uint32_t a, uint32_t b)
+{
+    uint32_t leader_a = leader_of(w, a), leader_b = leader_of(w, b);
+
+    if (leader_a < leader_b)
+        w->leaders[leader_b] = leader_a;
+    else
+        w->leaders[leader_a] = leader_b;
+}
+
+/* A record in segment `index` speaks of a message. */
+static void note_reference(struct recovery_work *w, const struct spool_recovered_message *m,
+                           size_t index)
+{
+    join_logs(w, w->r->segments[m->segment].header.log_id, w->r->segments[index].header.log_id);
+}
+
+/* --- records --------------------------------------------------------------------------------- */
+
+static void report_nonsense(struct recovery_work *w, size_t index, const struct spool_scan *scan)
+{
+    recovery_report(w->r, &(struct spool_damage){
+                              .kind = SPOOL_DAMAGE_MESSAGE,
+                              .segment = w->r->segments[index].number,
+                              .offset = scan->offset,
+                              .bytes = scan->item_bytes,
+                              .mid = scan->record.mid,
+                          });
+}
+
+static enum status take_message(struct recovery_work *w, size_t index,
+                                const struct spool_scan *scan)
+{
+    uint64_t mid = scan->record.mid;
+    struct spool_recovered_message *m = recovery_find(w->r, mid);
+    struct spool_message_facts facts;
+
+    if (spool_message_check(mid, scan->payload, &facts) != STATUS_OK ||
+        (m != NULL && m->recipients_count != facts.recipients_count)) {
+        report_nonsense(w, index, scan);
+        return STATUS_OK;
+    }
+    if (m == NULL) {
+        m = calloc(1, sizeof *m);
+        if (m == NULL)
+            return STATUS_NO_MEMORY;
+        m->mid = mid;
+        m->recipients_count = facts.recipients_count;
+        table_insert(&w->r->messages, &m->node, hash_number(mid));
+    } else {
+        note_reference(w, m, index);
+    }
+    /* Segments come by generation: a copy met later is the newer one. */
+    m->segment = index;
+    m->offset = (uint32_t)scan->offset;
+    m->bytes = (uint32_t)scan->item_bytes;
+    m->body_in_file = facts.body_in_file;
+    m->body_bytes = facts.body_bytes;
+    return STATUS_OK;
+}
+
+static enum status take_results(struct recovery_work *w, size_t index,
+                                const struct spool_scan *scan)
+{
+    struct spool_recovered_message *m = recovery_find(w->r, scan->record.mid);
+    struct slice rest = scan->payload;
+
+    if (m == NULL) /* its segment was recycled, or its record is lost and reported */
+        return STATUS_OK;
+    note_reference(w, m, index);
+    if (m->results == NULL) {
+        m->results = calloc(m->recipients_count, sizeof *m->results);
+        if (m->results == NULL)
+            return STATUS_NO_MEMORY;
+        for (uint32_t rid = 0; rid < m->recipients_count; rid++)
+            m->results[rid].rid = rid;
+    }
+    while (rest.len > 0) {
+        struct spool_result said;
+
+        if (spool_result_decode(rest, &said) != STATUS_OK || said.rid >= m->recipients_count) {
+            report_nonsense(w, index, scan);
+            return STATUS_OK;
+        }
+        spool_result_merge(&m->results[said.rid], &said);
+        rest = slice_after(rest, SPOOL_RESULT_BYTES);
+    }
+    return STATUS_OK;
+}
+
+static enum status take_record(struct recovery_work *w, size_t index, const struct spool_scan *scan)
+{
+    struct spool_recovered_message *m;
+
+    if (scan->record.mid > w->r->mid_highest)
+        w->r->mid_highest = scan->record.mid;
+    if (scan->record.sequence > w->sequence_highest)
+        w->sequence_highest = scan->record.sequence;
+    w->r->segments[index].records++;
+    switch (scan->record.type) {
+    case SPOOL_RECORD_MESSAGE: return take_message(w, index, scan);
+    case SPOOL_RECORD_RESULT: return take_results(w, index, scan);
+    case SPOOL_RECORD_DONE:
+        m = recovery_find(w->r, scan->record.mid);
+        if (m != NULL) {
+            note_reference(w, m, index);
+            m->is_done = true;
+        }
+        return STATUS_OK;
+    case SPOOL_RECORD_PAD: return STATUS_OK;
+    }
+    UNREACHABLE();
+}
+
+static enum status scan_segment(struct recovery_work *w, size_t index)
+{
+    struct spool_recovered_segment *s = &w->r->segments[index];
+    struct spool_scan scan;
+    struct slice bytes;
+
+    TRY(recovery_read_segment(w, index, &bytes));
+    spool_scan_init(&scan, bytes, s->header.generation, s->header.salt);
+    for (;;) {
+        enum spool_scan_item item = spool_scan_next(&scan);
+
+        if (item == SPOOL_SCAN_END)
+            break;
+        if (s->batch_first == 0)
+            s->batch_first = item == SPOOL_SCAN_RECORD ? scan.record.batch : scan.hole_batch;
+        if (item == SPOOL_SCAN_RECORD)
+            TRY(take_record(w, index, &scan));
+        else
+            TRY(recovery_add_hole(w, index, &scan));
+    }
+    s->batch_last = scan.batch;
+    if (scan.batch > w->batch_highest)
+        w->batch_highest = scan.batch;
+    return STATUS_OK;
+}
+
+/* --- the whole ------------------------------------------------------------------------------- */
+
+static void count_messages(struct recovery_work *w)
+{
+    struct spool_recovery *r = w->r;
+
+    TABLE_FOR_EACH (n, &r->messages) {
+        struct spool_recovered_message *m = CONTAINER_OF(n, struct spool_recovered_message, node);
+
+        if (m->is_done) {
+            r->messages_dead++;
+            continue;
+        }
+        r->messages_living++;
+        r->segments[m->segment].messages_living++;
+    }
+    for (size_t i = 0; i < r->segments_count; i++)
+        r->segments[i].home = leader_of(w, r->segments[i].header.log_id);
+}
+
+static enum status recover(struct recovery_work *w)
+{
+    struct spool_recovery *r = w->r;
+
+    TRY(table_init(&r->messages));
+    r->damage = calloc(SPOOL_DAMAGE_LISTED_MAX, sizeof *r->damage);
+    if (r->damage == NULL)
+        return STATUS_NO_MEMORY;
+    TRY(recovery_list_segments(w));
+    for (size_t i = 0; i < r->segments_count; i++)
+        if (!r->segments[i].is_free && !r->segments[i].is_unreadable)
+            TRY(scan_segment(w, i));
+    recovery_judge(w);
+    TRY(recovery_check_bodies(w));
+    count_messages(w);
+    r->batch_next = spool_batch_next_era(w->batch_highest) + 1;
+    r->sequence_next = w->sequence_highest + 1;
+    return STATUS_OK;
+}
+
+enum status spool_recover(struct spool_recovery *r, const struct spool_directory *d,
+                          const struct spool_recovery_options *options)
+{
+    struct recovery_work *w = calloc(1, sizeof *w);
+    enum status status;
+    uint32_t unsupported;
+
+    *r = (struct spool_recovery){ .directory = d, .generation_next = 1, .number_next = 1 };
+    if (w == NULL)
+        return STATUS_NO_MEMORY;
+    w->r = r;
+    w->options = options;
+    for (uint32_t i = 0; i < SPOOL_LOGS_MAX; i++)
+        w->leaders[i] = i;
+    status = recover(w);
+    free(w->holes);
+    free(w);
+    free(r->buffer);
+    r->buffer = NULL;
+    r->buffer_bytes = 0;
+    if (status != STATUS_OK) {
+        unsupported = r->unsupported_segment;
+        spool_recovery_finish(r);
+        r->unsupported_segment = unsupported;
+    }
+    return status;
+}
+
+static void free_messages(struct table *messages)
+{
+    for (size_t i = 0; i < messages->buckets_count; i++) {
+        struct table_node *n = messages->buckets[i], *next;
+
+        for (; n != NULL; n = next) {
+            struct spool_recovered_message *m =
+                CONTAINER_OF(n, struct spool_recovered_message, node);
+
+            next = n->next;
+            free(m->results);
+            free(m);
+        }
+    }
+    table_finish(messages);
+}
+
+void spool_recovery_finish(struct spool_recovery *r)
+{
+    free_messages(&r->messages);
+    free(r->segments);
+    free(r->damage);
+    free(r->buffer);
+    *r = (struct spool_recovery){ .directory = NULL };
+}
+
+const struct spool_recovered_message *spool_recovery_next(struct spool_recovery *r)
+{
+    for (;;) {
+        struct spool_recovered_message *m;
+
+        while (r->walk == NULL) {
+            if (r->walk_bucket >= r->messages.buckets_count)
+                return NULL;
+            r->walk = r->messages.buckets[r->walk_bucket++];
+        }
+        m = CONTAINER_OF(r->walk, struct spool_recovered_message, node);
+        r->walk = r->walk->next;
+        if (!m->is_done)
+            return m;
+    }
+}
+
+enum status spool_recovery_load(struct spool_recovery *r, const struct spool_recovered_message *m,
+                                struct spool_message **message_out)
+{
+    const struct spool_recovered_segment *s = &r->segments[m->segment];
+    struct spool_record record;
+    struct slice bytes, payload;
+    ssize_t got;
+    int fd;
+
+    TRY(recovery_need_buffer(r, m->bytes));
+    TRY(spool_segment_open(r->directory, s->number, O_RDONLY, &fd));
+    do {
+        got = pread(fd, r->buffer, m->bytes, (off_t)m->offset);
+    } while (got < 0 && errno == EINTR);
+    (void)close(fd);
+    if (got < 0)
+        return STATUS_IO;
+    bytes = (struct slice){ r->buffer, (size_t)got };
+    TRY(spool_record_decode(bytes, &record));
+    if (record.mid != m->mid || record.type != SPOOL_RECORD_MESSAGE ||
+        record.generation != s->header.generation ||
+        !spool_record_payload_is_whole(&record, bytes, &payload))
+        return STATUS_CORRUPT;
+    return spool_message_decode(m->mid, payload, message_out);
+}
+
+struct spool_result spool_recovery_result(const struct spool_recovered_message *m, uint32_t rid)
+{
+    ASSERT(rid < m->recipients_count);
+    if (m->results != NULL)
+        return m->results[rid];
+    return (struct spool_result){ .rid = rid, .state = SPOOL_RESULT_WAITING };
+}

@@ -1,0 +1,111 @@
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "spool/body_file.h"
+#include "spool/recovery_parts.h"
+
+/* Only the form that spool_body_name() writes. */
+static bool body_mid(const char *name, uint64_t *mid_out)
+{
+    char again[SPOOL_BODY_NAME_MAX];
+    uint64_t mid = 0;
+
+    if (strlen(name) != SPOOL_BODY_NAME_MAX - 1)
+        return false;
+    for (const char *c = name; *c != '\0'; c++) {
+        if (!ascii_is_digit(*c) && (*c < 'a' || *c > 'f'))
+            return false;
+        mid = mid << 4 | (uint64_t)(ascii_is_digit(*c) ? *c - '0' : *c - 'a' + 10);
+    }
+    *mid_out = mid;
+    return strcmp(name, spool_body_name(mid, again)) == 0;
+}
+
+static bool records_were_damaged(const struct spool_recovery *r)
+{
+    return r->damage_counts[SPOOL_DAMAGE_RECORD] > 0 || r->damage_counts[SPOOL_DAMAGE_HEADER] > 0 ||
+           r->damage_counts[SPOOL_DAMAGE_BATCHES] > 0 ||
+           r->damage_counts[SPOOL_DAMAGE_MESSAGE] > 0 ||
+           r->damage_counts[SPOOL_DAMAGE_UNREADABLE] > 0;
+}
+
+static enum status check_body(struct recovery_work *w, const char *name)
+{
+    struct spool_recovery *r = w->r;
+    struct spool_recovered_message *m;
+    struct stat info;
+    uint64_t mid;
+
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        return STATUS_OK;
+    if (!body_mid(name, &mid)) {
+        recovery_report(r, &(struct spool_damage){ .kind = SPOOL_DAMAGE_FOREIGN_FILE });
+        return STATUS_OK;
+    }
+    m = recovery_find(r, mid);
+    if (m != NULL && !m->is_done && m->body_in_file) {
+        if (fstatat(r->directory->bodies_fd, name, &info, AT_SYMLINK_NOFOLLOW) != 0)
+            return status_from_errno(errno);
+        m->body_missing = (uint64_t)info.st_size < m->body_bytes;
+        return STATUS_OK;
+    }
+    if (w->options->is_reader || records_were_damaged(r)) {
+        r->bodies_kept++;
+        return STATUS_OK;
+    }
+    if (unlinkat(r->directory->bodies_fd, name, 0) != 0)
+        return status_from_errno(errno);
+    r->bodies_unlinked++;
+    return STATUS_OK;
+}
+
+static void report_missing(struct spool_recovery *r)
+{
+    TABLE_FOR_EACH (n, &r->messages) {
+        struct spool_recovered_message *m = CONTAINER_OF(n, struct spool_recovered_message, node);
+
+        if (m->body_missing)
+            recovery_report(r, &(struct spool_damage){
+                                   .kind = SPOOL_DAMAGE_BODY,
+                                   .segment = r->segments[m->segment].number,
+                                   .offset = m->offset,
+                                   .bytes = m->body_bytes,
+                                   .mid = m->mid,
+                               });
+    }
+}
+
+enum status recovery_check_bodies(struct recovery_work *w)
+{
+    enum status status = STATUS_OK;
+    struct dirent *entry;
+    DIR *folder;
+    int fd = openat(w->r->directory->bodies_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return status_from_errno(errno);
+    folder = fdopendir(fd);
+    if (folder == NULL) {
+        (void)close(fd);
+        return STATUS_NO_MEMORY;
+    }
+    /* Missing until it is found. */
+    TABLE_FOR_EACH (n, &w->r->messages) {
+        struct spool_recovered_message *m = CONTAINER_OF(n, struct spool_recovered_message, node);
+
+        m->body_missing = m->body_in_file && !m->is_done;
+    }
+    errno = 0;
+    while (status == STATUS_OK && (entry = readdir(folder)) != NULL) {
+        status = check_body(w, entry->d_name);
+        errno = 0;
+    }
+    if (status == STATUS_OK && errno != 0)
+        status = status_from_errno(errno);
+    (void)closedir(folder);
+    report_missing(w->r);
+    return status;
+}

@@ -1,0 +1,116 @@
+#include <stdlib.h>
+
+#include "spool/recovery_parts.h"
+
+#define HOLES_MAX (1u << 20)
+
+const char *spool_damage_text(enum spool_damage_kind kind)
+{
+    switch (kind) {
+    case SPOOL_DAMAGE_RECORD: return "damaged record";
+    case SPOOL_DAMAGE_TORN: return "torn batch, never acknowledged";
+    case SPOOL_DAMAGE_HEADER: return "damaged segment header";
+    case SPOOL_DAMAGE_BATCHES: return "batches missing at the end of the segment";
+    case SPOOL_DAMAGE_MESSAGE: return "record with impossible contents";
+    case SPOOL_DAMAGE_BODY: return "body file missing or too short";
+    case SPOOL_DAMAGE_UNREADABLE: return "the device could not read it";
+    case SPOOL_DAMAGE_FOREIGN_FILE: return "foreign file";
+    case SPOOL_DAMAGE_KIND_COUNT: break;
+    }
+    UNREACHABLE();
+}
+
+void recovery_report(struct spool_recovery *r, const struct spool_damage *damage)
+{
+    ASSERT(damage->kind < SPOOL_DAMAGE_KIND_COUNT);
+    r->damage_counts[damage->kind]++;
+    if (r->damage_listed < SPOOL_DAMAGE_LISTED_MAX)
+        r->damage[r->damage_listed++] = *damage;
+}
+
+enum status recovery_add_hole(struct recovery_work *w, size_t segment,
+                              const struct spool_scan *scan)
+{
+    if (w->holes_count == w->holes_capacity) {
+        size_t capacity = w->holes_capacity > 0 ? 2 * w->holes_capacity : 64;
+        struct recovery_hole *holes;
+
+        if (w->holes_count >= HOLES_MAX)
+            return STATUS_LIMIT;
+        holes = realloc(w->holes, capacity * sizeof *holes);
+        if (holes == NULL)
+            return STATUS_NO_MEMORY;
+        w->holes = holes;
+        w->holes_capacity = capacity;
+    }
+    w->holes[w->holes_count++] = (struct recovery_hole){
+        .segment = segment,
+        .offset = scan->offset,
+        .bytes = scan->item_bytes,
+        .batch = scan->hole_batch,
+        .mid = scan->hole_mid,
+    };
+    return STATUS_OK;
+}
+
+/* The next segment of the same log that holds anything; segments_count when there is none. */
+static size_t next_of_log(const struct spool_recovery *r, size_t index)
+{
+    size_t next = index + 1;
+
+    while (next < r->segments_count &&
+           (r->segments[next].batch_first == 0 ||
+            r->segments[next].header.log_id != r->segments[index].header.log_id))
+        next++;
+    return next;
+}
+
+/* Whether a later batch of the same era proves that this segment's last batch was completed. */
+static bool last_batch_is_confirmed(const struct spool_recovery *r, size_t index)
+{
+    size_t next = next_of_log(r, index);
+
+    if (next == r->segments_count)
+        return false;
+    return (r->segments[next].batch_first & SPOOL_BATCH_ERA_MASK) ==
+           (r->segments[index].batch_last & SPOOL_BATCH_ERA_MASK);
+}
+
+static void judge_hole(struct spool_recovery *r, const struct recovery_hole *h)
+{
+    const struct spool_recovered_segment *s = &r->segments[h->segment];
+    bool is_last = h->batch >= s->batch_last;
+    bool torn = is_last && !last_batch_is_confirmed(r, h->segment);
+
+    recovery_report(r, &(struct spool_damage){
+                           .kind = torn ? SPOOL_DAMAGE_TORN : SPOOL_DAMAGE_RECORD,
+                           .segment = s->number,
+                           .offset = h->offset,
+                           .bytes = h->bytes,
+                           .mid = h->mid,
+                       });
+}
+
+static void judge_end(struct spool_recovery *r, size_t index)
+{
+    const struct spool_recovered_segment *s = &r->segments[index];
+    size_t next;
+
+    if (s->batch_first == 0 || !last_batch_is_confirmed(r, index))
+        return;
+    next = next_of_log(r, index);
+    if (r->segments[next].batch_first == s->batch_last + 1)
+        return;
+    recovery_report(r, &(struct spool_damage){
+                           .kind = SPOOL_DAMAGE_BATCHES,
+                           .segment = s->number,
+                       });
+}
+
+void recovery_judge(struct recovery_work *w)
+{
+    for (size_t i = 0; i < w->holes_count; i++)
+        judge_hole(w->r, &w->holes[i]);
+    for (size_t i = 0; i < w->r->segments_count; i++)
+        judge_end(w->r, i);
+}

@@ -1,0 +1,237 @@
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "spool/recovery_parts.h"
+
+#define READ_CHUNK (4u << 20)
+
+/* Reads up to bytes; *got_out is less at the end of the file. */
+static enum status read_at(int fd, char *to, size_t bytes, off_t offset, size_t *got_out)
+{
+    size_t fill = 0;
+
+    while (fill < bytes) {
+        ssize_t got = pread(fd, to + fill, bytes - fill, offset + (off_t)fill);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return status_from_errno(errno);
+        if (got == 0)
+            break;
+        fill += (size_t)got;
+    }
+    *got_out = fill;
+    return STATUS_OK;
+}
+
+static bool is_zero(const char *bytes, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (bytes[i] != 0)
+            return false;
+    return true;
+}
+
+/* The header is gone. The first record says the same, and no peer can have put it there: the
+ * first block of the first batch is cleared whenever a segment is released. */
+static void use_first_record(struct spool_recovery *r, struct spool_recovered_segment *s,
+                             struct slice head, uint32_t file_bytes)
+{
+    struct spool_record first;
+
+    s->is_broken = true;
+    s->header = (struct spool_segment_header){ .bytes = file_bytes };
+    if (head.len > SPOOL_BLOCK_BYTES &&
+        spool_record_decode(slice_after(head, SPOOL_BLOCK_BYTES), &first) == STATUS_OK &&
+        first.batch_start == SPOOL_BLOCK_BYTES) {
+        s->header.generation = first.generation;
+        s->header.salt = first.salt;
+        s->header.log_id = first.log_id;
+    } else {
+        s->is_unreadable = true;
+    }
+    recovery_report(r, &(struct spool_damage){
+                           .kind = SPOOL_DAMAGE_HEADER,
+                           .segment = s->number,
+                           .bytes = SPOOL_BLOCK_BYTES,
+                       });
+}
+
+static enum status read_header(struct spool_recovery *r, struct spool_recovered_segment *s)
+{
+    char head[2 * SPOOL_BLOCK_BYTES];
+    struct stat info;
+    enum status status;
+    uint32_t bytes;
+    size_t got = 0;
+    int fd;
+
+    TRY(spool_segment_open(r->directory, s->number, O_RDONLY, &fd));
+    if (fstat(fd, &info) != 0) {
+        status = status_from_errno(errno);
+        (void)close(fd);
+        return status;
+    }
+    /* A header that the device does not give is a broken one. */
+    if (read_at(fd, head, sizeof head, 0, &got) != STATUS_OK)
+        got = 0;
+    (void)close(fd);
+
+    bytes =
+        info.st_size < SPOOL_SEGMENT_BYTES_MAX ? (uint32_t)info.st_size : SPOOL_SEGMENT_BYTES_MAX;
+    status = spool_segment_header_decode((struct slice){ head, got }, &s->header);
+    if (status == STATUS_OK && s->header.bytes != bytes && s->header.is_free)
+        s->header.bytes = 0; /* not to be used again */
+    if (status != STATUS_CORRUPT)
+        return status;
+    if (is_zero(head, got) && info.st_size >= (off_t)got) {
+        /* A crash came while the segment was being made: it never got a header. */
+        s->header = (struct spool_segment_header){ .bytes = 0 };
+        s->is_free = true;
+        return STATUS_OK;
+    }
+    use_first_record(r, s, (struct slice){ head, got }, bytes);
+    return STATUS_OK;
+}
+
+static int by_generation(const void *a, const void *b)
+{
+    const struct spool_recovered_segment *x = a, *y = b;
+
+    if (x->header.generation != y->header.generation)
+        return x->header.generation < y->header.generation ? -1 : 1;
+    return x->number < y->number ? -1 : x->number > y->number;
+}
+
+static enum status add_file(struct spool_recovery *r, const char *name)
+{
+    struct spool_recovered_segment *s;
+    uint32_t number;
+    enum status status;
+
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        return STATUS_OK;
+    if (!spool_segment_number(name, &number)) {
+        recovery_report(r, &(struct spool_damage){ .kind = SPOOL_DAMAGE_FOREIGN_FILE });
+        return STATUS_OK;
+    }
+    if (r->segments_count == SPOOL_SEGMENTS_MAX)
+        return STATUS_LIMIT;
+    s = &r->segments[r->segments_count++];
+    *s = (struct spool_recovered_segment){ .number = number };
+    status = read_header(r, s);
+    if (status == STATUS_UNSUPPORTED)
+        r->unsupported_segment = number;
+    if (status != STATUS_OK)
+        return status;
+    s->is_free = s->is_free || s->header.is_free;
+    if (number >= r->number_next)
+        r->number_next = number + 1;
+    if (s->header.generation >= r->generation_next)
+        r->generation_next = s->header.generation + 1;
+    return STATUS_OK;
+}
+
+enum status recovery_list_segments(struct recovery_work *w)
+{
+    struct spool_recovery *r = w->r;
+    enum status status = STATUS_OK;
+    struct dirent *entry;
+    DIR *folder;
+    int fd;
+
+    r->segments = calloc(SPOOL_SEGMENTS_MAX, sizeof *r->segments);
+    if (r->segments == NULL)
+        return STATUS_NO_MEMORY;
+    fd = openat(r->directory->segments_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return status_from_errno(errno);
+    folder = fdopendir(fd);
+    if (folder == NULL) {
+        (void)close(fd);
+        return STATUS_NO_MEMORY;
+    }
+    errno = 0;
+    while (status == STATUS_OK && (entry = readdir(folder)) != NULL) {
+        status = add_file(r, entry->d_name);
+        errno = 0;
+    }
+    if (status == STATUS_OK && errno != 0)
+        status = status_from_errno(errno);
+    (void)closedir(folder);
+    if (r->segments_count > 0)
+        qsort(r->segments, r->segments_count, sizeof *r->segments, by_generation);
+    return status;
+}
+
+enum status recovery_need_buffer(struct spool_recovery *r, size_t bytes)
+{
+    char *buffer;
+
+    if (bytes <= r->buffer_bytes)
+        return STATUS_OK;
+    buffer = malloc(bytes);
+    if (buffer == NULL)
+        return STATUS_NO_MEMORY;
+    free(r->buffer);
+    r->buffer = buffer;
+    r->buffer_bytes = bytes;
+    return STATUS_OK;
+}
+
+/* A chunk that fails is read again block by block: as much as possible is to be saved. */
+static size_t read_blocks(struct recovery_work *w, int fd, uint32_t number, char *to, size_t bytes,
+                          off_t offset)
+{
+    size_t fill = 0, got;
+
+    while (fill < bytes) {
+        size_t now = bytes - fill < SPOOL_BLOCK_BYTES ? bytes - fill : SPOOL_BLOCK_BYTES;
+
+        if (read_at(fd, to + fill, now, offset + (off_t)fill, &got) != STATUS_OK) {
+            memset(to + fill, 0, now);
+            got = now;
+            recovery_report(w->r, &(struct spool_damage){
+                                      .kind = SPOOL_DAMAGE_UNREADABLE,
+                                      .segment = number,
+                                      .offset = (uint64_t)offset + fill,
+                                      .bytes = now,
+                                  });
+        }
+        if (got == 0)
+            break;
+        fill += got;
+    }
+    return fill;
+}
+
+enum status recovery_read_segment(struct recovery_work *w, size_t index, struct slice *bytes_out)
+{
+    const struct spool_recovered_segment *s = &w->r->segments[index];
+    size_t fill = 0, got = 0;
+    enum status status;
+    int fd;
+
+    TRY(recovery_need_buffer(w->r, s->header.bytes));
+    TRY(spool_segment_open(w->r->directory, s->number, O_RDONLY, &fd));
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+    while (fill < s->header.bytes) {
+        size_t now = s->header.bytes - fill < READ_CHUNK ? s->header.bytes - fill : READ_CHUNK;
+
+        status = read_at(fd, w->r->buffer + fill, now, (off_t)fill, &got);
+        if (status != STATUS_OK)
+            got = read_blocks(w, fd, s->number, w->r->buffer + fill, now, (off_t)fill);
+        fill += got;
+        if (got < now)
+            break;
+    }
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    (void)close(fd);
+    *bytes_out = (struct slice){ w->r->buffer, fill };
+    return STATUS_OK;
+}
