@@ -402,6 +402,7 @@ enum status observe_log_create(const char *path, unsigned writers_count,
         return STATUS_NO_MEMORY;
     observe_line_init(&log->line);
     log->fd = NO_FD;
+    atomic_store(&log->fd_next, NO_FD);
     status = writers_create(log, writers_count);
     if (status == STATUS_OK && strcmp(path, "-") != 0) {
         log->path = strdup(path);
@@ -410,7 +411,7 @@ enum status observe_log_create(const char *path, unsigned writers_count,
     if (status == STATUS_OK)
         status = file_open(log->path, &fd);
     if (status == STATUS_OK) {
-        atomic_store(&log->fd_next, fd);
+        file_begin(log, fd); /* here, so that the file's first lines are there on return */
         status = thread_start(log);
     }
     if (status != STATUS_OK) {

@@ -104,6 +104,39 @@ static void a_peer_can_neither_forge_a_line_nor_drive_a_terminal(void **unused)
     free(all);
 }
 
+static void every_byte_is_judged_alike_at_every_place(void **unused)
+{
+    static char texts[256 * 20][20];
+    struct slice slices[ARRAY_LEN(texts)];
+    char *all, *rest;
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        memset(texts[i], 'x', sizeof(texts[i]));
+        texts[i][i % 20] = (char)(i / 20);
+        slices[i] = (struct slice){ texts[i], sizeof(texts[i]) };
+    }
+    rest = write_texts(slices, ARRAY_LEN(slices), &all);
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        const char *line = next_line(&rest);
+        char escape[8];
+        unsigned c = (unsigned)i / 20;
+
+        (void)snprintf(escape, sizeof(escape),
+                       c == '\n'   ? "\\n"
+                       : c == '\r' ? "\\r"
+                       : c == '\t' ? "\\t"
+                                   : "\\x%02x",
+                       c);
+        if (c >= ' ' && c <= '~')
+            (void)snprintf(escape, sizeof(escape), "%c", (int)c);
+        assert_non_null(line);
+        assert_int_equal(strlen(line), strlen(PREFIX) + 19 + strlen(escape));
+        assert_memory_equal(line + strlen(PREFIX) + i % 20, escape, strlen(escape));
+    }
+    free(all);
+}
+
 static void a_long_line_is_cut_between_characters(void **unused)
 {
     static const struct {
@@ -353,6 +386,7 @@ int main(void)
         cmocka_unit_test(a_file_begins_and_ends_as_asyncos_says),
         cmocka_unit_test(every_level_has_its_word),
         cmocka_unit_test(a_peer_can_neither_forge_a_line_nor_drive_a_terminal),
+        cmocka_unit_test(every_byte_is_judged_alike_at_every_place),
         cmocka_unit_test(a_long_line_is_cut_between_characters),
         cmocka_unit_test(a_formatted_line_of_any_length_is_safe),
         cmocka_unit_test(threads_that_write_at_once_keep_their_lines_whole_and_in_order),
