@@ -36,6 +36,9 @@ void config_problems_finish(struct config_problems *p); /* accepts a finished on
 void config_problems_add(struct config_problems *p, enum config_severity severity, const char *file,
                          unsigned line, const char *format, ...) PRINTF_LIKE(5, 6);
 
+/* Puts the problems of each file in the order of its lines. */
+void config_problems_sort(struct config_problems *p);
+
 /* "FILE:LINE: reason", with "warning: " before the reason of a warning; the form of compilers,
  * so that editors can jump there. Returns text. */
 const char *config_problem_format(const struct config_problem *problem, char *text,

@@ -76,9 +76,9 @@ struct config_settings {
     uint32_t command_timeout_s;    /* a session waits so long for a command, RFC 5321 4.5.3.2.7 */
     uint32_t data_timeout_s;       /* and so long for the next bytes of a message */
     uint32_t session_max_s;        /* a session ends after this, between two commands */
-    uint32_t max_errors;           /* 4xx and 5xx replies, after which a session ends with 421 */
-    uint32_t max_commands;         /* commands in a row that complete no message; then 421 */
-    uint32_t grace_s;              /* from SIGTERM to the end of sessions still open */
+    uint32_t max_errors;   /* commands wrong in syntax or order; then a session ends with 421 */
+    uint32_t max_commands; /* of one session; then 421 */
+    uint32_t grace_s;      /* from SIGTERM to the end of sessions still open */
 
     const struct config_certificate *certificates;
     size_t certificates_count;

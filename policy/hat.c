@@ -1,3 +1,5 @@
+#include "policy/hat.h"
+
 #include "policy/hat_table.h"
 
 bool policy_hat_entry_parse(struct slice text, struct policy_hat_entry *entry_out)
@@ -74,10 +76,15 @@ bool policy_hat_needs_name(const struct policy_hat *hat, const struct ip_address
     return hat->names_lowest != POLICY_NO_ENTRY && hat->entries[hat->names_lowest].row < entry->row;
 }
 
+static bool accepts_mail(const struct policy_mail_flow *flow)
+{
+    return flow->access == POLICY_ACCESS_ACCEPT || flow->access == POLICY_ACCESS_RELAY;
+}
+
 bool policy_hat_offers_tls(const struct policy_hat *hat)
 {
     for (size_t i = 0; i < hat->rows_count; i++)
-        if (hat->rows[i].flow->tls != POLICY_FLOW_TLS_OFF)
+        if (accepts_mail(hat->rows[i].flow) && hat->rows[i].flow->tls != POLICY_FLOW_TLS_OFF)
             return true;
     return false;
 }

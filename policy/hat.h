@@ -46,7 +46,8 @@ struct policy_sender_verdict policy_hat_find(const struct policy_hat *hat,
  * means that asking the DNS for it would be wasted. */
 bool policy_hat_needs_name(const struct policy_hat *hat, const struct ip_address *address);
 
-/* Whether any policy of the HAT offers TLS, so that its listener needs a certificate. */
+/* Whether any policy of the HAT that accepts mail offers TLS, so that its listener needs a
+ * certificate. */
 bool policy_hat_offers_tls(const struct policy_hat *hat);
 
 struct slice policy_hat_name(const struct policy_hat *hat);

@@ -1,0 +1,98 @@
+/* config/draft.h - a configuration while it is being loaded, for the files of config/ only.
+ *
+ * Each section is read by one function, in the order of their declarations here: a later one may
+ * use what an earlier one left in the draft. None of them stops at a problem.
+ */
+#pragma once
+#include "config/reader.h"
+#include "policy/builder.h"
+
+#define CONFIG_MAIL_FLOWS_MAX      10000
+#define CONFIG_HATS_MAX            1000
+#define CONFIG_RATS_MAX            1000
+#define CONFIG_BOUNCE_PROFILES_MAX 1000
+
+struct config_flow_draft {
+    const char *name;
+    const config_setting_t *at;
+    const struct policy_mail_flow *flow;
+};
+
+struct config_profile_draft {
+    const char *name;
+    const struct policy_bounce_profile *profile;
+};
+
+/* A HAT or a RAT: where each entry of the compiled table was written. */
+struct config_table_draft {
+    const char *name;
+    const config_setting_t *at;
+    const config_setting_t **entries;
+    const config_setting_t **rows; /* of each entry */
+    size_t entries_count;
+    bool is_used; /* by a listener */
+};
+
+struct config_certificate_draft {
+    const config_setting_t *at;
+    bool is_used;
+};
+
+/* The sections of the file; NULL where it has none. */
+struct config_root {
+    const char *hostname;
+    uint32_t workers;
+    const config_setting_t *spool, *certificates, *tls, *log, *admin, *session, *shutdown, *memory;
+    const config_setting_t *listeners, *mail_flow_policies, *hat, *rat, *destinations, *routes;
+    const config_setting_t *bounce_profiles;
+};
+
+struct config_draft {
+    struct config_reader reader;
+    const config_setting_t *at; /* the whole file */
+    struct config_root root;
+    struct config_settings settings;
+    struct arena scratch;
+    struct policy_builder *builder;
+    struct policy_snapshot *snapshot; /* once built */
+    struct config_certificate *certificates;
+    struct config_certificate_draft *certificate_drafts;
+    struct config_flow_draft *flows;
+    struct config_profile_draft *profiles;
+    struct config_table_draft *hats;
+    struct config_table_draft *rats;
+    size_t flows_count, profiles_count, hats_count, rats_count;
+};
+
+/* general.c: hostname, workers, spool, tls, log, admin, session, shutdown, memory. */
+void config_read_general(struct config_draft *d);
+/* certificates.c */
+void config_read_certificates(struct config_draft *d);
+/* senders.c: mail flow policies and HATs. */
+void config_read_mail_flows(struct config_draft *d);
+void config_read_hats(struct config_draft *d);
+/* recipients.c */
+void config_read_rats(struct config_draft *d);
+/* delivery.c */
+void config_read_bounce_profiles(struct config_draft *d);
+void config_read_destinations(struct config_draft *d);
+void config_read_routes(struct config_draft *d);
+
+/* From here on the snapshot is there. */
+/* listeners.c */
+void config_read_listeners(struct config_draft *d);
+/* senders.c, recipients.c: what only the compiled tables can tell. */
+void config_check_hats(struct config_draft *d);
+void config_check_rats(struct config_draft *d);
+/* certificates.c: files; after the listeners. */
+void config_check_certificates(struct config_draft *d);
+
+/* The table of that name, or NULL. */
+struct config_table_draft *config_table_find(struct config_table_draft *tables, size_t count,
+                                             const char *name);
+
+/* Zeroed memory for the time of loading; NULL sets is_out_of_memory. */
+void *config_draft_take(struct config_draft *d, size_t count, size_t bytes);
+
+/* The members of a section that maps names to groups or lists: at most `max`, else a problem. */
+size_t config_members_count(struct config_draft *d, const config_setting_t *section, size_t max);

@@ -1,0 +1,196 @@
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config/draft.h"
+#include "policy/domain_map.h"
+
+#define MIB_BYTES ((uint64_t)1 << 20)
+#define TIB_BYTES ((uint64_t)1 << 40)
+
+#define ROOT(field, kind, required)                                                                \
+    {                                                                                              \
+#field, kind, offsetof(struct config_root, field), required                                \
+    }
+#define SETTING(key, kind, field, ...)                                                             \
+    {                                                                                              \
+        key, kind, offsetof(struct config_settings, field), false, __VA_ARGS__                     \
+    }
+
+/* A word is stored as an int, also where the field is one of these. */
+_Static_assert(sizeof(enum config_ktls) == sizeof(int), "enum size");
+_Static_assert(sizeof(enum config_tls_version) == sizeof(int), "enum size");
+_Static_assert(sizeof(enum config_log_format) == sizeof(int), "enum size");
+
+static const struct config_key root_keys[] = {
+    { "hostname", CONFIG_KIND_TEXT, offsetof(struct config_root, hostname), true, 1 },
+    { "workers", CONFIG_KIND_NUMBER, offsetof(struct config_root, workers), false, 0,
+      CONFIG_WORKERS_MAX },
+    ROOT(spool, CONFIG_KIND_GROUP, true),
+    ROOT(certificates, CONFIG_KIND_GROUP, false),
+    ROOT(tls, CONFIG_KIND_GROUP, false),
+    ROOT(log, CONFIG_KIND_GROUP, false),
+    ROOT(admin, CONFIG_KIND_GROUP, false),
+    ROOT(session, CONFIG_KIND_GROUP, false),
+    ROOT(shutdown, CONFIG_KIND_GROUP, false),
+    ROOT(memory, CONFIG_KIND_GROUP, false),
+    ROOT(listeners, CONFIG_KIND_LIST, true),
+    ROOT(mail_flow_policies, CONFIG_KIND_GROUP, true),
+    ROOT(hat, CONFIG_KIND_GROUP, true),
+    ROOT(rat, CONFIG_KIND_GROUP, false),
+    ROOT(destinations, CONFIG_KIND_GROUP, false),
+    ROOT(routes, CONFIG_KIND_LIST, false),
+    ROOT(bounce_profiles, CONFIG_KIND_GROUP, false),
+};
+
+static const char *const ktls_words[] = { "auto", "off", "tx", "both", NULL };
+static const char *const version_words[] = { "1.2", "1.3", NULL };
+static const char *const format_words[] = { "asyncos", "json", "cef", NULL };
+
+static const struct config_key spool_keys[] = {
+    { "path", CONFIG_KIND_PATH, offsetof(struct config_settings, spool_path), true, 1 },
+    SETTING("max_size", CONFIG_KIND_SIZE, spool_max_bytes, 256 * MIB_BYTES, 1024 * TIB_BYTES),
+    SETTING("min_free", CONFIG_KIND_SIZE, spool_free_bytes, 0, 1024 * TIB_BYTES),
+};
+
+static const struct config_key tls_keys[] = {
+    SETTING("ktls", CONFIG_KIND_WORD, ktls, 0, 0, ktls_words),
+    SETTING("min_version", CONFIG_KIND_WORD, tls_version_min, 0, 0, version_words),
+    SETTING("ca_file", CONFIG_KIND_PATH, tls_ca_path, 1),
+};
+
+static const struct config_key log_keys[] = {
+    SETTING("format", CONFIG_KIND_WORD, log_format, 0, 0, format_words),
+    SETTING("file", CONFIG_KIND_TEXT, log_path, 1),
+};
+
+static const struct config_key admin_keys[] = {
+    SETTING("socket", CONFIG_KIND_PATH, admin_socket_path, 1),
+};
+
+static const struct config_key session_keys[] = {
+    SETTING("command_timeout", CONFIG_KIND_DURATION, command_timeout_s, 1, 3600),
+    SETTING("data_timeout", CONFIG_KIND_DURATION, data_timeout_s, 1, 3600),
+    SETTING("max_time", CONFIG_KIND_DURATION, session_max_s, 10, 7 * 86400),
+    SETTING("max_errors", CONFIG_KIND_NUMBER, max_errors, 1, 1000000),
+    SETTING("max_commands", CONFIG_KIND_NUMBER, max_commands, 10, UINT32_MAX),
+};
+
+static const struct config_key shutdown_keys[] = {
+    SETTING("grace", CONFIG_KIND_DURATION, grace_s, 0, 3600),
+};
+
+static const struct config_key memory_keys[] = {
+    SETTING("messages", CONFIG_KIND_SIZE, memory_message_bytes, 16 * MIB_BYTES, TIB_BYTES),
+};
+
+static void set_defaults(struct config_settings *s)
+{
+    *s = (struct config_settings){
+        .hostname = "localhost",
+        .spool_path = "",
+        .spool_max_bytes = 10240 * MIB_BYTES,
+        .spool_free_bytes = 256 * MIB_BYTES,
+        .ktls = CONFIG_KTLS_AUTO,
+        .tls_version_min = CONFIG_TLS_1_2,
+        .tls_ca_path = "",
+        .log_format = CONFIG_LOG_ASYNCOS,
+        .log_path = "-",
+        .admin_socket_path = "/run/postern/admin.sock",
+        .memory_message_bytes = 1024 * MIB_BYTES,
+        .command_timeout_s = 300,
+        .data_timeout_s = 180,
+        .session_max_s = 900,
+        .max_errors = 10,
+        .max_commands = 100000,
+        .grace_s = 30,
+    };
+}
+
+static void read_section(struct config_draft *d, const config_setting_t *group, const char *name,
+                         const struct config_key *keys, size_t keys_count)
+{
+    if (group != NULL)
+        (void)config_read_keys(&d->reader, group, name, keys, keys_count, &d->settings);
+}
+
+static void check_spool(struct config_draft *d)
+{
+    const char *path = d->settings.spool_path;
+    struct stat info;
+
+    if (path[0] == '\0' || d->reader.options->skip_files)
+        return;
+    if (stat(path, &info) == 0 && !S_ISDIR(info.st_mode))
+        errno = ENOTDIR;
+    else if (access(path, R_OK | W_OK | X_OK) == 0)
+        return;
+    config_reader_report(&d->reader, CONFIG_ERROR, config_member(d->root.spool, "path"),
+                         "cannot use the spool folder %s: %m", path);
+}
+
+static void check_tls(struct config_draft *d)
+{
+    const char *path = d->settings.tls_ca_path;
+
+    if (path[0] == '\0' || d->reader.options->skip_files || access(path, R_OK) == 0)
+        return;
+    config_reader_report(&d->reader, CONFIG_ERROR, config_member(d->root.tls, "ca_file"),
+                         "cannot read the CA file %s: %m", path);
+}
+
+static void check_log(struct config_draft *d)
+{
+    struct config_settings *s = &d->settings;
+    const config_setting_t *at;
+    unsigned line;
+
+    if (s->log_format != CONFIG_LOG_ASYNCOS)
+        config_reader_report(&d->reader, CONFIG_ERROR, config_member(d->root.log, "format"),
+                             "format = \"%s\" is not supported by this version; \"asyncos\" is",
+                             format_words[s->log_format]);
+    s->log_format = CONFIG_LOG_ASYNCOS;
+    if (d->root.log == NULL || strcmp(s->log_path, "-") == 0)
+        return;
+    at = config_member(d->root.log, "file");
+    s->log_path = config_path_beside(
+        d->reader.arena,
+        config_source_where(d->reader.source, config_setting_source_line(at), &line),
+        slice_from(s->log_path));
+    if (s->log_path == NULL)
+        d->reader.is_out_of_memory = true;
+}
+
+static void check_admin(struct config_draft *d)
+{
+    if (strlen(d->settings.admin_socket_path) > CONFIG_SOCKET_PATH_MAX)
+        config_reader_report(&d->reader, CONFIG_ERROR, config_member(d->root.admin, "socket"),
+                             "the path of the socket has more than %d bytes: %s",
+                             CONFIG_SOCKET_PATH_MAX, d->settings.admin_socket_path);
+}
+
+void config_read_general(struct config_draft *d)
+{
+    struct config_settings *s = &d->settings;
+    struct config_root *r = &d->root;
+
+    set_defaults(s);
+    r->hostname = s->hostname;
+    (void)config_read_keys(&d->reader, d->at, "", root_keys, ARRAY_LEN(root_keys), r);
+    s->hostname = r->hostname;
+    s->workers = r->workers;
+    if (!policy_domain_is_valid(slice_from(s->hostname)))
+        config_reader_report(&d->reader, CONFIG_ERROR, config_member(d->at, "hostname"),
+                             "hostname = \"%s\" is not a host name", s->hostname);
+    read_section(d, r->spool, "spool", spool_keys, ARRAY_LEN(spool_keys));
+    check_spool(d);
+    read_section(d, r->tls, "tls", tls_keys, ARRAY_LEN(tls_keys));
+    check_tls(d);
+    read_section(d, r->log, "log", log_keys, ARRAY_LEN(log_keys));
+    check_log(d);
+    read_section(d, r->admin, "admin", admin_keys, ARRAY_LEN(admin_keys));
+    check_admin(d);
+    read_section(d, r->session, "session", session_keys, ARRAY_LEN(session_keys));
+    read_section(d, r->shutdown, "shutdown", shutdown_keys, ARRAY_LEN(shutdown_keys));
+    read_section(d, r->memory, "memory", memory_keys, ARRAY_LEN(memory_keys));
+}

@@ -1,0 +1,199 @@
+#include <stdlib.h>
+
+#include "config/draft.h"
+#include "config/suggest.h"
+#include "policy/domain_map.h"
+
+#define NAME_BYTES_MAX      64
+#define CONNECTIONS_MAX     10000000
+#define CONNECTIONS_DEFAULT 1000
+#define BACKLOG_MAX         65535
+#define BACKLOG_DEFAULT     50
+#define PORT_DEFAULT        25
+
+/* A listener as it is written. */
+struct entry {
+    const char *name, *address, *hostname, *certificate, *hat, *rat;
+    uint32_t port, max_connections, backlog;
+    int type, bare_newlines;
+};
+
+#define TEXT(field, required, max)                                                                 \
+    {                                                                                              \
+#field, CONFIG_KIND_TEXT, offsetof(struct entry, field), required, 1, max                  \
+    }
+#define NUMBER(field, max)                                                                         \
+    {                                                                                              \
+#field, CONFIG_KIND_NUMBER, offsetof(struct entry, field), false, 1, max                   \
+    }
+#define WORD(field, required, words)                                                               \
+    {                                                                                              \
+#field, CONFIG_KIND_WORD, offsetof(struct entry, field), required, 0, 0, words             \
+    }
+
+static const char *const type_words[] = { "public", "private", NULL };
+static const char *const bare_newlines_words[] = { "refuse", "accept", NULL };
+
+static const struct config_key keys[] = {
+    TEXT(name, true, NAME_BYTES_MAX),
+    WORD(type, true, type_words),
+    TEXT(address, true, 0),
+    NUMBER(port, UINT16_MAX),
+    TEXT(hostname, false, 0),
+    TEXT(certificate, false, 0),
+    TEXT(hat, true, 0),
+    TEXT(rat, false, 0),
+    NUMBER(max_connections, CONNECTIONS_MAX),
+    NUMBER(backlog, BACKLOG_MAX),
+    WORD(bare_newlines, false, bare_newlines_words),
+};
+
+static struct config_table_draft *find_table(struct config_draft *d, const config_setting_t *at,
+                                             const char *kind, const char *name)
+{
+    bool is_hat = strcmp(kind, "hat") == 0;
+    struct config_table_draft *tables = is_hat ? d->hats : d->rats;
+    size_t count = is_hat ? d->hats_count : d->rats_count;
+    struct config_table_draft *found = config_table_find(tables, count, name);
+    struct config_suggestion suggestion = config_suggestion_begin(name);
+    const config_setting_t *section = is_hat ? d->root.hat : d->root.rat;
+    char hint[CONFIG_SUGGESTION_TEXT_MAX];
+
+    if (found != NULL) {
+        found->is_used = true;
+        return found;
+    }
+    if (section != NULL && config_setting_get_member(section, name) != NULL)
+        return NULL; /* it is there, and its own problem is reported */
+    for (size_t i = 0; i < count; i++)
+        config_suggestion_offer(&suggestion, tables[i].name);
+    config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, kind),
+                         "%s \"%s\" is not defined%s", kind, name,
+                         config_suggestion_text(&suggestion, hint));
+    return NULL;
+}
+
+static const struct config_certificate *find_certificate(struct config_draft *d,
+                                                         const config_setting_t *at,
+                                                         const char *name)
+{
+    struct config_suggestion suggestion = config_suggestion_begin(name);
+    char hint[CONFIG_SUGGESTION_TEXT_MAX];
+
+    for (size_t i = 0; i < d->settings.certificates_count; i++) {
+        if (strcmp(d->certificates[i].name, name) == 0) {
+            d->certificate_drafts[i].is_used = true;
+            return &d->certificates[i];
+        }
+        config_suggestion_offer(&suggestion, d->certificates[i].name);
+    }
+    config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "certificate"),
+                         "certificate \"%s\" is not in certificates%s", name,
+                         config_suggestion_text(&suggestion, hint));
+    return NULL;
+}
+
+static void resolve_names(struct config_draft *d, const config_setting_t *at, const struct entry *e,
+                          struct config_listener *listener)
+{
+    const struct config_table_draft *table = find_table(d, at, "hat", e->hat);
+
+    if (table != NULL)
+        listener->hat = policy_snapshot_hat(d->snapshot, slice_from(table->name));
+    if (e->certificate != NULL)
+        listener->certificate = find_certificate(d, at, e->certificate);
+    else if (listener->hat != NULL && policy_hat_offers_tls(listener->hat))
+        config_reader_report(&d->reader, CONFIG_ERROR, at,
+                             "listener \"%s\" has no certificate, but a policy of its hat \"%s\" "
+                             "offers TLS",
+                             e->name, e->hat);
+    if (e->rat == NULL && listener->type == CONFIG_LISTENER_PUBLIC)
+        config_reader_report(&d->reader, CONFIG_ERROR, at,
+                             "public listener \"%s\" has no rat: it would accept mail for anybody",
+                             e->name);
+    if (e->rat == NULL)
+        return;
+    table = find_table(d, at, "rat", e->rat);
+    if (table != NULL)
+        listener->rat = policy_snapshot_rat(d->snapshot, slice_from(table->name));
+    if (listener->type == CONFIG_LISTENER_PRIVATE)
+        config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "rat"),
+                             "private listener \"%s\" cannot have a rat", e->name);
+}
+
+static void check_unique(struct config_draft *d, const config_setting_t *at,
+                         const struct config_listener *listener)
+{
+    for (size_t i = 0; i < d->settings.listeners_count; i++) {
+        const struct config_listener *other = &d->settings.listeners[i];
+        char text[IP_ENDPOINT_MAX];
+
+        if (strcmp(other->name, listener->name) == 0)
+            config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "name"),
+                                 "listener \"%s\" stands twice", listener->name);
+        if (ip_equal(&other->endpoint.address, &listener->endpoint.address) &&
+            other->endpoint.port == listener->endpoint.port)
+            config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "address"),
+                                 "listener \"%s\" has the address of listener \"%s\": %s",
+                                 listener->name, other->name,
+                                 ip_endpoint_format(&listener->endpoint, text));
+    }
+}
+
+/* Gives whether the listener may be kept to compare the others with. */
+static bool read_listener(struct config_draft *d, const config_setting_t *at,
+                          struct config_listener *listener)
+{
+    struct entry e = { .port = PORT_DEFAULT,
+                       .max_connections = CONNECTIONS_DEFAULT,
+                       .backlog = BACKLOG_DEFAULT,
+                       .hostname = d->settings.hostname };
+
+    if (!config_read_keys(&d->reader, at, "a listener", keys, ARRAY_LEN(keys), &e))
+        return false;
+    *listener = (struct config_listener){
+        .name = e.name,
+        .type = (enum config_listener_type)e.type,
+        .endpoint.port = (uint16_t)e.port,
+        .hostname = e.hostname,
+        .max_connections = e.max_connections,
+        .backlog = e.backlog,
+        .bare_newlines = (enum config_bare_newlines)e.bare_newlines,
+    };
+    if (!ip_parse(slice_from(e.address), &listener->endpoint.address)) {
+        config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "address"),
+                             "address = \"%s\" is not an IPv4 or IPv6 address", e.address);
+        return false;
+    }
+    if (!policy_domain_is_valid(slice_from(e.hostname)) && e.hostname != d->settings.hostname)
+        config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "hostname"),
+                             "hostname = \"%s\" is not a host name", e.hostname);
+    resolve_names(d, at, &e, listener);
+    return true;
+}
+
+void config_read_listeners(struct config_draft *d)
+{
+    const config_setting_t *list = d->root.listeners;
+    int count = list != NULL ? config_setting_length(list) : 0;
+    struct config_listener *listeners;
+
+    if (list == NULL)
+        return;
+    if (count < 1 || count > CONFIG_LISTENERS_MAX) {
+        config_reader_report(&d->reader, CONFIG_ERROR, list, "there have to be 1 to %d listeners",
+                             CONFIG_LISTENERS_MAX);
+        return;
+    }
+    listeners = config_reader_take(&d->reader, (size_t)count, sizeof(*listeners));
+    d->settings.listeners = listeners;
+    for (int i = 0; i < count && !d->reader.is_out_of_memory; i++) {
+        const config_setting_t *at = config_element_group(&d->reader, list, (unsigned)i);
+        struct config_listener *listener = &listeners[d->settings.listeners_count];
+
+        if (at == NULL || !read_listener(d, at, listener))
+            continue;
+        check_unique(d, at, listener);
+        d->settings.listeners_count++;
+    }
+}

@@ -1,0 +1,180 @@
+#include "config/load.h"
+
+#include <stdlib.h>
+
+#include "config/draft.h"
+
+#define SETTINGS_BYTES_MAX ((size_t)64 << 20)
+#define SCRATCH_BYTES_MAX  ((size_t)1 << 30)
+
+void *config_draft_take(struct config_draft *d, size_t count, size_t bytes)
+{
+    void *piece = arena_take(&d->scratch, count, bytes);
+
+    d->reader.is_out_of_memory = d->reader.is_out_of_memory || piece == NULL;
+    return piece;
+}
+
+size_t config_members_count(struct config_draft *d, const config_setting_t *section, size_t max)
+{
+    size_t count = section != NULL ? (size_t)config_setting_length(section) : 0;
+
+    if (count <= max)
+        return count;
+    config_reader_report(&d->reader, CONFIG_ERROR, section, "%s has more than %zu entries",
+                         config_setting_name(section), max);
+    return max;
+}
+
+struct config_table_draft *config_table_find(struct config_table_draft *tables, size_t count,
+                                             const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(tables[i].name, name) == 0)
+            return &tables[i];
+    return NULL;
+}
+
+/* Reads every section; what is wrong is in the problems afterwards. */
+static enum status read_sections(struct config_draft *d)
+{
+    config_read_general(d);
+    config_read_certificates(d);
+    config_read_mail_flows(d);
+    config_read_hats(d);
+    config_read_rats(d);
+    config_read_bounce_profiles(d);
+    config_read_destinations(d);
+    config_read_routes(d);
+    if (d->reader.is_out_of_memory)
+        return STATUS_NO_MEMORY;
+    TRY(policy_builder_finish(d->builder, &d->snapshot));
+    config_read_listeners(d);
+    if (d->reader.is_out_of_memory)
+        return STATUS_NO_MEMORY;
+    config_check_hats(d);
+    config_check_rats(d);
+    config_check_certificates(d);
+    return d->reader.is_out_of_memory ? STATUS_NO_MEMORY : STATUS_OK;
+}
+
+/* Moves what the draft has built to a new object. */
+static enum status keep(struct config_draft *d, uint64_t generation, struct arena *arena,
+                        struct config_loaded **loaded_out)
+{
+    struct config_loaded *loaded = malloc(sizeof(*loaded));
+
+    if (loaded == NULL)
+        return STATUS_NO_MEMORY;
+    *loaded = (struct config_loaded){
+        .settings = d->settings, .policy = d->snapshot, .generation = generation, .arena = *arena
+    };
+    *arena = (struct arena){ 0 };
+    d->snapshot = NULL;
+    *loaded_out = loaded;
+    return STATUS_OK;
+}
+
+static enum status compile(const config_t *file, const struct config_source *source,
+                           const struct config_load_options *options,
+                           struct config_problems *problems, struct config_loaded **loaded_out)
+{
+    struct arena arena;
+    struct config_draft d = {
+        .reader = { .problems = problems, .source = source, .options = options, .arena = &arena },
+        .at = config_root_setting(file),
+    };
+    size_t errors_before = problems->errors_count;
+    enum status status;
+
+    arena_init(&arena, SETTINGS_BYTES_MAX);
+    arena_init(&d.scratch, SCRATCH_BYTES_MAX);
+    status = policy_builder_create(options->generation, POLICY_BUILDER_BYTES_DEFAULT, &d.builder);
+    if (status == STATUS_OK)
+        status = read_sections(&d);
+    if (status == STATUS_OK && problems->errors_count > errors_before)
+        status = STATUS_INVALID;
+    if (status == STATUS_OK)
+        status = keep(&d, options->generation, &arena, loaded_out);
+    policy_builder_destroy(d.builder);
+    policy_snapshot_destroy(d.snapshot);
+    arena_finish(&d.scratch);
+    arena_finish(&arena);
+    return status;
+}
+
+static enum status parse(const struct config_source *source,
+                         const struct config_load_options *options,
+                         struct config_problems *problems, struct config_loaded **loaded_out)
+{
+    enum status status;
+    unsigned line;
+    config_t file;
+
+    config_init(&file);
+    if (config_read_string(&file, buffer_contents(&source->text).data) == CONFIG_TRUE) {
+        status = compile(&file, source, options, problems, loaded_out);
+    } else {
+        const char *name = config_source_where(source, (unsigned)config_error_line(&file), &line);
+
+        config_problems_add(problems, CONFIG_ERROR, name, line, "%s", config_error_text(&file));
+        status = STATUS_INVALID;
+    }
+    config_destroy(&file);
+    return status;
+}
+
+/* Takes the source, of which status says whether it could be read. */
+static enum status finish(struct config_source *source, enum status status, const char *name,
+                          const struct config_load_options *options,
+                          struct config_problems *problems, struct config_loaded **loaded_out)
+{
+    if (status == STATUS_OK)
+        status = parse(source, options, problems, loaded_out);
+    config_source_finish(source);
+    config_problems_sort(problems);
+    if (status != STATUS_OK && problems->errors_count == 0)
+        config_problems_add(problems, CONFIG_ERROR, name, 0, "%s", status_text(status));
+    return status;
+}
+
+enum status config_load_file(const char *path, const struct config_load_options *options,
+                             struct config_loaded **loaded_out, struct config_problems *problems)
+{
+    struct config_source source;
+    enum status status;
+
+    config_source_init(&source);
+    status = config_source_read(&source, path, problems);
+    return finish(&source, status, path, options, problems, loaded_out);
+}
+
+enum status config_load_text(const char *name, const char *text,
+                             const struct config_load_options *options,
+                             struct config_loaded **loaded_out, struct config_problems *problems)
+{
+    struct config_source source;
+    enum status status;
+
+    config_source_init(&source);
+    status = config_source_take(&source, name, slice_from(text), problems);
+    return finish(&source, status, name, options, problems, loaded_out);
+}
+
+enum status config_load(const char *path, uint64_t generation, struct config_loaded **loaded_out,
+                        struct config_problems *problems)
+{
+    const struct config_load_options options = { .generation = generation,
+                                                 .resolver = config_resolver_system() };
+
+    return config_load_file(path, &options, loaded_out, problems);
+}
+
+void config_loaded_destroy(struct config_loaded *loaded)
+{
+    if (loaded == NULL)
+        return;
+    policy_snapshot_destroy(loaded->policy);
+    arena_finish(&loaded->arena);
+    free(loaded);
+}
