@@ -20,7 +20,7 @@ struct delivery_destination *delivery_scheduler_find(struct delivery_scheduler *
     return find(s, domain, hash_text_nocase(&s->seed, domain));
 }
 
-enum status destination_open(struct delivery_scheduler *s, uint64_t now_ms, struct slice domain,
+enum status destination_open(struct delivery_scheduler *s, struct slice domain,
                              struct delivery_destination **d_out)
 {
     uint64_t hash = hash_text_nocase(&s->seed, domain);
@@ -40,7 +40,6 @@ enum status destination_open(struct delivery_scheduler *s, uint64_t now_ms, stru
     list_init(&d->ready);
     list_init(&d->given_up);
     list_init(&d->idle);
-    d->empty_ms = now_ms;
     table_insert(&s->by_name, &d->by_name, hash);
     list_append(&s->quiet, &d->walk);
     s->destinations_count++;
@@ -145,11 +144,13 @@ static void file_for_walk(struct delivery_scheduler *s, struct delivery_destinat
 
 void destination_file(struct delivery_scheduler *s, struct delivery_destination *d, uint64_t now_ms)
 {
+    bool is_empty = destination_is_empty(d);
     uint64_t due;
 
     file_for_walk(s, d);
-    if (!destination_is_empty(d))
+    if (is_empty && !d->was_empty)
         d->empty_ms = now_ms;
+    d->was_empty = is_empty;
     due = destination_due(d, now_ms);
     if (due <= now_ms) {
         if (d->place == PLACE_TURN)

@@ -63,7 +63,8 @@ struct delivery_destination {
     unsigned crowded_max; /* connections, until crowded_until_ms */
     uint64_t crowded_until_ms;
     uint64_t progress_ms; /* the last result or opened connection */
-    uint64_t empty_ms;    /* since when it holds nothing */
+    bool was_empty;
+    uint64_t empty_ms; /* since when it is */
 
     struct destination_host *hosts;
     unsigned hosts_count;
@@ -99,8 +100,8 @@ struct delivery_scheduler {
 /* ---- destination.c ---- */
 
 /* Finds or makes one; *d_out is filed nowhere when it is new. */
-MUST_USE enum status destination_open(struct delivery_scheduler *s, uint64_t now_ms,
-                                      struct slice domain, struct delivery_destination **d_out);
+MUST_USE enum status destination_open(struct delivery_scheduler *s, struct slice domain,
+                                      struct delivery_destination **d_out);
 
 /* It holds nothing: off all lists. It is freed with s->forgotten. */
 void destination_unlink(struct delivery_scheduler *s, struct delivery_destination *d);

@@ -219,7 +219,10 @@ static void put_original_line(struct writer *w, struct slice line, bool is_stuff
 {
     size_t column = 0;
 
-    if (!is_stuffed && line.len > 0 && line.data[0] == '.') {
+    /* A lone dot would end the DSN on its way out (behind a bare LF, for example, it was not a
+     * line before), so what is said to be stuffed is not simply believed. */
+    if (line.len > 0 && line.data[0] == '.' &&
+        (!is_stuffed || line.len == 1 || line.data[1] != '.')) {
         put_text(w, ".");
         column = 1;
     }

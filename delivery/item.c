@@ -144,9 +144,10 @@ void delivery_item_deferred(struct delivery_scheduler *s, uint64_t now_ms,
 static void move_to_front(struct delivery_item *item)
 {
     struct list *ready = &item->destination->ready;
-    struct list_node *before = ready->head.next;
+    struct list_node *before;
 
     list_remove(&item->node);
+    before = ready->head.next;
     for (unsigned i = 0; i < DELIVERY_STEPS_MAX && before != &ready->head &&
                          item_of_node(before)->timer.order < item->timer.order;
          i++)
