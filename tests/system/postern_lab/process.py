@@ -1,4 +1,5 @@
 """A program in the background whose output goes to a file, and that never outlives its test."""
+import ctypes
 import os
 import re
 import signal
@@ -9,6 +10,8 @@ import time
 from postern_lab import PATIENCE
 
 STEP_SECONDS = 0.02
+PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
 
 
 def wait_until(condition, seconds, what):
@@ -41,12 +44,17 @@ class Process:
 
     def start(self):
         assert self.process is None, f'{self.name} runs already'
-        before = self.before_start and (lambda: self.before_start(os.getpid()))
         with open(self.log_path, 'ab') as log:
             self.process = subprocess.Popen(self.command, cwd=self.folder, env=self.env,
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            start_new_session=True, preexec_fn=before)
+                                            start_new_session=True, preexec_fn=self.in_child)
         return self
+
+    def in_child(self):
+        """Before the exec. Nothing that was started may outlive the tests, however they end."""
+        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if self.before_start:
+            self.before_start(os.getpid())
 
     @property
     def pid(self):
