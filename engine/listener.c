@@ -134,6 +134,7 @@ static void accept_done(struct engine_listener *l, int result)
 
     ASSERT(l->armed);
     l->armed = false;
+    l->cancelling = false; /* of this accept; the next can be cancelled anew */
     if (result < 0) {
         accept_failed(l, -result);
         return;
@@ -175,7 +176,7 @@ static void complete(struct engine_owner *owner, const struct engine_completion 
     l->in_flight--;
     switch (engine_token_op(c->token)) {
     case ENGINE_OP_ACCEPT: accept_done(l, c->result); break;
-    case ENGINE_OP_CANCEL: l->cancelling = false; break;
+    case ENGINE_OP_CANCEL: break; /* the accept has a completion of its own */
     case ENGINE_OP_CLOSE: finish(l); return;
     default: UNREACHABLE();
     }

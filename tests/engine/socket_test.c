@@ -279,6 +279,40 @@ static void sockets_that_find_no_buffer_wait_for_one(void **unused)
     engine_loop_destroy(loop);
 }
 
+/* Far more completions at once than the rings have room for: none may be lost. */
+static void small_rings_lose_nothing(void **unused)
+{
+    enum { SOCKETS = 150, BYTES = 9000 };
+    struct engine_loop_options options = { .requests_max = 4, .buffers_small = 64 };
+    struct engine_loop *loop = peer_loop(&options);
+    static char out[BYTES];
+    struct peer *peers[SOCKETS];
+    int fds[SOCKETS];
+
+    (void)unused;
+    fill(out, sizeof(out));
+    for (unsigned i = 0; i < SOCKETS; i++) {
+        peers[i] = peer_create(loop);
+        fds[i] = peer_adopt(peers[i]);
+        peers[i]->keeps_receiving = true;
+        engine_socket_receive(&peers[i]->socket, ENGINE_BUFFERS_SMALL);
+    }
+    peer_poll(loop);
+    for (unsigned i = 0; i < SOCKETS; i++) {
+        assert_int_equal(write(fds[i], out, sizeof(out)), sizeof(out));
+        (void)shutdown(fds[i], SHUT_WR);
+    }
+    for (unsigned i = 0; i < SOCKETS; i++) {
+        peer_turn_until(loop, &peers[i]->ended, 1);
+        assert_int_equal(peers[i]->bytes_len, sizeof(out));
+        assert_memory_equal(peers[i]->bytes, out, sizeof(out));
+        (void)close(fds[i]);
+    }
+    for (unsigned i = 0; i < SOCKETS; i++)
+        peer_finish(peers[i]);
+    engine_loop_destroy(loop);
+}
+
 static void connecting_tells_how_it_went(void **unused)
 {
     struct engine_loop *loop = peer_loop(NULL);
@@ -357,6 +391,7 @@ int main(void)
         cmocka_unit_test(a_reset_reaches_the_peer_as_a_reset),
         cmocka_unit_test(the_peers_end_is_told_with_its_reason),
         cmocka_unit_test(sockets_that_find_no_buffer_wait_for_one),
+        cmocka_unit_test(small_rings_lose_nothing),
         cmocka_unit_test(connecting_tells_how_it_went),
         cmocka_unit_test(adopting_beyond_the_limit_closes_the_fd),
     };
