@@ -226,6 +226,8 @@ struct smtp_server_event smtp_server_answer(struct smtp_server *s, const struct 
         text = slice_from(answers[state].text);
     e = smtp_server_step(s, answers[state].if_accepted, answers[state].code,
                          answers[state].enhanced, text, out);
+    if (state == SMTP_SERVER_STATE_ASK_MAIL)
+        s->mail_refused = false;
     if (state == SMTP_SERVER_STATE_ASK_RCPT)
         s->recipients_count++;
     if (state == SMTP_SERVER_STATE_ASK_END) {

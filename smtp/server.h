@@ -141,7 +141,8 @@ struct smtp_server { /* Fields are private; it is open so that a connection can 
     bool esmtp : 1;
     bool tls : 1;
     bool tls_unavailable : 1;
-    bool smtputf8 : 1; /* of the transaction */
+    bool smtputf8 : 1;     /* of the transaction */
+    bool mail_refused : 1; /* the last MAIL; what was pipelined behind it is no mistake */
 };
 
 /* Borrows options until finish. */

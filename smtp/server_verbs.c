@@ -197,6 +197,10 @@ static struct smtp_server_event run_misplaced(struct smtp_server *s, const struc
 {
     struct slice text = slice_from(verb->if_early);
 
+    /* RFC 2920 section 3.1: these were on their way before the client knew. Counting them would
+     * end the sessions of clients that do nothing wrong. */
+    if (smtp_server_is_in(s, IN(READY)) && s->mail_refused)
+        return smtp_server_step(s, STAY(s), 503, "5.5.1", text, out);
     if (smtp_server_is_in(s, IN(NEW)))
         text = SLICE("Send EHLO or HELO first");
     else if (smtp_server_is_in(s, IN_REJECTED))
@@ -232,6 +236,11 @@ struct smtp_server_event smtp_server_run(struct smtp_server *s, const struct smt
     bool is_barred = s->options->tls == SMTP_SERVER_TLS_REQUIRED && !s->tls &&
                      !smtp_server_is_in(s, IN_REJECTED);
 
+    /* Until the answer, which may never come. */
+    if (c->verb == SMTP_VERB_MAIL)
+        s->mail_refused = true;
+    else if (c->verb != SMTP_VERB_RCPT && c->verb != SMTP_VERB_DATA)
+        s->mail_refused = false;
     s->commands_count++;
     if (s->commands_count > smtp_server_limit(s->options->commands_max, SMTP_SERVER_COMMANDS_MAX))
         return smtp_server_close(s, SMTP_CLOSE_COMMANDS, 421, "4.7.0",

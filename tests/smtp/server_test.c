@@ -168,6 +168,27 @@ static void limits_are_kept(void **unused)
         expect_codes(&small, cases[i].sent, cases[i].codes);
 }
 
+/* errors_max is 3 here: what a client pipelined behind a refused MAIL does not count. */
+static void a_pipelining_client_is_not_punished(void **unused)
+{
+    static const struct {
+        const char *sent, *codes;
+    } cases[] = {
+        { EHLO "MAIL FROM:<refuse@b>\r\n" RCPT RCPT RCPT RCPT "DATA\r\nNOOP\r\n",
+          "220 250 550 503 503 503 503 503 250" },
+        { EHLO "MAIL FROM:<> SIZE=99\r\n" RCPT RCPT RCPT RCPT "DATA\r\nNOOP\r\n",
+          "220 250 552 503 503 503 503 503 250" },
+        { EHLO RCPT RCPT RCPT RCPT "DATA\r\n", "220 250 503 503 503 421!" },
+        { EHLO MAIL "RSET\r\n" RCPT RCPT RCPT RCPT "DATA\r\n", "220 250 250 250 503 503 503 421!" },
+        { EHLO MAIL RCPT "DATA\r\n.\r\n" RCPT RCPT RCPT RCPT,
+          "220 250 250 250 354 250 503 503 503 421!" },
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        expect_codes(&small, cases[i].sent, cases[i].codes);
+}
+
 static void the_answers_of_the_policy_are_given(void **unused)
 {
     static const struct {
@@ -518,6 +539,7 @@ int main(void)
         cmocka_unit_test(each_verb_is_answered_as_its_state_demands),
         cmocka_unit_test(nothing_but_starttls_is_served_where_tls_is_required),
         cmocka_unit_test(limits_are_kept),
+        cmocka_unit_test(a_pipelining_client_is_not_punished),
         cmocka_unit_test(the_answers_of_the_policy_are_given),
         cmocka_unit_test(malformed_commands_get_their_code),
         cmocka_unit_test(overlong_lines_are_skipped_and_endless_ones_end_it),

@@ -1,0 +1,227 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/check.h"
+#include "smtp/block.h"
+#include "smtp/body.h"
+
+#define TEXT_MAX 4096
+
+struct result {
+    struct smtp_body facts;
+    char text[TEXT_MAX];
+    size_t len;
+    size_t used;
+    bool ended;
+};
+
+/* Feeds text in pieces of the given size. */
+static void run(struct slice text, size_t piece_bytes, struct result *r)
+{
+    *r = (struct result){ 0 };
+    smtp_body_init(&r->facts);
+    while (text.len > 0 && !r->ended) {
+        struct slice piece = slice_first(text, text.len < piece_bytes ? text.len : piece_bytes);
+
+        text = slice_after(text, piece.len);
+        while (piece.len > 0 && !r->ended) {
+            struct slice out = { NULL, 0 };
+            size_t used;
+            enum smtp_body_result result = smtp_body_next(&r->facts, piece, &used, &out);
+
+            piece = slice_after(piece, used);
+            r->used += used;
+            r->ended = result == SMTP_BODY_END;
+            if (result != SMTP_BODY_RUN)
+                continue;
+            assert_true(out.len > 0 && r->len + out.len <= TEXT_MAX);
+            memcpy(r->text + r->len, out.data, out.len);
+            r->len += out.len;
+        }
+    }
+}
+
+/* The same, said as plainly as possible: the whole text is at hand. */
+static void run_plainly(struct slice text, struct result *r)
+{
+    size_t end = text.len, line = 0;
+    bool in_header = true;
+
+    *r = (struct result){ 0 };
+    for (size_t i = 0; i + 3 <= text.len && !r->ended; i++) {
+        bool at_start = i == 0 || (i >= 2 && memcmp(text.data + i - 2, "\r\n", 2) == 0);
+
+        if (at_start && memcmp(text.data + i, ".\r\n", 3) == 0) {
+            r->ended = true;
+            end = i;
+        }
+    }
+    r->used = r->ended ? end + 3 : text.len;
+    r->len = end;
+    memcpy(r->text, text.data, end);
+    for (size_t i = 0; i < end; i++) {
+        char c = text.data[i];
+
+        r->facts.has_8bit |= (c & 0x80) != 0;
+        r->facts.has_bare_lf |= c == '\n' && (i == 0 || text.data[i - 1] != '\r');
+        r->facts.has_bare_cr |= c == '\r' && i + 1 < text.len && text.data[i + 1] != '\n';
+        if (i == line) {
+            r->facts.dots_count += c == '.';
+            r->facts.received_count +=
+                in_header && end - i >= 9 &&
+                slice_is_word((struct slice){ text.data + i, 9 }, "Received:");
+        }
+        if (i + 1 - line > r->facts.line_bytes_max)
+            r->facts.line_bytes_max = (uint32_t)(i + 1 - line);
+        if (c == '\n' && i > 0 && text.data[i - 1] == '\r') {
+            in_header = in_header && i + 1 - line > 2;
+            line = i + 1;
+        }
+    }
+    r->facts.bytes_count = end;
+}
+
+static void check_same(const struct result *a, const struct result *b, struct slice text)
+{
+    bool same = a->ended == b->ended && a->len == b->len && memcmp(a->text, b->text, a->len) == 0 &&
+                a->used == b->used && a->facts.bytes_count == b->facts.bytes_count &&
+                a->facts.dots_count == b->facts.dots_count &&
+                a->facts.line_bytes_max == b->facts.line_bytes_max &&
+                a->facts.received_count == b->facts.received_count &&
+                a->facts.has_8bit == b->facts.has_8bit &&
+                a->facts.has_bare_lf == b->facts.has_bare_lf &&
+                a->facts.has_bare_cr == b->facts.has_bare_cr;
+
+    if (same)
+        return;
+    for (size_t i = 0; i < text.len; i++)
+        print_error(text.data[i] >= ' ' && text.data[i] <= '~' ? "%c" : "\\x%02x",
+                    (unsigned char)text.data[i]);
+    fail_msg("ended %d %d, len %zu %zu, line %u %u", a->ended, b->ended, a->len, b->len,
+             a->facts.line_bytes_max, b->facts.line_bytes_max);
+}
+
+static uint64_t next_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+static size_t random_text(char text[static TEXT_MAX], uint64_t *state)
+{
+    static const char *const words[] = { "\r\n", "\r\n.",    ".", "..",        "\r",
+                                         "\n",   "\r\n\r\n", "x", "Received:", "\r\nreceived: a",
+                                         "\xe4", "\r\n.\r" };
+    size_t len = 0, want = next_random(state) % 1000;
+    bool is_wild = next_random(state) % 2 == 0;
+
+    if (next_random(state) % 2 == 0)
+        len = (size_t)snprintf(text, TEXT_MAX, "A: b\r\n\r\n");
+    while (len < want) {
+        const char *word = words[next_random(state) % ARRAY_LEN(words)];
+        size_t run = next_random(state) % 90;
+
+        if (!is_wild || next_random(state) % 2 == 0) {
+            memset(text + len, 'a' + (int)(next_random(state) % 20), run);
+            len += run;
+        }
+        if (!is_wild && (word[0] != '\r' || strlen(word) < 2))
+            word = "\r\n";
+        memcpy(text + len, word, strlen(word));
+        len += strlen(word);
+    }
+    memcpy(text + len, "\r\n.\r\nQUIT", 9);
+    return len + 9;
+}
+
+static void any_cut_and_the_fast_path_give_what_the_plain_words_say(void **unused)
+{
+    static struct result plain, cut;
+    uint64_t seed = 0x5eed0001, state = seed;
+
+    (void)unused;
+    print_message("seed %llx\n", (unsigned long long)seed);
+    for (int round = 0; round < 20000; round++) {
+        char text[TEXT_MAX];
+        struct slice s = { text, random_text(text, &state) };
+
+        run_plainly(s, &plain);
+        assert_true(plain.ended);
+        run(s, s.len, &cut);
+        check_same(&plain, &cut, s);
+        run(s, 1, &cut);
+        check_same(&plain, &cut, s);
+        run(s, 1 + next_random(&state) % 130, &cut);
+        check_same(&plain, &cut, s);
+    }
+}
+
+static void both_versions_of_a_block_look_alike(void **unused)
+{
+    uint64_t state = 0x5eed0002;
+
+    (void)unused;
+    for (int round = 0; round < 10000; round++) {
+        static const char choice[] = "\r\n.a\x80\xff\x0b";
+        char bytes[SMTP_BLOCK_BYTES];
+        struct smtp_block a, b;
+
+        for (size_t i = 0; i < sizeof(bytes); i++)
+            bytes[i] = choice[next_random(&state) % (sizeof(choice) - 1)];
+        a = smtp_block_look(bytes);
+        b = smtp_block_look_plain(bytes);
+        assert_memory_equal(&a, &b, sizeof(a));
+    }
+}
+
+static void what_an_end_is_and_what_not(void **unused)
+{
+    static const struct {
+        const char *text, *body; /* body NULL: no end */
+    } cases[] = {
+        { ".\r\n", "" },
+        { "\r\n.\r\n", "\r\n" },
+        { "a\r\n.\r\nb", "a\r\n" },
+        { "..\r\n.\r\n", "..\r\n" },
+        { ".\r.\r\n.\r\n", ".\r.\r\n" },
+        { ".\n.\r\n", NULL },
+        { "a\n.\r\n", NULL },
+        { "a\r.\r\n", NULL },
+        { "a\n.\n", NULL },
+        { "a\r\n.\n", NULL },
+        { "a\r\n.\r", NULL },
+        { "a\r\n. \r\n", NULL },
+    };
+    static struct result r;
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct slice text = slice_from(cases[i].text);
+
+        for (size_t piece = 1; piece <= text.len; piece++) {
+            run(text, piece, &r);
+            assert_int_equal(r.ended, cases[i].body != NULL);
+            if (r.ended)
+                assert_true(
+                    slice_equal((struct slice){ r.text, r.len }, slice_from(cases[i].body)));
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_an_end_is_and_what_not),
+        cmocka_unit_test(both_versions_of_a_block_look_alike),
+        cmocka_unit_test(any_cut_and_the_fast_path_give_what_the_plain_words_say),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
