@@ -34,6 +34,7 @@ def test_swaks_in_the_clear_is_refused_where_tls_is_required(gateway, next_hop):
 def test_the_demonstration_of_make_run(tmp_path):
     """tools/demo as `make run` calls it, on other ports, in the ordinary build tree."""
     environment = {**os.environ, 'DEMO_EXIT': '1', 'DEMO_PORT': str(ports.free_port()),
+                   'DEMO_RELAY_PORT': str(ports.free_port()),
                    'DEMO_SINK_PORT': str(ports.free_port())}
     result = subprocess.run([ROOT / 'tools' / 'demo'], cwd=tmp_path, env=environment, text=True,
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

@@ -34,6 +34,7 @@ SECTIONS = {
     'bounce': '''default = { initial_retry = "1s"; max_retry = "5s"; max_age = "1h";
                 max_retries = 100; };''',
     'listener': '',
+    'spool_more': '',
     'tls': '',
     'extra': '',
 }
@@ -46,16 +47,16 @@ class Gateway(Process):
         assert not unknown, f'no such section: {unknown}'
         self.port = ports.free_port()
         self.config_path = folder / 'postern.conf'
-        self.admin_path = folder / 'admin.sock'
         self.spool_path = folder / 'spool'
         self.spool_path.mkdir(parents=True, exist_ok=True)
         if routes is None and next_hop_port:
             routes = f'{{ domain = "ALL"; to = [ "127.0.0.1:{next_hop_port}" ]; }}'
         self.values = {**SECTIONS, **sections, 'routes': routes or '', 'workers': workers,
-                       'port': self.port, 'spool': self.spool_path, 'admin': self.admin_path,
+                       'port': self.port, 'spool': self.spool_path,
                        'chain': certificate.chain, 'key': certificate.key,
                        'ca': ca or certificate.chain}
-        super().__init__('postern', [POSTERN, 'run', '-c', self.config_path], folder, env)
+        # Named from its own folder: the admin socket's path has to be short.
+        super().__init__('postern', [POSTERN, 'run', '-c', self.config_path.name], folder, env)
         self.configure()
 
     def configure(self, **sections):
@@ -92,7 +93,7 @@ class Gateway(Process):
 
     def command(self, *arguments, code=0):
         """Runs `postern ARGUMENTS -c CONFIG`; returns its standard output."""
-        result = run_postern(*arguments, '-c', self.config_path)
+        result = run_postern(*arguments, '-c', self.config_path.name, cwd=self.folder)
         assert result.returncode == code, (f'postern {arguments}: exit {result.returncode}\n'
                                            f'{result.stdout}{result.stderr}')
         return result.stdout
