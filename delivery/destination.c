@@ -93,8 +93,7 @@ uint64_t destination_connect_due(const struct delivery_destination *d, uint64_t 
     size_t want = 1 + (d->ready_count + d->active_count) / DELIVERY_ITEMS_PER_CONNECTION;
     uint64_t due = d->down_until_ms;
 
-    if (d->is_resolving || d->connecting >= d->ready_count ||
-        d->connections >= d->limits.connections_max)
+    if (d->is_resolving || d->connections >= d->limits.connections_max)
         return UINT64_MAX;
     /* A host that may be dead is asked by one connection, not by many. */
     if (!d->is_proven && d->connecting > 0)

@@ -90,19 +90,18 @@ static struct delivery_item *next_due_item(const struct delivery_destination *d,
     return NULL;
 }
 
-static void make_due_items_ready(struct delivery_destination *d, uint64_t now_ms)
+/* One that is too old by now comes out of expiries next. Returns how many. */
+static unsigned make_due_items_ready(struct delivery_destination *d, uint64_t now_ms)
 {
-    for (unsigned i = 0; i < SERVE_ITEMS_MAX; i++) {
-        struct delivery_item *item = next_due_item(d, now_ms);
+    struct delivery_item *item;
+    unsigned count = 0;
 
-        if (item == NULL)
-            return;
+    while (count < SERVE_ITEMS_MAX && (item = next_due_item(d, now_ms)) != NULL) {
         item_detach(item);
-        if (item_expires_ms(item) <= now_ms)
-            item_give_up(item, ITEM_TOO_OLD);
-        else
-            item_make_ready(item);
+        item_make_ready(item);
+        count++;
     }
+    return count;
 }
 
 /* Finds an item that is to be given up, and why. */
@@ -193,12 +192,14 @@ static bool serve_work(struct delivery_destination *d, uint64_t now_ms,
     return true;
 }
 
-/* One turn of a destination: at most one action, and d is filed again (or gone). */
+/* One turn of a destination: at most one action, and d is filed again (or gone). The steps it
+ * took are added to *steps. */
 static bool serve(struct delivery_scheduler *s, struct delivery_destination *d, uint64_t now_ms,
-                  struct delivery_action *action_out)
+                  unsigned *steps, struct delivery_action *action_out)
 {
     bool acted;
 
+    ++*steps;
     if (destination_is_empty(d) && d->empty_ms + DELIVERY_IDLE_MS <= now_ms) {
         ASSERT(s->forgotten == NULL);
         destination_unlink(s, d);
@@ -212,7 +213,7 @@ static bool serve(struct delivery_scheduler *s, struct delivery_destination *d, 
         s->forgotten = d;
         return true;
     }
-    make_due_items_ready(d, now_ms);
+    *steps += make_due_items_ready(d, now_ms);
     if (d->expired_last)
         acted = serve_work(d, now_ms, action_out) || serve_expiry(s, d, now_ms, action_out);
     else
@@ -224,12 +225,14 @@ static bool serve(struct delivery_scheduler *s, struct delivery_destination *d, 
 bool delivery_scheduler_next_action(struct delivery_scheduler *s, uint64_t now_ms,
                                     struct delivery_action *action_out)
 {
+    unsigned steps = 0;
+
     forget(s);
     for (unsigned i = 0; i < DELIVERY_STEPS_MAX && delivery_heap_earliest(&s->timers) <= now_ms;
          i++)
         destination_file(s, CONTAINER_OF(s->timers.root, struct delivery_destination, timer),
                          now_ms);
-    for (unsigned i = 0; i < DELIVERY_STEPS_MAX; i++) {
+    while (steps < DELIVERY_STEPS_MAX) {
         struct list_node *n = list_take_first(&s->turns);
         struct delivery_destination *d;
 
@@ -238,7 +241,7 @@ bool delivery_scheduler_next_action(struct delivery_scheduler *s, uint64_t now_m
         d = CONTAINER_OF(n, struct delivery_destination, turn);
         ASSERT(d->place == PLACE_TURN);
         d->place = PLACE_NONE;
-        if (serve(s, d, now_ms, action_out))
+        if (serve(s, d, now_ms, &steps, action_out))
             return true;
     }
     return false;

@@ -94,7 +94,8 @@ static void the_next_host_is_tried_at_once_and_then_the_destination_waits(void *
             assert_int_equal(c.address.port, 1 + host);
             delivery_item_explain(&item, now_ms, &wait);
             assert_int_equal(wait.reason, DELIVERY_WAIT_CONNECTING);
-            delivery_connection_failed(s, now_ms, &c, DELIVERY_FAILURE_GREETING_4XX, round);
+            delivery_connection_failed(s, now_ms, &c, DELIVERY_FAILURE_GREETING_4XX,
+                                       2 * round + host);
         }
         assert_false(act(s, now_ms, 2, &a));
         delivery_item_explain(&item, now_ms, &wait);
@@ -239,7 +240,9 @@ static void a_backlog_delays_no_other_destination(void **unused)
     enum { BACKLOG = 50000 };
     struct delivery_limits short_lived = limits;
     struct delivery_scheduler *s = make();
-    struct delivery_item *items = calloc(BACKLOG, sizeof *items), single;
+    struct delivery_item *items = calloc(BACKLOG, sizeof *items), single, fresh;
+    struct delivery_endpoint endpoint = { .preference = 10 };
+    struct delivery_destination *backlog;
     struct delivery_action a;
     unsigned calls = 0;
 
@@ -247,13 +250,23 @@ static void a_backlog_delays_no_other_destination(void **unused)
     short_lived.profile.age_ms_max = 1000;
     for (size_t i = 0; i < BACKLOG; i++)
         add(s, 0, "backlog.example", &short_lived, &items[i]);
-    assert_false(delivery_scheduler_next_action(s, 0, &a) && a.kind == DELIVERY_ACTION_EXPIRE);
+    assert_true(delivery_scheduler_next_action(s, 0, &a));
+    assert_int_equal(a.kind, DELIVERY_ACTION_RESOLVE);
+    backlog = a.destination;
     add(s, 1000, "single.example", &limits, &single);
     /* All of the backlog expires in this moment; the other one gets its turn all the same. */
     for (;; calls++) {
         assert_true(calls < 10);
         if (delivery_scheduler_next_action(s, 1000, &a) && a.kind == DELIVERY_ACTION_RESOLVE &&
             slice_is_word(delivery_destination_domain(a.destination), "single.example"))
+            break;
+    }
+    /* Nor do those that are given up hold up the others of their own destination. */
+    add(s, 1000, "backlog.example", &short_lived, &fresh);
+    delivery_destination_resolved(s, 1000, backlog, &endpoint, 1, 60000, 1);
+    for (calls = 0;; calls++) {
+        assert_true(calls < 10);
+        if (delivery_scheduler_next_action(s, 1000, &a) && a.kind == DELIVERY_ACTION_CONNECT)
             break;
     }
     finish(s, 1000);
@@ -281,12 +294,115 @@ static void a_host_that_refuses_more_connections_keeps_those_it_has(void **unuse
     assert_false(act(s, 0, 1, &a));
     delivery_item_explain(&items[5], 0, &wait);
     assert_int_equal(wait.reason, DELIVERY_WAIT_LIMIT);
-    /* When the one that works ends, the next one comes at once. */
+    /* When the one that works ends, the next one comes at once; if that fails, the host is down. */
     delivery_item_done(s, 10, &first);
     delivery_connection_closed(s, 10, &first, DELIVERY_FAILURE_NONE, 1);
     assert_true(act(s, 10, 1, &a));
     assert_int_equal(a.kind, DELIVERY_ACTION_CONNECT);
+    delivery_connection_start(s, 10, &first, &a);
+    delivery_connection_failed(s, 10, &first, DELIVERY_FAILURE_GREETING_4XX, 1);
+    assert_false(act(s, 10, 1, &a));
+    delivery_item_explain(&items[5], 10, &wait);
+    assert_int_equal(wait.reason, DELIVERY_WAIT_HOST_DOWN);
     finish(s, 10);
+}
+
+static void tries_that_fail_together_are_one_failure(void **unused)
+{
+    struct delivery_scheduler *s = make();
+    struct delivery_item items[49], *item = NULL;
+    struct delivery_connection connections[5], first;
+    struct delivery_wait wait;
+    struct delivery_action a;
+
+    (void)unused;
+    add(s, 0, "example.com", &limits, &items[0]);
+    assert_true(act(s, 0, 1, &a));
+    delivery_connection_start(s, 0, &first, &a);
+    delivery_connection_opened(s, 0, &first);
+    assert_int_equal(delivery_connection_take(s, 0, &first, &item), DELIVERY_TAKE_ITEM);
+    delivery_item_done(s, 0, &first);
+    delivery_connection_closed(s, 0, &first, DELIVERY_FAILURE_NONE, 1);
+    for (size_t i = 0; i < ARRAY_LEN(items); i++)
+        add(s, 0, "example.com", &limits, &items[i]);
+    for (size_t i = 0; i < ARRAY_LEN(connections); i++) {
+        assert_true(act(s, 0, 1, &a));
+        delivery_connection_start(s, 0, &connections[i], &a);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(connections); i++)
+        delivery_connection_failed(s, i, &connections[i], DELIVERY_FAILURE_TIMEOUT, i);
+    delivery_item_explain(&items[48], 10, &wait);
+    assert_int_equal(wait.reason, DELIVERY_WAIT_HOST_DOWN);
+    assert_int_equal(wait.attempts, 1);
+    assert_in_range(wait.until_ms, 54000, 66000);
+    finish(s, 10);
+}
+
+static void a_host_that_breaks_off_the_first_item_is_down(void **unused)
+{
+    static const struct {
+        unsigned items_before;
+        enum delivery_failure why;
+        bool is_down;
+    } cases[] = {
+        { 0, DELIVERY_FAILURE_LOST, true },
+        { 1, DELIVERY_FAILURE_LOST, false },
+        { 0, DELIVERY_FAILURE_NONE, false },
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct delivery_scheduler *s = make();
+        struct delivery_item items[3], *item = NULL;
+        struct delivery_connection c;
+        struct delivery_action a;
+
+        for (size_t n = 0; n < ARRAY_LEN(items); n++)
+            add(s, 0, "example.com", &limits, &items[n]);
+        assert_true(act(s, 0, 1, &a));
+        delivery_connection_start(s, 0, &c, &a);
+        delivery_connection_opened(s, 0, &c);
+        for (unsigned n = 0; n <= cases[i].items_before; n++) {
+            assert_int_equal(delivery_connection_take(s, 0, &c, &item), DELIVERY_TAKE_ITEM);
+            delivery_item_deferred(s, 0, &c, 1);
+        }
+        delivery_connection_closed(s, 0, &c, cases[i].why, 1);
+        assert_int_equal(act(s, 0, 1, &a), !cases[i].is_down);
+        finish(s, 0);
+    }
+}
+
+static void a_lower_limit_closes_what_is_above_it(void **unused)
+{
+    struct delivery_scheduler *s = make();
+    struct delivery_limits lower = limits;
+    struct delivery_item items[30], *item = NULL;
+    struct delivery_connection connections[3];
+    struct delivery_action a;
+    unsigned closed = 0;
+
+    (void)unused;
+    for (size_t n = 0; n < ARRAY_LEN(items); n++)
+        add(s, 0, "example.com", &limits, &items[n]);
+    for (size_t i = 0; i < ARRAY_LEN(connections); i++) {
+        start(s, 0, &connections[i]);
+        delivery_connection_opened(s, 0, &connections[i]);
+    }
+    lower.connections_max = 0; /* counts as 1 */
+    delivery_destination_set_limits(s, 0, connections[0].destination, &lower);
+    for (size_t i = 0; i < ARRAY_LEN(connections); i++) {
+        if (delivery_connection_take(s, 0, &connections[i], &item) == DELIVERY_TAKE_CLOSE)
+            closed++;
+        else
+            delivery_item_done(s, 0, &connections[i]);
+        delivery_connection_closed(s, 0, &connections[i], DELIVERY_FAILURE_NONE, 1);
+    }
+    assert_int_equal(closed, 2);
+    start(s, 0, &connections[0]);
+    assert_false(act(s, 0, 2, &a));
+    delivery_connection_opened(s, 0, &connections[0]);
+    delivery_connection_closed(s, 0, &connections[0], DELIVERY_FAILURE_NONE, 1);
+    finish(s, 0);
 }
 
 static void an_idle_connection_is_asked_first(void **unused)
@@ -425,6 +541,9 @@ int main(void)
         cmocka_unit_test(a_stuck_connection_does_not_hold_up_those_behind_it),
         cmocka_unit_test(a_backlog_delays_no_other_destination),
         cmocka_unit_test(a_host_that_refuses_more_connections_keeps_those_it_has),
+        cmocka_unit_test(tries_that_fail_together_are_one_failure),
+        cmocka_unit_test(a_host_that_breaks_off_the_first_item_is_down),
+        cmocka_unit_test(a_lower_limit_closes_what_is_above_it),
         cmocka_unit_test(an_idle_connection_is_asked_first),
         cmocka_unit_test(a_returned_item_keeps_its_place_but_not_for_ever),
         cmocka_unit_test(a_domain_that_does_not_exist_gives_all_its_items_back),
