@@ -1,0 +1,42 @@
+/* gateway/body_source.h - a body that lies in its own file, on its way out through a channel.
+ *
+ * Reads a chunk, sends it, and reads the next when it has left, so that one connection holds one
+ * chunk however large the body is. The file's checksum is known to be right before the caller
+ * says that the body is complete: a body that does not pass never gets its final dot.
+ *
+ * A heap object, because a read may be in flight when its connection has gone.
+ */
+#pragma once
+#include "engine/file.h"
+#include "spool/body_file.h"
+#include "spool/message.h"
+
+#define GATEWAY_BODY_SOURCE_BYTES ((size_t)64 * 1024)
+
+struct gateway_outbound;
+struct gateway_worker;
+
+struct gateway_body_source { /* Fields are private. */
+    struct engine_file_request request;
+    struct gateway_worker *worker;
+    struct gateway_outbound *connection; /* NULL: it has gone */
+    struct spool_body_reader reader;
+    char name[SPOOL_BODY_NAME_MAX];
+    char *chunk;
+    int fd;
+};
+
+/* Begins to read; gateway_outbound_chunk() gets each piece, an empty one at the end. */
+MUST_USE enum status gateway_body_source_start(struct gateway_worker *worker,
+                                               struct gateway_outbound *connection,
+                                               const struct spool_message *message,
+                                               struct gateway_body_source **source_out);
+
+/* No read is in flight: the next one may begin. */
+bool gateway_body_source_is_idle(const struct gateway_body_source *source);
+
+/* The chunk has left: the next one. */
+void gateway_body_source_next(struct gateway_body_source *source);
+
+/* The connection has no more use for it; no chunk may be in the channel. Accepts NULL. */
+void gateway_body_source_release(struct gateway_body_source *source);

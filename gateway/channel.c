@@ -1,0 +1,440 @@
+#include "gateway/channel.h"
+
+#include <errno.h>
+
+#define PLAIN_BYTES 16384        /* one TLS record */
+#define CIPHER_HIGH (128 * 1024) /* no more is encrypted while this much waits */
+
+static void on_received(struct engine_socket *socket, struct slice bytes);
+static void on_ended(struct engine_socket *socket, int error);
+static void on_sent(struct engine_socket *socket, int error);
+static void on_connected(struct engine_socket *socket, int error);
+static void on_closed(struct engine_socket *socket);
+static void on_deadline(struct engine_timer *timer);
+
+static const struct engine_socket_handlers socket_handlers = {
+    .received = on_received,
+    .ended = on_ended,
+    .sent = on_sent,
+    .connected = on_connected,
+    .closed = on_closed,
+};
+
+static void init(struct gateway_channel *c, struct engine_loop *loop,
+                 const struct gateway_channel_handlers *handlers, enum gateway_channel_state state)
+{
+    *c = (struct gateway_channel){ .loop = loop, .handlers = handlers, .state = state };
+    c->paused = true;
+    buffer_init(&c->output, GATEWAY_CHANNEL_OUTPUT_BYTES_MAX);
+    buffer_init(&c->cipher, GATEWAY_CHANNEL_OUTPUT_BYTES_MAX);
+    buffer_init(&c->sending, GATEWAY_CHANNEL_OUTPUT_BYTES_MAX);
+    buffer_init(&c->kept, GATEWAY_CHANNEL_INPUT_BYTES_MAX);
+    engine_socket_init(&c->socket, loop, &socket_handlers);
+}
+
+enum status gateway_channel_adopt(struct gateway_channel *c, struct engine_loop *loop,
+                                  const struct gateway_channel_handlers *handlers, int fd,
+                                  const struct ip_endpoint *remote)
+{
+    init(c, loop, handlers, GATEWAY_CHANNEL_OPEN);
+    return engine_socket_adopt(&c->socket, fd, remote);
+}
+
+void gateway_channel_connect(struct gateway_channel *c, struct engine_loop *loop,
+                             const struct gateway_channel_handlers *handlers,
+                             const struct ip_endpoint *remote)
+{
+    init(c, loop, handlers, GATEWAY_CHANNEL_CONNECTING);
+    engine_socket_connect(&c->socket, remote, NULL);
+}
+
+bool gateway_channel_is_closing(const struct gateway_channel *c)
+{
+    return c->state == GATEWAY_CHANNEL_FLUSHING || c->state == GATEWAY_CHANNEL_CLOSED;
+}
+
+bool gateway_channel_is_secure(const struct gateway_channel *c)
+{
+    return c->tls != NULL && c->state == GATEWAY_CHANNEL_OPEN;
+}
+
+const struct tls_session *gateway_channel_tls(const struct gateway_channel *c)
+{
+    return c->tls;
+}
+
+bool gateway_channel_is_paused(const struct gateway_channel *c)
+{
+    return c->paused;
+}
+
+void gateway_channel_expect_bulk(struct gateway_channel *c, bool bulk)
+{
+    c->bulk = bulk;
+}
+
+struct buffer *gateway_channel_output(struct gateway_channel *c)
+{
+    return &c->output;
+}
+
+void gateway_channel_set_deadline(struct gateway_channel *c, uint64_t delay_ms)
+{
+    if (gateway_channel_is_closing(c))
+        return;
+    engine_timer_stop(c->loop, &c->deadline);
+    if (delay_ms > 0)
+        engine_timer_start(c->loop, &c->deadline, delay_ms, on_deadline);
+}
+
+static void close_socket(struct gateway_channel *c, enum engine_close how)
+{
+    ASSERT(c->state != GATEWAY_CHANNEL_CLOSED);
+    c->state = GATEWAY_CHANNEL_CLOSED;
+    engine_timer_stop(c->loop, &c->deadline);
+    engine_socket_close(&c->socket, how);
+}
+
+static void on_deadline(struct engine_timer *timer)
+{
+    struct gateway_channel *c = CONTAINER_OF(timer, struct gateway_channel, deadline);
+
+    if (c->state == GATEWAY_CHANNEL_FLUSHING)
+        close_socket(c, ENGINE_CLOSE_RESET);
+    else if (c->state != GATEWAY_CHANNEL_CLOSED)
+        c->handlers->expired(c);
+}
+
+static void arm_receive(struct gateway_channel *c)
+{
+    bool wants =
+        c->state == GATEWAY_CHANNEL_SHAKING || (c->state == GATEWAY_CHANNEL_OPEN && !c->paused);
+
+    if (wants && !c->input_ended && !engine_socket_is_receiving(&c->socket))
+        engine_socket_receive(&c->socket, c->bulk ? ENGINE_BUFFERS_LARGE : ENGINE_BUFFERS_SMALL);
+}
+
+static void swap(struct buffer *a, struct buffer *b)
+{
+    struct buffer was = *a;
+
+    *a = *b;
+    *b = was;
+}
+
+/* Encrypts output and body, in that order, until CIPHER_HIGH bytes wait. */
+static bool encrypt(struct gateway_channel *c)
+{
+    while (buffer_len(&c->cipher) < CIPHER_HIGH) {
+        bool from_output = buffer_len(&c->output) > 0;
+        struct slice plain = from_output ? buffer_contents(&c->output) : c->body;
+        enum tls_progress progress;
+        size_t used = 0;
+
+        if (plain.len == 0)
+            return true;
+        progress = tls_session_write(c->tls, plain, &c->cipher, &used);
+        if (progress != TLS_DONE && progress != TLS_WANT_ROOM)
+            return false;
+        if (from_output)
+            buffer_consume(&c->output, used);
+        else
+            c->body = slice_after(c->body, used);
+        if (progress == TLS_WANT_ROOM)
+            return true;
+    }
+    return true;
+}
+
+static bool is_clear(const struct gateway_channel *c)
+{
+    return c->tls == NULL || c->state == GATEWAY_CHANNEL_UPGRADING;
+}
+
+static struct iovec part_of(struct slice s)
+{
+    return (struct iovec){ .iov_base = (void *)(uintptr_t)s.data, .iov_len = s.len };
+}
+
+/* Starts a send when there is something to send and none is in flight. In the clear a body is
+ * sent from where it lies. */
+static void push(struct gateway_channel *c)
+{
+    struct iovec parts[2];
+    unsigned count = 0;
+
+    if (c->sending_now || c->state == GATEWAY_CHANNEL_CONNECTING ||
+        c->state == GATEWAY_CHANNEL_CLOSED)
+        return;
+    ASSERT(buffer_len(&c->sending) == 0);
+    if (!is_clear(c) && c->state != GATEWAY_CHANNEL_SHAKING && !encrypt(c)) {
+        close_socket(c, ENGINE_CLOSE_RESET);
+        return;
+    }
+    swap(&c->sending, is_clear(c) ? &c->output : &c->cipher);
+    if (buffer_len(&c->sending) > 0)
+        parts[count++] = part_of(buffer_contents(&c->sending));
+    if (is_clear(c) && c->body.len > 0) {
+        parts[count++] = part_of(c->body);
+        c->body.len = 0;
+    }
+    if (count == 0)
+        return;
+    c->sending_now = true;
+    engine_socket_send(&c->socket, parts, count);
+}
+
+static bool has_output(const struct gateway_channel *c)
+{
+    return c->sending_now || buffer_len(&c->cipher) > 0 || buffer_len(&c->output) > 0 ||
+           c->body.len > 0;
+}
+
+/* The close_notify goes behind the last byte, and the socket's close behind that. */
+static void finish_close_if_flushed(struct gateway_channel *c)
+{
+    if (c->state != GATEWAY_CHANNEL_FLUSHING || has_output(c))
+        return;
+    if (c->secured) {
+        c->secured = false;
+        tls_session_close(c->tls, &c->cipher);
+        push(c);
+    }
+    if (c->state == GATEWAY_CHANNEL_FLUSHING && !has_output(c))
+        close_socket(c, ENGINE_CLOSE_GRACEFUL);
+}
+
+void gateway_channel_flush(struct gateway_channel *c)
+{
+    if (buffer_len(&c->output) > 0 || c->body.len > 0)
+        c->undrained = true;
+    push(c);
+}
+
+void gateway_channel_send_body(struct gateway_channel *c, struct slice body)
+{
+    ASSERT(c->body.len == 0);
+    c->body = body;
+    c->undrained = true;
+    push(c);
+}
+
+/* Hands plain bytes to the owner, and keeps what a paused owner leaves. */
+static void deliver(struct gateway_channel *c, struct slice bytes)
+{
+    size_t used = 0;
+
+    if (!c->paused && buffer_len(&c->kept) == 0) {
+        c->delivering = true;
+        used = c->handlers->input(c, bytes);
+        c->delivering = false;
+    }
+    if (gateway_channel_is_closing(c))
+        return;
+    ASSERT(used <= bytes.len);
+    ASSERT(used == bytes.len || c->paused);
+    if (used < bytes.len && buffer_append(&c->kept, slice_after(bytes, used)) != STATUS_OK)
+        close_socket(c, ENGINE_CLOSE_RESET);
+}
+
+/* Runs the handshake on what has arrived; leaves in *input what belongs behind it. */
+static void shake(struct gateway_channel *c, struct slice *input)
+{
+    switch (tls_session_handshake(c->tls, input, &c->cipher)) {
+    case TLS_WANT_INPUT:
+        push(c);
+        arm_receive(c);
+        break;
+    case TLS_DONE:
+        c->state = GATEWAY_CHANNEL_OPEN;
+        c->secured = true;
+        push(c);
+        c->handlers->secured(c, true);
+        break;
+    case TLS_WANT_ROOM: /* a handshake that fills GATEWAY_CHANNEL_OUTPUT_BYTES_MAX is none */
+    case TLS_CLOSED:
+    case TLS_FAILED:
+        push(c); /* the alert, if there is one */
+        c->handlers->secured(c, false);
+        break;
+    }
+}
+
+static void end_input(struct gateway_channel *c, int error)
+{
+    if (c->input_ended)
+        return;
+    c->input_ended = true;
+    c->ended_error = error;
+    if (gateway_channel_is_closing(c))
+        return;
+    if (c->state == GATEWAY_CHANNEL_SHAKING)
+        c->handlers->secured(c, false);
+    else if (error != 0 || (!c->paused && buffer_len(&c->kept) == 0))
+        c->handlers->ended(c, error);
+}
+
+static void decrypt(struct gateway_channel *c, struct slice input)
+{
+    char plain[PLAIN_BYTES];
+    size_t len;
+
+    while (c->state == GATEWAY_CHANNEL_OPEN) {
+        switch (tls_session_read(c->tls, &input, &c->cipher, plain, sizeof(plain), &len)) {
+        case TLS_DONE: deliver(c, (struct slice){ plain, len }); break;
+        case TLS_WANT_INPUT: return;
+        case TLS_CLOSED: end_input(c, 0); return;
+        case TLS_WANT_ROOM: /* a peer that asks for key updates and reads nothing */
+        case TLS_FAILED: end_input(c, EPROTO); return;
+        }
+    }
+}
+
+static void on_received(struct engine_socket *socket, struct slice bytes)
+{
+    struct gateway_channel *c = CONTAINER_OF(socket, struct gateway_channel, socket);
+
+    if (c->state == GATEWAY_CHANNEL_SHAKING)
+        shake(c, &bytes);
+    if (c->state == GATEWAY_CHANNEL_OPEN && bytes.len > 0) {
+        if (c->tls != NULL)
+            decrypt(c, bytes);
+        else
+            deliver(c, bytes);
+    }
+    if (c->state == GATEWAY_CHANNEL_OPEN)
+        gateway_channel_flush(c);
+    arm_receive(c);
+}
+
+static void on_ended(struct engine_socket *socket, int error)
+{
+    struct gateway_channel *c = CONTAINER_OF(socket, struct gateway_channel, socket);
+
+    end_input(c, error);
+}
+
+static void on_connected(struct engine_socket *socket, int error)
+{
+    struct gateway_channel *c = CONTAINER_OF(socket, struct gateway_channel, socket);
+
+    if (error == 0)
+        c->state = GATEWAY_CHANNEL_OPEN;
+    c->handlers->connected(c, error);
+}
+
+static void begin_handshake(struct gateway_channel *c)
+{
+    struct slice nothing = { 0 };
+
+    ASSERT(!engine_socket_is_receiving(&c->socket));
+    c->state = GATEWAY_CHANNEL_SHAKING;
+    shake(c, &nothing);
+}
+
+static void on_sent(struct engine_socket *socket, int error)
+{
+    struct gateway_channel *c = CONTAINER_OF(socket, struct gateway_channel, socket);
+
+    c->sending_now = false;
+    buffer_release(&c->sending);
+    if (error != 0) {
+        if (c->state == GATEWAY_CHANNEL_FLUSHING)
+            close_socket(c, ENGINE_CLOSE_RESET);
+        else
+            end_input(c, error);
+        return;
+    }
+    push(c);
+    if (has_output(c))
+        return;
+    if (c->state == GATEWAY_CHANNEL_UPGRADING) {
+        begin_handshake(c);
+    } else if (c->state == GATEWAY_CHANNEL_FLUSHING) {
+        finish_close_if_flushed(c);
+    } else if (c->state == GATEWAY_CHANNEL_OPEN && c->undrained) {
+        c->undrained = false;
+        c->handlers->drained(c);
+    }
+}
+
+void gateway_channel_pause(struct gateway_channel *c)
+{
+    c->paused = true;
+}
+
+void gateway_channel_resume(struct gateway_channel *c)
+{
+    if (gateway_channel_is_closing(c))
+        return;
+    ASSERT(!c->delivering || c->paused);
+    c->paused = false;
+    while (!c->delivering && !c->paused && buffer_len(&c->kept) > 0 &&
+           c->state == GATEWAY_CHANNEL_OPEN) {
+        size_t used;
+
+        c->delivering = true;
+        used = c->handlers->input(c, buffer_contents(&c->kept));
+        c->delivering = false;
+        if (gateway_channel_is_closing(c))
+            return;
+        buffer_consume(&c->kept, used);
+    }
+    if (buffer_len(&c->kept) == 0)
+        buffer_release(&c->kept);
+    if (c->state == GATEWAY_CHANNEL_OPEN)
+        gateway_channel_flush(c);
+    if (c->input_ended && !c->paused && !gateway_channel_is_closing(c))
+        c->handlers->ended(c, c->ended_error);
+    else
+        arm_receive(c);
+}
+
+void gateway_channel_secure(struct gateway_channel *c, struct tls_session *session)
+{
+    ASSERT(c->tls == NULL && c->state == GATEWAY_CHANNEL_OPEN);
+    ASSERT(buffer_len(&c->kept) == 0);
+    c->paused = true;
+    c->tls = session;
+    c->state = GATEWAY_CHANNEL_UPGRADING;
+    push(c);
+    if (!has_output(c))
+        begin_handshake(c);
+}
+
+void gateway_channel_close(struct gateway_channel *c)
+{
+    if (gateway_channel_is_closing(c))
+        return;
+    if (c->state == GATEWAY_CHANNEL_CONNECTING || (c->input_ended && c->ended_error != 0)) {
+        close_socket(c, ENGINE_CLOSE_RESET);
+        return;
+    }
+    push(c);
+    if (c->state == GATEWAY_CHANNEL_CLOSED)
+        return;
+    engine_timer_stop(c->loop, &c->deadline);
+    engine_timer_start(c->loop, &c->deadline, GATEWAY_CHANNEL_CLOSE_MS, on_deadline);
+    c->state = GATEWAY_CHANNEL_FLUSHING;
+    finish_close_if_flushed(c);
+}
+
+void gateway_channel_reset(struct gateway_channel *c)
+{
+    if (c->state != GATEWAY_CHANNEL_CLOSED)
+        close_socket(c, ENGINE_CLOSE_RESET);
+}
+
+static void on_closed(struct engine_socket *socket)
+{
+    struct gateway_channel *c = CONTAINER_OF(socket, struct gateway_channel, socket);
+
+    ASSERT(c->state == GATEWAY_CHANNEL_CLOSED);
+    tls_session_destroy(c->tls);
+    c->tls = NULL;
+    buffer_finish(&c->output);
+    buffer_finish(&c->cipher);
+    buffer_finish(&c->sending);
+    buffer_finish(&c->kept);
+    c->handlers->closed(c);
+}

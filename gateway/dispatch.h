@@ -1,0 +1,41 @@
+/* gateway/dispatch.h - a worker's destinations: what the scheduler says, carried out.
+ *
+ * Binds delivery/scheduler.h to the loop: items arrive from the homes of their messages, actions
+ * become connections (gateway/outbound.h), and what is given up goes home as bounced.
+ */
+#pragma once
+#include "delivery/scheduler.h"
+#include "engine/loop.h"
+#include "engine/timer.h"
+
+#define GATEWAY_DISPATCH_ACTIONS_MAX 256   /* in one go; then the loop gets its turn */
+#define GATEWAY_DISPATCH_ROUTE_MS    10000 /* how long hosts found for a destination are used */
+#define GATEWAY_DISPATCH_STRANDED_MS 10000
+#define GATEWAY_DISPATCH_POSTPONE_MS 1000
+#define GATEWAY_OUTBOUND_MAX         8192 /* connections of one worker */
+
+struct gateway_item;
+struct gateway_worker;
+
+struct gateway_dispatch { /* Fields are private, except scheduler for gateway/outbound.c. */
+    struct gateway_worker *worker;
+    struct delivery_scheduler *scheduler;
+    struct engine_task run;
+    struct engine_timer due;
+    struct list stranded; /* items the scheduler had no memory for */
+    struct engine_timer stranded_retry;
+};
+
+MUST_USE enum status gateway_dispatch_init(struct gateway_dispatch *d,
+                                           struct gateway_worker *worker);
+
+/* When no connection is left; forgets the items. */
+void gateway_dispatch_finish(struct gateway_dispatch *d);
+
+void gateway_dispatch_add(struct gateway_dispatch *d, struct gateway_item *item);
+
+/* After every other call of the scheduler: looks for what is to be done, at the end of the turn. */
+void gateway_dispatch_run_soon(struct gateway_dispatch *d);
+
+/* The worker has a new view: limits and routes follow it. */
+void gateway_dispatch_reload(struct gateway_dispatch *d);

@@ -1,0 +1,30 @@
+/* gateway/doors.h - the listening sockets of all workers, bound by the supervisor.
+ *
+ * One socket per listener and worker (SO_REUSEPORT), so that the kernel spreads connections and
+ * a port in use is an error of the configuration, reported before anything changes.
+ */
+#pragma once
+#include "config/problems.h"
+#include "gateway/process.h"
+#include "gateway/worker.h"
+
+/* What the workers are to be given for one configuration. */
+struct gateway_doors {
+    size_t listeners_count;
+    unsigned workers_count;
+    struct gateway_door *doors; /* workers_count rows of listeners_count */
+};
+
+/* Binds what no worker listens on yet. STATUS_BUSY, STATUS_DENIED...: a line about each listener
+ * that cannot be bound was written to standard error, and nothing stays bound. */
+MUST_USE enum status gateway_doors_open(struct gateway_doors *d, struct gateway_process *process,
+                                        const struct config_settings *settings);
+
+/* The row of one worker. */
+struct gateway_door *gateway_doors_of(const struct gateway_doors *d, unsigned worker);
+
+/* The workers have theirs. */
+void gateway_doors_finish(struct gateway_doors *d);
+
+/* Nobody took them: closes what was bound. */
+void gateway_doors_close(struct gateway_doors *d);

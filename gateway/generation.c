@@ -1,0 +1,171 @@
+#include "gateway/generation.h"
+
+#include <stdlib.h>
+
+enum status gateway_generation_create(struct config_loaded *config,
+                                      struct gateway_generation **generation_out)
+{
+    struct gateway_generation *g = calloc(1, sizeof(*g));
+
+    if (g == NULL)
+        return STATUS_NO_MEMORY;
+    g->config = config;
+    *generation_out = g;
+    return STATUS_OK;
+}
+
+void gateway_generation_destroy(struct gateway_generation *generation)
+{
+    if (generation == NULL)
+        return;
+    ASSERT(atomic_load(&generation->views_count) == 0);
+    config_loaded_destroy(generation->config);
+    free(generation);
+}
+
+static void view_destroy(struct gateway_view *view)
+{
+    const struct config_settings *settings = gateway_view_settings(view);
+
+    for (size_t i = 0; view->servers != NULL && i < settings->listeners_count; i++)
+        tls_context_destroy(view->servers[i]);
+    for (struct gateway_view_options *o = view->options, *next; o != NULL; o = next) {
+        next = o->next;
+        free(o);
+    }
+    free(view->servers);
+    tls_context_destroy(view->client);
+    atomic_fetch_sub(&view->generation->views_count, 1);
+    free(view);
+}
+
+static enum tls_version version_of(const struct config_settings *settings)
+{
+    return settings->tls_version_min == CONFIG_TLS_1_3 ? TLS_VERSION_1_3 : TLS_VERSION_1_2;
+}
+
+static enum status server_context(const struct config_settings *settings,
+                                  const struct config_certificate *certificate,
+                                  struct tls_tickets *tickets, struct tls_context **context_out,
+                                  struct tls_error *error_out)
+{
+    struct tls_certificate_files files[CONFIG_CERTIFICATE_PAIRS_MAX];
+    struct tls_server_options options = {
+        .certificates = files,
+        .certificates_count = certificate->pairs_count,
+        .min_version = version_of(settings),
+        .tickets = tickets,
+    };
+
+    for (size_t i = 0; i < certificate->pairs_count; i++)
+        files[i] = (struct tls_certificate_files){ .chain = certificate->pairs[i].chain_path,
+                                                   .key = certificate->pairs[i].key_path };
+    return tls_context_create_server(&options, context_out, error_out);
+}
+
+static enum status fill(struct gateway_view *view, struct tls_tickets *tickets,
+                        struct tls_error *error_out)
+{
+    const struct config_settings *settings = gateway_view_settings(view);
+    struct tls_client_options client = {
+        .min_version = version_of(settings),
+        .security = TLS_SECURITY_OPPORTUNISTIC,
+        .ca_file = settings->tls_ca_path[0] != '\0' ? settings->tls_ca_path : NULL,
+    };
+
+    view->servers = calloc(settings->listeners_count, sizeof(struct tls_context *));
+    if (view->servers == NULL)
+        return STATUS_NO_MEMORY;
+    TRY(tls_context_create_client(&client, &view->client, error_out));
+    for (size_t i = 0; i < settings->listeners_count; i++)
+        if (settings->listeners[i].certificate != NULL)
+            TRY(server_context(settings, settings->listeners[i].certificate, tickets,
+                               &view->servers[i], error_out));
+    return STATUS_OK;
+}
+
+enum status gateway_view_create(struct gateway_generation *generation, struct tls_tickets *tickets,
+                                struct gateway_view **view_out, struct tls_error *error_out)
+{
+    struct gateway_view *view = calloc(1, sizeof(*view));
+    enum status status;
+
+    error_out->text[0] = '\0';
+    if (view == NULL)
+        return STATUS_NO_MEMORY;
+    view->generation = generation;
+    view->users_count = 1;
+    atomic_fetch_add(&generation->views_count, 1);
+    status = fill(view, tickets, error_out);
+    if (status != STATUS_OK) {
+        view_destroy(view);
+        return status;
+    }
+    *view_out = view;
+    return STATUS_OK;
+}
+
+static struct smtp_server_options smtp_options(const struct gateway_view *view,
+                                               const struct config_listener *listener,
+                                               const struct policy_mail_flow *flow)
+{
+    const struct config_settings *settings = gateway_view_settings(view);
+    struct smtp_server_options options = {
+        .hostname = slice_from(listener->hostname),
+        .message_bytes_max = flow->max_message_size,
+        .recipients_max = flow->max_recipients_per_message,
+        .messages_max = flow->max_messages_per_connection,
+        .commands_max = settings->max_commands,
+        .errors_max = settings->max_errors,
+        .command_ms_max = settings->command_timeout_s * 1000,
+        .body_ms_max = settings->data_timeout_s * 1000,
+        .bare_newlines = listener->bare_newlines == CONFIG_BARE_NEWLINES_ACCEPT
+                             ? SMTP_SERVER_BARE_NEWLINES_ACCEPT
+                             : SMTP_SERVER_BARE_NEWLINES_REFUSE,
+    };
+
+    switch (flow->tls) {
+    case POLICY_FLOW_TLS_OFF: options.tls = SMTP_SERVER_TLS_OFF; break;
+    case POLICY_FLOW_TLS_PREFERRED: options.tls = SMTP_SERVER_TLS_PREFERRED; break;
+    case POLICY_FLOW_TLS_REQUIRED: options.tls = SMTP_SERVER_TLS_REQUIRED; break;
+    }
+    return options;
+}
+
+const struct smtp_server_options *gateway_view_smtp_options(struct gateway_view *view,
+                                                            const struct config_listener *listener,
+                                                            const struct policy_mail_flow *flow)
+{
+    struct gateway_view_options *o = view->options;
+
+    while (o != NULL && (o->listener != listener || o->flow != flow))
+        o = o->next;
+    if (o != NULL)
+        return &o->smtp;
+    o = calloc(1, sizeof(*o));
+    if (o == NULL)
+        return NULL;
+    *o = (struct gateway_view_options){
+        .next = view->options,
+        .listener = listener,
+        .flow = flow,
+        .smtp = smtp_options(view, listener, flow),
+    };
+    view->options = o;
+    return &o->smtp;
+}
+
+struct gateway_view *gateway_view_acquire(struct gateway_view *view)
+{
+    view->users_count++;
+    return view;
+}
+
+void gateway_view_release(struct gateway_view *view)
+{
+    if (view == NULL)
+        return;
+    ASSERT(view->users_count > 0);
+    if (--view->users_count == 0)
+        view_destroy(view);
+}

@@ -1,0 +1,72 @@
+/* gateway/generation.h - one loaded configuration, and each worker's own view of it.
+ *
+ * A generation is what one reading of the configuration file gave: settings and policy snapshot,
+ * immutable, shared by all workers. A view is one worker's reference to a generation, with what
+ * must not be shared: TLS contexts, and the count of sessions that still use it. Views are built
+ * by the supervisor, handed to their worker by message, and from then on touched by that worker
+ * alone, so that taking and leaving a view costs a session no atomic operation.
+ *
+ * When the last session of a view that is no longer current has left, the worker lets go of the
+ * generation; the supervisor frees generations that no worker holds.
+ */
+#pragma once
+#include <stdatomic.h>
+
+#include "config/load.h"
+#include "smtp/server.h"
+#include "tls/context.h"
+#include "tls/tickets.h"
+
+struct gateway_generation {
+    struct config_loaded *config;     /* owned */
+    struct gateway_generation *older; /* the supervisor's list */
+    _Atomic unsigned views_count;
+};
+
+/* The SMTP server's options for one listener and one mail flow policy, made when first needed. */
+struct gateway_view_options {
+    struct gateway_view_options *next;
+    const struct config_listener *listener;
+    const struct policy_mail_flow *flow;
+    struct smtp_server_options smtp;
+};
+
+struct gateway_view {
+    struct gateway_generation *generation;
+    struct tls_context *client;   /* for deliveries */
+    struct tls_context **servers; /* one for each listener; NULL: no certificate */
+    struct gateway_view_options *options;
+    unsigned users_count; /* sessions, and one while this is the worker's current view */
+};
+
+/* Takes config. */
+MUST_USE enum status gateway_generation_create(struct config_loaded *config,
+                                               struct gateway_generation **generation_out);
+
+/* No view may be left. Accepts NULL. */
+void gateway_generation_destroy(struct gateway_generation *generation);
+
+/* With users_count 1, for the worker that makes it its current view. A certificate or key that
+ * cannot be used is described in error_out. */
+MUST_USE enum status gateway_view_create(struct gateway_generation *generation,
+                                         struct tls_tickets *tickets,
+                                         struct gateway_view **view_out,
+                                         struct tls_error *error_out);
+
+/* Lives as long as the view; NULL when there is no memory. */
+const struct smtp_server_options *gateway_view_smtp_options(struct gateway_view *view,
+                                                            const struct config_listener *listener,
+                                                            const struct policy_mail_flow *flow);
+
+struct gateway_view *gateway_view_acquire(struct gateway_view *view);
+void gateway_view_release(struct gateway_view *view); /* the last one destroys it */
+
+static inline const struct config_settings *gateway_view_settings(const struct gateway_view *view)
+{
+    return &view->generation->config->settings;
+}
+
+static inline const struct policy_snapshot *gateway_view_policy(const struct gateway_view *view)
+{
+    return view->generation->config->policy;
+}

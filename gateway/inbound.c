@@ -1,0 +1,443 @@
+#include "gateway/inbound.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "gateway/inbound_answer.h"
+#include "gateway/message.h"
+#include "gateway/port.h"
+#include "gateway/receipt.h"
+#include "gateway/worker.h"
+#include "observe/mail_events.h"
+
+static size_t on_input(struct gateway_channel *c, struct slice bytes);
+static void on_drained(struct gateway_channel *c);
+static void on_secured(struct gateway_channel *c, bool success);
+static void on_expired(struct gateway_channel *c);
+static void on_ended(struct gateway_channel *c, int error);
+static void on_closed(struct gateway_channel *c);
+
+static const struct gateway_channel_handlers channel_handlers = {
+    .input = on_input,
+    .drained = on_drained,
+    .secured = on_secured,
+    .expired = on_expired,
+    .ended = on_ended,
+    .closed = on_closed,
+};
+
+static struct gateway_inbound *inbound_of(struct gateway_channel *c)
+{
+    return CONTAINER_OF(c, struct gateway_inbound, channel);
+}
+
+static time_t now_s(const struct gateway_inbound *in)
+{
+    return gateway_worker_now_s(in->worker);
+}
+
+/* --- the end --------------------------------------------------------------------------------- */
+
+static void drop_transaction(struct gateway_inbound *in)
+{
+    struct gateway_worker *w = in->worker;
+
+    if (in->receipt == NULL)
+        return;
+    observe_mid_aborted(w->log, now_s(in), gateway_receipt_mid(in->receipt), SLICE(""));
+    observe_count(&w->counters, OBSERVE_MESSAGES_ABORTED, 1);
+    gateway_receipt_destroy(in->receipt);
+    in->receipt = NULL;
+}
+
+/* Nothing that waits for the session may find it any more. */
+static void let_go(struct gateway_inbound *in)
+{
+    if (in->message != NULL)
+        gateway_message_forget_session(in->message);
+    in->message = NULL;
+    if (in->receipt != NULL && in->wait == GATEWAY_INBOUND_WAIT_COMMIT) {
+        gateway_receipt_forget_session(in->receipt);
+        in->receipt = NULL;
+    }
+    drop_transaction(in);
+}
+
+static void close_session(struct gateway_inbound *in)
+{
+    struct gateway_worker *w = in->worker;
+
+    if (gateway_channel_is_closing(&in->channel))
+        return;
+    let_go(in);
+    if (in->flow->tls == POLICY_FLOW_TLS_REQUIRED && !in->said_starttls &&
+        smtp_server_helo(&in->smtp).len > 0) {
+        observe_icid_tls_missing(w->log, now_s(in), in->icid);
+        observe_count(&w->counters, OBSERVE_TLS_IN_REQUIRED_MISSED, 1);
+    }
+    gateway_channel_close(&in->channel);
+}
+
+static void on_closed(struct gateway_channel *c)
+{
+    struct gateway_inbound *in = inbound_of(c);
+    struct gateway_worker *w = in->worker;
+
+    let_go(in);
+    observe_icid_close(w->log, now_s(in), in->icid);
+    observe_uncount(&w->counters, OBSERVE_CONNECTIONS_IN_NOW, 1);
+    gateway_peer_count_leave(w->process->peers, &in->hold);
+    atomic_fetch_sub(&in->load->connections, 1);
+    smtp_server_finish(&in->smtp);
+    gateway_view_release(in->view);
+    list_remove(&in->node);
+    free(in);
+    gateway_worker_check_drained(w);
+}
+
+static void on_ended(struct gateway_channel *c, int error)
+{
+    struct gateway_inbound *in = inbound_of(c);
+
+    /* A clean end behind QUIT or between messages is no loss. */
+    if (error != 0 || smtp_server_in_transaction(&in->smtp))
+        observe_icid_lost(in->worker->log, now_s(in), in->icid);
+    close_session(in);
+}
+
+static void log_close(struct gateway_inbound *in, enum smtp_close_reason reason)
+{
+    struct gateway_worker *w = in->worker;
+    char ip[IP_TEXT_MAX];
+    struct slice why = { 0 };
+
+    switch (reason) {
+    case SMTP_CLOSE_NONE:
+    case SMTP_CLOSE_QUIT:
+    case SMTP_CLOSE_ANSWER:
+    case SMTP_CLOSE_SHUTDOWN: return;
+    case SMTP_CLOSE_TIMEOUT:
+        (void)ip_format(&engine_socket_remote(&in->channel.socket)->address, ip);
+        observe_icid_disconnected(w->log, now_s(in), in->icid, slice_from(ip),
+                                  SLICE("no messages injected within timeout period"));
+        return;
+    case SMTP_CLOSE_MESSAGES: why = SLICE("Too Many Messages"); break;
+    case SMTP_CLOSE_OVERSIZE: why = SLICE("Message size exceeds limit"); break;
+    case SMTP_CLOSE_ERRORS:
+    case SMTP_CLOSE_COMMANDS:
+    case SMTP_CLOSE_BARE_NEWLINE:
+    case SMTP_CLOSE_ENDLESS_LINE:
+    case SMTP_CLOSE_NO_MEMORY: why = slice_from(smtp_close_reason_text(reason)); break;
+    }
+    observe_icid_receiving_failed(w->log, now_s(in), in->icid, why);
+}
+
+/* --- events of the SMTP machine -------------------------------------------------------------- */
+
+static void start_tls(struct gateway_inbound *in, struct slice behind)
+{
+    struct gateway_worker *w = in->worker;
+    struct tls_session *session;
+
+    in->said_starttls = true;
+    if (behind.len > 0) {
+        /* RFC 3207 4.2: nothing that was said in the clear may count after the handshake. */
+        observe_icid_tls_failed(w->log, now_s(in), in->icid,
+                                SLICE("(0, 'plaintext behind STARTTLS')"));
+        observe_count(&w->counters, OBSERVE_TLS_IN_FAILED, 1);
+        let_go(in);
+        gateway_channel_reset(&in->channel);
+        return;
+    }
+    if (tls_session_create(in->view->servers[in->listener_index], TLS_ROLE_SERVER, NULL,
+                           &session) != STATUS_OK) {
+        observe_icid_tls_failed(w->log, now_s(in), in->icid, SLICE("(0, 'no memory')"));
+        close_session(in);
+        return;
+    }
+    gateway_channel_set_deadline(&in->channel, GATEWAY_INBOUND_HANDSHAKE_MS);
+    gateway_channel_secure(&in->channel, session);
+}
+
+static void on_secured(struct gateway_channel *c, bool success)
+{
+    struct gateway_inbound *in = inbound_of(c);
+    struct gateway_worker *w = in->worker;
+    const struct tls_session *tls = gateway_channel_tls(c);
+
+    if (!success) {
+        observe_icid_tls_failed(w->log, now_s(in), in->icid, slice_from(tls_session_error(tls)));
+        observe_count(&w->counters, OBSERVE_TLS_IN_FAILED, 1);
+        close_session(in);
+        return;
+    }
+    observe_icid_tls_success(w->log, now_s(in), in->icid, slice_from(tls_session_protocol(tls)),
+                             slice_from(tls_session_cipher(tls)));
+    observe_count(&w->counters, OBSERVE_TLS_IN_SUCCESS, 1);
+    if (tls_session_is_resumed(tls))
+        observe_count(&w->counters, OBSERVE_TLS_RESUMED, 1);
+    smtp_server_tls_started(&in->smtp);
+    gateway_channel_set_deadline(c, smtp_server_timeout_ms(&in->smtp));
+    gateway_channel_resume(c);
+}
+
+static void wait_for(struct gateway_inbound *in, enum gateway_inbound_wait what)
+{
+    ASSERT(in->wait == GATEWAY_INBOUND_WAIT_NONE);
+    in->wait = (uint8_t)what;
+    gateway_channel_pause(&in->channel);
+    gateway_channel_set_deadline(
+        &in->channel, what == GATEWAY_INBOUND_WAIT_DRAIN ? smtp_server_timeout_ms(&in->smtp) : 0);
+}
+
+static void wait_over(struct gateway_inbound *in)
+{
+    in->wait = GATEWAY_INBOUND_WAIT_NONE;
+    gateway_channel_set_deadline(&in->channel, smtp_server_timeout_ms(&in->smtp));
+    gateway_channel_resume(&in->channel);
+}
+
+static void end_message(struct gateway_inbound *in)
+{
+    struct gateway_receipt *receipt = in->receipt;
+
+    gateway_channel_expect_bulk(&in->channel, false);
+    wait_for(in, GATEWAY_INBOUND_WAIT_COMMIT);
+    gateway_receipt_commit(receipt); /* in->receipt is cleared by commits() or committed() */
+}
+
+void gateway_inbound_commits(struct gateway_inbound *in, struct gateway_message *message)
+{
+    in->receipt = NULL;
+    in->message = message;
+}
+
+void gateway_inbound_committed(struct gateway_inbound *in, enum status status, uint64_t mid)
+{
+    struct gateway_worker *w = in->worker;
+    struct buffer *out = gateway_channel_output(&in->channel);
+    struct smtp_answer answer;
+    struct smtp_server_event event;
+    char text[64];
+
+    ASSERT(in->wait == GATEWAY_INBOUND_WAIT_COMMIT);
+    in->receipt = NULL;
+    in->message = NULL;
+    answer = gateway_inbound_commit_answer(status);
+    if (status == STATUS_OK) {
+        observe_count(&w->counters, OBSERVE_MESSAGES_ACCEPTED, 1);
+        (void)snprintf(text, sizeof(text), "Ok: queued as MID %llu", (unsigned long long)mid);
+        answer.text = slice_from(text);
+    }
+    event = smtp_server_answer(&in->smtp, &answer, out);
+    if (event.kind == SMTP_SERVER_REPLIED && in->is_stopping)
+        event = smtp_server_shutdown(&in->smtp, out);
+    if (event.kind == SMTP_SERVER_CLOSE)
+        close_session(in);
+    else
+        wait_over(in);
+}
+
+void gateway_inbound_room(struct gateway_inbound *in)
+{
+    if (in->wait == GATEWAY_INBOUND_WAIT_ROOM)
+        wait_over(in);
+}
+
+static void on_drained(struct gateway_channel *c)
+{
+    struct gateway_inbound *in = inbound_of(c);
+
+    if (in->wait == GATEWAY_INBOUND_WAIT_DRAIN)
+        wait_over(in);
+}
+
+static void take_body(struct gateway_inbound *in, struct slice bytes)
+{
+    gateway_receipt_body(in->receipt, bytes);
+    if (gateway_receipt_is_full(in->receipt))
+        wait_for(in, GATEWAY_INBOUND_WAIT_ROOM);
+}
+
+static void answer_event(struct gateway_inbound *in, const struct smtp_server_event *event,
+                         struct buffer *out);
+
+/* behind: the input that the event's call did not take. */
+static void act(struct gateway_inbound *in, const struct smtp_server_event *event,
+                struct slice behind, struct buffer *out)
+{
+    if (event->transaction_dropped) {
+        gateway_channel_expect_bulk(&in->channel, false);
+        drop_transaction(in);
+    }
+    switch (event->kind) {
+    case SMTP_SERVER_MORE:
+    case SMTP_SERVER_REPLIED: break;
+    case SMTP_SERVER_ASK_MAIL:
+    case SMTP_SERVER_ASK_RCPT:
+    case SMTP_SERVER_ASK_DATA: answer_event(in, event, out); break;
+    case SMTP_SERVER_BODY: take_body(in, event->body); break;
+    case SMTP_SERVER_END: end_message(in); break;
+    case SMTP_SERVER_STARTTLS: start_tls(in, behind); break;
+    case SMTP_SERVER_CLOSE:
+        log_close(in, event->reason);
+        close_session(in);
+        break;
+    }
+}
+
+static void answer_event(struct gateway_inbound *in, const struct smtp_server_event *event,
+                         struct buffer *out)
+{
+    struct smtp_answer answer = SMTP_ANSWER_ACCEPTED;
+    struct smtp_server_event next;
+
+    if (event->kind == SMTP_SERVER_ASK_MAIL)
+        answer = gateway_inbound_answer_mail(in, &event->command);
+    else if (event->kind == SMTP_SERVER_ASK_RCPT)
+        answer = gateway_inbound_answer_rcpt(in, &event->command);
+    else
+        answer = gateway_inbound_answer_data(in);
+    if (event->kind == SMTP_SERVER_ASK_DATA && answer.code == 0)
+        gateway_channel_expect_bulk(&in->channel, true);
+    next = smtp_server_answer(&in->smtp, &answer, out);
+    act(in, &next, (struct slice){ 0 }, out);
+}
+
+static size_t on_input(struct gateway_channel *c, struct slice bytes)
+{
+    struct gateway_inbound *in = inbound_of(c);
+    struct buffer *out = gateway_channel_output(c);
+    bool progress = false;
+    size_t total = 0;
+
+    while (total < bytes.len && !gateway_channel_is_paused(c) && !gateway_channel_is_closing(c)) {
+        struct smtp_server_event event;
+        size_t used = 0;
+
+        event = smtp_server_feed(&in->smtp, slice_after(bytes, total), &used, out);
+        total += used;
+        progress = progress || event.kind != SMTP_SERVER_MORE;
+        act(in, &event, slice_after(bytes, total), out);
+        if (buffer_len(out) > GATEWAY_INBOUND_OUTPUT_HIGH) {
+            gateway_channel_flush(c);
+            if (buffer_len(out) > GATEWAY_INBOUND_OUTPUT_HIGH && !gateway_channel_is_paused(c))
+                wait_for(in, GATEWAY_INBOUND_WAIT_DRAIN);
+        }
+    }
+    /* Bytes that complete nothing do not buy a slow peer more time. */
+    if (progress && in->wait == GATEWAY_INBOUND_WAIT_NONE && !gateway_channel_is_paused(c))
+        gateway_channel_set_deadline(c, gateway_inbound_time_left_ms(in));
+    return total;
+}
+
+static void on_expired(struct gateway_channel *c)
+{
+    struct gateway_inbound *in = inbound_of(c);
+    struct smtp_server_event event;
+
+    if (in->wait != GATEWAY_INBOUND_WAIT_NONE || smtp_server_timeout_ms(&in->smtp) == 0) {
+        /* It does not read its replies, or does not finish its handshake. */
+        observe_icid_lost(in->worker->log, now_s(in), in->icid);
+        let_go(in);
+        gateway_channel_reset(c);
+        return;
+    }
+    event = smtp_server_expire(&in->smtp, gateway_channel_output(c));
+    act(in, &event, (struct slice){ 0 }, gateway_channel_output(c));
+}
+
+void gateway_inbound_stop(struct gateway_inbound *in)
+{
+    struct smtp_server_event event;
+
+    in->is_stopping = true;
+    if (gateway_channel_is_closing(&in->channel))
+        return;
+    if (in->wait != GATEWAY_INBOUND_WAIT_NONE || smtp_server_timeout_ms(&in->smtp) == 0)
+        return; /* our turn; the end of it looks at is_stopping */
+    event = smtp_server_shutdown(&in->smtp, gateway_channel_output(&in->channel));
+    if (event.kind == SMTP_SERVER_CLOSE)
+        close_session(in);
+}
+
+void gateway_inbound_reset(struct gateway_inbound *in)
+{
+    let_go(in);
+    gateway_channel_reset(&in->channel);
+}
+
+/* --- the beginning --------------------------------------------------------------------------- */
+
+/* A reset, before anything is said. */
+static void refuse(int fd)
+{
+    struct linger now = { .l_onoff = 1 };
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+    (void)close(fd);
+}
+
+static void greet(struct gateway_inbound *in)
+{
+    struct buffer *out = gateway_channel_output(&in->channel);
+    struct gateway_opening opening = gateway_inbound_open(in);
+    struct smtp_server_event event;
+
+    if (opening.code == 0)
+        event = smtp_server_greet(&in->smtp, out);
+    else
+        event = smtp_server_reject(&in->smtp, opening.code, opening.text, out);
+    if (event.kind == SMTP_SERVER_CLOSE || opening.code != 0) {
+        close_session(in);
+        return;
+    }
+    gateway_channel_set_deadline(&in->channel, smtp_server_timeout_ms(&in->smtp));
+    gateway_channel_resume(&in->channel);
+}
+
+void gateway_inbound_accept(struct gateway_port *port, int fd, const struct ip_endpoint *remote)
+{
+    struct gateway_worker *w = port->worker;
+    struct gateway_view *view = w->view;
+    const struct config_listener *listener = &gateway_view_settings(view)->listeners[port->index];
+    struct policy_sender sender = { .address = remote->address };
+    struct policy_sender_verdict verdict = policy_hat_find(listener->hat, &sender);
+    const struct smtp_server_options *options =
+        gateway_view_smtp_options(view, listener, verdict.flow);
+    struct gateway_inbound *in;
+
+    observe_count(&w->counters, OBSERVE_CONNECTIONS_IN, 1);
+    if (verdict.flow->access == POLICY_ACCESS_REFUSE) {
+        gateway_inbound_log_access(w, 0, &verdict);
+        observe_count(&w->counters, OBSERVE_HAT_REFUSED, 1);
+        refuse(fd);
+        return;
+    }
+    in = options != NULL ? calloc(1, sizeof(*in)) : NULL;
+    if (in == NULL ||
+        gateway_channel_adopt(&in->channel, w->loop, &channel_handlers, fd, remote) != STATUS_OK) {
+        if (in == NULL)
+            refuse(fd);
+        free(in);
+        return;
+    }
+    in->worker = w;
+    in->view = gateway_view_acquire(view);
+    in->listener = listener;
+    in->listener_index = (uint16_t)port->index;
+    in->flow = verdict.flow;
+    in->group = verdict.group;
+    in->load = port->load;
+    in->opened_ms = gateway_worker_now_ms(w);
+    in->icid = spool_ids_take(&w->process->ids, SPOOL_ID_ICID);
+    smtp_server_init(&in->smtp, options);
+    list_append(&w->inbound, &in->node);
+    atomic_fetch_add(&in->load->connections, 1);
+    observe_count(&w->counters, OBSERVE_CONNECTIONS_IN_NOW, 1);
+    gateway_inbound_log_new(in, remote);
+    gateway_inbound_log_access(w, in->icid, &verdict);
+    greet(in);
+}

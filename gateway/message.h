@@ -1,0 +1,133 @@
+/* gateway/message.h - a message that the gateway is responsible for, at its home worker.
+ *
+ * From the commit (or the recovery) until every recipient is delivered or bounced. The home
+ * worker owns the memory, writes the records and knows what is still open. Recipients are
+ * grouped by domain into items; each item is lent to the worker that owns its destination
+ * (gateway/dispatch.h) and comes back with reports:
+ *
+ *     commit -> 250 -> items posted -> reports ... -> all items ended, no bounce on its way
+ *            -> DONE recorded -> freed
+ *
+ * While an item is out, its owner may read the message, which never changes; after the report
+ * that ends the item it may not.
+ *
+ * A bounce is a message of its own. The results that say "bounced" are recorded only when the
+ * bounce is committed, so that a crash in between can bounce twice but never not at all.
+ */
+#pragma once
+#include "base/list.h"
+#include "delivery/outcome.h"
+#include "delivery/scheduler.h"
+#include "engine/mailbox.h"
+#include "engine/timer.h"
+#include "spool/draft.h"
+#include "spool/log.h"
+#include "spool/recovery.h"
+
+#define GATEWAY_REMOTE_TEXT_MAX 64  /* of a next hop: address and port, NUL included */
+#define GATEWAY_REPLY_TEXT_MAX  384 /* of its reply, NUL included */
+
+struct gateway_inbound;
+struct gateway_worker;
+struct gateway_message;
+
+/* The recipients of one message at one domain. */
+struct gateway_item {
+    struct delivery_item delivery; /* the owner's scheduler */
+    struct engine_message post;    /* on its way to the owner */
+    struct gateway_message *message;
+    struct gateway_worker *owner;
+    struct slice domain; /* borrows from the message, or constant */
+    const uint32_t *all; /* the recipients, as the home keeps them */
+    uint32_t *waiting;   /* those that have no final result; the owner shortens it */
+    unsigned all_count;
+    unsigned waiting_count;
+    unsigned attempts;         /* that failed before this run; then for the owner to count */
+    uint64_t wait_ms;          /* until the next attempt, when it comes from the recovery */
+    struct list_node stranded; /* the owner had no room for it */
+};
+
+/* Why a recipient is given up: what the bounce will say. */
+struct gateway_failure {
+    struct delivery_outcome outcome;
+    char remote[GATEWAY_REMOTE_TEXT_MAX]; /* "" when no host was asked */
+    char reply[GATEWAY_REPLY_TEXT_MAX];   /* "" when there was none */
+};
+
+struct gateway_verdict {
+    struct spool_result result;
+    struct gateway_failure *failure; /* owned; BOUNCED only */
+};
+
+/* From the owner of an item to the home of its message. */
+struct gateway_report {
+    struct engine_message post;
+    struct engine_timer retry; /* at home, while its bounce cannot be made */
+    struct gateway_item *item;
+    bool item_ended;
+    unsigned verdicts_count;
+    unsigned verdicts_max;
+    struct gateway_verdict verdicts[];
+};
+
+struct gateway_message {
+    struct spool_ticket ticket; /* of the MESSAGE record, later of DONE */
+    struct gateway_worker *home;
+    struct spool_message *spool; /* owned */
+    struct spool_location location;
+    struct gateway_inbound *session;      /* waits for the 250; NULL: none, or gone */
+    struct gateway_message *bounce_of;    /* the message whose bounce this is, until committed */
+    struct gateway_report *bounce_report; /* what this bounce reports; owned until committed */
+    struct list_node node;                /* the home worker's messages */
+    struct spool_result *known;           /* from the recovery, one for each recipient; or NULL */
+    struct gateway_item *items;
+    uint32_t *rids; /* behind the items: twice the recipients */
+    unsigned items_count;
+    unsigned items_open;
+    unsigned bounces_open;
+    size_t memory_bytes;
+};
+
+/* Completes the draft and hands it to the store; the rest follows by itself. On failure the
+ * draft is gone as well, and no event follows. session may be NULL. */
+MUST_USE enum status gateway_message_commit(struct gateway_worker *home, struct spool_draft *draft,
+                                            struct spool_reservation *reservation,
+                                            struct gateway_inbound *session);
+
+/* A message that the recovery found; takes spool. Its items are posted by
+ * gateway_message_start(), on the home worker's thread. */
+MUST_USE enum status gateway_message_recover(struct gateway_worker *home,
+                                             struct spool_message *spool,
+                                             const struct spool_location *location,
+                                             const struct spool_recovered_message *found);
+void gateway_message_start(struct gateway_message *m);
+
+/* A bounce that tells of `report` about m; takes the report on success, as above otherwise. */
+MUST_USE enum status gateway_message_commit_bounce(struct gateway_worker *home,
+                                                   struct spool_draft *draft,
+                                                   struct gateway_message *m,
+                                                   struct gateway_report *report);
+
+/* The bounce for the report, taken here, is on stable storage or is not wanted. */
+void gateway_message_bounced(struct gateway_message *m, struct gateway_report *report);
+
+/* Frees a message whatever its state; when no worker runs any more. */
+void gateway_message_destroy(struct gateway_message *m);
+
+/* For the store: a ticket has come back. */
+void gateway_message_ticket_back(struct spool_ticket *ticket);
+
+/* The session that waits for the 250 has ended. */
+void gateway_message_forget_session(struct gateway_message *m);
+
+/* For the owner of an item. A report has room for `verdicts`. */
+MUST_USE enum status gateway_report_create(struct gateway_item *item, unsigned verdicts,
+                                           struct gateway_report **report_out);
+void gateway_report_destroy(struct gateway_report *report); /* accepts NULL */
+
+/* Adds a verdict; failure is taken, and only there for BOUNCED. */
+void gateway_report_add(struct gateway_report *report, const struct spool_result *result,
+                        struct gateway_failure *failure);
+
+/* Takes the report; with item_ended the item must not be touched afterwards. */
+void gateway_report_post(struct gateway_report *report, struct engine_loop *from, bool item_ended);

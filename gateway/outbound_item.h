@@ -1,0 +1,25 @@
+/* gateway/outbound_item.h - the message that an outbound connection has under way: its envelope,
+ * the replies for its recipients, and what becomes of it. Moves no bytes.
+ */
+#pragma once
+#include "gateway/outbound.h"
+
+/* Prepares the envelope; takes part in the item until one of the ends below. */
+MUST_USE enum status gateway_outbound_item_begin(struct gateway_outbound *out,
+                                                 struct gateway_item *item);
+
+/* A recipient was refused, or accepted, before the message. */
+void gateway_outbound_item_recipient(struct gateway_outbound *out, size_t index,
+                                     const struct smtp_reply *reply);
+
+/* The message has been dealt with: outcome holds for every recipient not refused before. Logs,
+ * tells the scheduler and the home of the message. */
+void gateway_outbound_item_end(struct gateway_outbound *out, const struct delivery_outcome *outcome,
+                               const struct smtp_reply *reply);
+
+/* Nothing was said about it yet: back to the front of the queue. */
+void gateway_outbound_item_return(struct gateway_outbound *out);
+
+/* The outcome of a reply, or of none (code 0), at a stage. */
+struct delivery_outcome gateway_outbound_classify(enum delivery_stage stage,
+                                                  const struct smtp_reply *reply);

@@ -1,0 +1,47 @@
+/* gateway/process.h - what the workers of one gateway share.
+ *
+ * Filled by the supervisor before the first worker starts and torn down after the last has
+ * ended. Everything in it is immutable, atomic, or has a contract of its own for many threads.
+ */
+#pragma once
+#include <stdatomic.h>
+
+#include "engine/helper.h"
+#include "gateway/generation.h"
+#include "gateway/peer_count.h"
+#include "observe/maillog.h"
+#include "spool/files.h"
+#include "spool/ids.h"
+#include "spool/pool.h"
+#include "tls/tickets.h"
+
+struct gateway_worker;
+
+#define GATEWAY_LISTENER_LOADS_MAX (4 * CONFIG_LISTENERS_MAX)
+
+/* The connections of one listening endpoint, which a reload does not reset. */
+struct gateway_listener_load {
+    struct ip_endpoint endpoint; /* changed by the supervisor only while connections is 0 */
+    bool is_open;                /* for the supervisor: the workers listen there */
+    _Atomic unsigned connections;
+};
+
+struct gateway_process {
+    struct observe_log *log;
+    struct tls_tickets *tickets;
+    struct gateway_peer_count *peers;
+    struct hash_seed seed;
+    struct gateway_worker *workers; /* array */
+    unsigned workers_count;
+
+    struct spool_directory directory;
+    struct spool_ids ids;
+    struct spool_pool pool;          /* touched by the one thread of `segments` */
+    bool spool_is_direct;            /* O_DIRECT and RWF_DSYNC work there */
+    struct engine_helper *segments;  /* one thread: prepares and releases segments */
+    struct engine_helper *committer; /* writes and syncs where the ring cannot; else NULL */
+
+    struct gateway_listener_load loads[GATEWAY_LISTENER_LOADS_MAX];
+    _Atomic uint64_t message_bytes; /* of messages in memory, over all workers */
+    _Atomic unsigned workers_running;
+};

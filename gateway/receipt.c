@@ -1,0 +1,206 @@
+#include "gateway/receipt.h"
+
+#include <stdlib.h>
+
+#include "gateway/inbound.h"
+#include "gateway/message.h"
+#include "gateway/worker.h"
+
+enum status gateway_receipt_create(struct gateway_worker *worker, struct gateway_inbound *session,
+                                   const struct spool_envelope *envelope, uint64_t bytes_hint,
+                                   struct gateway_receipt **receipt_out)
+{
+    struct gateway_receipt *r = calloc(1, sizeof(*r));
+    size_t hint = bytes_hint < SPOOL_DRAFT_HINT_MAX ? (size_t)bytes_hint : SPOOL_DRAFT_HINT_MAX;
+    enum status status = STATUS_NO_MEMORY;
+
+    if (r == NULL)
+        return STATUS_NO_MEMORY;
+    r->worker = worker;
+    r->session = session;
+    r->bytes_hint = bytes_hint;
+    buffer_init(&r->waiting, GATEWAY_RECEIPT_WAITING_MAX);
+    spool_draft_init(&r->draft);
+    status = spool_log_reserve(&worker->store.log, &r->reservation, GATEWAY_RECEIPT_RESERVE_BYTES)
+                 ? spool_draft_begin(&r->draft, envelope, hint)
+                 : STATUS_NO_SPACE;
+    if (status != STATUS_OK) {
+        gateway_receipt_destroy(r);
+        return status;
+    }
+    *receipt_out = r;
+    return STATUS_OK;
+}
+
+void gateway_receipt_destroy(struct gateway_receipt *r)
+{
+    if (r == NULL)
+        return;
+    if (r->body != NULL)
+        gateway_body_abandon(r->body);
+    spool_log_unreserve(&r->worker->store.log, &r->reservation);
+    spool_draft_finish(&r->draft);
+    buffer_finish(&r->waiting);
+    free(r);
+}
+
+enum status gateway_receipt_add_recipient(struct gateway_receipt *r, struct slice address)
+{
+    TRY(spool_draft_add_recipient(&r->draft, address));
+    if (gateway_receipt_recipients_count(r) == 1) {
+        ASSERT(address.len <= sizeof(r->first));
+        memcpy(r->first, address.data, address.len);
+        r->first_bytes = (uint16_t)address.len;
+    }
+    return STATUS_OK;
+}
+
+struct slice gateway_receipt_first_recipient(const struct gateway_receipt *r)
+{
+    return (struct slice){ r->first, r->first_bytes };
+}
+
+unsigned gateway_receipt_recipients_count(const struct gateway_receipt *r)
+{
+    return spool_draft_recipients_count(&r->draft);
+}
+
+uint64_t gateway_receipt_mid(const struct gateway_receipt *r)
+{
+    return spool_draft_mid(&r->draft);
+}
+
+/* Keeps the reservation ahead of what the record takes. */
+static enum status reserve(struct gateway_receipt *r, size_t more)
+{
+    size_t need = spool_draft_record_bytes(&r->draft) + more;
+
+    if (need <= r->reservation.bytes)
+        return STATUS_OK;
+    if (need < 2 * r->reservation.bytes)
+        need = 2 * r->reservation.bytes;
+    return spool_log_reserve(&r->worker->store.log, &r->reservation, need) ? STATUS_OK
+                                                                           : STATUS_NO_SPACE;
+}
+
+enum status gateway_receipt_trace(struct gateway_receipt *r, struct slice lines)
+{
+    size_t expected = r->bytes_hint < SPOOL_BODY_INLINE_MAX ? (size_t)r->bytes_hint : 0;
+
+    TRY(reserve(r, lines.len + expected));
+    return spool_draft_trace(&r->draft, lines);
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Moves what is in memory, in its order, into the file as far as the file has room. */
+static void pump(struct gateway_receipt *r)
+{
+    struct spool_body_file *file = &r->body->file;
+    struct slice from;
+
+    while (r->draft.stage != SPOOL_DRAFT_BODY_FILE && spool_body_file_room(file) > 0) {
+        from = slice_after(spool_draft_body_so_far(&r->draft), r->moved_bytes);
+        from = slice_first(from, smaller(from.len, spool_body_file_room(file)));
+        spool_body_file_append(file, from);
+        r->moved_bytes += from.len;
+        if (r->moved_bytes == spool_draft_body_bytes(&r->draft))
+            spool_draft_drop_body(&r->draft);
+    }
+    while (r->draft.stage == SPOOL_DRAFT_BODY_FILE && buffer_len(&r->waiting) > 0 &&
+           spool_body_file_room(file) > 0) {
+        from = buffer_contents(&r->waiting);
+        from = slice_first(from, smaller(from.len, spool_body_file_room(file)));
+        spool_body_file_append(file, from);
+        buffer_consume(&r->waiting, from.len);
+    }
+}
+
+static enum status into_file(struct gateway_receipt *r, struct slice bytes)
+{
+    if (r->body == NULL)
+        TRY(gateway_body_create(r->worker, r, gateway_receipt_mid(r), r->bytes_hint, &r->body));
+    TRY(buffer_append(&r->waiting, bytes));
+    pump(r);
+    return STATUS_OK;
+}
+
+void gateway_receipt_body(struct gateway_receipt *r, struct slice bytes)
+{
+    enum status status;
+
+    if (r->failure != STATUS_OK)
+        return;
+    if (r->body == NULL) {
+        status = reserve(r, bytes.len);
+        if (status == STATUS_OK)
+            status = spool_draft_body(&r->draft, bytes);
+        if (status == STATUS_LIMIT)
+            status = into_file(r, bytes);
+    } else {
+        status = into_file(r, bytes);
+    }
+    r->failure = status;
+}
+
+bool gateway_receipt_is_full(const struct gateway_receipt *r)
+{
+    return r->failure == STATUS_OK && buffer_len(&r->waiting) > 0;
+}
+
+static void hand_over(struct gateway_receipt *r)
+{
+    struct gateway_inbound *session = r->session;
+    struct gateway_worker *worker = r->worker;
+    enum status status = r->failure;
+
+    if (status == STATUS_OK)
+        status = gateway_message_commit(worker, &r->draft, &r->reservation, session);
+    if (status == STATUS_OK && r->body != NULL) {
+        gateway_body_destroy(r->body);
+        r->body = NULL;
+    }
+    gateway_receipt_destroy(r);
+    if (status != STATUS_OK && session != NULL)
+        gateway_inbound_committed(session, status, 0);
+}
+
+void gateway_receipt_commit(struct gateway_receipt *r)
+{
+    r->is_ended = true;
+    if (r->body == NULL || r->failure != STATUS_OK)
+        hand_over(r);
+    else
+        gateway_receipt_body_moved(r);
+}
+
+void gateway_receipt_forget_session(struct gateway_receipt *r)
+{
+    r->session = NULL;
+}
+
+void gateway_receipt_body_moved(struct gateway_receipt *r)
+{
+    bool was_full = gateway_receipt_is_full(r);
+    enum spool_body_state state;
+
+    pump(r);
+    if (r->is_ended && !r->is_file_complete && !gateway_receipt_is_full(r) &&
+        spool_body_file_state(&r->body->file) == SPOOL_BODY_WRITING) {
+        r->is_file_complete = true;
+        spool_body_file_complete(&r->body->file);
+    }
+    state = spool_body_file_state(&r->body->file);
+    if (state == SPOOL_BODY_FAILED && r->failure == STATUS_OK)
+        r->failure = spool_body_file_failure(&r->body->file);
+    if (state == SPOOL_BODY_DURABLE)
+        spool_draft_set_body_file(&r->draft, spool_body_file_bytes(&r->body->file),
+                                  spool_body_file_crc(&r->body->file));
+    if (r->is_ended && (state == SPOOL_BODY_DURABLE || state == SPOOL_BODY_FAILED))
+        hand_over(r);
+    else if (was_full && !gateway_receipt_is_full(r) && r->session != NULL)
+        gateway_inbound_room(r->session);
+}

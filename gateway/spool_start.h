@@ -1,0 +1,21 @@
+/* gateway/spool_start.h - opens the spool and puts what it holds into the workers' hands.
+ *
+ * Blocking; for the supervisor, before any worker runs. What goes wrong is said on standard
+ * error in one line; damage that the recovery found is said in the log.
+ */
+#pragma once
+#include "gateway/process.h"
+#include "gateway/worker.h"
+
+/* Opens and locks the directory, finds out how the disk can be written, reads every segment,
+ * reserves identifiers. */
+MUST_USE enum status gateway_spool_open(struct gateway_process *process,
+                                        const struct config_settings *settings,
+                                        struct spool_recovery *recovery);
+
+/* Hands segments and living messages to the workers, which are initialised and do not run. */
+MUST_USE enum status gateway_spool_adopt(struct gateway_process *process,
+                                         struct spool_recovery *recovery,
+                                         struct observe_log_writer *log, time_t now_s);
+
+void gateway_spool_close(struct gateway_process *process);

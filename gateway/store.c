@@ -1,0 +1,291 @@
+#include "gateway/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "gateway/message.h"
+#include "gateway/worker.h"
+
+static void settle(struct gateway_store *store);
+
+static struct gateway_store *store_of(struct spool_storage *s)
+{
+    return CONTAINER_OF(s, struct gateway_store, storage);
+}
+
+/* --- writing --------------------------------------------------------------------------------- */
+
+static void on_ring_write(struct engine_file_request *request, enum status status, size_t bytes)
+{
+    struct gateway_store *store = CONTAINER_OF(request, struct gateway_store, request);
+
+    ASSERT(status != STATUS_OK || bytes == store->write.bytes);
+    spool_log_written(&store->log, status);
+    settle(store);
+}
+
+/* On the committer's thread. A failed fdatasync is never repeated: what the page cache says of
+ * the range afterwards is not to be believed. */
+static void run_write(struct engine_job *job)
+{
+    struct gateway_store *store = CONTAINER_OF(job, struct gateway_store, write_job);
+    const struct spool_write *w = &store->write;
+    size_t done = 0;
+
+    store->write_status = STATUS_OK;
+    while (done < w->bytes) {
+        ssize_t n =
+            pwrite(w->file.handle, w->data + done, w->bytes - done, (off_t)(w->offset + done));
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            store->write_status = n < 0 ? status_from_errno(errno) : STATUS_IO;
+            return;
+        }
+        done += (size_t)n;
+    }
+    if (fdatasync(w->file.handle) != 0)
+        store->write_status = status_from_errno(errno);
+}
+
+static void on_committer_write(struct engine_loop *loop, struct engine_job *job)
+{
+    struct gateway_store *store = CONTAINER_OF(job, struct gateway_store, write_job);
+
+    (void)loop;
+    spool_log_written(&store->log, store->write_status);
+    settle(store);
+}
+
+static void submit(struct gateway_store *store, struct engine_helper *helper,
+                   struct engine_job *job, void (*run)(struct engine_job *job),
+                   void (*done)(struct engine_loop *loop, struct engine_job *job))
+{
+    job->run = run;
+    job->done = done;
+    /* A store has one job of each kind at most, and the queues have room for all of them. */
+    if (engine_helper_submit(helper, store->worker->loop, job) != STATUS_OK)
+        UNREACHABLE();
+}
+
+static void segment_write(struct spool_storage *s, const struct spool_write *w)
+{
+    struct gateway_store *store = store_of(s);
+    struct gateway_process *process = store->worker->process;
+
+    store->write = *w;
+    observe_count(&store->worker->counters, OBSERVE_SPOOL_COMMITS, 1);
+    if (process->spool_is_direct)
+        engine_file_write(store->worker->loop, &store->request, w->file.handle, w->data, w->bytes,
+                          w->offset, true, on_ring_write);
+    else
+        submit(store, process->committer, &store->write_job, run_write, on_committer_write);
+}
+
+/* --- segments -------------------------------------------------------------------------------- */
+
+static void run_prepare(struct engine_job *job)
+{
+    struct gateway_store *store = CONTAINER_OF(job, struct gateway_store, prepare_job);
+    struct gateway_process *process = store->worker->process;
+    int flags = O_RDWR | (process->spool_is_direct ? O_DIRECT : 0);
+
+    store->prepare_status =
+        spool_pool_prepare(&process->pool, store->worker->index, &store->prepared);
+    if (store->prepare_status == STATUS_OK)
+        store->prepare_status = spool_segment_open(&process->directory, store->prepared.number,
+                                                   flags, &store->prepared.handle);
+}
+
+static void on_prepared(struct engine_loop *loop, struct engine_job *job)
+{
+    struct gateway_store *store = CONTAINER_OF(job, struct gateway_store, prepare_job);
+
+    (void)loop;
+    spool_log_segment_ready(&store->log, store->prepare_status, &store->prepared);
+    settle(store);
+}
+
+static void segment_prepare(struct spool_storage *s)
+{
+    struct gateway_store *store = store_of(s);
+
+    submit(store, store->worker->process->segments, &store->prepare_job, run_prepare, on_prepared);
+}
+
+static void run_release(struct engine_job *job)
+{
+    struct gateway_store *store = CONTAINER_OF(job, struct gateway_store, release_job);
+
+    store->release_status = spool_pool_release(&store->worker->process->pool, &store->released);
+    if (store->release_status == STATUS_OK && store->released.handle >= 0)
+        (void)close(store->released.handle);
+}
+
+static void on_released(struct engine_loop *loop, struct engine_job *job)
+{
+    struct gateway_store *store = CONTAINER_OF(job, struct gateway_store, release_job);
+
+    (void)loop;
+    spool_log_segment_released(&store->log, store->release_status);
+    settle(store);
+}
+
+static void segment_release(struct spool_storage *s, const struct spool_segment_file *file)
+{
+    struct gateway_store *store = store_of(s);
+
+    store->released = *file;
+    submit(store, store->worker->process->segments, &store->release_job, run_release, on_released);
+}
+
+static const struct spool_storage_ops storage_ops = {
+    .segment_prepare = segment_prepare,
+    .segment_write = segment_write,
+    .segment_release = segment_release,
+};
+
+/* --- the log --------------------------------------------------------------------------------- */
+
+static void on_retry(struct engine_timer *timer)
+{
+    struct gateway_store *store = CONTAINER_OF(timer, struct gateway_store, retry);
+
+    spool_log_retry(&store->log);
+    settle(store);
+}
+
+static void report(struct gateway_store *store, enum spool_log_event event)
+{
+    struct gateway_worker *w = store->worker;
+    enum observe_level level = OBSERVE_CRITICAL;
+    const char *text = NULL;
+
+    switch (event) {
+    case SPOOL_LOG_EVENT_NONE: return;
+    case SPOOL_LOG_EVENT_READY:
+        level = OBSERVE_INFO;
+        text = "accepting mail";
+        break;
+    case SPOOL_LOG_EVENT_WRITE_FAILED:
+        text = "a write failed, its segment is sealed; the messages in it were answered 451";
+        break;
+    case SPOOL_LOG_EVENT_STOPPED:
+        text = "writes failed twice in a row, no more mail is accepted until a reload";
+        break;
+    case SPOOL_LOG_EVENT_PREPARE_FAILED:
+        text = "no new segment could be prepared; is the disk full?";
+        break;
+    case SPOOL_LOG_EVENT_RELEASE_FAILED:
+        level = OBSERVE_WARNING;
+        text = "a segment that holds no mail any more could not be freed";
+        break;
+    case SPOOL_LOG_EVENT_RESULTS_LOST:
+        level = OBSERVE_WARNING;
+        text = "results of deliveries could not be recorded; a restart may deliver twice";
+        break;
+    }
+    if (event == SPOOL_LOG_EVENT_PREPARE_FAILED || event == SPOOL_LOG_EVENT_RELEASE_FAILED)
+        engine_timer_start(w->loop, &store->retry, GATEWAY_STORE_RETRY_MS, on_retry);
+    if (level == OBSERVE_CRITICAL)
+        observe_count(&w->counters, OBSERVE_SPOOL_ERRORS, 1);
+    observe_log_line(w->log, level, gateway_worker_now_s(w), "Spool: log %u: %s", w->index, text);
+}
+
+static void on_flush(struct engine_timer *timer)
+{
+    gateway_store_flush(CONTAINER_OF(timer, struct gateway_store, flush));
+}
+
+/* After every answer of the storage: hands back what is through, and goes on. */
+static void settle(struct gateway_store *store)
+{
+    struct spool_ticket *ticket;
+    enum spool_log_event event;
+
+    while ((ticket = spool_log_take_committed(&store->log)) != NULL)
+        gateway_message_ticket_back(ticket);
+    while ((event = spool_log_take_event(&store->log)) != SPOOL_LOG_EVENT_NONE)
+        report(store, event);
+    spool_log_run(&store->log);
+    if (spool_log_has_lazy(&store->log) && !engine_timer_is_running(&store->flush))
+        engine_timer_start(store->worker->loop, &store->flush, GATEWAY_STORE_FLUSH_MS, on_flush);
+    gateway_worker_check_drained(store->worker);
+}
+
+static void on_run(struct engine_task *task)
+{
+    settle(CONTAINER_OF(task, struct gateway_store, run));
+}
+
+static void run_soon(struct gateway_store *store)
+{
+    engine_loop_defer(store->worker->loop, &store->run, on_run);
+}
+
+enum status gateway_store_init(struct gateway_store *store, struct gateway_worker *worker,
+                               uint64_t batch_first, uint64_t sequence_first)
+{
+    struct spool_log_options options = {
+        .log_id = worker->index,
+        .batch_first = batch_first,
+        .sequence_first = sequence_first,
+    };
+
+    *store = (struct gateway_store){ .worker = worker, .storage = { .ops = &storage_ops } };
+    return spool_log_init(&store->log, &store->storage, &options);
+}
+
+void gateway_store_finish(struct gateway_store *store)
+{
+    spool_log_finish(&store->log);
+}
+
+void gateway_store_start(struct gateway_store *store)
+{
+    run_soon(store);
+}
+
+enum status gateway_store_append(struct gateway_store *store, const struct spool_message *message,
+                                 struct spool_reservation *reservation, struct spool_ticket *ticket)
+{
+    run_soon(store);
+    return spool_log_append_message(&store->log, message, reservation, ticket);
+}
+
+void gateway_store_results(struct gateway_store *store, uint64_t mid,
+                           const struct spool_result *results, size_t count)
+{
+    spool_log_append_results(&store->log, mid, results, count);
+    run_soon(store);
+}
+
+void gateway_store_done(struct gateway_store *store, uint64_t mid,
+                        const struct spool_location *location, struct spool_ticket *ticket)
+{
+    spool_log_append_done(&store->log, mid, location, ticket);
+    run_soon(store);
+}
+
+void gateway_store_flush(struct gateway_store *store)
+{
+    engine_timer_stop(store->worker->loop, &store->flush);
+    spool_log_flush(&store->log);
+    run_soon(store);
+}
+
+bool gateway_store_is_quiet(const struct gateway_store *store)
+{
+    bool can_write = spool_log_state(&store->log) != SPOOL_LOG_STOPPED;
+
+    return spool_log_is_quiet(&store->log) && !(can_write && spool_log_has_lazy(&store->log));
+}
+
+void gateway_store_resume(struct gateway_store *store)
+{
+    spool_log_resume(&store->log);
+    run_soon(store);
+}

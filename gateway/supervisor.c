@@ -1,0 +1,391 @@
+#include "gateway/supervisor.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "engine/probe.h"
+#include "engine/signals.h"
+#include "gateway/doors.h"
+#include "gateway/spool_start.h"
+
+#define TICK_MS         1000
+#define HELPER_JOBS_MAX (4u * CONFIG_WORKERS_MAX)
+
+struct supervisor {
+    struct gateway_process process;
+    const char *config_path;
+    struct gateway_generation *current;
+    struct gateway_generation *older; /* waiting for their last session */
+    struct observe_log_writer *log;
+    uint64_t generation;
+    uint64_t log_lost;
+    bool is_stopping;
+};
+
+/* --- reading the configuration --------------------------------------------------------------- */
+
+static void say(struct supervisor *s, enum observe_level level, const char *text)
+{
+    fprintf(stderr, "postern: %s\n", text);
+    if (s->log != NULL) {
+        observe_log_line(s->log, level, clock_wall_s(), "%s", text);
+        observe_log_flush(s->log);
+    }
+}
+
+static void say_problems(struct supervisor *s, const struct config_problems *problems)
+{
+    char text[CONFIG_PROBLEM_TEXT_MAX + 256];
+
+    for (size_t i = 0; i < problems->count; i++) {
+        const struct config_problem *p = &problems->items[i];
+
+        fprintf(stderr, "%s\n", config_problem_format(p, text, sizeof(text)));
+        if (s->log != NULL)
+            observe_log_line(s->log, OBSERVE_WARNING, clock_wall_s(), "Configuration: %s", text);
+    }
+    if (problems->dropped_count > 0)
+        fprintf(stderr, "postern: and %zu more problems\n", problems->dropped_count);
+}
+
+static struct gateway_generation *read_configuration(struct supervisor *s)
+{
+    struct config_problems problems;
+    struct config_loaded *loaded = NULL;
+    struct gateway_generation *generation = NULL;
+    enum status status;
+
+    config_problems_init(&problems);
+    status = config_load(s->config_path, s->generation + 1, &loaded, &problems);
+    say_problems(s, &problems);
+    config_problems_finish(&problems);
+    if (status != STATUS_OK)
+        return NULL;
+    if (gateway_generation_create(loaded, &generation) != STATUS_OK) {
+        config_loaded_destroy(loaded);
+        return NULL;
+    }
+    s->generation++;
+    return generation;
+}
+
+/* One view for each worker, or none at all. */
+static enum status make_views(struct supervisor *s, struct gateway_generation *generation,
+                              struct gateway_view **views)
+{
+    struct tls_error error;
+    char text[TLS_ERROR_TEXT_MAX + 32];
+
+    for (unsigned i = 0; i < s->process.workers_count; i++) {
+        enum status status = gateway_view_create(generation, s->process.tickets, &views[i], &error);
+
+        if (i == 0 && error.text[0] != '\0') {
+            (void)snprintf(text, sizeof(text), "TLS: %s", error.text);
+            say(s, OBSERVE_WARNING, text);
+        }
+        if (status == STATUS_OK)
+            continue;
+        while (i-- > 0)
+            gateway_view_release(views[i]);
+        return status;
+    }
+    return STATUS_OK;
+}
+
+static enum status hand_out(struct supervisor *s, struct gateway_view **views,
+                            struct gateway_doors *doors)
+{
+    for (unsigned i = 0; i < s->process.workers_count; i++)
+        TRY(gateway_worker_post_view(&s->process.workers[i], views[i], gateway_doors_of(doors, i)));
+    gateway_doors_finish(doors);
+    return STATUS_OK;
+}
+
+static bool needs_restart(const struct supervisor *s, const struct config_settings *next)
+{
+    const struct config_settings *now = &s->current->config->settings;
+
+    return strcmp(now->spool_path, next->spool_path) != 0 || now->workers != next->workers ||
+           strcmp(now->log_path, next->log_path) != 0;
+}
+
+static void reload(struct supervisor *s)
+{
+    struct gateway_generation *next = read_configuration(s);
+    struct gateway_view *views[CONFIG_WORKERS_MAX];
+    struct gateway_doors doors;
+    char text[96];
+
+    if (next == NULL) {
+        say(s, OBSERVE_WARNING, "reload: the configuration has errors, the old one stays in force");
+        return;
+    }
+    if (needs_restart(s, &next->config->settings))
+        say(s, OBSERVE_WARNING,
+            "reload: changes of spool.path, workers and log.file take effect at the next start");
+    if (make_views(s, next, views) != STATUS_OK) {
+        say(s, OBSERVE_WARNING, "reload: TLS cannot be set up, the old configuration stays");
+        gateway_generation_destroy(next);
+        return;
+    }
+    if (gateway_doors_open(&doors, &s->process, &next->config->settings) != STATUS_OK) {
+        for (unsigned i = 0; i < s->process.workers_count; i++)
+            gateway_view_release(views[i]);
+        gateway_generation_destroy(next);
+        say(s, OBSERVE_WARNING, "reload: cannot listen everywhere, the old configuration stays");
+        return;
+    }
+    if (hand_out(s, views, &doors) != STATUS_OK)
+        say(s, OBSERVE_CRITICAL, "reload: no memory; some workers keep the old configuration");
+    s->current->older = s->older;
+    s->older = s->current;
+    s->current = next;
+    (void)snprintf(text, sizeof(text), "configuration generation %llu is in force",
+                   (unsigned long long)s->generation);
+    say(s, OBSERVE_INFO, text);
+}
+
+static void free_old_generations(struct supervisor *s)
+{
+    struct gateway_generation **at = &s->older;
+
+    while (*at != NULL) {
+        struct gateway_generation *g = *at;
+
+        if (atomic_load(&g->views_count) > 0) {
+            at = &g->older;
+            continue;
+        }
+        *at = g->older;
+        gateway_generation_destroy(g);
+    }
+}
+
+/* --- start ----------------------------------------------------------------------------------- */
+
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static enum status start_shared(struct supervisor *s)
+{
+    struct gateway_process *p = &s->process;
+    const struct config_settings *settings = &s->current->config->settings;
+    enum status status;
+
+    if (getrandom(&p->seed, sizeof(p->seed), 0) != sizeof(p->seed))
+        return STATUS_IO;
+    p->workers_count = settings->workers > 0 ? settings->workers : engine_thread_cpus();
+    if (p->workers_count > CONFIG_WORKERS_MAX)
+        p->workers_count = CONFIG_WORKERS_MAX;
+    p->workers = calloc(p->workers_count, sizeof(*p->workers));
+    if (p->workers == NULL)
+        return STATUS_NO_MEMORY;
+    status = observe_log_create(settings->log_path, p->workers_count + 1, &p->log);
+    if (status != STATUS_OK) {
+        fprintf(stderr, "postern: log %s: %s\n", settings->log_path, status_text(status));
+        return status;
+    }
+    s->log = observe_log_writer(p->log, p->workers_count);
+    TRY(tls_tickets_create(clock_wall_s(), &p->tickets));
+    TRY(gateway_peer_count_create(&p->seed, &p->peers));
+    TRY(engine_helper_create(1, HELPER_JOBS_MAX, &p->segments));
+    if (!p->spool_is_direct)
+        TRY(engine_helper_create(p->workers_count, HELPER_JOBS_MAX, &p->committer));
+    return STATUS_OK;
+}
+
+static enum status start_workers(struct supervisor *s)
+{
+    struct gateway_process *p = &s->process;
+
+    for (unsigned i = 0; i < p->workers_count; i++) {
+        struct gateway_worker *w = &p->workers[i];
+
+        TRY(gateway_worker_run(w));
+        while (atomic_load(&w->start) == GATEWAY_WORKER_STARTING)
+            (void)usleep(200);
+        if (atomic_load(&w->start) == GATEWAY_WORKER_FAILED) {
+            fprintf(stderr, "postern: worker %u: %s\n", i, w->start_reason.text);
+            return STATUS_UNSUPPORTED;
+        }
+    }
+    atomic_store(&p->workers_running, p->workers_count);
+    return STATUS_OK;
+}
+
+static enum status init_workers(struct supervisor *s, struct gateway_view **views,
+                                struct spool_recovery *recovery)
+{
+    struct gateway_process *p = &s->process;
+
+    for (unsigned i = 0; i < p->workers_count; i++)
+        TRY(gateway_worker_init(&p->workers[i], p, i, views[i], recovery));
+    return gateway_spool_adopt(p, recovery, s->log, clock_wall_s());
+}
+
+static enum status start(struct supervisor *s)
+{
+    struct gateway_view *views[CONFIG_WORKERS_MAX];
+    struct spool_recovery recovery = { 0 };
+    struct gateway_doors doors;
+    enum status status;
+
+    TRY(gateway_spool_open(&s->process, &s->current->config->settings, &recovery));
+    status = start_shared(s);
+    if (status == STATUS_OK)
+        status = make_views(s, s->current, views);
+    if (status == STATUS_OK)
+        status = gateway_doors_open(&doors, &s->process, &s->current->config->settings);
+    if (status == STATUS_OK)
+        status = init_workers(s, views, &recovery);
+    spool_recovery_finish(&recovery);
+    if (status == STATUS_OK)
+        status = start_workers(s);
+    if (status == STATUS_OK)
+        status = hand_out(s, views, &doors);
+    return status;
+}
+
+/* --- the life of the process ----------------------------------------------------------------- */
+
+static void on_tick(struct supervisor *s)
+{
+    struct gateway_process *p = &s->process;
+    time_t now_s = clock_wall_s();
+    uint64_t lost = observe_log_lost(p->log);
+
+    free_old_generations(s);
+    if (spool_ids_need_extend(&p->ids) && spool_ids_extend(&p->ids) != STATUS_OK)
+        say(s, OBSERVE_CRITICAL, "spool: identifiers cannot be reserved");
+    if (now_s - tls_tickets_rotated_at(p->tickets) >= TLS_TICKETS_ROTATE_S &&
+        tls_tickets_rotate(p->tickets, now_s) != STATUS_OK)
+        say(s, OBSERVE_WARNING, "TLS: the ticket keys could not be rotated");
+    if (lost != s->log_lost)
+        fprintf(stderr, "postern: log: %llu lines lost\n",
+                (unsigned long long)(lost - s->log_lost));
+    s->log_lost = lost;
+}
+
+static void stop(struct supervisor *s)
+{
+    uint64_t grace_ms = (uint64_t)s->current->config->settings.grace_s * 1000;
+
+    if (s->is_stopping) {
+        /* What got a 250 is on disk; what did not was never promised. */
+        say(s, OBSERVE_WARNING, "second signal: leaving at once");
+        _exit(0);
+    }
+    s->is_stopping = true;
+    say(s, OBSERVE_INFO, "stopping");
+    for (unsigned i = 0; i < s->process.workers_count; i++)
+        if (gateway_worker_post_stop(&s->process.workers[i], grace_ms) != STATUS_OK)
+            _exit(1);
+}
+
+static bool has_ended(const struct supervisor *s)
+{
+    for (unsigned i = 0; i < s->process.workers_count; i++)
+        if (atomic_load(&s->process.workers[i].start) != GATEWAY_WORKER_ENDED)
+            return false;
+    return true;
+}
+
+static void live(struct supervisor *s)
+{
+    while (!has_ended(s)) {
+        switch (engine_signals_wait(s->is_stopping ? TICK_MS / 20 : TICK_MS)) {
+        case SIGHUP:
+            if (!s->is_stopping)
+                reload(s);
+            break;
+        case SIGTERM:
+        case SIGINT: stop(s); break;
+        case SIGUSR1:
+            if (observe_log_reopen(s->process.log) != STATUS_OK)
+                say(s, OBSERVE_WARNING, "log: cannot be opened again, the old file stays in use");
+            break;
+        default: break;
+        }
+        on_tick(s);
+        observe_log_flush(s->log);
+    }
+}
+
+static void tear_down(struct supervisor *s)
+{
+    struct gateway_process *p = &s->process;
+
+    for (unsigned i = 0; i < p->workers_count; i++)
+        gateway_worker_join(&p->workers[i]);
+    for (unsigned i = 0; i < p->workers_count; i++)
+        gateway_worker_finish(&p->workers[i]);
+    engine_helper_destroy(p->committer);
+    engine_helper_destroy(p->segments);
+    gateway_spool_close(p);
+    free_old_generations(s);
+    gateway_generation_destroy(s->current);
+    gateway_peer_count_destroy(p->peers);
+    tls_tickets_destroy(p->tickets);
+    observe_log_destroy(p->log);
+    free(p->workers);
+}
+
+int gateway_run(const char *config_path)
+{
+    static struct engine_probe_report report;
+    struct supervisor *s = calloc(1, sizeof(*s));
+
+    if (s == NULL) {
+        fprintf(stderr, "postern: no memory\n");
+        return 1;
+    }
+    engine_signals_block();
+    raise_descriptor_limit();
+    if (engine_probe(NULL, &report) != STATUS_OK) {
+        fprintf(stderr, "postern: %s\n", report.reason.text);
+        return 1;
+    }
+    s->config_path = config_path;
+    s->current = read_configuration(s);
+    if (s->current == NULL)
+        return 1;
+    if (start(s) != STATUS_OK) {
+        fprintf(stderr, "postern: did not start\n");
+        return 1; /* nothing was accepted; the system takes back what was opened */
+    }
+    say(s, OBSERVE_INFO, "Postern " POSTERN_VERSION " is ready");
+    live(s);
+    say(s, OBSERVE_INFO, "stopped");
+    tear_down(s);
+    free(s);
+    return 0;
+}
+
+int gateway_probe(void)
+{
+    static struct engine_probe_report report;
+    enum status status = engine_probe(".", &report);
+
+    for (unsigned i = 0; i < report.findings_count; i++) {
+        const struct engine_probe_finding *f = &report.findings[i];
+
+        printf("%-28s %-3s %s%s\n", f->name, f->yes ? "yes" : "no", f->detail,
+               !f->yes && f->required ? " (required)" : "");
+    }
+    if (status != STATUS_OK)
+        fprintf(stderr, "postern: %s\n", report.reason.text);
+    return status == STATUS_OK ? 0 : 1;
+}

@@ -1,0 +1,270 @@
+#include "gateway/worker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "gateway/inbound.h"
+#include "gateway/message.h"
+#include "gateway/outbound.h"
+#include "gateway/port.h"
+
+time_t gateway_worker_now_s(const struct gateway_worker *w)
+{
+    return engine_loop_wall_s(w->loop);
+}
+
+uint64_t gateway_worker_now_ms(const struct gateway_worker *w)
+{
+    return engine_loop_now_ms(w->loop);
+}
+
+/* SplitMix64 (Steele, Lea, Flood 2014): spreads retries, protects nothing. */
+uint64_t gateway_worker_random(struct gateway_worker *w)
+{
+    uint64_t z = w->random += 0x9e3779b97f4a7c15ull;
+
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+    return z ^ (z >> 31);
+}
+
+/* --- a new configuration --------------------------------------------------------------------- */
+
+struct view_change {
+    struct engine_message message;
+    struct gateway_worker *worker;
+    struct gateway_view *view;
+    struct gateway_door doors[];
+};
+
+static bool has_listener(const struct config_settings *settings, const struct gateway_port *port)
+{
+    for (size_t i = 0; i < settings->listeners_count; i++)
+        if (settings->listeners[i].endpoint.port == port->endpoint.port &&
+            ip_equal(&settings->listeners[i].endpoint.address, &port->endpoint.address))
+            return true;
+    return false;
+}
+
+static void change_ports(struct gateway_worker *w, const struct view_change *change)
+{
+    const struct config_settings *settings = gateway_view_settings(change->view);
+
+    LIST_FOR_EACH (node, &w->ports) {
+        struct gateway_port *port = CONTAINER_OF(node, struct gateway_port, node);
+
+        if (!has_listener(settings, port))
+            gateway_port_close(port);
+    }
+    for (size_t i = 0; i < settings->listeners_count; i++) {
+        const struct gateway_door *door = &change->doors[i];
+        struct gateway_port *port = gateway_port_find(w, &settings->listeners[i].endpoint);
+
+        if (port != NULL)
+            port->index = i;
+        else if (door->fd >= 0 && gateway_port_open(w, door->load, i, door->fd) != STATUS_OK)
+            observe_log_line(w->log, OBSERVE_CRITICAL, gateway_worker_now_s(w),
+                             "Listener %s: no memory to open it", settings->listeners[i].name);
+    }
+}
+
+static void begin(struct gateway_worker *w)
+{
+    gateway_store_start(&w->store);
+    LIST_FOR_EACH (node, &w->messages) {
+        gateway_message_start(CONTAINER_OF(node, struct gateway_message, node));
+    }
+}
+
+static void take_view(struct engine_loop *here, struct engine_message *message)
+{
+    struct view_change *change = CONTAINER_OF(message, struct view_change, message);
+    struct gateway_worker *w = change->worker;
+    struct gateway_view *old = w->view;
+    bool is_first = old == change->view;
+
+    ASSERT(w->loop == here);
+    if (!gateway_worker_is_stopping(w))
+        change_ports(w, change);
+    w->view = change->view;
+    if (is_first) {
+        begin(w);
+    } else {
+        gateway_view_release(old);
+        gateway_dispatch_reload(&w->dispatch);
+        gateway_store_resume(&w->store);
+    }
+    free(change);
+}
+
+enum status gateway_worker_post_view(struct gateway_worker *w, struct gateway_view *view,
+                                     const struct gateway_door *doors)
+{
+    size_t count = gateway_view_settings(view)->listeners_count;
+    struct view_change *change = calloc(1, sizeof(*change) + count * sizeof(change->doors[0]));
+
+    if (change == NULL)
+        return STATUS_NO_MEMORY;
+    change->message.deliver = take_view;
+    change->worker = w;
+    change->view = view;
+    memcpy(change->doors, doors, count * sizeof(*doors));
+    engine_mailbox_post(w->loop, NULL, &change->message);
+    return STATUS_OK;
+}
+
+/* --- the end --------------------------------------------------------------------------------- */
+
+struct note {
+    struct engine_message message;
+    struct gateway_worker *worker;
+    uint64_t grace_ms;
+};
+
+static void on_grace(struct engine_timer *timer)
+{
+    struct gateway_worker *w = CONTAINER_OF(timer, struct gateway_worker, grace);
+
+    LIST_FOR_EACH (node, &w->inbound) {
+        gateway_inbound_reset(CONTAINER_OF(node, struct gateway_inbound, node));
+    }
+    LIST_FOR_EACH (out, &w->outbound) {
+        gateway_outbound_reset(CONTAINER_OF(out, struct gateway_outbound, node));
+    }
+}
+
+static void stop(struct engine_loop *here, struct engine_message *message)
+{
+    struct note *note = CONTAINER_OF(message, struct note, message);
+    struct gateway_worker *w = note->worker;
+
+    if (w->state == GATEWAY_WORKER_RUNNING) {
+        w->state = GATEWAY_WORKER_DRAINING;
+        engine_timer_start(here, &w->grace, note->grace_ms, on_grace);
+        LIST_FOR_EACH (node, &w->ports) {
+            gateway_port_close(CONTAINER_OF(node, struct gateway_port, node));
+        }
+        LIST_FOR_EACH (in, &w->inbound) {
+            gateway_inbound_stop(CONTAINER_OF(in, struct gateway_inbound, node));
+        }
+        LIST_FOR_EACH (out, &w->outbound) {
+            gateway_outbound_stop(CONTAINER_OF(out, struct gateway_outbound, node));
+        }
+    }
+    free(note);
+    gateway_worker_check_drained(w);
+}
+
+static enum status post_note(struct gateway_worker *w, struct engine_loop *from, uint64_t grace_ms,
+                             void (*deliver)(struct engine_loop *here, struct engine_message *m))
+{
+    struct note *note = calloc(1, sizeof(*note));
+
+    if (note == NULL)
+        return STATUS_NO_MEMORY;
+    note->message.deliver = deliver;
+    note->worker = w;
+    note->grace_ms = grace_ms;
+    engine_mailbox_post(w->loop, from, &note->message);
+    return STATUS_OK;
+}
+
+enum status gateway_worker_post_stop(struct gateway_worker *w, uint64_t grace_ms)
+{
+    return post_note(w, NULL, grace_ms, stop);
+}
+
+/* All workers are drained; every report there will ever be has been delivered before this. */
+static void last_commit(struct engine_loop *here, struct engine_message *message)
+{
+    struct note *note = CONTAINER_OF(message, struct note, message);
+    struct gateway_worker *w = note->worker;
+
+    (void)here;
+    free(note);
+    ASSERT(w->state == GATEWAY_WORKER_DRAINED);
+    w->state = GATEWAY_WORKER_LAST_COMMIT;
+    gateway_store_flush(&w->store);
+}
+
+static void drained(struct gateway_worker *w)
+{
+    struct gateway_process *process = w->process;
+
+    w->state = GATEWAY_WORKER_DRAINED;
+    engine_timer_stop(w->loop, &w->grace);
+    if (atomic_fetch_sub(&process->workers_running, 1) > 1)
+        return;
+    for (unsigned i = 0; i < process->workers_count; i++)
+        while (post_note(&process->workers[i], w->loop, 0, last_commit) != STATUS_OK)
+            ; /* the process ends, and memory comes back as it does */
+}
+
+void gateway_worker_check_drained(struct gateway_worker *w)
+{
+    if (w->state == GATEWAY_WORKER_DRAINING && list_is_empty(&w->ports) &&
+        list_is_empty(&w->inbound) && list_is_empty(&w->outbound))
+        drained(w);
+    else if (w->state == GATEWAY_WORKER_LAST_COMMIT && gateway_store_is_quiet(&w->store))
+        w->state = GATEWAY_WORKER_DONE;
+}
+
+/* --- the thread ------------------------------------------------------------------------------ */
+
+static void run(struct engine_thread *thread)
+{
+    struct gateway_worker *w = CONTAINER_OF(thread, struct gateway_worker, thread);
+    struct engine_loop_options options = { 0 };
+
+    if (engine_loop_create(&options, &w->loop, &w->start_reason) != STATUS_OK) {
+        atomic_store(&w->start, GATEWAY_WORKER_FAILED);
+        return;
+    }
+    atomic_store(&w->start, GATEWAY_WORKER_RUNS);
+    while (w->state != GATEWAY_WORKER_DONE || engine_loop_owners(w->loop) > 0) {
+        engine_loop_turn(w->loop);
+        observe_log_flush(w->log);
+    }
+    gateway_dispatch_finish(&w->dispatch);
+    engine_loop_destroy(w->loop);
+    atomic_store(&w->start, GATEWAY_WORKER_ENDED);
+}
+
+enum status gateway_worker_init(struct gateway_worker *w, struct gateway_process *process,
+                                unsigned index, struct gateway_view *view,
+                                const struct spool_recovery *recovery)
+{
+    *w = (struct gateway_worker){ .process = process, .index = index, .view = view };
+    w->log = observe_log_writer(process->log, index);
+    w->random = process->seed.k1 + index;
+    observe_counters_init(&w->counters);
+    list_init(&w->ports);
+    list_init(&w->inbound);
+    list_init(&w->outbound);
+    list_init(&w->messages);
+    TRY(gateway_store_init(&w->store, w, recovery->batch_next, recovery->sequence_next));
+    return gateway_dispatch_init(&w->dispatch, w);
+}
+
+enum status gateway_worker_run(struct gateway_worker *w)
+{
+    char name[ENGINE_THREAD_NAME_MAX];
+
+    (void)snprintf(name, sizeof(name), "worker %u", w->index % 1000);
+    return engine_thread_start(&w->thread, name, (int)w->index, run);
+}
+
+void gateway_worker_join(struct gateway_worker *w)
+{
+    engine_thread_join(&w->thread);
+}
+
+void gateway_worker_finish(struct gateway_worker *w)
+{
+    struct list_node *node;
+
+    while ((node = list_take_first(&w->messages)) != NULL)
+        gateway_message_destroy(CONTAINER_OF(node, struct gateway_message, node));
+    gateway_store_finish(&w->store);
+    gateway_view_release(w->view);
+}

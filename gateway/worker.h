@@ -1,0 +1,97 @@
+/* gateway/worker.h - one thread, one ring, one share of the connections and of the queue.
+ *
+ * A worker owns its listeners' sockets, its inbound and outbound connections, the messages it
+ * has accepted or recovered (gateway/message.h), its part of the spool (gateway/store.h) and the
+ * destinations that hash to it (gateway/dispatch.h). Other threads reach it by message only.
+ *
+ * Stopping, in steps: listeners close; sessions without a transaction get 421, the others when
+ * theirs has ended; deliveries in flight end; what is left of the queue stays in the spool; the
+ * last results are committed. After the grace time all connections are reset.
+ */
+#pragma once
+#include "base/list.h"
+#include "engine/loop.h"
+#include "engine/mailbox.h"
+#include "engine/thread.h"
+#include "engine/timer.h"
+#include "gateway/dispatch.h"
+#include "gateway/process.h"
+#include "gateway/store.h"
+#include "observe/counters.h"
+#include "spool/recovery.h"
+
+struct gateway_port;
+
+enum gateway_worker_state {
+    GATEWAY_WORKER_RUNNING,
+    GATEWAY_WORKER_DRAINING, /* sessions and deliveries are ending */
+    GATEWAY_WORKER_DRAINED,  /* waits for the other workers, whose reports may still come */
+    GATEWAY_WORKER_LAST_COMMIT,
+    GATEWAY_WORKER_DONE
+};
+
+enum gateway_worker_start {
+    GATEWAY_WORKER_STARTING,
+    GATEWAY_WORKER_RUNS,
+    GATEWAY_WORKER_FAILED,
+    GATEWAY_WORKER_ENDED
+};
+
+struct gateway_worker {
+    struct engine_thread thread;
+    struct gateway_process *process;
+    unsigned index;
+    struct engine_loop *loop;
+    struct gateway_view *view; /* the current one */
+    struct observe_log_writer *log;
+    struct observe_counters counters;
+    struct gateway_store store;
+    struct gateway_dispatch dispatch;
+    struct list ports;    /* listening sockets */
+    struct list inbound;  /* connections */
+    struct list outbound; /* connections */
+    struct list messages; /* at home here */
+    struct engine_timer grace;
+    enum gateway_worker_state state;
+    uint64_t random;                   /* state of the jitter source */
+    _Atomic int start;                 /* enum gateway_worker_start */
+    struct engine_reason start_reason; /* read after it failed */
+};
+
+/* The supervisor's part. init: everything but the thread; messages found by the recovery are
+ * added afterwards. view is the worker's from then on. */
+MUST_USE enum status gateway_worker_init(struct gateway_worker *w, struct gateway_process *process,
+                                         unsigned index, struct gateway_view *view,
+                                         const struct spool_recovery *recovery);
+
+/* Starts the thread; w->start says what became of it. */
+MUST_USE enum status gateway_worker_run(struct gateway_worker *w);
+
+/* Waits for the thread's end. */
+void gateway_worker_join(struct gateway_worker *w);
+
+/* After all workers have ended: frees what is left. */
+void gateway_worker_finish(struct gateway_worker *w);
+
+/* A new configuration, or the first one (then listeners open and recovered mail starts to
+ * move). The worker takes the view. doors: one for each listener of the view's settings; fd -1:
+ * the worker listens there already, else it takes the fd. STATUS_NO_MEMORY: nothing happened. */
+struct gateway_door {
+    struct gateway_listener_load *load;
+    int fd;
+};
+MUST_USE enum status gateway_worker_post_view(struct gateway_worker *w, struct gateway_view *view,
+                                              const struct gateway_door *doors);
+MUST_USE enum status gateway_worker_post_stop(struct gateway_worker *w, uint64_t grace_ms);
+
+/* The worker's own thread, from here on. */
+time_t gateway_worker_now_s(const struct gateway_worker *w);
+uint64_t gateway_worker_now_ms(const struct gateway_worker *w);
+uint64_t gateway_worker_random(struct gateway_worker *w);
+
+/* Called by whatever ends while the worker stops. */
+void gateway_worker_check_drained(struct gateway_worker *w);
+static inline bool gateway_worker_is_stopping(const struct gateway_worker *w)
+{
+    return w->state != GATEWAY_WORKER_RUNNING;
+}
