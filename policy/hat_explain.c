@@ -1,8 +1,10 @@
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "policy/hat_table.h"
 
-#define WHY_BYTES_MAX 1024
+#define WHY_BYTES_MAX 4096
+#define LISTED_MAX    3 /* entries of a kind */
 
 static bool name_is_below(struct slice name, struct slice partial)
 {
@@ -52,45 +54,65 @@ static void why_matched(const struct policy_hat_entry *e, const struct policy_se
     }
 }
 
-static const char *plural(size_t count)
+static bool is_name(const struct policy_hat_entry *e)
 {
-    return count == 1 ? "" : "s";
+    return e->form == POLICY_SENDER_NAME || e->form == POLICY_SENDER_PARTIAL;
 }
 
-/* The first entries say it all when there are few of a kind; their number does otherwise. */
+/* Appends what fits; the rest is left out. */
+static void append(char why[static WHY_BYTES_MAX], const char *format, ...) PRINTF_LIKE(2, 3);
+
+static void append(char why[static WHY_BYTES_MAX], const char *format, ...)
+{
+    size_t used = strlen(why);
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(why + used, WHY_BYTES_MAX - used, format, args);
+    va_end(args);
+}
+
+/* Appends the first names, or the first addresses, of the row. */
+static void append_entries(char why[static WHY_BYTES_MAX], const struct policy_hat *hat,
+                           const struct policy_hat_row *row, bool names, size_t count)
+{
+    size_t listed = 0;
+
+    for (size_t i = 0; i < row->entries_count && listed < LISTED_MAX; i++) {
+        const struct policy_hat_entry *e = &hat->entries[row->entries_first + i];
+
+        if (is_name(e) == names)
+            append(why, "%s%.*s", listed++ > 0 ? ", " : "", SLICE_ARGS(e->text));
+    }
+    if (count > listed)
+        append(why, " and %zu more", count - listed);
+}
+
 static void why_not(const struct policy_hat *hat, const struct policy_hat_row *row,
                     const struct policy_sender *sender, char why[static WHY_BYTES_MAX])
 {
     char address[IP_TEXT_MAX];
-    size_t addresses = 0, names = 0;
-    int used = 0;
+    size_t names = 0, addresses;
 
-    for (size_t i = 0; i < row->entries_count; i++) {
-        if (hat->entries[row->entries_first + i].form == POLICY_SENDER_NAME ||
-            hat->entries[row->entries_first + i].form == POLICY_SENDER_PARTIAL)
-            names++;
-        else
-            addresses++;
-    }
+    for (size_t i = 0; i < row->entries_count; i++)
+        names += is_name(&hat->entries[row->entries_first + i]) ? 1 : 0;
+    addresses = row->entries_count - names;
     why[0] = '\0';
-    if (addresses + names == 0)
-        (void)snprintf(why, WHY_BYTES_MAX, "the row has no senders");
-    if (addresses > 0)
-        used =
-            snprintf(why, WHY_BYTES_MAX, "%s is in none of its %zu address%s",
-                     ip_format(&sender->address, address), addresses, addresses == 1 ? "" : "es");
+    if (row->entries_count == 0)
+        append(why, "the row has no senders");
+    if (addresses > 0) {
+        append(why, "%s is not in ", ip_format(&sender->address, address));
+        append_entries(why, hat, row, false, addresses);
+    }
     if (names == 0)
         return;
-    ASSERT(used >= 0 && used < WHY_BYTES_MAX / 2);
-    why += used;
+    if (addresses > 0)
+        append(why, "; ");
     if (sender->verified_name.len == 0)
-        (void)snprintf(why, WHY_BYTES_MAX / 2,
-                       "%sthe host has no verified name to compare with its %zu host name%s",
-                       used > 0 ? "; " : "", names, plural(names));
+        append(why, "the host has no verified name to compare with ");
     else
-        (void)snprintf(why, WHY_BYTES_MAX / 2, "%s%.*s matches none of its %zu host name%s",
-                       used > 0 ? "; " : "", SLICE_ARGS(sender->verified_name), names,
-                       plural(names));
+        append(why, "the verified name %.*s is not ", SLICE_ARGS(sender->verified_name));
+    append_entries(why, hat, row, true, names);
 }
 
 static const struct policy_hat_entry *find_in_row(const struct policy_hat *hat,

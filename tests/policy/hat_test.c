@@ -227,13 +227,12 @@ static void explain_says_of_each_row_why(void **unused)
     assert_int_equal(build(example, ARRAY_LEN(example), &s), STATUS_OK);
     sender = sender_of("192.0.2.11", "");
     policy_hat_explain(policy_snapshot_hat(s, SLICE("h")), &sender, &t.visitor);
-    assert_string_equal(t.text,
-                        "0 WHITE no 192.0.2.11 is in none of its 2 addresses; the host has no "
-                        "verified name to compare with its 1 host name\n"
-                        "1 SKIP yes 192.0.2.11 is in 192.0.2.0/24\n"
-                        "2 CRES no 192.0.2.11 is in none of its 2 addresses; the host has no "
-                        "verified name to compare with its 1 host name\n"
-                        "3 BLACK yes 192.0.2.11 is in 192.0.2.0/25\n");
+    assert_string_equal(t.text, "0 WHITE no 192.0.2.11 is not in 192.0.2.10, 2001:db8:1::/48; the "
+                                "host has no verified name to compare with gate.example.com\n"
+                                "1 SKIP yes 192.0.2.11 is in 192.0.2.0/24\n"
+                                "2 CRES no 192.0.2.11 is not in 208.90.57.0/26, 10.1.0.0/16; the "
+                                "host has no verified name to compare with .res.cisco.com\n"
+                                "3 BLACK yes 192.0.2.11 is in 192.0.2.0/25\n");
     t.len = 0;
     sender = sender_of("192.0.2.10", "b.example.net");
     policy_hat_explain(policy_snapshot_hat(s, SLICE("h")), &sender, &t.visitor);
@@ -241,11 +240,34 @@ static void explain_says_of_each_row_why(void **unused)
     t.len = 0;
     sender = sender_of("11.0.0.1", "mx.res.cisco.com");
     policy_hat_explain(policy_snapshot_hat(s, SLICE("h")), &sender, &t.visitor);
+    assert_string_equal(t.text, "0 WHITE no 11.0.0.1 is not in 192.0.2.10, 2001:db8:1::/48; the "
+                                "verified name mx.res.cisco.com is not gate.example.com\n"
+                                "1 SKIP no 11.0.0.1 is not in 192.0.2.0/24, 10.0.0.0/8\n"
+                                "2 CRES yes the verified name mx.res.cisco.com is below "
+                                ".res.cisco.com\n");
+    policy_snapshot_destroy(s);
+}
+
+static void explain_names_only_the_first_of_many_entries(void **unused)
+{
+    static const struct row rows[] = {
+        { "A",
+          POLICY_ACCESS_ACCEPT,
+          { "10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5" } },
+        { "", POLICY_ACCESS_ACCEPT, { NULL } },
+        { "Z", POLICY_ACCESS_ACCEPT, { "ALL" } },
+    };
+    struct transcript t = { .visitor = { .step = write_step } };
+    struct policy_sender sender = sender_of("192.0.2.1", "");
+    struct policy_snapshot *s;
+
+    (void)unused;
+    assert_int_equal(build(rows, ARRAY_LEN(rows), &s), STATUS_OK);
+    policy_hat_explain(policy_snapshot_hat(s, SLICE("h")), &sender, &t.visitor);
     assert_string_equal(t.text,
-                        "0 WHITE no 11.0.0.1 is in none of its 2 addresses; mx.res.cisco.com "
-                        "matches none of its 1 host name\n"
-                        "1 SKIP no 11.0.0.1 is in none of its 2 addresses\n"
-                        "2 CRES yes the verified name mx.res.cisco.com is below .res.cisco.com\n");
+                        "0 A no 192.0.2.1 is not in 10.0.0.1, 10.0.0.2, 10.0.0.3 and 2 more\n"
+                        "1  no the row has no senders\n"
+                        "2 Z yes ALL matches every host\n");
     policy_snapshot_destroy(s);
 }
 
@@ -385,6 +407,7 @@ int main(void)
         cmocka_unit_test(every_form_of_an_entry_is_told_apart),
         cmocka_unit_test(an_entry_that_never_counts_is_known_with_its_reason),
         cmocka_unit_test(explain_says_of_each_row_why),
+        cmocka_unit_test(explain_names_only_the_first_of_many_entries),
         cmocka_unit_test(find_agrees_with_a_scan_from_the_first_row),
         cmocka_unit_test(a_shadowed_entry_is_never_the_verdict),
     };

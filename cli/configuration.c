@@ -1,0 +1,32 @@
+#include "cli/configuration.h"
+
+#include <stdio.h>
+
+#define LINE_MAX_BYTES 8192
+
+void cli_print_problems(const struct config_problems *problems, bool is_verbose)
+{
+    char line[LINE_MAX_BYTES];
+
+    for (size_t i = 0; i < problems->count; i++)
+        if (is_verbose || problems->items[i].severity == CONFIG_ERROR)
+            fprintf(stderr, "%s\n", config_problem_format(&problems->items[i], line, sizeof(line)));
+    if (problems->dropped_count > 0)
+        fprintf(stderr, "and %zu more\n", problems->dropped_count);
+}
+
+bool cli_load(const char *path, struct config_loaded **loaded_out)
+{
+    const struct config_load_options options = { .generation = 1,
+                                                 .resolver = config_resolver_system(),
+                                                 .skip_files = true };
+    struct config_problems problems;
+    bool ok;
+
+    config_problems_init(&problems);
+    ok = config_load_file(path, &options, loaded_out, &problems) == STATUS_OK;
+    if (!ok)
+        cli_print_problems(&problems, false);
+    config_problems_finish(&problems);
+    return ok;
+}

@@ -1,0 +1,10 @@
+/* cli/configuration.h - loading a configuration for a command that a person typed. */
+#pragma once
+#include "config/load.h"
+
+/* Prints each problem on standard error; warnings only when is_verbose. */
+void cli_print_problems(const struct config_problems *problems, bool is_verbose);
+
+/* The configuration of the file, without asking for the other files that it names. False, with
+ * its errors printed, when it has some. */
+MUST_USE bool cli_load(const char *path, struct config_loaded **loaded_out);
