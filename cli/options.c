@@ -43,29 +43,36 @@ int cli_finish(int code)
     return code;
 }
 
-static void print_option(char letter, const char *name, const char *argument, const char *help)
+static void print_option(const struct cli_option *o)
 {
+    const char *before = o->argument_is_optional ? "[=" : o->argument != NULL ? " " : "";
+    const char *after = o->argument_is_optional ? "]" : "";
     char left[64], shown[4] = "   ";
 
-    if (letter != '\0')
-        (void)snprintf(shown, sizeof(shown), "-%c,", letter);
-    (void)snprintf(left, sizeof(left), "%s --%s%s%s", shown, name, argument != NULL ? " " : "",
-                   argument != NULL ? argument : "");
-    printf("  %-26s %s\n", left, help);
+    if (o->letter != '\0')
+        (void)snprintf(shown, sizeof(shown), "-%c,", o->letter);
+    (void)snprintf(left, sizeof(left), "%s --%s%s%s%s", shown, o->name, before,
+                   o->argument != NULL ? o->argument : "", after);
+    printf("  %-26s %s\n", left, o->help);
 }
+
+static const struct cli_option help_option = { .name = "help", .help = "this text" };
+static const struct cli_option json_option = { .name = "json", .help = "write JSON for programs" };
+static const struct cli_option config_option = {
+    .name = "config", .letter = 'c', .argument = "FILE", .help = "default: " CLI_CONFIG_DEFAULT
+};
 
 static int print_help(const struct cli_usage *u)
 {
     printf("usage: postern %s [OPTION...]%s%s\n\n%s\n", u->name, u->operands[0] != '\0' ? " " : "",
            u->operands, u->about);
     for (size_t i = 0; i < u->options_count; i++)
-        print_option(u->options[i].letter, u->options[i].name, u->options[i].argument,
-                     u->options[i].help);
+        print_option(&u->options[i]);
     if (u->has_config)
-        print_option('c', "config", "FILE", "default: " CLI_CONFIG_DEFAULT);
+        print_option(&config_option);
     if (u->has_json)
-        print_option('\0', "json", NULL, "write JSON for programs");
-    print_option('\0', "help", NULL, "this text");
+        print_option(&json_option);
+    print_option(&help_option);
     printf("\nExit status: 0 yes or done, 1 no or failed, 2 misused.\n");
     return cli_finish(CLI_EXIT_OK);
 }
@@ -76,14 +83,18 @@ struct tables {
     char shorts[SHORT_MAX];
 };
 
-static void add(struct tables *t, size_t *longs, size_t *shorts, const char *name, char letter,
-                bool has_argument, int value)
+static void add(struct tables *t, size_t *longs, size_t *shorts, const struct cli_option *o,
+                int value)
 {
-    t->longs[(*longs)++] = (struct option){ name, has_argument, NULL, value };
-    if (letter == '\0')
+    int argument = o->argument == NULL       ? no_argument
+                   : o->argument_is_optional ? optional_argument
+                                             : required_argument;
+
+    t->longs[(*longs)++] = (struct option){ o->name, argument, NULL, value };
+    if (o->letter == '\0')
         return;
-    t->shorts[(*shorts)++] = letter;
-    if (has_argument)
+    t->shorts[(*shorts)++] = o->letter;
+    if (argument != no_argument)
         t->shorts[(*shorts)++] = ':';
 }
 
@@ -93,15 +104,29 @@ static void fill_tables(const struct cli_usage *u, struct tables *t)
 
     *t = (struct tables){ 0 };
     t->shorts[shorts++] = ':'; /* a missing argument is told from an unknown option */
-    add(t, &longs, &shorts, "help", '\0', false, SHARED_HELP);
+    add(t, &longs, &shorts, &help_option, SHARED_HELP);
     if (u->has_config)
-        add(t, &longs, &shorts, "config", 'c', true, SHARED_CONFIG);
+        add(t, &longs, &shorts, &config_option, SHARED_CONFIG);
     if (u->has_json)
-        add(t, &longs, &shorts, "json", '\0', false, SHARED_JSON);
+        add(t, &longs, &shorts, &json_option, SHARED_JSON);
     for (size_t i = 0; i < u->options_count; i++)
-        add(t, &longs, &shorts, u->options[i].name, u->options[i].letter,
-            u->options[i].argument != NULL, FIRST_VALUE + (int)i);
+        add(t, &longs, &shorts, &u->options[i], FIRST_VALUE + (int)i);
     ASSERT(longs < CLI_OPTIONS_MAX + 4 && shorts < SHORT_MAX);
+}
+
+/* False when it was given too often. */
+static bool set(const struct cli_option *o, const char *argument)
+{
+    const char *value = argument != NULL ? argument : "";
+
+    if (o->values_count == NULL) {
+        *o->value = value;
+        return true;
+    }
+    if (*o->values_count == o->values_max)
+        return false;
+    o->value[(*o->values_count)++] = value;
+    return true;
 }
 
 /* The option that getopt_long() found: by its value, or by its letter. */
@@ -137,8 +162,9 @@ int cli_parse(const struct cli_usage *u, int argc, char **argv, struct cli_argum
             a.config = optarg;
         else if (value == SHARED_JSON)
             a.json = true;
-        else if (option != NULL)
-            *option->value = optarg != NULL ? optarg : "";
+        else if (option != NULL && !set(option, optarg))
+            return cli_misuse(u->name, "--%s can be given %zu times", option->name,
+                              option->values_max);
     }
     a.operands = argv + optind;
     a.operands_count = argc - optind;

@@ -21,6 +21,11 @@ struct cli_option {
     const char *argument; /* "NAME"; NULL: the option takes none */
     const char *help;     /* one line */
     const char **value;   /* set to the argument, or to "" for an option without one */
+
+    /* Left out by most options. */
+    size_t *values_count;      /* the option may be repeated: value is an array, and this says */
+    size_t values_max;         /*   how many of its values_max elements were set */
+    bool argument_is_optional; /* --starttls or --starttls=MODE; "" without it */
 };
 
 struct cli_usage {
