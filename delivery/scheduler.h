@@ -175,8 +175,8 @@ size_t delivery_scheduler_connections(const struct delivery_scheduler *s);
 struct delivery_destination *delivery_scheduler_find(struct delivery_scheduler *s,
                                                      struct slice domain);
 
-/* Walks all destinations: start with NULL, ends with NULL. Only valid while no other call is
- * made in between, apart from the ones that only ask. */
+/* Walks all destinations: start with NULL, ends with NULL. In between only calls that ask, and
+ * _set_limits() and _flush(). */
 struct delivery_destination *delivery_scheduler_walk(struct delivery_scheduler *s,
                                                      const struct delivery_destination *after);
 
