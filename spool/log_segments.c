@@ -56,12 +56,12 @@ bool log_open_segment(struct spool_log *log)
 /* One for results, and as many as the promised messages need behind half a segment more. */
 static unsigned spares_wanted(const struct spool_log *log)
 {
-    size_t here = usable(log, log_room(log)), each = usable_spare(log);
+    size_t each = usable_spare(log);
+    /* Without a current segment the first spare will be it. */
+    size_t here = log->current != NULL ? usable(log, log_room(log)) : each;
     size_t needed = log->reserved_bytes + log->waiting_bytes + each / 2;
-    size_t wanted = 1;
+    size_t wanted = log->current != NULL ? 1 : 2;
 
-    if (log->current == NULL)
-        wanted++;
     if (needed > here)
         wanted += (needed - here + each - 1) / each;
     return wanted < SPOOL_SPARES_MAX ? (unsigned)wanted : SPOOL_SPARES_MAX;

@@ -1,0 +1,494 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+
+#include "tests/spool/fake_storage.h"
+
+#define MANY 64
+
+struct bench {
+    struct fake_disk disk;
+    struct fake_storage storage;
+    struct spool_log log;
+    struct spool_message *messages[MANY];
+    struct spool_ticket tickets[MANY];
+    unsigned count;
+};
+
+static void setup(struct bench *b)
+{
+    const struct spool_log_options options = {
+        .log_id = 2, .segment_bytes = FAKE_SEGMENT_BYTES, .batch_first = 1, .sequence_first = 1
+    };
+
+    *b = (struct bench){ .count = 0 };
+    fake_disk_init(&b->disk);
+    fake_storage_init(&b->storage, &b->disk, &b->log);
+    assert_int_equal(spool_log_init(&b->log, &b->storage.storage, &options), STATUS_OK);
+}
+
+static void teardown(struct bench *b)
+{
+    while (fake_answer_prepare(&b->storage) || fake_answer_release(&b->storage, STATUS_OK) ||
+           fake_answer_write(&b->storage, STATUS_OK))
+        ;
+    spool_log_finish(&b->log);
+    fake_disk_finish(&b->disk);
+    for (unsigned i = 0; i < b->count; i++)
+        spool_message_destroy(b->messages[i]);
+}
+
+static void ready(struct bench *b)
+{
+    setup(b);
+    fake_settle(&b->storage);
+    assert_int_equal(spool_log_state(&b->log), SPOOL_LOG_READY);
+    assert_int_equal(spool_log_take_event(&b->log), SPOOL_LOG_EVENT_READY);
+    assert_int_equal(spool_log_take_event(&b->log), SPOOL_LOG_EVENT_NONE);
+}
+
+/* Appends the next message; its mid is its index from 1. */
+static enum status append(struct bench *b, size_t body_bytes)
+{
+    unsigned i = b->count;
+    enum status status;
+
+    assert_true(i < MANY);
+    b->messages[i] = fake_message(i + 1, 1, body_bytes);
+    status = spool_log_append_message(&b->log, b->messages[i], NULL, &b->tickets[i]);
+    b->count++;
+    return status;
+}
+
+static void assert_taken(struct bench *b, unsigned first, unsigned last, enum status status)
+{
+    for (unsigned i = first; i <= last; i++) {
+        struct spool_ticket *t = spool_log_take_committed(&b->log);
+
+        assert_ptr_equal(t, &b->tickets[i]);
+        assert_int_equal(t->status, status);
+    }
+    assert_null(spool_log_take_committed(&b->log));
+}
+
+/* Appends and commits one. */
+static void commit(struct bench *b, size_t body_bytes)
+{
+    unsigned i = b->count;
+
+    assert_int_equal(append(b, body_bytes), STATUS_OK);
+    fake_settle(&b->storage);
+    assert_true(fake_answer_write(&b->storage, STATUS_OK));
+    assert_taken(b, i, i, STATUS_OK);
+    fake_settle(&b->storage);
+}
+
+static void what_comes_while_a_batch_is_written_is_the_next_batch(void **unused)
+{
+    struct bench b;
+
+    (void)unused;
+    ready(&b);
+    assert_int_equal(append(&b, 100), STATUS_OK);
+    spool_log_run(&b.log);
+    assert_int_equal(b.storage.writes, 1);
+    for (int i = 0; i < 9; i++) {
+        assert_int_equal(append(&b, 100), STATUS_OK);
+        spool_log_run(&b.log);
+    }
+    assert_int_equal(b.storage.writes, 1);
+    assert_null(spool_log_take_committed(&b.log));
+    assert_true(fake_answer_write(&b.storage, STATUS_OK));
+    assert_taken(&b, 0, 0, STATUS_OK);
+    spool_log_run(&b.log);
+    assert_int_equal(b.storage.writes, 2);
+    assert_null(spool_log_take_committed(&b.log));
+    assert_true(fake_answer_write(&b.storage, STATUS_OK));
+    assert_taken(&b, 1, 9, STATUS_OK);
+    spool_log_run(&b.log);
+    assert_int_equal(b.storage.writes, 2);
+    assert_int_equal(spool_log_counters(&b.log)->messages, 10);
+    teardown(&b);
+}
+
+static void a_location_is_where_the_record_lies(void **unused)
+{
+    struct bench b;
+
+    (void)unused;
+    ready(&b);
+    commit(&b, 3000);
+    commit(&b, 200);
+    for (unsigned i = 0; i < 2; i++) {
+        const struct spool_location *l = &b.tickets[i].location;
+        const struct spool_segment_file *file = spool_segment_file(l->segment);
+        struct slice bytes = { b.disk.segments[file->number].bytes + l->offset, l->bytes };
+        struct spool_record r;
+        struct slice payload;
+
+        assert_int_equal(spool_record_decode(bytes, &r), STATUS_OK);
+        assert_int_equal(r.mid, i + 1);
+        assert_int_equal(r.log_id, 2);
+        assert_true(spool_record_payload_is_whole(&r, bytes, &payload));
+        assert_true(slice_equal(payload, spool_message_payload(b.messages[i])));
+    }
+    teardown(&b);
+}
+
+static void nothing_is_accepted_before_there_is_space_for_results_too(void **unused)
+{
+    struct bench b;
+    struct spool_reservation r = { 0 };
+
+    (void)unused;
+    setup(&b);
+    spool_log_run(&b.log);
+    assert_false(spool_log_reserve(&b.log, &r, 100));
+    assert_int_equal(append(&b, 100), STATUS_NO_SPACE);
+    assert_true(fake_answer_prepare(&b.storage));
+    assert_int_equal(spool_log_state(&b.log), SPOOL_LOG_STARTING);
+    assert_false(spool_log_reserve(&b.log, &r, 100));
+    fake_settle(&b.storage);
+    assert_true(spool_log_reserve(&b.log, &r, 100));
+    assert_int_equal(r.bytes, SPOOL_BLOCK_BYTES);
+    assert_true(spool_log_reserve(&b.log, &r, 50));
+    assert_int_equal(r.bytes, SPOOL_BLOCK_BYTES);
+    assert_false(spool_log_reserve(&b.log, &r, FAKE_SEGMENT_BYTES));
+    spool_log_unreserve(&b.log, &r);
+    spool_log_unreserve(&b.log, &r);
+    assert_int_equal(r.bytes, 0);
+    teardown(&b);
+}
+
+static void reserved_space_is_there_when_the_disk_is_full(void **unused)
+{
+    struct bench b;
+    struct spool_reservation r[MANY] = { 0 };
+    unsigned promised = 0;
+
+    (void)unused;
+    ready(&b);
+    b.disk.files_max = 4;
+    for (unsigned i = 0; i < MANY; i++) {
+        fake_settle(&b.storage);
+        if (spool_log_reserve(&b.log, &r[i], 9000))
+            promised++;
+    }
+    assert_true(promised > 4 && promised < MANY);
+    while (spool_log_take_event(&b.log) != SPOOL_LOG_EVENT_NONE)
+        ;
+    /* Each is written on its own and takes what was promised; results try to get in between. */
+    for (unsigned i = 0; i < MANY; i++) {
+        struct spool_result result = { 0, SPOOL_RESULT_DEFERRED, 1, 5 };
+
+        if (r[i].bytes == 0)
+            continue;
+        b.messages[b.count] = fake_message(b.count + 1, 1, 8600);
+        assert_int_equal(
+            spool_log_append_message(&b.log, b.messages[b.count], &r[i], &b.tickets[b.count]),
+            STATUS_OK);
+        spool_log_append_results(&b.log, 1, &result, 1);
+        b.count++;
+        fake_settle(&b.storage);
+        assert_true(fake_answer_write(&b.storage, STATUS_OK));
+        assert_taken(&b, b.count - 1, b.count - 1, STATUS_OK);
+    }
+    assert_int_equal(b.count, promised);
+    teardown(&b);
+}
+
+static void a_full_disk_is_an_event_and_recovers(void **unused)
+{
+    struct bench b;
+    struct spool_reservation r = { 0 };
+
+    (void)unused;
+    setup(&b);
+    b.disk.files_max = 1;
+    fake_settle(&b.storage);
+    assert_int_equal(spool_log_take_event(&b.log), SPOOL_LOG_EVENT_PREPARE_FAILED);
+    assert_false(spool_log_reserve(&b.log, &r, 100));
+    fake_settle(&b.storage);
+    assert_int_equal(spool_log_take_event(&b.log), SPOOL_LOG_EVENT_NONE);
+    b.disk.files_max = 2;
+    spool_log_retry(&b.log);
+    fake_settle(&b.storage);
+    assert_int_equal(spool_log_take_event(&b.log), SPOOL_LOG_EVENT_READY);
+    assert_true(spool_log_reserve(&b.log, &r, 100));
+    teardown(&b);
+}
+
+static void a_failed_write_fails_its_batch_and_seals_its_segment(void **unused)
+{
+    struct bench b;
+    struct spool_segment *before;
+
+    (void)unused;
+    ready(&b);
+    commit(&b, 100);
+    before = b.tickets[0].location.segment;
+    assert_int_equal(append(&b, 100), STATUS_OK);
+    spool_log_run(&b.log);
+    assert_int_equal(append(&b, 100), STATUS_OK);
+    assert_true(fake_answer_write(&b.storage, STATUS_IO));
+    assert_taken(&b, 1, 1, STATUS_IO);
+    assert_int_equal(spool_log_take_event(&b.log), SPOOL_LOG_EVENT_WRITE_FAILED);
+    assert_int_equal(spool_log_state(&b.log), SPOOL_LOG_READY);
+    fake_settle(&b.storage);
+    assert_true(fake_answer_write(&b.storage, STATUS_OK));
+    assert_taken(&b, 2, 2, STATUS_OK);
+    assert_ptr_not_equal(b.tickets[2].location.segment, before);
+    assert_int_equal(spool_log_counters(&b.log)->write_failures, 1);
+    /* A success in between: two failures in all, not in a row. */
+    assert_int_equal(append(&b, 100), STATUS_OK);
+    fake_settle(&b.storage);
+    assert_true(fake_answer_write(&b.storage, STATUS_IO));
+    assert_int_equal(spool_log_state(&b.log), SPOOL_LOG_READY);
+    teardown(&b);
+}
+
+static void two_failures_in_a_row_stop_the_log_until_resumed(void **unused)
+{
+    struct bench b;
+    struct spool_reservation r = { 0 };
+
+    (void)unused;
+    ready(&b);
+    for (unsigned i = 0; i < 2; i++) {
+        fake_settle(&b.storage);
+        assert_int_equal(append(&b, 100), STATUS_OK);
+        fake_settle(&b.storage);
+        if (i == 1)
+            assert_int_equal(append(&b, 100), STATUS_OK);
+        assert_true(fake_answer_write(&b.storage, STATUS_IO));
+    }
+    assert_taken(&b, 0, 2, STATUS_IO);
+    assert_int_equal(spool_log_take_event(&b.log), SPOOL_LOG_EVENT_WRITE_FAILED);
+    assert_int_equal(spool_log_take_event(&b.log), SPOOL_LOG_EVENT_STOPPED);
+    assert_int_equal(spool_log_state(&b.log), SPOOL_LOG_STOPPED);
+    assert_false(spool_log_reserve(&b.log, &r, 100));
+    assert_int_equal(append(&b, 100), STATUS_IO);
+    spool_log_resume(&b.log);
+    fake_settle(&b.storage);
+    assert_int_equal(spool_log_state(&b.log), SPOOL_LOG_READY);
+    commit(&b, 100);
+    teardown(&b);
+}
+
+static void results_of_a_failed_batch_are_written_again(void **unused)
+{
+    struct bench b;
+    struct spool_result result = { 0, SPOOL_RESULT_DEFERRED, 1, 5 };
+    struct spool_ticket done;
+
+    (void)unused;
+    ready(&b);
+    commit(&b, 100);
+    spool_log_append_results(&b.log, 1, &result, 1);
+    spool_log_append_done(&b.log, 1, &b.tickets[0].location, &done);
+    spool_log_flush(&b.log);
+    fake_settle(&b.storage);
+    assert_true(fake_answer_write(&b.storage, STATUS_IO));
+    assert_null(spool_log_take_committed(&b.log));
+    assert_true(spool_log_has_lazy(&b.log));
+    fake_settle(&b.storage);
+    assert_true(fake_answer_write(&b.storage, STATUS_OK));
+    assert_ptr_equal(spool_log_take_committed(&b.log), &done);
+    assert_int_equal(done.status, STATUS_OK);
+    assert_int_equal(done.kind, SPOOL_TICKET_DONE);
+    assert_false(spool_log_has_lazy(&b.log));
+    teardown(&b);
+}
+
+static void results_wait_for_a_message_or_a_flush(void **unused)
+{
+    struct bench b;
+    struct spool_result result = { 0, SPOOL_RESULT_DELIVERED, 1, 0 };
+    struct spool_ticket done;
+
+    (void)unused;
+    ready(&b);
+    commit(&b, 100);
+    commit(&b, 100);
+    spool_log_append_results(&b.log, 1, &result, 1);
+    fake_settle(&b.storage);
+    assert_int_equal(b.storage.writes, 2);
+    assert_true(spool_log_has_lazy(&b.log));
+    commit(&b, 100);
+    assert_false(spool_log_has_lazy(&b.log));
+    spool_log_append_done(&b.log, 1, &b.tickets[0].location, &done);
+    fake_settle(&b.storage);
+    assert_int_equal(b.storage.writes, 3);
+    spool_log_flush(&b.log);
+    fake_settle(&b.storage);
+    assert_true(fake_answer_write(&b.storage, STATUS_OK));
+    assert_ptr_equal(spool_log_take_committed(&b.log), &done);
+    /* A flush with nothing to write does not make the next result eager. */
+    spool_log_flush(&b.log);
+    spool_log_append_results(&b.log, 2, &result, 1);
+    fake_settle(&b.storage);
+    assert_int_equal(b.storage.writes, 4);
+    teardown(&b);
+}
+
+static void too_many_results_are_counted_not_kept(void **unused)
+{
+    static struct spool_result results[SPOOL_RECIPIENTS_MAX];
+    struct bench b;
+    struct spool_ticket done;
+
+    (void)unused;
+    ready(&b);
+    commit(&b, 100);
+    for (uint32_t rid = 0; rid < SPOOL_RECIPIENTS_MAX; rid++)
+        results[rid] = (struct spool_result){ rid, SPOOL_RESULT_DEFERRED, 1, 5 };
+    for (int i = 0; i < 20; i++)
+        spool_log_append_results(&b.log, 1, results, SPOOL_RECIPIENTS_MAX);
+    assert_int_equal(spool_log_take_event(&b.log), SPOOL_LOG_EVENT_RESULTS_LOST);
+    assert_true(spool_log_counters(&b.log)->results_lost > 0);
+    /* What remains of the room is a fraction of a record; fill it up. */
+    for (int i = 0; i < 3000; i++)
+        spool_log_append_results(&b.log, 1, results, 1);
+    spool_log_append_done(&b.log, 1, &b.tickets[0].location, &done);
+    assert_ptr_equal(spool_log_take_committed(&b.log), &done);
+    assert_int_equal(done.status, STATUS_LIMIT);
+    teardown(&b);
+}
+
+/* Fills until the chain has so many segments. */
+static void fill_segments(struct bench *b, unsigned segments)
+{
+    while (spool_log_segments_count(&b->log) < segments)
+        commit(b, 12000);
+}
+
+static void a_segment_is_recycled_only_as_head_of_the_chain(void **unused)
+{
+    struct bench b;
+    unsigned first_of[8] = { 0 }, segments = 0;
+    uint64_t generation = 0;
+
+    (void)unused;
+    ready(&b);
+    fill_segments(&b, 4);
+    for (unsigned i = 0; i < b.count; i++)
+        if (spool_segment_generation(b.tickets[i].location.segment) != generation) {
+            generation = spool_segment_generation(b.tickets[i].location.segment);
+            first_of[segments++] = i;
+        }
+    assert_int_equal(segments, 4);
+
+    /* Segments 2 and 3 die first: nothing may go while segment 1 lives. */
+    for (unsigned i = first_of[1]; i < first_of[3]; i++)
+        spool_log_append_done(&b.log, i + 1, &b.tickets[i].location, NULL);
+    fake_settle(&b.storage);
+    assert_int_equal(b.storage.released_count, 0);
+    for (unsigned i = 0; i < first_of[1]; i++)
+        spool_log_append_done(&b.log, i + 1, &b.tickets[i].location, NULL);
+
+    /* One release at a time, and none before the one before was answered. */
+    spool_log_run(&b.log);
+    assert_true(b.storage.is_releasing);
+    assert_int_equal(b.storage.releasing.number, 1);
+    assert_true(fake_answer_release(&b.storage, STATUS_IO));
+    assert_int_equal(spool_log_take_event(&b.log), SPOOL_LOG_EVENT_RELEASE_FAILED);
+    spool_log_run(&b.log);
+    assert_false(b.storage.is_releasing);
+    spool_log_retry(&b.log);
+    fake_settle(&b.storage);
+    assert_int_equal(b.storage.released_count, 3);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(b.storage.released[i], i + 1);
+    assert_int_equal(spool_log_segments_count(&b.log), 1);
+    assert_null(spool_log_head(&b.log));
+    teardown(&b);
+}
+
+static void adopted_segments_stand_first_in_the_chain(void **unused)
+{
+    struct bench b;
+    struct spool_segment *adopted;
+    const struct spool_segment_file file = {
+        .generation = 1, .salt = 1, .number = 9, .handle = -1
+    };
+    struct spool_location location = { .offset = 4096, .bytes = 88 };
+
+    (void)unused;
+    setup(&b);
+    b.disk.segments[9].bytes = calloc(1, FAKE_SEGMENT_BYTES);
+    b.disk.segments[9].header = (struct spool_segment_header){ 1, 1, 2, FAKE_SEGMENT_BYTES, false };
+    b.disk.generation_next = 2;
+    assert_int_equal(spool_log_adopt(&b.log, &file, 1, &adopted), STATUS_OK);
+    fake_settle(&b.storage);
+    fill_segments(&b, 3);
+    for (unsigned i = 0; i < b.count; i++)
+        spool_log_append_done(&b.log, i + 1, &b.tickets[i].location, NULL);
+    fake_settle(&b.storage);
+    assert_int_equal(b.storage.released_count, 0);
+    assert_ptr_equal(spool_log_head(&b.log), adopted);
+    location.segment = adopted;
+    spool_log_append_done(&b.log, 1000, &location, NULL);
+    fake_settle(&b.storage);
+    assert_int_equal(b.storage.released_count, 2);
+    assert_int_equal(b.storage.released[0], 9);
+    teardown(&b);
+}
+
+static void a_record_above_the_limit_is_refused(void **unused)
+{
+    struct bench b;
+
+    (void)unused;
+    ready(&b);
+    assert_int_equal(append(&b, FAKE_SEGMENT_BYTES / 4), STATUS_LIMIT);
+    assert_int_equal(append(&b, FAKE_SEGMENT_BYTES / 4 - 500), STATUS_OK);
+    teardown(&b);
+}
+
+static void options_that_do_not_fit_together_are_refused(void **unused)
+{
+    static const struct spool_log_options cases[] = {
+        { .log_id = SPOOL_LOGS_MAX, .batch_first = 1, .sequence_first = 1 },
+        { .segment_bytes = 4096, .batch_first = 1, .sequence_first = 1 },
+        { .segment_bytes = (64u << 10) + 1, .batch_first = 1, .sequence_first = 1 },
+        { .segment_bytes = 64u << 10,
+          .record_bytes_max = 64u << 10,
+          .batch_first = 1,
+          .sequence_first = 1 },
+        { .batch_first = 0, .sequence_first = 1 },
+        { .batch_first = 1, .sequence_first = 0 },
+    };
+    struct fake_storage storage = { .is_writing = false };
+    struct spool_log log = { 0 };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        assert_int_equal(spool_log_init(&log, &storage.storage, &cases[i]), STATUS_INVALID);
+    spool_log_finish(&log);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_comes_while_a_batch_is_written_is_the_next_batch),
+        cmocka_unit_test(a_location_is_where_the_record_lies),
+        cmocka_unit_test(nothing_is_accepted_before_there_is_space_for_results_too),
+        cmocka_unit_test(reserved_space_is_there_when_the_disk_is_full),
+        cmocka_unit_test(a_full_disk_is_an_event_and_recovers),
+        cmocka_unit_test(a_failed_write_fails_its_batch_and_seals_its_segment),
+        cmocka_unit_test(two_failures_in_a_row_stop_the_log_until_resumed),
+        cmocka_unit_test(results_of_a_failed_batch_are_written_again),
+        cmocka_unit_test(results_wait_for_a_message_or_a_flush),
+        cmocka_unit_test(too_many_results_are_counted_not_kept),
+        cmocka_unit_test(a_segment_is_recycled_only_as_head_of_the_chain),
+        cmocka_unit_test(adopted_segments_stand_first_in_the_chain),
+        cmocka_unit_test(a_record_above_the_limit_is_refused),
+        cmocka_unit_test(options_that_do_not_fit_together_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

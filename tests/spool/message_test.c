@@ -1,0 +1,188 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "spool/draft.h"
+#include "tests/spool/fake_storage.h"
+
+static struct spool_draft begun(size_t hint)
+{
+    struct spool_draft d;
+    const struct spool_envelope e = { .mid = 5, .sender = SLICE("a@b") };
+
+    spool_draft_init(&d);
+    assert_int_equal(spool_draft_begin(&d, &e, hint), STATUS_OK);
+    return d;
+}
+
+static void a_message_reads_back_from_its_payload(void **unused)
+{
+    static const struct {
+        unsigned recipients;
+        size_t body;
+    } cases[] = { { 1, 0 }, { 1, 1 }, { 4, 4000 }, { 5, 100 }, { 300, 70000 }, { 2, 1u << 20 } };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct spool_message *m = fake_message(99, cases[i].recipients, cases[i].body), *back;
+
+        fake_assert_message(m, 99, cases[i].recipients, cases[i].body);
+        assert_int_equal(spool_message_decode(99, spool_message_payload(m), &back), STATUS_OK);
+        fake_assert_message(back, 99, cases[i].recipients, cases[i].body);
+        assert_true(slice_equal(spool_message_payload(m), spool_message_payload(back)));
+        assert_int_equal(spool_message_size(m), cases[i].body + strlen("Received: here\r\n"));
+        assert_int_equal(spool_message_decode(98, spool_message_payload(m), &back), STATUS_CORRUPT);
+        spool_message_destroy(m);
+        spool_message_destroy(back);
+    }
+}
+
+static void how_the_body_is_cut_does_not_matter(void **unused)
+{
+    struct slice text = SLICE("Subject: x\r\n\r\nHello\r\n..dot\r\n");
+
+    (void)unused;
+    for (size_t cut = 0; cut <= text.len; cut++) {
+        struct spool_draft d = begun(0);
+        struct spool_message *m;
+
+        assert_int_equal(spool_draft_add_recipient(&d, SLICE("c@d")), STATUS_OK);
+        assert_int_equal(spool_draft_body(&d, slice_first(text, cut)), STATUS_OK);
+        assert_int_equal(spool_draft_body(&d, slice_after(text, cut)), STATUS_OK);
+        assert_int_equal(spool_draft_body_bytes(&d), text.len);
+        m = spool_draft_complete(&d);
+        assert_true(slice_equal(spool_message_body(m), text));
+        assert_int_equal(spool_message_trace(m).len, 0);
+        spool_message_destroy(m);
+    }
+}
+
+static void every_limit_is_kept_and_a_refusal_changes_nothing(void **unused)
+{
+    static const char big[SPOOL_BODY_INLINE_MAX + 1];
+    struct slice longest = { big, SPOOL_ADDRESS_MAX }, longer = { big, SPOOL_ADDRESS_MAX + 1 };
+    struct spool_draft d;
+    struct spool_envelope e = { .mid = 5, .sender = longer };
+    struct spool_message *m;
+
+    (void)unused;
+    spool_draft_init(&d);
+    assert_int_equal(spool_draft_begin(&d, &e, 0), STATUS_LIMIT);
+    e.sender = longest;
+    e.info[SPOOL_INFO_TEXT] = longer;
+    assert_int_equal(spool_draft_begin(&d, &e, 0), STATUS_LIMIT);
+    e.info[SPOOL_INFO_TEXT] = longest;
+    assert_int_equal(spool_draft_begin(&d, &e, SIZE_MAX), STATUS_OK);
+    assert_true(spool_draft_memory_bytes(&d) < SPOOL_DRAFT_HINT_MAX + 4096);
+    assert_int_equal(spool_draft_add_recipient(&d, longer), STATUS_LIMIT);
+    for (unsigned i = 0; i < SPOOL_RECIPIENTS_MAX; i++)
+        assert_int_equal(spool_draft_add_recipient(&d, SLICE("x@y")), STATUS_OK);
+    assert_int_equal(spool_draft_add_recipient(&d, SLICE("x@y")), STATUS_LIMIT);
+    assert_int_equal(spool_draft_trace(&d, (struct slice){ big, SPOOL_TRACE_MAX }), STATUS_OK);
+    assert_int_equal(spool_draft_trace(&d, SLICE("x")), STATUS_LIMIT);
+    assert_int_equal(spool_draft_body(&d, (struct slice){ big, sizeof big }), STATUS_LIMIT);
+    assert_int_equal(spool_draft_body(&d, (struct slice){ big, sizeof big - 1 }), STATUS_OK);
+    assert_int_equal(spool_draft_body(&d, SLICE("x")), STATUS_LIMIT);
+    m = spool_draft_complete(&d);
+    assert_int_equal(spool_message_recipients_count(m), SPOOL_RECIPIENTS_MAX);
+    assert_int_equal(spool_message_body_bytes(m), SPOOL_BODY_INLINE_MAX);
+    assert_true(spool_message_record_bytes(m) <= SPOOL_RECORD_BYTES_MAX);
+    spool_message_destroy(m);
+}
+
+static void recipients_together_are_bounded(void **unused)
+{
+    static const char address[SPOOL_ADDRESS_MAX];
+    struct spool_draft d = begun(0);
+    unsigned count = 0;
+
+    (void)unused;
+    while (spool_draft_add_recipient(&d, (struct slice){ address, sizeof address }) == STATUS_OK)
+        count++;
+    assert_int_equal(count, SPOOL_RECIPIENTS_BYTES / (SPOOL_ADDRESS_MAX + 4));
+    assert_int_equal(spool_draft_recipients_count(&d), count);
+    spool_draft_finish(&d);
+}
+
+static void a_body_can_move_to_a_file(void **unused)
+{
+    struct spool_draft d = begun(0);
+    struct spool_message *m, *back;
+
+    (void)unused;
+    assert_int_equal(spool_draft_add_recipient(&d, SLICE("c@d")), STATUS_OK);
+    assert_int_equal(spool_draft_trace(&d, SLICE("T")), STATUS_OK);
+    assert_int_equal(spool_draft_body(&d, SLICE("so far")), STATUS_OK);
+    assert_true(slice_equal(spool_draft_body_so_far(&d), SLICE("so far")));
+    spool_draft_drop_body(&d);
+    assert_int_equal(spool_draft_body_so_far(&d).len, 0);
+    spool_draft_set_body_file(&d, UINT64_C(5000000000), 0xabcdef01);
+    m = spool_draft_complete(&d);
+    assert_true(spool_message_body_in_file(m));
+    assert_int_equal(spool_message_body(m).len, 0);
+    assert_int_equal(spool_message_body_bytes(m), UINT64_C(5000000000));
+    assert_int_equal(spool_message_decode(5, spool_message_payload(m), &back), STATUS_OK);
+    assert_int_equal(spool_message_body_crc(back), 0xabcdef01);
+    assert_true(slice_equal(spool_message_recipient(back, 0), SLICE("c@d")));
+    assert_true(slice_equal(spool_message_trace(back), SLICE("T")));
+    spool_message_destroy(m);
+    spool_message_destroy(back);
+}
+
+static void a_dropped_draft_begins_again(void **unused)
+{
+    struct spool_draft d = begun(0);
+
+    (void)unused;
+    spool_draft_finish(&d);
+    spool_draft_finish(&d);
+    assert_int_equal(spool_draft_memory_bytes(&d), 0);
+    d = begun(100);
+    assert_int_equal(spool_draft_mid(&d), 5);
+    assert_int_equal(spool_draft_recipients_count(&d), 0);
+    spool_draft_finish(&d);
+}
+
+/* Whatever is in a payload, decoding stays inside and gives a message that can be read. */
+static void a_payload_with_any_byte_changed_is_refused_or_readable(void **unused)
+{
+    struct spool_message *m = fake_message(3, 3, 10), *back;
+    struct slice payload = spool_message_payload(m);
+    char bytes[512];
+
+    (void)unused;
+    assert_true(payload.len < sizeof bytes);
+    for (size_t at = 0; at < payload.len; at++)
+        for (unsigned value = 0; value < 256; value += 5) {
+            memcpy(bytes, payload.data, payload.len);
+            bytes[at] = (char)value;
+            if (spool_message_decode(3, (struct slice){ bytes, payload.len }, &back) != STATUS_OK)
+                continue;
+            for (unsigned rid = 0; rid < spool_message_recipients_count(back); rid++)
+                assert_true(spool_message_recipient(back, rid).len <= payload.len);
+            for (unsigned i = 0; i < SPOOL_INFO_COUNT; i++)
+                assert_true(spool_message_info(back, (enum spool_info)i).len <= payload.len);
+            assert_true(spool_message_body(back).len <= payload.len);
+            spool_message_destroy(back);
+        }
+    for (size_t len = 0; len < payload.len; len++)
+        assert_int_equal(spool_message_decode(3, slice_first(payload, len), &back), STATUS_CORRUPT);
+    spool_message_destroy(m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_message_reads_back_from_its_payload),
+        cmocka_unit_test(how_the_body_is_cut_does_not_matter),
+        cmocka_unit_test(every_limit_is_kept_and_a_refusal_changes_nothing),
+        cmocka_unit_test(recipients_together_are_bounded),
+        cmocka_unit_test(a_body_can_move_to_a_file),
+        cmocka_unit_test(a_dropped_draft_begins_again),
+        cmocka_unit_test(a_payload_with_any_byte_changed_is_refused_or_readable),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
