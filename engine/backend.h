@@ -103,8 +103,7 @@ struct engine_request {
         } connect;
         struct {
             enum engine_buffers group;
-            bool poll_first; /* a hint: nothing is expected to be there yet */
-        } recv;              /* result: bytes; 0 is the peer's FIN; -ENOBUFS: the group is dry */
+        } recv; /* result: bytes; 0 is the peer's FIN; -ENOBUFS: the group is dry */
         struct {
             const struct msghdr *message; /* sent without SIGPIPE; may be short */
         } sendmsg;
@@ -155,7 +154,6 @@ struct engine_completion {
     uint64_t token;
     int32_t result;  /* >= 0, or a negated errno */
     uint32_t buffer; /* ENGINE_BUFFER_NONE, or the buffer of the group that holds the bytes */
-    bool more;       /* the socket is known to hold more bytes; false promises nothing */
 };
 
 struct engine_backend_options {

@@ -28,6 +28,8 @@ struct engine_slot {
 struct engine_pool {
     void *spare; /* linked through their first word */
     unsigned spare_count;
+    unsigned objects_count; /* in use and spare */
+    unsigned objects_max;
     size_t bytes;
 };
 
@@ -73,7 +75,7 @@ void engine_loop_push(struct engine_loop *loop, const struct engine_request *r);
 /* Closes an fd that has nothing in flight, without an event. */
 void engine_loop_close_fd(struct engine_loop *loop, int fd);
 
-void *engine_pool_take(struct engine_pool *pool); /* NULL: no memory */
+void *engine_pool_take(struct engine_pool *pool); /* NULL: no memory, or at objects_max */
 void engine_pool_give(struct engine_pool *pool, void *object);
 void engine_pool_finish(struct engine_pool *pool);
 

@@ -76,7 +76,7 @@ enum status engine_helper_create(unsigned threads, unsigned jobs_max,
         enum status status;
 
         t->helper = h;
-        (void)snprintf(name, sizeof(name), "helper %u", i);
+        (void)snprintf(name, sizeof(name), "helper %u", i % ENGINE_HELPER_THREADS_MAX);
         status = engine_thread_start(&t->thread, name, ENGINE_THREAD_ANY_CPU, run_thread);
         if (status != STATUS_OK) {
             engine_helper_destroy(h);

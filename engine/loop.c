@@ -68,9 +68,11 @@ enum status engine_loop_create(const struct engine_loop_options *options,
     refresh_clock(loop);
     engine_wheel_init(&loop->wheel, loop->now_ms);
     list_init(&loop->tasks);
-    loop->sends.bytes = engine_socket_send_bytes;
-    loop->lingers.bytes = engine_socket_linger_bytes;
     loop->slots_max = or_default(options->owners_max, OWNERS_DEFAULT);
+    loop->sends =
+        (struct engine_pool){ .bytes = engine_socket_send_bytes, .objects_max = loop->slots_max };
+    loop->lingers =
+        (struct engine_pool){ .bytes = engine_socket_linger_bytes, .objects_max = loop->slots_max };
     loop->slot_free = ENGINE_SLOT_NONE;
     status = engine_mailbox_open(loop);
     if (status != STATUS_OK) {

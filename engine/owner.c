@@ -69,8 +69,14 @@ void *engine_pool_take(struct engine_pool *pool)
     void *object = pool->spare;
 
     ASSERT(pool->bytes >= sizeof(void *));
-    if (object == NULL)
-        return malloc(pool->bytes);
+    if (object == NULL) {
+        if (pool->objects_count >= pool->objects_max)
+            return NULL;
+        object = malloc(pool->bytes);
+        if (object != NULL)
+            pool->objects_count++;
+        return object;
+    }
     memcpy(&pool->spare, object, sizeof(pool->spare));
     pool->spare_count--;
     return object;
@@ -79,8 +85,10 @@ void *engine_pool_take(struct engine_pool *pool)
 void engine_pool_give(struct engine_pool *pool, void *object)
 {
     ASSERT(object != NULL);
+    ASSERT(pool->spare_count < pool->objects_count);
     if (pool->spare_count >= ENGINE_SPARE_MAX) {
         free(object);
+        pool->objects_count--;
         return;
     }
     memcpy(object, &pool->spare, sizeof(pool->spare));
@@ -90,6 +98,7 @@ void engine_pool_give(struct engine_pool *pool, void *object)
 
 void engine_pool_finish(struct engine_pool *pool)
 {
+    ASSERT(pool->spare_count == pool->objects_count);
     while (pool->spare != NULL)
         free(engine_pool_take(pool));
     ASSERT(pool->spare_count == 0);

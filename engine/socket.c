@@ -19,12 +19,11 @@ enum {
     FLAG_CONNECTING = 1 << 1,  /* a connect is in the kernel */
     FLAG_CONNECTED = 1 << 2,   /* `connected` has come, or was not needed */
     FLAG_ENDED = 1 << 3,       /* the peer's FIN or an error was read */
-    FLAG_EMPTY = 1 << 4,       /* the last receive took all there was */
-    FLAG_SHUT = 1 << 5,        /* our FIN is on its way */
-    FLAG_HURRY = 1 << 6,       /* closing: cancel what is in flight */
-    FLAG_CANCEL_RECV = 1 << 7, /* these are asked for once */
-    FLAG_CANCEL_SEND = 1 << 8,
-    FLAG_CANCEL_CONNECT = 1 << 9,
+    FLAG_SHUT = 1 << 4,        /* our FIN is on its way */
+    FLAG_HURRY = 1 << 5,       /* closing: cancel what is in flight */
+    FLAG_CANCEL_RECV = 1 << 6, /* these are asked for once */
+    FLAG_CANCEL_SEND = 1 << 7,
+    FLAG_CANCEL_CONNECT = 1 << 8,
 };
 
 /* What the kernel reads while a send or the connect is in flight. */
@@ -94,8 +93,7 @@ static void push(struct engine_socket *s, struct engine_request *r, enum engine_
 static void push_recv(struct engine_socket *s)
 {
     struct engine_request r = { .op = ENGINE_OP_RECV,
-                                .recv = { .group = (enum engine_buffers)s->group,
-                                          .poll_first = has(s, FLAG_EMPTY) } };
+                                .recv = { .group = (enum engine_buffers)s->group } };
 
     ASSERT(has(s, FLAG_RECEIVING) && !list_is_linked(&s->starved));
     push(s, &r, recv_op(s));
@@ -166,11 +164,10 @@ static void recv_done(struct engine_socket *s, const struct engine_completion *c
         return;
     }
     if (again && !has(s, FLAG_HURRY)) {
-        set(s, FLAG_EMPTY);
         push_recv(s);
         return;
     }
-    clear(s, FLAG_RECEIVING | FLAG_EMPTY);
+    clear(s, FLAG_RECEIVING);
     if (c->result <= 0) {
         end_input(s, -c->result);
         return;
@@ -179,8 +176,6 @@ static void recv_done(struct engine_socket *s, const struct engine_completion *c
         end_input(s, EPROTO); /* bytes without a place: this is not to be believed */
         return;
     }
-    if (!c->more)
-        set(s, FLAG_EMPTY);
     s->loop->counters.recvs++;
     s->loop->counters.recv_bytes += (uint64_t)c->result;
     if (s->state == STATE_OPEN) {

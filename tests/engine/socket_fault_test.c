@@ -348,6 +348,41 @@ static void a_connect_that_cannot_open_a_socket_is_told_later(void **unused)
     engine_loop_destroy(loop);
 }
 
+static void without_memory_each_call_ends_in_its_event(void **unused)
+{
+    struct engine_loop *loop = fake_loop();
+    struct fake_backend *f = fake_backend_of(loop);
+    struct ip_endpoint remote = { .port = 25 };
+    struct peer *p = peer_create(loop);
+    int fd = adopt_fake(p);
+    uint64_t begun_ms = f->now_ms;
+
+    (void)unused;
+    loop->sends.objects_max = 0;
+    loop->lingers.objects_max = 0;
+    engine_socket_receive(&p->socket, ENGINE_BUFFERS_SMALL);
+    engine_socket_send(&p->socket, &(struct iovec){ p->bytes, 3 }, 1);
+    assert_true(engine_socket_is_sending(&p->socket));
+    assert_int_equal(p->sent, 0);
+    engine_loop_turn(loop);
+    assert_int_equal(p->sent, 1);
+    assert_int_equal(p->sent_error, ENOMEM);
+    assert_false(engine_socket_is_sending(&p->socket));
+    assert_non_null(fake_pending(f, ENGINE_OP_RECV, fd));
+    engine_socket_close(&p->socket, ENGINE_CLOSE_GRACEFUL); /* then without a drain */
+    peer_turn_until(loop, &p->closed, 1);
+    assert_true(f->now_ms - begun_ms < 1000);
+    peer_finish(p);
+
+    p = peer_create(loop);
+    engine_socket_connect(&p->socket, &remote, NULL);
+    peer_turn_until(loop, &p->connected, 1);
+    assert_int_equal(p->connected_error, ENOMEM);
+    peer_finish(p);
+    assert_int_equal(engine_loop_owners(loop), 0);
+    engine_loop_destroy(loop);
+}
+
 /* ---- a storm: random calls, random completions, from a printed seed ---- */
 
 #define STORM_SOCKETS 24
@@ -482,6 +517,7 @@ int main(void)
         cmocka_unit_test(starved_sockets_get_their_turn_in_order),
         cmocka_unit_test(a_starved_socket_can_be_closed),
         cmocka_unit_test(a_connect_that_cannot_open_a_socket_is_told_later),
+        cmocka_unit_test(without_memory_each_call_ends_in_its_event),
         cmocka_unit_test(whatever_happens_every_socket_is_closed_once),
     };
 

@@ -285,6 +285,7 @@ static void small_rings_lose_nothing(void **unused)
     enum { SOCKETS = 150, BYTES = 9000 };
     struct engine_loop_options options = { .requests_max = 4, .buffers_small = 64 };
     struct engine_loop *loop = peer_loop(&options);
+    struct engine_counters counters;
     static char out[BYTES];
     struct peer *peers[SOCKETS];
     int fds[SOCKETS];
@@ -308,6 +309,8 @@ static void small_rings_lose_nothing(void **unused)
         assert_memory_equal(peers[i]->bytes, out, sizeof(out));
         (void)close(fds[i]);
     }
+    engine_loop_counters(loop, &counters);
+    assert_true(counters.cq_overflows > 0);
     for (unsigned i = 0; i < SOCKETS; i++)
         peer_finish(peers[i]);
     engine_loop_destroy(loop);
