@@ -4,3 +4,4 @@
 
 extern const struct cli_command cli_check;   /* check.c */
 extern const struct cli_command cli_explain; /* explain.c */
+extern const struct cli_command cli_run;     /* run.c */

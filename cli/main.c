@@ -6,6 +6,7 @@
 #include "cli/options.h"
 
 static const struct cli_command *const commands[] = {
+    &cli_run,
     &cli_check,
     &cli_explain,
 };
