@@ -221,7 +221,7 @@ static void report_deferred(struct gateway_outbound *out, const struct delivery_
         gateway_report_add(out->report,
                            &(struct spool_result){ .rid = item->waiting[i],
                                                    .state = SPOOL_RESULT_DEFERRED,
-                                                   .attempts = item->attempts,
+                                                   .attempts = wait->attempts,
                                                    .next_attempt_wall_s = until_s },
                            NULL);
     observe_delivery_pending(w->log, gateway_worker_now_s(w),
