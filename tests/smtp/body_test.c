@@ -47,39 +47,47 @@ static void run(struct slice text, size_t piece_bytes, struct result *r)
     }
 }
 
+/* Where the message ends, text.len when it does not. */
+static size_t end_plainly(struct slice text)
+{
+    for (size_t i = 0; i + 3 <= text.len; i++) {
+        bool at_start = i == 0 || (i >= 2 && memcmp(text.data + i - 2, "\r\n", 2) == 0);
+
+        if (at_start && memcmp(text.data + i, ".\r\n", 3) == 0)
+            return i;
+    }
+    return text.len;
+}
+
+static bool begins_received(struct slice text)
+{
+    return text.len >= 9 && slice_is_word(slice_first(text, 9), "Received:");
+}
+
 /* The same, said as plainly as possible: the whole text is at hand. */
 static void run_plainly(struct slice text, struct result *r)
 {
-    size_t end = text.len, line = 0;
+    size_t end = end_plainly(text), line = 0;
     bool in_header = true;
 
-    *r = (struct result){ 0 };
-    for (size_t i = 0; i + 3 <= text.len && !r->ended; i++) {
-        bool at_start = i == 0 || (i >= 2 && memcmp(text.data + i - 2, "\r\n", 2) == 0);
-
-        if (at_start && memcmp(text.data + i, ".\r\n", 3) == 0) {
-            r->ended = true;
-            end = i;
-        }
-    }
-    r->used = r->ended ? end + 3 : text.len;
-    r->len = end;
+    *r = (struct result){ .ended = end < text.len, .len = end };
+    r->used = r->ended ? end + 3 : end;
     memcpy(r->text, text.data, end);
     for (size_t i = 0; i < end; i++) {
         char c = text.data[i];
+        bool after_cr = i > 0 && text.data[i - 1] == '\r';
 
         r->facts.has_8bit |= (c & 0x80) != 0;
-        r->facts.has_bare_lf |= c == '\n' && (i == 0 || text.data[i - 1] != '\r');
-        r->facts.has_bare_cr |= c == '\r' && i + 1 < text.len && text.data[i + 1] != '\n';
+        r->facts.has_bare_lf |= c == '\n' && !after_cr;
+        r->facts.has_bare_cr |= c != '\n' && after_cr;
         if (i == line) {
             r->facts.dots_count += c == '.';
             r->facts.received_count +=
-                in_header && end - i >= 9 &&
-                slice_is_word((struct slice){ text.data + i, 9 }, "Received:");
+                in_header && begins_received(slice_first(slice_after(text, i), end - i));
         }
         if (i + 1 - line > r->facts.line_bytes_max)
             r->facts.line_bytes_max = (uint32_t)(i + 1 - line);
-        if (c == '\n' && i > 0 && text.data[i - 1] == '\r') {
+        if (c == '\n' && after_cr) {
             in_header = in_header && i + 1 - line > 2;
             line = i + 1;
         }

@@ -109,6 +109,14 @@ static const struct dialogue dialogues[] = {
       EHLO_SAID "[ready stage=0 rcpt=0 250 0.0.0 'mx STARTTLS']\nSTARTTLS\r\n"
                 "[tls stage=0 rcpt=0 220 0.0.0 'Go']\n" EHLO_SAID READY "QUIT\r\n",
       0, true },
+    /* What was offered in the clear does not count behind the handshake. */
+    { "220 mx\r\n250-mx\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SIZE 9\r\n"
+      "250 STARTTLS\r\n220 Go\r\n"
+      "250 mx\r\n250 ok\r\n",
+      EHLO_SAID
+      "[ready stage=0 rcpt=0 250 0.0.0 'mx PIPELINING 8BITMIME SIZE 9 STARTTLS']\n"
+      "STARTTLS\r\n[tls stage=0 rcpt=0 220 0.0.0 'Go']\n" EHLO_SAID READY MAIL_SAID A_SAID,
+      1, true },
     { "220 mx\r\n250-mx\r\n250 STARTTLS\r\n454 4.7.0 No\r\n",
       EHLO_SAID "[ready stage=0 rcpt=0 250 0.0.0 'mx STARTTLS']\nSTARTTLS\r\n"
                 "[no-tls stage=0 rcpt=0 454 4.7.0 'No']\nQUIT\r\n",

@@ -7,76 +7,75 @@
 
 #include "smtp/command.h"
 
+static const struct {
+    const char *line;
+    enum smtp_verb verb;
+    enum smtp_command_error error;
+} lines[] = {
+    { "EHLO a.example", SMTP_VERB_EHLO, SMTP_COMMAND_OK },
+    { "ehlo [192.0.2.1]", SMTP_VERB_EHLO, SMTP_COMMAND_OK },
+    { "HELO under_score!", SMTP_VERB_HELO, SMTP_COMMAND_OK },
+    { "EHLO", SMTP_VERB_EHLO, SMTP_COMMAND_BAD_SYNTAX },
+    { "EHLO \xc3\xa4", SMTP_VERB_EHLO, SMTP_COMMAND_BAD_SYNTAX },
+    { "EHLO a b", SMTP_VERB_EHLO, SMTP_COMMAND_BAD_SYNTAX },
+    { "EHLO a\x7f", SMTP_VERB_EHLO, SMTP_COMMAND_BAD_BYTES },
+    { "MAIL FROM:<a@b>", SMTP_VERB_MAIL, SMTP_COMMAND_OK },
+    { "mail from:<>", SMTP_VERB_MAIL, SMTP_COMMAND_OK },
+    { "MAIL FROM: <a@b>", SMTP_VERB_MAIL, SMTP_COMMAND_OK },
+    { "MAIL   FROM:<a@b>  ", SMTP_VERB_MAIL, SMTP_COMMAND_OK },
+    { "MAIL FROM:<a@b>\t", SMTP_VERB_MAIL, SMTP_COMMAND_OK },
+    { "MAIL FROM :<a@b>", SMTP_VERB_MAIL, SMTP_COMMAND_BAD_SENDER },
+    { "MAIL FROM <a@b>", SMTP_VERB_MAIL, SMTP_COMMAND_BAD_SENDER },
+    { "MAIL FROM:a@b", SMTP_VERB_MAIL, SMTP_COMMAND_BAD_SENDER },
+    { "MAIL FROM:<a@b>SIZE=1", SMTP_VERB_MAIL, SMTP_COMMAND_BAD_SENDER },
+    { "MAIL TO:<a@b>", SMTP_VERB_MAIL, SMTP_COMMAND_BAD_SENDER },
+    { "MAIL FROM:", SMTP_VERB_MAIL, SMTP_COMMAND_BAD_SENDER },
+    { "MAIL", SMTP_VERB_MAIL, SMTP_COMMAND_BAD_SYNTAX },
+    { "MAIL FROM:<a@b> SIZE=", SMTP_VERB_MAIL, SMTP_COMMAND_BAD_PARAMETER },
+    { "MAIL FROM:<a@b> SIZE", SMTP_VERB_MAIL, SMTP_COMMAND_BAD_PARAMETER },
+    { "MAIL FROM:<a@b> SIZE=-1", SMTP_VERB_MAIL, SMTP_COMMAND_BAD_PARAMETER },
+    { "MAIL FROM:<a@b> SIZE=123456789012345678901", SMTP_VERB_MAIL, SMTP_COMMAND_BAD_PARAMETER },
+    { "MAIL FROM:<a@b> SIZE=1 SIZE=1", SMTP_VERB_MAIL, SMTP_COMMAND_BAD_PARAMETER },
+    { "MAIL FROM:<a@b> BODY=9BIT", SMTP_VERB_MAIL, SMTP_COMMAND_BAD_PARAMETER },
+    { "MAIL FROM:<a@b> BODY=7BIT BODY=7BIT", SMTP_VERB_MAIL, SMTP_COMMAND_BAD_PARAMETER },
+    { "MAIL FROM:<a@b> SMTPUTF8=1", SMTP_VERB_MAIL, SMTP_COMMAND_BAD_PARAMETER },
+    { "MAIL FROM:<a@b> SMTPUTF8 SMTPUTF8", SMTP_VERB_MAIL, SMTP_COMMAND_BAD_PARAMETER },
+    { "MAIL FROM:<a@b> AUTH=<>", SMTP_VERB_MAIL, SMTP_COMMAND_UNKNOWN_PARAMETER },
+    { "MAIL FROM:<a@b> RET=FULL", SMTP_VERB_MAIL, SMTP_COMMAND_UNKNOWN_PARAMETER },
+    { "MAIL FROM:<\xc3\xa4@b>", SMTP_VERB_MAIL, SMTP_COMMAND_NEEDS_SMTPUTF8 },
+    { "MAIL FROM:<\xc3\xa4@b> SMTPUTF8", SMTP_VERB_MAIL, SMTP_COMMAND_OK },
+    { "RCPT TO:<a@b>", SMTP_VERB_RCPT, SMTP_COMMAND_OK },
+    { "RCPT TO: <postmaster>", SMTP_VERB_RCPT, SMTP_COMMAND_OK },
+    { "RCPT TO:<>", SMTP_VERB_RCPT, SMTP_COMMAND_BAD_RECIPIENT },
+    { "RCPT TO:<a@b> NOTIFY=NEVER", SMTP_VERB_RCPT, SMTP_COMMAND_UNKNOWN_PARAMETER },
+    { "RCPT", SMTP_VERB_RCPT, SMTP_COMMAND_BAD_SYNTAX },
+    { "DATA", SMTP_VERB_DATA, SMTP_COMMAND_OK },
+    { "DATA ", SMTP_VERB_DATA, SMTP_COMMAND_OK },
+    { "DATA x", SMTP_VERB_DATA, SMTP_COMMAND_BAD_SYNTAX },
+    { "RSET x", SMTP_VERB_RSET, SMTP_COMMAND_BAD_SYNTAX },
+    { "QUIT", SMTP_VERB_QUIT, SMTP_COMMAND_OK },
+    { "STARTTLS", SMTP_VERB_STARTTLS, SMTP_COMMAND_OK },
+    { "NOOP anything at all", SMTP_VERB_NOOP, SMTP_COMMAND_OK },
+    { "VRFY", SMTP_VERB_VRFY, SMTP_COMMAND_BAD_SYNTAX },
+    { "HELP me", SMTP_VERB_HELP, SMTP_COMMAND_OK },
+    { "EXPN x", SMTP_VERB_OTHER, SMTP_COMMAND_OK },
+    { "AUTH PLAIN x", SMTP_VERB_OTHER, SMTP_COMMAND_OK },
+    { "BDAT 5 LAST", SMTP_VERB_OTHER, SMTP_COMMAND_OK },
+    { "", SMTP_VERB_UNKNOWN, SMTP_COMMAND_OK },
+    { " QUIT", SMTP_VERB_UNKNOWN, SMTP_COMMAND_OK },
+    { "QUITX", SMTP_VERB_UNKNOWN, SMTP_COMMAND_OK },
+    { "GET / HTTP/1.1", SMTP_VERB_UNKNOWN, SMTP_COMMAND_OK },
+};
+
 static void lines_become_commands_or_errors(void **unused)
 {
-    static const struct {
-        const char *line;
-        enum smtp_verb verb;
-        enum smtp_command_error error;
-    } cases[] = {
-        { "EHLO a.example", SMTP_VERB_EHLO, SMTP_COMMAND_OK },
-        { "ehlo [192.0.2.1]", SMTP_VERB_EHLO, SMTP_COMMAND_OK },
-        { "HELO under_score!", SMTP_VERB_HELO, SMTP_COMMAND_OK },
-        { "EHLO", SMTP_VERB_EHLO, SMTP_COMMAND_BAD_SYNTAX },
-        { "EHLO \xc3\xa4", SMTP_VERB_EHLO, SMTP_COMMAND_BAD_SYNTAX },
-        { "EHLO a b", SMTP_VERB_EHLO, SMTP_COMMAND_BAD_SYNTAX },
-        { "EHLO a\x7f", SMTP_VERB_EHLO, SMTP_COMMAND_BAD_BYTES },
-        { "MAIL FROM:<a@b>", SMTP_VERB_MAIL, SMTP_COMMAND_OK },
-        { "mail from:<>", SMTP_VERB_MAIL, SMTP_COMMAND_OK },
-        { "MAIL FROM: <a@b>", SMTP_VERB_MAIL, SMTP_COMMAND_OK },
-        { "MAIL   FROM:<a@b>  ", SMTP_VERB_MAIL, SMTP_COMMAND_OK },
-        { "MAIL FROM:<a@b>\t", SMTP_VERB_MAIL, SMTP_COMMAND_OK },
-        { "MAIL FROM :<a@b>", SMTP_VERB_MAIL, SMTP_COMMAND_BAD_SENDER },
-        { "MAIL FROM <a@b>", SMTP_VERB_MAIL, SMTP_COMMAND_BAD_SENDER },
-        { "MAIL FROM:a@b", SMTP_VERB_MAIL, SMTP_COMMAND_BAD_SENDER },
-        { "MAIL FROM:<a@b>SIZE=1", SMTP_VERB_MAIL, SMTP_COMMAND_BAD_SENDER },
-        { "MAIL TO:<a@b>", SMTP_VERB_MAIL, SMTP_COMMAND_BAD_SENDER },
-        { "MAIL FROM:", SMTP_VERB_MAIL, SMTP_COMMAND_BAD_SENDER },
-        { "MAIL", SMTP_VERB_MAIL, SMTP_COMMAND_BAD_SYNTAX },
-        { "MAIL FROM:<a@b> SIZE=", SMTP_VERB_MAIL, SMTP_COMMAND_BAD_PARAMETER },
-        { "MAIL FROM:<a@b> SIZE", SMTP_VERB_MAIL, SMTP_COMMAND_BAD_PARAMETER },
-        { "MAIL FROM:<a@b> SIZE=-1", SMTP_VERB_MAIL, SMTP_COMMAND_BAD_PARAMETER },
-        { "MAIL FROM:<a@b> SIZE=123456789012345678901", SMTP_VERB_MAIL,
-          SMTP_COMMAND_BAD_PARAMETER },
-        { "MAIL FROM:<a@b> SIZE=1 SIZE=1", SMTP_VERB_MAIL, SMTP_COMMAND_BAD_PARAMETER },
-        { "MAIL FROM:<a@b> BODY=9BIT", SMTP_VERB_MAIL, SMTP_COMMAND_BAD_PARAMETER },
-        { "MAIL FROM:<a@b> BODY=7BIT BODY=7BIT", SMTP_VERB_MAIL, SMTP_COMMAND_BAD_PARAMETER },
-        { "MAIL FROM:<a@b> SMTPUTF8=1", SMTP_VERB_MAIL, SMTP_COMMAND_BAD_PARAMETER },
-        { "MAIL FROM:<a@b> SMTPUTF8 SMTPUTF8", SMTP_VERB_MAIL, SMTP_COMMAND_BAD_PARAMETER },
-        { "MAIL FROM:<a@b> AUTH=<>", SMTP_VERB_MAIL, SMTP_COMMAND_UNKNOWN_PARAMETER },
-        { "MAIL FROM:<a@b> RET=FULL", SMTP_VERB_MAIL, SMTP_COMMAND_UNKNOWN_PARAMETER },
-        { "MAIL FROM:<\xc3\xa4@b>", SMTP_VERB_MAIL, SMTP_COMMAND_NEEDS_SMTPUTF8 },
-        { "MAIL FROM:<\xc3\xa4@b> SMTPUTF8", SMTP_VERB_MAIL, SMTP_COMMAND_OK },
-        { "RCPT TO:<a@b>", SMTP_VERB_RCPT, SMTP_COMMAND_OK },
-        { "RCPT TO: <postmaster>", SMTP_VERB_RCPT, SMTP_COMMAND_OK },
-        { "RCPT TO:<>", SMTP_VERB_RCPT, SMTP_COMMAND_BAD_RECIPIENT },
-        { "RCPT TO:<a@b> NOTIFY=NEVER", SMTP_VERB_RCPT, SMTP_COMMAND_UNKNOWN_PARAMETER },
-        { "RCPT", SMTP_VERB_RCPT, SMTP_COMMAND_BAD_SYNTAX },
-        { "DATA", SMTP_VERB_DATA, SMTP_COMMAND_OK },
-        { "DATA ", SMTP_VERB_DATA, SMTP_COMMAND_OK },
-        { "DATA x", SMTP_VERB_DATA, SMTP_COMMAND_BAD_SYNTAX },
-        { "RSET x", SMTP_VERB_RSET, SMTP_COMMAND_BAD_SYNTAX },
-        { "QUIT", SMTP_VERB_QUIT, SMTP_COMMAND_OK },
-        { "STARTTLS", SMTP_VERB_STARTTLS, SMTP_COMMAND_OK },
-        { "NOOP anything at all", SMTP_VERB_NOOP, SMTP_COMMAND_OK },
-        { "VRFY", SMTP_VERB_VRFY, SMTP_COMMAND_BAD_SYNTAX },
-        { "HELP me", SMTP_VERB_HELP, SMTP_COMMAND_OK },
-        { "EXPN x", SMTP_VERB_OTHER, SMTP_COMMAND_OK },
-        { "AUTH PLAIN x", SMTP_VERB_OTHER, SMTP_COMMAND_OK },
-        { "BDAT 5 LAST", SMTP_VERB_OTHER, SMTP_COMMAND_OK },
-        { "", SMTP_VERB_UNKNOWN, SMTP_COMMAND_OK },
-        { " QUIT", SMTP_VERB_UNKNOWN, SMTP_COMMAND_OK },
-        { "QUITX", SMTP_VERB_UNKNOWN, SMTP_COMMAND_OK },
-        { "GET / HTTP/1.1", SMTP_VERB_UNKNOWN, SMTP_COMMAND_OK },
-    };
-
     (void)unused;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
         struct smtp_command c;
 
-        smtp_command_parse(slice_from(cases[i].line), &c);
-        if (c.verb != cases[i].verb || c.error != cases[i].error)
-            fail_msg("%s: %s, error %d", cases[i].line, smtp_verb_name(c.verb), (int)c.error);
+        smtp_command_parse(slice_from(lines[i].line), &c);
+        if (c.verb != lines[i].verb || c.error != lines[i].error)
+            fail_msg("%s: %s, error %d", lines[i].line, smtp_verb_name(c.verb), (int)c.error);
     }
 }
 
