@@ -91,7 +91,7 @@ enum smtp_client_stage {
 enum smtp_client_failure {
     SMTP_CLIENT_FAILURE_NONE,
     SMTP_CLIENT_FAILURE_BAD_REPLY, /* not SMTP, or not in its turn */
-    SMTP_CLIENT_FAILURE_GREETING,  /* event.reply in place of 220 */
+    SMTP_CLIENT_FAILURE_GREETING,  /* event.reply: a refusal in place of 220 */
     SMTP_CLIENT_FAILURE_EHLO,      /* event.reply: neither EHLO nor HELO was taken */
     SMTP_CLIENT_FAILURE_CLOSING,   /* event.reply: 421 */
     SMTP_CLIENT_FAILURE_EARLY,     /* event.reply: a refusal while the body was still being sent */

@@ -248,15 +248,15 @@ struct smtp_client_event smtp_client_transaction_reply(struct smtp_client *c,
 {
     if (smtp_client_is_in(c, IN(ENVELOPE)))
         return reply_to_envelope(c, reply, out);
-    if (smtp_client_is_in(c, IN(DISCARD)))
-        return done_by_verdict(c, false);
     if (smtp_client_is_in(c, IN(BODY)))
         return smtp_client_fail(
             c, reply->code >= 400 ? SMTP_CLIENT_FAILURE_EARLY : SMTP_CLIENT_FAILURE_BAD_REPLY,
             reply);
-    ASSERT(smtp_client_is_in(c, IN(FINAL)));
+    ASSERT(smtp_client_is_in(c, IN(FINAL) | IN(DISCARD)));
     if (reply->code >= 300 && reply->code < 400)
         return smtp_client_fail(c, SMTP_CLIENT_FAILURE_BAD_REPLY, reply);
+    if (smtp_client_is_in(c, IN(DISCARD)))
+        return done_by_verdict(c, false);
     return done(c, SMTP_CLIENT_STAGE_FINAL, reply, false);
 }
 

@@ -145,6 +145,95 @@ static void each_dialogue_goes_as_it_should_wherever_it_is_cut(void **unused)
     }
 }
 
+/* One letter for what came of it: r ready, t TLS, n no TLS, R a recipient, b body wanted, d done,
+ * q bye, . nothing yet; for FAILED: B bad reply, G greeting, H EHLO, C closing, E early. */
+static char letter(const struct smtp_client_event *e)
+{
+    static const char kinds[] = ".rtnRbdq", failures[] = "?BGHCE???";
+
+    return e->kind == SMTP_CLIENT_FAILED ? failures[e->failure] : kinds[e->kind];
+}
+
+#define TLS_OFFERED "220 mx\r\n250-mx\r\n250 STARTTLS\r\n"
+#define TO_DATA     HELLO "250 ok\r\n250 ok\r\n"
+#define ALL_REFUSED HELLO_P "250 ok\r\n550 no\r\n"
+
+static const struct {
+    const char *name, *before;
+    char stop; /* the letter at which the state is reached, '.' when all was read */
+    bool wants_tls;
+    bool wants_quit;
+    const char *letters; /* for each of the replies below */
+} states[] = {
+    { "greeting", "", '.', false, false, ".BBCGG" },
+    { "EHLO", "220 mx\r\n", '.', false, false, "rrBCH." },
+    { "HELO", "220 mx\r\n500 what\r\n", '.', false, false, "rrBCHH" },
+    { "ready", HELLO, 'r', false, false, "BBBCBB" },
+    { "STARTTLS", TLS_OFFERED, '.', true, false, "tBBCnn" },
+    { "MAIL", HELLO, '.', false, false, "..BCdd" },
+    { "RCPT", HELLO "250 ok\r\n", '.', false, false, "RRBCRR" },
+    { "DATA", TO_DATA, '.', false, false, "BBbCdd" },
+    { "body", TO_DATA "354 go\r\n", 'b', false, false, "BBBCEE" },
+    { "final", TO_DATA "354 go\r\n", '.', false, false, "ddBCdd" },
+    { "DATA for nobody", ALL_REFUSED, '.', false, false, "BB.Cdd" },
+    { "lone dot", ALL_REFUSED "354 go\r\n", '.', false, false, "ddBCdd" },
+    { "QUIT", HELLO, '.', false, true, "qqqqqq" },
+};
+
+/* Reads *rest, going on where the caller has a say, until the letter or the end of it. */
+static char drive(struct smtp_client *c, struct slice *rest, size_t state, bool *has_acted,
+                  struct buffer *out)
+{
+    for (;;) {
+        size_t used;
+        struct smtp_client_event e = smtp_client_feed(c, *rest, &used, out);
+
+        *rest = slice_after(*rest, used);
+        if (e.kind == SMTP_CLIENT_MORE || letter(&e) == states[state].stop || *has_acted)
+            return letter(&e);
+        if (e.kind == SMTP_CLIENT_READY && states[state].wants_tls)
+            (void)smtp_client_starttls(c, out);
+        else if (e.kind == SMTP_CLIENT_READY && states[state].wants_quit)
+            (void)smtp_client_quit(c, out);
+        else if (e.kind == SMTP_CLIENT_READY)
+            (void)smtp_client_send(c, &envelopes[1], out);
+        else if (e.kind == SMTP_CLIENT_BODY_WANTED)
+            (void)smtp_client_body_sent(c, out);
+        else
+            assert_int_equal(e.kind, SMTP_CLIENT_RECIPIENT);
+    }
+}
+
+static void each_reply_is_taken_as_its_state_demands(void **unused)
+{
+    static const char *const replies[] = { "220 x\r\n", "250 x\r\n", "354 x\r\n",
+                                           "421 x\r\n", "450 x\r\n", "550 x\r\n" };
+
+    (void)unused;
+    for (size_t s = 0; s < ARRAY_LEN(states); s++) {
+        for (size_t r = 0; r < ARRAY_LEN(replies); r++) {
+            struct smtp_client c;
+            struct buffer out;
+            struct slice rest = slice_from(states[s].before);
+            bool has_acted = false;
+            char got;
+
+            smtp_client_init(&c, &options);
+            buffer_init(&out, 8192);
+            assert_int_equal(drive(&c, &rest, s, &has_acted, &out), states[s].stop);
+            assert_int_equal(rest.len, 0);
+            rest = slice_from(replies[r]);
+            has_acted = true;
+            got = drive(&c, &rest, s, &has_acted, &out);
+            if (got != states[s].letters[r])
+                fail_msg("%s, %s: %c, not %c", states[s].name, replies[r], got,
+                         states[s].letters[r]);
+            smtp_client_finish(&c);
+            buffer_finish(&out);
+        }
+    }
+}
+
 static void the_end_of_the_connection_means_what_its_moment_says(void **unused)
 {
     static const struct {
@@ -302,6 +391,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_dialogue_goes_as_it_should_wherever_it_is_cut),
+        cmocka_unit_test(each_reply_is_taken_as_its_state_demands),
         cmocka_unit_test(the_end_of_the_connection_means_what_its_moment_says),
         cmocka_unit_test(what_a_server_cannot_take_is_not_sent),
         cmocka_unit_test(a_verdict_during_the_body_ends_the_session),
