@@ -47,6 +47,8 @@ enum status gateway_port_open(struct gateway_worker *worker, struct gateway_list
         return status;
     }
     list_append(&worker->ports, &port->node);
+    if (!gateway_store_is_ready(&worker->store))
+        engine_listener_pause(&port->listener);
     return STATUS_OK;
 }
 

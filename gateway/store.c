@@ -168,7 +168,8 @@ static void report(struct gateway_store *store, enum spool_log_event event)
     case SPOOL_LOG_EVENT_NONE: return;
     case SPOOL_LOG_EVENT_READY:
         level = OBSERVE_INFO;
-        text = "accepting mail";
+        text = "ready for mail";
+        gateway_worker_store_ready(w);
         break;
     case SPOOL_LOG_EVENT_WRITE_FAILED:
         text = "a write failed, its segment is sealed; the messages in it were answered 451";
@@ -275,6 +276,11 @@ void gateway_store_flush(struct gateway_store *store)
     engine_timer_stop(store->worker->loop, &store->flush);
     spool_log_flush(&store->log);
     run_soon(store);
+}
+
+bool gateway_store_is_ready(const struct gateway_store *store)
+{
+    return spool_log_state(&store->log) == SPOOL_LOG_READY;
 }
 
 bool gateway_store_is_quiet(const struct gateway_store *store)

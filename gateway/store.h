@@ -60,6 +60,9 @@ void gateway_store_done(struct gateway_store *store, uint64_t mid,
 
 /* Results that wait are written now; quiet comes soon after. */
 void gateway_store_flush(struct gateway_store *store);
+
+/* A segment is there: messages can be accepted. */
+bool gateway_store_is_ready(const struct gateway_store *store);
 bool gateway_store_is_quiet(const struct gateway_store *store);
 
 /* After a reload: a log that had stopped begins again. */

@@ -25,6 +25,7 @@ struct supervisor {
     struct observe_log_writer *log;
     uint64_t generation;
     uint64_t log_lost;
+    bool is_ready;
     bool is_stopping;
 };
 
@@ -303,10 +304,19 @@ static bool has_ended(const struct supervisor *s)
     return true;
 }
 
+static void look_whether_ready(struct supervisor *s)
+{
+    for (unsigned i = 0; i < s->process.workers_count; i++)
+        if (atomic_load(&s->process.workers[i].start) != GATEWAY_WORKER_READY)
+            return;
+    s->is_ready = true;
+    say(s, OBSERVE_INFO, "Postern " POSTERN_VERSION " is ready");
+}
+
 static void live(struct supervisor *s)
 {
     while (!has_ended(s)) {
-        switch (engine_signals_wait(s->is_stopping ? TICK_MS / 20 : TICK_MS)) {
+        switch (engine_signals_wait(s->is_stopping || !s->is_ready ? TICK_MS / 20 : TICK_MS)) {
         case SIGHUP:
             if (!s->is_stopping)
                 reload(s);
@@ -319,6 +329,8 @@ static void live(struct supervisor *s)
             break;
         default: break;
         }
+        if (!s->is_ready)
+            look_whether_ready(s);
         on_tick(s);
         observe_log_flush(s->log);
     }
@@ -366,7 +378,6 @@ int gateway_run(const char *config_path)
         fprintf(stderr, "postern: did not start\n");
         return 1; /* nothing was accepted; the system takes back what was opened */
     }
-    say(s, OBSERVE_INFO, "Postern " POSTERN_VERSION " is ready");
     live(s);
     say(s, OBSERVE_INFO, "stopped");
     tear_down(s);

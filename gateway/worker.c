@@ -68,6 +68,17 @@ static void change_ports(struct gateway_worker *w, const struct view_change *cha
     }
 }
 
+/* Until then connections wait in the backlog: a 452 to the first ones would be our own doing. */
+void gateway_worker_store_ready(struct gateway_worker *w)
+{
+    int runs = GATEWAY_WORKER_RUNS;
+
+    LIST_FOR_EACH (node, &w->ports) {
+        engine_listener_resume(&CONTAINER_OF(node, struct gateway_port, node)->listener);
+    }
+    (void)atomic_compare_exchange_strong(&w->start, &runs, GATEWAY_WORKER_READY);
+}
+
 static void begin(struct gateway_worker *w)
 {
     gateway_store_start(&w->store);

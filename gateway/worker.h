@@ -33,6 +33,7 @@ enum gateway_worker_state {
 enum gateway_worker_start {
     GATEWAY_WORKER_STARTING,
     GATEWAY_WORKER_RUNS,
+    GATEWAY_WORKER_READY, /* and accepts connections */
     GATEWAY_WORKER_FAILED,
     GATEWAY_WORKER_ENDED
 };
@@ -88,6 +89,9 @@ MUST_USE enum status gateway_worker_post_stop(struct gateway_worker *w, uint64_t
 time_t gateway_worker_now_s(const struct gateway_worker *w);
 uint64_t gateway_worker_now_ms(const struct gateway_worker *w);
 uint64_t gateway_worker_random(struct gateway_worker *w);
+
+/* For the store: the first segment is there, connections may come. */
+void gateway_worker_store_ready(struct gateway_worker *w);
 
 /* Called by whatever ends while the worker stops. */
 void gateway_worker_check_drained(struct gateway_worker *w);
