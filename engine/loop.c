@@ -1,7 +1,7 @@
 #include "engine/loop.h"
 
+#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "engine/core.h"
 #include "engine/ring.h"
@@ -76,6 +76,8 @@ enum status engine_loop_create(const struct engine_loop_options *options,
     loop->slot_free = ENGINE_SLOT_NONE;
     status = engine_mailbox_open(loop);
     if (status != STATUS_OK) {
+        (void)snprintf(reason->text, sizeof(reason->text), "no eventfd for the mailbox: %s",
+                       status_text(status));
         ops->destroy(loop->backend);
         free(loop->slots);
         free(loop);

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+unsigned fake_bells_rung;
+
 static const size_t buffer_bytes[ENGINE_BUFFERS_COUNT] = { ENGINE_SMALL_BYTES, ENGINE_LARGE_BYTES };
 
 static struct fake_backend *fake_of(struct engine_backend *b)
@@ -93,6 +95,10 @@ static void fake_push(struct engine_backend *b, const struct engine_request *r)
         return;
     case ENGINE_OP_SHUTDOWN: make_ready(f, r->token, 0, ENGINE_BUFFER_NONE); return;
     case ENGINE_OP_WAKE:
+        if (f->wake_error != 0) {
+            make_ready(f, r->token, -f->wake_error, ENGINE_BUFFER_NONE);
+            return;
+        }
         make_ready(fake_of(r->wake.target), engine_token(ENGINE_OP_WOKEN, 0, 0), 0,
                    ENGINE_BUFFER_NONE);
         return;
@@ -184,7 +190,8 @@ static int fake_bell_open(struct engine_backend *b)
 
 static void fake_bell_ring(int bell)
 {
-    (void)bell;
+    ASSERT(bell >= FAKE_FD_FIRST);
+    fake_bells_rung++;
 }
 
 static void fake_fd_close(struct engine_backend *b, int fd)

@@ -30,11 +30,14 @@ struct fake_backend {
     bool holds_cancels;    /* the test completes them and their targets */
     unsigned fds_closed;   /* by fd_close() and by CLOSE requests */
     unsigned resets;
+    int wake_error; /* of the next WAKE requests; 0: they ring */
     unsigned waits;
     struct engine_backend_counters counters;
 };
 
 extern const struct engine_backend_ops fake_backend_ops;
+
+extern unsigned fake_bells_rung; /* by bell_ring(), on all fakes */
 
 struct fake_backend *fake_backend_of(struct engine_loop *loop);
 

@@ -243,6 +243,25 @@ static void the_peers_end_is_told_with_its_reason(void **unused)
     engine_loop_destroy(loop);
 }
 
+/* And no SIGPIPE. */
+static void sending_to_a_peer_that_is_gone_is_an_error(void **unused)
+{
+    struct engine_loop *loop = peer_loop(NULL);
+    struct peer *p = peer_create(loop);
+    int fd = peer_adopt(p);
+    struct iovec parts[2] = { { "250 ", 4 }, { "ok\r\n", 4 } };
+
+    (void)unused;
+    (void)close(fd);
+    for (unsigned i = 1; i <= 4; i++) {
+        engine_socket_send(&p->socket, parts, 1 + i % 2);
+        peer_turn_until(loop, &p->sent, i);
+    }
+    assert_int_equal(p->sent_error, EPIPE);
+    peer_finish(p);
+    engine_loop_destroy(loop);
+}
+
 /* Two buffers, twenty sockets that all have bytes waiting: everybody gets everything. */
 static void sockets_that_find_no_buffer_wait_for_one(void **unused)
 {
@@ -393,6 +412,7 @@ int main(void)
         cmocka_unit_test(closing_inside_a_handler_is_allowed),
         cmocka_unit_test(a_reset_reaches_the_peer_as_a_reset),
         cmocka_unit_test(the_peers_end_is_told_with_its_reason),
+        cmocka_unit_test(sending_to_a_peer_that_is_gone_is_an_error),
         cmocka_unit_test(sockets_that_find_no_buffer_wait_for_one),
         cmocka_unit_test(small_rings_lose_nothing),
         cmocka_unit_test(connecting_tells_how_it_went),
