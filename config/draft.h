@@ -61,6 +61,7 @@ struct config_draft {
     struct config_profile_draft *profiles;
     struct config_table_draft *hats;
     struct config_table_draft *rats;
+    bool has_broken_listener; /* so that who uses what is not known */
     size_t flows_count, profiles_count, hats_count, rats_count;
 };
 

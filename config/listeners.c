@@ -63,6 +63,7 @@ static struct config_table_draft *find_table(struct config_draft *d, const confi
         found->is_used = true;
         return found;
     }
+    d->has_broken_listener = true;
     if (section != NULL && config_setting_get_member(section, name) != NULL)
         return NULL; /* it is there, and its own problem is reported */
     for (size_t i = 0; i < count; i++)
@@ -100,6 +101,12 @@ static void resolve_names(struct config_draft *d, const config_setting_t *at, co
 
     if (table != NULL)
         listener->hat = policy_snapshot_hat(d->snapshot, slice_from(table->name));
+    if (listener->hat != NULL && policy_hat_relays(listener->hat) &&
+        policy_route_find(d->snapshot, SLICE("")) == NULL)
+        config_reader_report(&d->reader, CONFIG_WARNING, config_member(at, "hat"),
+                             "listener \"%s\" relays, but no route is for ALL: mail for other "
+                             "domains could not be delivered",
+                             e->name);
     if (e->certificate != NULL)
         listener->certificate = find_certificate(d, at, e->certificate);
     else if (listener->hat != NULL && policy_hat_offers_tls(listener->hat))
@@ -181,6 +188,7 @@ void config_read_listeners(struct config_draft *d)
     if (list == NULL)
         return;
     if (count < 1 || count > CONFIG_LISTENERS_MAX) {
+        d->has_broken_listener = true;
         config_reader_report(&d->reader, CONFIG_ERROR, list, "there have to be 1 to %d listeners",
                              CONFIG_LISTENERS_MAX);
         return;
@@ -191,8 +199,10 @@ void config_read_listeners(struct config_draft *d)
         const config_setting_t *at = config_element_group(&d->reader, list, (unsigned)i);
         struct config_listener *listener = &listeners[d->settings.listeners_count];
 
-        if (at == NULL || !read_listener(d, at, listener))
+        if (at == NULL || !read_listener(d, at, listener)) {
+            d->has_broken_listener = true;
             continue;
+        }
         check_unique(d, at, listener);
         d->settings.listeners_count++;
     }

@@ -162,7 +162,7 @@ static void check_rat(struct config_draft *d, const struct config_table_draft *t
 {
     const struct policy_rat *rat = policy_snapshot_rat(d->snapshot, slice_from(table->name));
 
-    if (!table->is_used)
+    if (!table->is_used && !d->has_broken_listener)
         config_reader_report(&d->reader, CONFIG_WARNING, table->at,
                              "rat \"%s\" is used by no listener", table->name);
     for (size_t i = 0; i < table->entries_count; i++) {

@@ -302,7 +302,7 @@ static void check_hat(struct config_draft *d, const struct config_table_draft *t
     const struct policy_hat *hat = policy_snapshot_hat(d->snapshot, slice_from(table->name));
     size_t next;
 
-    if (!table->is_used)
+    if (!table->is_used && !d->has_broken_listener)
         config_reader_report(&d->reader, CONFIG_WARNING, table->at,
                              "hat \"%s\" is used by no listener", table->name);
     for (size_t first = 0; first < table->entries_count; first = next) {

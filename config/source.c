@@ -153,7 +153,11 @@ static enum status add_text(struct config_source *s, const char *file, struct sl
         TRY(buffer_append(&s->text, SLICE("\n")));
         s->lines_count++;
     }
-    return STATUS_OK;
+    if (state != SCAN_STRING && state != SCAN_COMMENT)
+        return STATUS_OK;
+    config_problems_add(problems, CONFIG_ERROR, file, at.line - 1, "a %s is not ended",
+                        state == SCAN_STRING ? "string" : "comment");
+    return STATUS_INVALID;
 }
 
 /* On failure errno says why. */

@@ -7,8 +7,9 @@ struct unit {
     uint64_t factor;
 };
 
-/* Largest first. */
-static const struct unit sizes[] = { { 'G', 1u << 30 }, { 'M', 1u << 20 }, { 'K', 1u << 10 } };
+/* The largest that divides a value is the one to write it with. */
+static const struct unit sizes[] = { { 'G', 1u << 30 }, { 'M', 1u << 20 }, { 'K', 1u << 10 },
+                                     { 'g', 1u << 30 }, { 'm', 1u << 20 }, { 'k', 1u << 10 } };
 static const struct unit durations[] = { { 'd', 86400 }, { 'h', 3600 }, { 'm', 60 }, { 's', 1 } };
 
 static bool parse(struct slice text, const struct unit *units, size_t units_count,
@@ -19,7 +20,7 @@ static bool parse(struct slice text, const struct unit *units, size_t units_coun
     if (text.len == 0)
         return false;
     for (size_t i = 0; i < units_count; i++) {
-        if (ascii_lower(text.data[text.len - 1]) != ascii_lower(units[i].letter))
+        if (text.data[text.len - 1] != units[i].letter)
             continue;
         if (!slice_to_number(slice_first(text, text.len - 1), UINT64_MAX / units[i].factor,
                              &number))
@@ -41,26 +42,33 @@ bool config_duration_parse(struct slice text, uint64_t *seconds_out)
     return parse(text, durations, ARRAY_LEN(durations), seconds_out);
 }
 
-static const char *format(uint64_t value, const struct unit *units, size_t units_count,
-                          char text[static CONFIG_UNIT_TEXT_MAX])
+/* The unit that writes the value shortest; NULL: none divides it. */
+static const struct unit *best_unit(uint64_t value, const struct unit *units, size_t units_count)
 {
-    for (size_t i = 0; i < units_count; i++) {
-        if (value == 0 || value % units[i].factor != 0)
-            continue;
-        (void)snprintf(text, CONFIG_UNIT_TEXT_MAX, "%llu%c",
-                       (unsigned long long)(value / units[i].factor), units[i].letter);
-        return text;
-    }
-    (void)snprintf(text, CONFIG_UNIT_TEXT_MAX, "%llu", (unsigned long long)value);
-    return text;
+    for (size_t i = 0; i < units_count; i++)
+        if (value != 0 && value % units[i].factor == 0)
+            return &units[i];
+    return NULL;
 }
 
 const char *config_size_format(uint64_t bytes, char text[static CONFIG_UNIT_TEXT_MAX])
 {
-    return format(bytes, sizes, ARRAY_LEN(sizes), text);
+    const struct unit *unit = best_unit(bytes, sizes, ARRAY_LEN(sizes));
+
+    if (unit != NULL)
+        (void)snprintf(text, CONFIG_UNIT_TEXT_MAX, "%llu%c",
+                       (unsigned long long)(bytes / unit->factor), unit->letter);
+    else
+        (void)snprintf(text, CONFIG_UNIT_TEXT_MAX, "%llu", (unsigned long long)bytes);
+    return text;
 }
 
 const char *config_duration_format(uint64_t seconds, char text[static CONFIG_UNIT_TEXT_MAX])
 {
-    return format(seconds, durations, ARRAY_LEN(durations), text);
+    const struct unit *unit = best_unit(seconds, durations, ARRAY_LEN(durations));
+
+    (void)snprintf(text, CONFIG_UNIT_TEXT_MAX, "%llu%c",
+                   (unsigned long long)(unit != NULL ? seconds / unit->factor : 0),
+                   unit != NULL ? unit->letter : 's');
+    return text;
 }

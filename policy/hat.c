@@ -89,6 +89,14 @@ bool policy_hat_offers_tls(const struct policy_hat *hat)
     return false;
 }
 
+bool policy_hat_relays(const struct policy_hat *hat)
+{
+    for (size_t i = 0; i < hat->rows_count; i++)
+        if (hat->rows[i].flow->access == POLICY_ACCESS_RELAY)
+            return true;
+    return false;
+}
+
 struct slice policy_hat_name(const struct policy_hat *hat)
 {
     return hat->name;

@@ -50,6 +50,9 @@ bool policy_hat_needs_name(const struct policy_hat *hat, const struct ip_address
  * certificate. */
 bool policy_hat_offers_tls(const struct policy_hat *hat);
 
+/* Whether any policy of the HAT lets hosts relay. */
+bool policy_hat_relays(const struct policy_hat *hat);
+
 struct slice policy_hat_name(const struct policy_hat *hat);
 size_t policy_hat_rows_count(const struct policy_hat *hat);
 

@@ -1,0 +1,217 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config/load.h"
+
+#define PATH_MAX_BYTES 512
+#define TEXT_MAX       4096
+
+static char folder[PATH_MAX_BYTES];
+
+static const char *path_of(const char *name)
+{
+    static char paths[4][2 * PATH_MAX_BYTES];
+    static unsigned next;
+    char *path = paths[next++ % 4];
+
+    (void)snprintf(path, sizeof(paths[0]), "%s/%s", folder, name);
+    return path;
+}
+
+static void write_file(const char *name, const char *text)
+{
+    FILE *f = fopen(path_of(name), "w");
+
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* The contents of a shipped example. Tests run in the root, or in a build folder below it. */
+static char *read_example(const char *name)
+{
+    static const char *const places[] = { "config", "../config", "../../config" };
+    static char text[1 << 16];
+    FILE *f = NULL;
+    size_t len;
+
+    for (size_t i = 0; i < ARRAY_LEN(places) && f == NULL; i++) {
+        char path[PATH_MAX_BYTES];
+
+        (void)snprintf(path, sizeof(path), "%s/%s", places[i], name);
+        f = fopen(path, "r");
+    }
+    if (f == NULL)
+        fail_msg("config/%s is not found from here", name);
+    len = fread(text, 1, sizeof(text) - 1, f);
+    assert_true(len > 0 && len < sizeof(text) - 1);
+    text[len] = '\0';
+    assert_int_equal(fclose(f), 0);
+    return text;
+}
+
+static int make_folder(void **unused)
+{
+    const char *temporary = getenv("TMPDIR");
+
+    (void)unused;
+    (void)snprintf(folder, sizeof(folder), "%s/config_files_XXXXXX",
+                   temporary != NULL ? temporary : "/tmp");
+    return mkdtemp(folder) == NULL;
+}
+
+static int remove_folder(void **unused)
+{
+    static const char *const names[] = { "t.conf",   "a.conf",   "sub/b.conf", "sub/c.conf",
+                                         "demo.pem", "demo.key", "mail.pem",   "mail.key" };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        (void)unlink(path_of(names[i]));
+    (void)rmdir(path_of("sub"));
+    (void)rmdir(path_of("spool"));
+    return rmdir(folder);
+}
+
+/* All problems of a load, without the folder in front of each. */
+static enum status load(const char *name, bool skip_files, char lines[static TEXT_MAX])
+{
+    const struct config_load_options options = { .skip_files = skip_files };
+    struct config_loaded *loaded = NULL;
+    struct config_problems problems;
+    enum status status;
+    size_t used = 0;
+
+    config_problems_init(&problems);
+    status = config_load_file(path_of(name), &options, &loaded, &problems);
+    lines[0] = '\0';
+    for (size_t i = 0; i < problems.count; i++) {
+        char line[TEXT_MAX], *at;
+
+        config_problem_format(&problems.items[i], line, sizeof(line));
+        while ((at = strstr(line, folder)) != NULL)
+            memmove(at, at + strlen(folder) + 1, strlen(at + strlen(folder) + 1) + 1);
+        used += (size_t)snprintf(lines + used, TEXT_MAX - used, "%s\n", line);
+        assert_true(used < TEXT_MAX);
+    }
+    config_loaded_destroy(loaded);
+    config_problems_finish(&problems);
+    return status;
+}
+
+static void both_shipped_examples_load_when_their_files_are_there(void **unused)
+{
+    static char lines[TEXT_MAX];
+
+    (void)unused;
+    write_file("t.conf", read_example("demo.conf"));
+    assert_int_equal(load("t.conf", false, lines), STATUS_INVALID);
+    assert_string_equal(
+        lines,
+        "t.conf:16: cannot use the spool folder spool: No such file or directory\n"
+        "t.conf:19: certificate \"demo\": cannot read the chain file demo.pem: No such file "
+        "or directory\n"
+        "t.conf:19: certificate \"demo\": cannot read the key file demo.key: No such file or "
+        "directory\n");
+    assert_int_equal(mkdir(path_of("spool"), 0700), 0);
+    write_file("demo.pem", "");
+    write_file("demo.key", "");
+    assert_int_equal(load("t.conf", false, lines), STATUS_OK);
+    assert_string_equal(lines, "");
+    write_file("t.conf", read_example("postern.conf"));
+    assert_int_equal(load("t.conf", true, lines), STATUS_OK);
+    assert_string_equal(lines, "");
+}
+
+static void problems_of_an_included_file_carry_its_name_and_line(void **unused)
+{
+    static char lines[TEXT_MAX];
+
+    (void)unused;
+    (void)mkdir(path_of("sub"), 0700);
+    write_file("t.conf", "hostname = \"a\";\n"
+                         "  @include \"a.conf\"\n"
+                         "wrong_1 = 1;\n"
+                         "@include \"sub/c.conf\"\n"
+                         "wrong_2 = 1;\n");
+    write_file("a.conf", "\n\nwrong_3 = 1;\n@include \"sub/b.conf\"\nwrong_4 = 1;");
+    write_file("sub/b.conf", "# only\nspool = { path = 3; };\n");
+    write_file("sub/c.conf", "");
+    assert_int_equal(load("t.conf", true, lines), STATUS_INVALID);
+    assert_string_equal(lines, "a.conf:3: unknown key \"wrong_3\"\n"
+                               "a.conf:5: unknown key \"wrong_4\"\n"
+                               "t.conf: \"listeners\" is missing\n"
+                               "t.conf: \"mail_flow_policies\" is missing\n"
+                               "t.conf: \"hat\" is missing\n"
+                               "t.conf:3: unknown key \"wrong_1\"\n"
+                               "t.conf:5: unknown key \"wrong_2\"\n"
+                               "sub/b.conf:2: path has to be a string\n");
+    write_file("sub/b.conf", "# only\n\nspool == 1;\n");
+    assert_int_equal(load("t.conf", true, lines), STATUS_INVALID);
+    assert_string_equal(lines, "sub/b.conf:3: syntax error\n");
+}
+
+static void what_cannot_be_read_is_a_problem(void **unused)
+{
+    static char lines[TEXT_MAX];
+
+    (void)unused;
+    assert_int_equal(load("none.conf", true, lines), STATUS_NOT_FOUND);
+    assert_string_equal(lines, "none.conf: cannot read none.conf: No such file or directory\n");
+    assert_int_equal(load(".", true, lines), STATUS_IO);
+    assert_string_equal(lines, ".: cannot read .: Is a directory\n");
+    write_file("t.conf", "\n@include \"none.conf\"\n");
+    assert_int_equal(load("t.conf", true, lines), STATUS_NOT_FOUND);
+    assert_string_equal(lines, "t.conf:2: cannot read none.conf: No such file or directory\n");
+    write_file("t.conf", "\n@include \".\"\n");
+    assert_int_equal(load("t.conf", true, lines), STATUS_IO);
+    assert_string_equal(lines, "t.conf:2: cannot read .: Is a directory\n");
+    write_file("t.conf", "@include \"t.conf\"\n");
+    assert_int_equal(load("t.conf", true, lines), STATUS_INVALID);
+    assert_string_equal(lines, "t.conf:1: @include is not possible here, or more than 10 deep\n");
+}
+
+static void relative_paths_of_an_included_file_are_beside_it(void **unused)
+{
+    static char lines[TEXT_MAX];
+    char *example = read_example("demo.conf"), *spool = strstr(example, "path = \"spool\"");
+
+    (void)unused;
+    assert_non_null(spool);
+    memcpy(spool, "path = \"xpool\"", strlen("path = \"xpool\""));
+    (void)mkdir(path_of("sub"), 0700);
+    write_file("sub/b.conf", example);
+    write_file("t.conf", "@include \"sub/b.conf\"\n");
+    assert_int_equal(load("t.conf", false, lines), STATUS_INVALID);
+    assert_string_equal(
+        lines,
+        "sub/b.conf:16: cannot use the spool folder sub/xpool: No such file or directory\n"
+        "sub/b.conf:19: certificate \"demo\": cannot read the chain file sub/demo.pem: No "
+        "such file or directory\n"
+        "sub/b.conf:19: certificate \"demo\": cannot read the key file sub/demo.key: No such "
+        "file or directory\n");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(both_shipped_examples_load_when_their_files_are_there,
+                                        make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(problems_of_an_included_file_carry_its_name_and_line,
+                                        make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(what_cannot_be_read_is_a_problem, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(relative_paths_of_an_included_file_are_beside_it,
+                                        make_folder, remove_folder),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,206 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/config/sample.h"
+
+static void a_good_configuration_loads_with_its_values_and_defaults(void **unused)
+{
+    static char lines[TEXT_MAX];
+    struct config_loaded *loaded = NULL;
+    struct buffer text;
+
+    (void)unused;
+    assert_int_equal(load(configuration(&text, 0, NULL).data, &loaded, lines), STATUS_OK);
+    assert_string_equal(lines, "");
+    buffer_finish(&text);
+    const struct config_settings *s = &loaded->settings;
+
+    assert_int_equal(loaded->generation, 3);
+    assert_int_equal(policy_snapshot_generation(loaded->policy), 3);
+    assert_string_equal(s->hostname, "mx.example.com");
+    assert_string_equal(s->spool_path, "/etc/p/spool");
+    assert_string_equal(s->log_path, "-");
+    assert_string_equal(s->tls_ca_path, "");
+    assert_string_equal(s->admin_socket_path, "/run/postern/admin.sock");
+    assert_int_equal(s->workers, 0);
+    assert_int_equal(s->ktls, CONFIG_KTLS_AUTO);
+    assert_int_equal(s->tls_version_min, CONFIG_TLS_1_2);
+    assert_int_equal(s->memory_message_bytes, (uint64_t)1 << 30);
+    assert_int_equal(s->grace_s, 30);
+    assert_int_equal(s->certificates_count, 1);
+    assert_string_equal(s->certificates[0].pairs[0].chain_path, "/etc/p/c.pem");
+    assert_string_equal(s->certificates[0].pairs[0].key_path, "/k/c.key");
+    assert_int_equal(s->listeners_count, 1);
+    const struct config_listener *l = &s->listeners[0];
+
+    assert_string_equal(l->name, "In");
+    assert_string_equal(l->hostname, "mx.example.com");
+    assert_int_equal(l->endpoint.port, 25);
+    assert_int_equal(l->max_connections, 1000);
+    assert_int_equal(l->backlog, 50);
+    assert_int_equal(l->bare_newlines, CONFIG_BARE_NEWLINES_REFUSE);
+    assert_ptr_equal(l->certificate, &s->certificates[0]);
+    assert_ptr_equal(l->hat, policy_snapshot_hat(loaded->policy, SLICE("in")));
+    assert_ptr_equal(l->rat, policy_snapshot_rat(loaded->policy, SLICE("in")));
+    assert_int_equal(policy_hat_rows_count(l->hat), 2);
+    config_loaded_destroy(loaded);
+    config_loaded_destroy(NULL);
+}
+
+static void every_key_has_its_effect(void **unused)
+{
+    static const char more[] =
+        "hostname = \"mx.example.com\"; workers = 3;\n"
+        "log = { format = \"asyncos\"; file = \"log/mail\"; }; admin = { socket = "
+        "\"a.sock\"; };\n"
+        "tls = { ktls = \"tx\"; min_version = \"1.3\"; ca_file = \"ca.pem\"; };\n"
+        "session = { command_timeout = \"90s\"; data_timeout = \"2m\"; max_time = \"1h\";\n"
+        "            max_errors = 4; max_commands = 500; };\n"
+        "shutdown = { grace = \"0s\"; }; memory = { messages = 33554432; };";
+    static char lines[TEXT_MAX];
+    struct config_loaded *loaded = NULL;
+    struct buffer text;
+
+    (void)unused;
+    assert_int_equal(load(configuration(&text, 1, more).data, &loaded, lines), STATUS_OK);
+    assert_string_equal(lines, "");
+    buffer_finish(&text);
+    const struct config_settings *s = &loaded->settings;
+
+    assert_int_equal(s->workers, 3);
+    assert_string_equal(s->log_path, "/etc/p/log/mail");
+    assert_string_equal(s->admin_socket_path, "/etc/p/a.sock");
+    assert_int_equal(s->ktls, CONFIG_KTLS_TX);
+    assert_int_equal(s->tls_version_min, CONFIG_TLS_1_3);
+    assert_string_equal(s->tls_ca_path, "/etc/p/ca.pem");
+    assert_int_equal(s->command_timeout_s, 90);
+    assert_int_equal(s->data_timeout_s, 120);
+    assert_int_equal(s->session_max_s, 3600);
+    assert_int_equal(s->max_errors, 4);
+    assert_int_equal(s->max_commands, 500);
+    assert_int_equal(s->grace_s, 0);
+    assert_int_equal(s->memory_message_bytes, 32 << 20);
+    config_loaded_destroy(loaded);
+}
+
+static void a_domain_takes_from_the_default_what_it_does_not_say(void **unused)
+{
+    static const char destinations[] =
+        "destinations = { default = { tls = \"preferred\"; max_connections = 20; }; domains = (\n"
+        "  { domain = \"a.example\"; tls = \"required\"; bounce_profile = \"fast\"; },\n"
+        "  { domain = \".a.example\"; max_connections = 2; } ); };\n"
+        "bounce_profiles = { fast = { max_age = \"1h\"; }; default = { max_retries = 7; }; };//";
+    static char lines[TEXT_MAX];
+    struct config_loaded *loaded = NULL;
+    struct buffer text;
+
+    (void)unused;
+    buffer_init(&text, TEXT_MAX);
+    for (size_t i = 0; i < ARRAY_LEN(good) - 1; i++)
+        append(&text, i + 1 == 11 ? destinations : good[i]);
+    assert_int_equal(buffer_append(&text, (struct slice){ "", 1 }), STATUS_OK);
+    assert_int_equal(load(buffer_contents(&text).data, &loaded, lines), STATUS_OK);
+    assert_string_equal(lines, "");
+    buffer_finish(&text);
+    const struct policy_destination *d =
+        policy_destination_find(loaded->policy, SLICE("a.example"));
+
+    assert_int_equal(d->tls, POLICY_TLS_REQUIRED);
+    assert_int_equal(d->max_connections, 20);
+    assert_int_equal(d->bounce_profile->max_age_s, 3600);
+    assert_int_equal(d->bounce_profile->max_retries, 100);
+    d = policy_destination_find(loaded->policy, SLICE("b.a.example"));
+    assert_int_equal(d->tls, POLICY_TLS_PREFERRED);
+    assert_int_equal(d->max_connections, 2);
+    assert_int_equal(d->bounce_profile->max_retries, 7);
+    d = policy_destination_find(loaded->policy, SLICE("b.example"));
+    assert_int_equal(d->max_connections, 20);
+    assert_int_equal(d->bounce_profile->max_retries, 7);
+    config_loaded_destroy(loaded);
+}
+
+static void hosts_of_routes_are_resolved_when_the_file_is_read(void **unused)
+{
+    static const char routes[] =
+        "routes = ( { domain = \"ALL\"; to = [ \"mx.example.net:26\", \"[2001:db8::1]\" ]; } );";
+    static char lines[TEXT_MAX];
+    struct config_loaded *loaded = NULL;
+    struct buffer text;
+
+    (void)unused;
+    assert_int_equal(load(configuration(&text, 12, routes).data, &loaded, lines), STATUS_OK);
+    buffer_finish(&text);
+    const struct policy_route *r = policy_route_find(loaded->policy, SLICE("x.example"));
+
+    assert_int_equal(r->hosts_count, 2);
+    assert_int_equal(r->hosts[0].endpoints_count, 2);
+    assert_int_equal(r->hosts[0].endpoints[1].port, 26);
+    assert_string_equal(r->hosts[0].host.data, "mx.example.net");
+    assert_int_equal(r->hosts[1].endpoints[0].port, 25);
+    config_loaded_destroy(loaded);
+}
+
+static void problems_of_every_section_come_in_one_run(void **unused)
+{
+    static char lines[TEXT_MAX];
+    struct config_loaded *loaded = NULL;
+
+    (void)unused;
+    assert_int_equal(load("hostname = \"a b\";\n"
+                          "listeners = ( { name = \"x\"; } );\n"
+                          "hat = { in = ( ); };\n"
+                          "routes = ( { domain = \"a\"; } );\n"
+                          "log = { file = 3; };\n",
+                          &loaded, lines),
+                     STATUS_INVALID);
+    assert_string_equal(lines,
+                        "t.conf: \"spool\" is missing\n"
+                        "t.conf: \"mail_flow_policies\" is missing\n"
+                        "t.conf:1: hostname = \"a b\" is not a host name\n"
+                        "t.conf:2: a listener: \"type\" is missing\n"
+                        "t.conf:2: a listener: \"address\" is missing\n"
+                        "t.conf:2: a listener: \"hat\" is missing\n"
+                        "t.conf:3: hat \"in\" has to be a list of rows: ( { ... }, { ... } )\n"
+                        "t.conf:4: a route: \"to\" is missing\n"
+                        "t.conf:5: file has to be a string");
+}
+
+static void more_problems_than_are_kept_are_counted(void **unused)
+{
+    struct config_load_options options = { .skip_files = true };
+    struct config_problems problems;
+    struct config_loaded *loaded = NULL;
+    struct buffer text;
+
+    (void)unused;
+    buffer_init(&text, 1 << 20);
+    for (int i = 0; i < 150; i++)
+        assert_int_equal(buffer_printf(&text, "unknown%d = 1;\n", i), STATUS_OK);
+    assert_int_equal(buffer_append(&text, (struct slice){ "", 1 }), STATUS_OK);
+    config_problems_init(&problems);
+    assert_int_equal(
+        config_load_text("t", buffer_contents(&text).data, &options, &loaded, &problems),
+        STATUS_INVALID);
+    assert_int_equal(problems.count, CONFIG_PROBLEMS_MAX);
+    assert_true(problems.errors_count >= 150);
+    assert_int_equal(problems.count + problems.dropped_count, problems.errors_count);
+    config_problems_finish(&problems);
+    buffer_finish(&text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_good_configuration_loads_with_its_values_and_defaults),
+        cmocka_unit_test(every_key_has_its_effect),
+        cmocka_unit_test(a_domain_takes_from_the_default_what_it_does_not_say),
+        cmocka_unit_test(hosts_of_routes_are_resolved_when_the_file_is_read),
+        cmocka_unit_test(problems_of_every_section_come_in_one_run),
+        cmocka_unit_test(more_problems_than_are_kept_are_counted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

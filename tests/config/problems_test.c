@@ -1,0 +1,360 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/config/sample.h"
+
+struct bad_case {
+    size_t line;
+    const char *replacement;
+    const char *problems;
+};
+
+static void expect_problems(const struct bad_case *cases, size_t count)
+{
+    static char lines[TEXT_MAX];
+
+    for (size_t i = 0; i < count; i++) {
+        struct config_loaded *loaded = NULL;
+        struct buffer text;
+
+        if (load(configuration(&text, cases[i].line, cases[i].replacement).data, &loaded, lines) ==
+            STATUS_OK)
+            config_loaded_destroy(loaded);
+        else
+            assert_null(loaded);
+        if (strcmp(lines, cases[i].problems) != 0)
+            fail_msg("case %zu, %s\n gives    %s\n expected %s", i, cases[i].replacement, lines,
+                     cases[i].problems);
+        buffer_finish(&text);
+    }
+}
+
+static void values_are_judged_at_their_line(void **unused)
+{
+    static const struct bad_case cases[] = {
+        { 1, "", "t.conf: \"hostname\" is missing" },
+        { 1, "hostname = \"mx 1\";", "t.conf:1: hostname = \"mx 1\" is not a host name" },
+        { 1, "hostname = \"10.0.0.1\";", "t.conf:1: hostname = \"10.0.0.1\" is not a host name" },
+        { 1, "hostname = 5;", "t.conf:1: hostname has to be a string" },
+        { 1, "hostname = \"a\"; wrokers = 2;",
+          "t.conf:1: unknown key \"wrokers\"; did you mean \"workers\"?" },
+        { 1, "hostname = \"a\"; colour = 2;", "t.conf:1: unknown key \"colour\"" },
+        { 1, "hostname = \"a\"; workers = 257;", "t.conf:1: workers has to be from 0 to 256" },
+        { 1, "hostname = \"a\"; workers = -1;", "t.conf:1: workers has to be from 0 to 256" },
+        { 1, "hostname = \"a\"; workers = 4294967297L;",
+          "t.conf:1: workers has to be from 0 to 256" },
+        { 1, "hostname = \"a\"; workers = \"two\";", "t.conf:1: workers has to be a number" },
+        { 1, "hostname = \"a\"; workers = 2.5;", "t.conf:1: workers has to be a number" },
+        { 1, "hostname = \"a\"; tls = \"on\";", "t.conf:1: tls has to be a group: { ... }" },
+        { 1, "hostname = \"a\"; tls = { ktls = \"yes\"; };",
+          "t.conf:1: ktls = \"yes\" is none of \"auto\", \"off\", \"tx\", \"both\"" },
+        { 1, "hostname = \"a\"; tls = { ktls = \"bth\"; };",
+          "t.conf:1: ktls = \"bth\" is none of \"auto\", \"off\", \"tx\", \"both\"; did you mean "
+          "\"both\"?" },
+        { 1, "hostname = \"a\"; tls = { min_version = \"1.1\"; };",
+          "t.conf:1: min_version = \"1.1\" is none of \"1.2\", \"1.3\"; did you mean \"1.2\"?" },
+        { 1, "hostname = \"a\"; log = { format = \"json\"; };",
+          "t.conf:1: format = \"json\" is not supported by this version; \"asyncos\" is" },
+        { 1, "hostname = \"a\"; log = { format = \"cef\"; };",
+          "t.conf:1: format = \"cef\" is not supported by this version; \"asyncos\" is" },
+        { 1, "hostname = \"a\"; session = { data_timeout = \"5\"; };",
+          "t.conf:1: data_timeout has to be a duration like \"30s\", \"5m\", \"12h\" or \"3d\"" },
+        { 1, "hostname = \"a\"; session = { data_timeout = 5; };",
+          "t.conf:1: data_timeout has to be a duration like \"30s\", \"5m\", \"12h\" or \"3d\"" },
+        { 1, "hostname = \"a\"; session = { data_timeout = \"2d\"; };",
+          "t.conf:1: data_timeout has to be from 1s to 1h" },
+        { 1, "hostname = \"a\"; memory = { messages = \"1X\"; };",
+          "t.conf:1: messages has to be a size like \"64K\", \"20M\" or \"1G\"" },
+        { 1, "hostname = \"a\"; memory = { messages = \"99999999999999999999G\"; };",
+          "t.conf:1: messages has to be a size like \"64K\", \"20M\" or \"1G\"" },
+        { 1, "hostname = \"a\"; memory = { messages = \"1M\"; };",
+          "t.conf:1: messages has to be from 16M to 1024G" },
+        { 1, "hostname = \"a\"; memory = { messages = \"16M\"; };",
+          "t.conf:6: max_message_size 20M is more than all messages in memory may have (memory: "
+          "messages = \"16M\")\n"
+          "t.conf:7: max_message_size 20M is more than all messages in memory may have (memory: "
+          "messages = \"16M\")\n"
+          "t.conf:7: max_message_size 20M is more than all messages in memory may have (memory: "
+          "messages = \"16M\")" },
+        { 2, "spool = { };", "t.conf:2: spool: \"path\" is missing" },
+        { 2, "", "t.conf: \"spool\" is missing" },
+        { 2, "spool = { path = \"s\"; max_size = \"1K\"; };",
+          "t.conf:2: max_size has to be from 256M to 1048576G" },
+        { 3, "", "t.conf:5: certificate \"mail\" is not in certificates" },
+        { 3, "certificates = { mial = { chain = \"c\"; key = \"k\"; }; };",
+          "t.conf:5: certificate \"mail\" is not in certificates; did you mean \"mial\"?" },
+        { 3, "certificates = { mail = { chain = \"c\"; }; };",
+          "t.conf:3: mail: \"key\" is missing" },
+        { 3, "certificates = { mail = \"c\"; };",
+          "t.conf:3: certificate \"mail\" has to be { chain = ...; key = ...; }, or a list of at "
+          "most 2 of them" },
+        { 3, "certificates = { mail = ( { chain = \"c\"; key = \"k\"; }, \"x\" ); };",
+          "t.conf:3: has to be a group: { ... }" },
+        { 3,
+          "certificates = { mail = ( { chain = \"c\"; key = \"k\"; }, { chain = \"d\"; "
+          "} ); };",
+          "t.conf:3: mail: \"key\" is missing" },
+    };
+
+    (void)unused;
+    expect_problems(cases, ARRAY_LEN(cases));
+}
+
+static void listeners_are_judged(void **unused)
+{
+#define LISTENER "listeners = ( { name = \"In\"; type = \"public\"; address = \"127.0.0.1\"; "
+    static const struct bad_case cases[] = {
+        { 4, "listeners = ( { name = \"In\"; type = \"pubic\"; address = \"127.0.0.1\";",
+          "t.conf:4: type = \"pubic\" is none of \"public\", \"private\"; did you mean "
+          "\"public\"?" },
+        { 4, "listeners = ( { name = \"In\"; type = \"private\"; address = \"127.0.0.1\";",
+          "t.conf:5: private listener \"In\" cannot have a rat" },
+        { 4, LISTENER "prot = 26;",
+          "t.conf:4: unknown key \"prot\" in a listener; did you mean \"port\"?" },
+        { 4, "listeners = ( { name = \"In\"; type = \"public\"; address = \"localhost\";",
+          "t.conf:4: address = \"localhost\" is not an IPv4 or IPv6 address" },
+        { 4, LISTENER "port = 0;", "t.conf:4: port has to be from 1 to 65535" },
+        { 5, "  hat = \"in\"; rat = \"in\"; } );",
+          "t.conf:4: listener \"In\" has no certificate, but a policy of its hat \"in\" "
+          "offers TLS" },
+        { 5, "  certificate = \"mail\"; hat = \"in\"; } );",
+          "t.conf:4: public listener \"In\" has no rat: it would accept mail for anybody\n"
+          "t.conf:10: warning: rat \"in\" is used by no listener" },
+        { 5, "  certificate = \"mail\"; hat = \"ni\"; rat = \"other\"; } );",
+          "t.conf:5: hat \"ni\" is not defined\n"
+          "t.conf:5: rat \"other\" is not defined" },
+        { 5,
+          "  certificate = \"mail\"; hat = \"in\"; rat = \"in\"; },\n"
+          "{ name = \"In\"; type = \"public\"; address = \"127.0.0.1\"; certificate = \"mail\";\n"
+          "  hat = \"in\"; rat = \"in\"; } );",
+          "t.conf:6: listener \"In\" stands twice\n"
+          "t.conf:6: listener \"In\" has the address of listener \"In\": 127.0.0.1:25" },
+        { 4, "listeners = ( ); x = ( {",
+          "t.conf:4: unknown key \"x\"\n"
+          "t.conf:4: there have to be 1 to 64 listeners" },
+    };
+
+    (void)unused;
+    expect_problems(cases, ARRAY_LEN(cases));
+}
+
+static void policies_are_judged(void **unused)
+{
+    static const struct bad_case cases[] = {
+        { 6, "mail_flow_policies = { ACCEPTED = { tls = \"preferred\"; };",
+          "t.conf:6: ACCEPTED: \"access\" is missing" },
+        { 6, "mail_flow_policies = { ACCEPTED = { access = \"acept\"; tls = \"preferred\"; };",
+          "t.conf:6: access = \"acept\" is none of \"accept\", \"relay\", \"reject\", "
+          "\"refuse\", "
+          "\"continue\"; did you mean \"accept\"?" },
+        { 6,
+          "mail_flow_policies = { ACCEPTED = { access = \"accept\"; tls = "
+          "\"required-verify\"; };",
+          "t.conf:6: tls = \"required-verify\" is none of \"off\", \"preferred\", \"required\"" },
+        { 6,
+          "mail_flow_policies = { ACCEPTED = { access = \"accept\"; max_message_size = "
+          "\"2G\"; };",
+          "t.conf:6: max_message_size has to be from 1K to 1G" },
+        { 6, "mail_flow_policies = { ACCEPTED = { access = \"accept\"; max_recipients = 3; };",
+          "t.conf:6: unknown key \"max_recipients\" in ACCEPTED" },
+        { 6, "mail_flow_policies = { ACCEPTED = { access = \"accept\"; }; ACCEPTED = { };",
+          "t.conf:6: duplicate setting name" },
+    };
+
+    (void)unused;
+    expect_problems(cases, ARRAY_LEN(cases));
+}
+
+static void hats_are_judged(void **unused)
+{
+#define ALL_ROW "{ group = \"ALL\"; senders = [ \"ALL\" ]; policy = \"ACCEPTED\"; }"
+    static const struct bad_case cases[] = {
+        { 8,
+          "hat = { in = ( { group = \"G\"; senders = [ \"192.0.2.0/24\" ]; policy = "
+          "\"BLOKED\"; },",
+          "t.conf:8: policy \"BLOKED\" is not in mail_flow_policies; did you mean \"BLOCKED\"?" },
+        { 8, "hat = { in = ( { senders = [ \"192.0.2.1/24\" ]; policy = \"BLOCKED\"; },",
+          "t.conf:8: \"192.0.2.1/24\" has bits set behind its prefix" },
+        { 8, "hat = { in = ( { senders = [ \"192.0.2\", \"a b\" ]; policy = \"BLOCKED\"; },",
+          "t.conf:8: \"192.0.2\" is not a sender: an address, a CIDR block, a host name, "
+          "\".domain\" or \"ALL\"\n"
+          "t.conf:8: \"a b\" is not a sender: an address, a CIDR block, a host name, \".domain\" "
+          "or \"ALL\"" },
+        { 8, "hat = { in = ( { senders = [ ]; policy = \"BLOCKED\"; },",
+          "t.conf:8: senders has to be a list of strings: [ \"...\", \"...\" ]" },
+        { 8, "hat = { in = ( { senders = [ \".a.example\" ]; policy = \"BLOCKED\"; },",
+          "t.conf:8: warning: this version does not look up host names: \".a.example\" never "
+          "matches" },
+        { 8,
+          "hat = { in = ( { senders = [ \"a.example\", \".a.example\" ]; policy = "
+          "\"BLOCKED\"; },",
+          "t.conf:8: warning: this version does not look up host names: \"a.example\" and the "
+          "other names of this row never match" },
+        { 8, "hat = { in = ( { senders = [ \"10.0.0.0/8\" ]; policy = \"GO_ON\"; },", "" },
+        { 9, "  { group = \"ALL\"; senders = [ \"::/0\" ]; policy = \"ACCEPTED\"; } ); };",
+          "t.conf:8: the last row of hat \"in\" has to have senders = [ \"ALL\" ] and a "
+          "policy that "
+          "does not continue" },
+        { 9, "  { group = \"ALL\"; senders = [ \"ALL\" ]; policy = \"GO_ON\"; } ); };",
+          "t.conf:8: the last row of hat \"in\" has to have senders = [ \"ALL\" ] and a "
+          "policy that "
+          "does not continue" },
+        { 9,
+          ALL_ROW ",\n{ group = \"X\"; senders = [ \"10.0.0.1\", \"10.0.0.2\" ]; policy = "
+                  "\"BLOCKED\"; }, " ALL_ROW " ); };",
+          "t.conf:10: row 3 (X) of hat \"in\" is never reached: \"ALL\" of row 2 (ALL) "
+          "comes first\n"
+          "t.conf:10: row 4 (ALL) of hat \"in\" is never reached: \"ALL\" of row 2 (ALL) comes "
+          "first" },
+        { 9,
+          "{ senders = [ \"10.0.0.1\",\n \"192.0.2.9\" ]; policy = \"ACCEPTED\"; }, " ALL_ROW
+          " ); };",
+          "t.conf:10: \"192.0.2.9\" in row 2 of hat \"in\" is never reached: \"192.0.2.0/24\" of "
+          "row 1 (G) comes first" },
+        { 9,
+          "{ senders = [ \"10.0.0.1\", \"10.0.0.1\" ]; policy = \"ACCEPTED\"; }, " ALL_ROW " ); };",
+          "t.conf:9: warning: \"10.0.0.1\" stands twice in row 2 of hat \"in\"" },
+        { 9, ALL_ROW " ); out = ( " ALL_ROW " ); };",
+          "t.conf:9: warning: hat \"out\" is used by no listener" },
+        { 9, ALL_ROW " ); out = { }; };",
+          "t.conf:9: hat \"out\" has to be a list of rows: ( { ... }, { ... } )" },
+        { 9, "\"ALL\" ); };", "t.conf:9: has to be a group: { ... }" },
+        { 7, "BLOCKED = { access = \"relay\"; }; };",
+          "t.conf:5: warning: listener \"In\" relays, but no route is for ALL: mail for other "
+          "domains could not be delivered" },
+    };
+
+    (void)unused;
+    expect_problems(cases, ARRAY_LEN(cases));
+}
+
+static void recipients_are_judged(void **unused)
+{
+    static const struct bad_case cases[] = {
+        { 10,
+          "rat = { in = ( { recipients = [ \"example.com\", \"a b\" ]; action = "
+          "\"accept\"; } ); };",
+          "t.conf:10: \"a b\" is not a recipient: \"example.com\", \".example.com\", "
+          "\"user@example.com\", \"user@\" or \"ALL\"" },
+        { 10, "rat = { in = ( { recipients = [ \"a.example\" ]; action = \"accept\"; } ); };",
+          "t.conf:10: \"a.example\" in rat \"in\" is accepted, but no route covers it: its mail "
+          "could not be delivered" },
+        { 10, "rat = { in = ( { recipients = [ \".example.com\" ]; action = \"accept\"; } ); };",
+          "t.conf:10: \".example.com\" in rat \"in\" is accepted, but no route covers it: "
+          "its mail "
+          "could not be delivered" },
+        { 10, "rat = { in = ( { recipients = [ \"ALL\" ]; action = \"accept\"; } ); };",
+          "t.conf:10: \"ALL\" in rat \"in\" is accepted, but no route covers it: its mail could "
+          "not be delivered" },
+        { 10,
+          "rat = { in = ( { recipients = [ \"example.com\" ]; action = \"accept\";\n"
+          " reply_code = 550; } ); };",
+          "t.conf:11: a reply can only be given with action = \"reject\"" },
+        { 10,
+          "rat = { in = ( { recipients = [ \"example.com\" ]; action = \"reject\"; reply_code = "
+          "250; } ); };",
+          "t.conf:10: reply_code has to be from 400 to 599" },
+        { 10,
+          "rat = { in = ( { recipients = [ \"example.com\" ]; action = \"reject\"; reply_text = "
+          "\"a\\nb\"; } ); };",
+          "t.conf:10: reply_text has a control character" },
+        { 10,
+          "rat = { in = ( { recipients = [ \"example.com\", \"u@example.com\" ]; action = "
+          "\"accept\"; },\n{ recipients = [ \"v@example.com\" ]; action = \"reject\"; } ); };",
+          "t.conf:10: warning: \"u@example.com\" in rat \"in\" is covered by "
+          "\"example.com\" of the "
+          "same row\n"
+          "t.conf:11: \"v@example.com\" in rat \"in\" is never reached: \"example.com\" of row 1 "
+          "comes first" },
+    };
+
+    (void)unused;
+    expect_problems(cases, ARRAY_LEN(cases));
+}
+
+static void delivery_is_judged(void **unused)
+{
+    static const struct bad_case cases[] = {
+        { 11, "destinations = { default = { tls = \"required-verify\"; }; };",
+          "t.conf:11: tls = \"required-verify\" is not supported by this version" },
+        { 11,
+          "destinations = { domains = ( { domain = \"a.example\"; tls = \"preferred-verify\"; "
+          "} ); };",
+          "t.conf:11: tls = \"preferred-verify\" is not supported by this version" },
+        { 11,
+          "destinations = { domains = ( { domain = \"a.example\"; },\n{ domain = "
+          "\"A.example.\"; } ); };",
+          "t.conf:12: domain \"A.example.\" stands already in line 11" },
+        { 11, "destinations = { domains = ( { domain = \"ALL@\"; max_connections = 1; } ); };",
+          "t.conf:11: \"ALL@\" is not a domain or \".domain\"" },
+        { 11,
+          "destinations = { default = { bounce_profile = \"fast\"; max_connections = 1001; }; };",
+          "t.conf:11: max_connections has to be from 1 to 1000\n"
+          "t.conf:11: bounce_profile \"fast\" is not in bounce_profiles" },
+        { 11, "destinations = { defualt = { }; };",
+          "t.conf:11: unknown key \"defualt\" in destinations; did you mean \"default\"?" },
+        { 12, "routes = ( { domain = \"example.com\"; to = [ \"nobody.example.net\" ]; } );",
+          "t.conf:10: \"example.com\" in rat \"in\" is accepted, but no route covers it: "
+          "its mail "
+          "could not be delivered\n"
+          "t.conf:12: cannot resolve \"nobody.example.net\": nobody knows it" },
+        { 12,
+          "routes = ( { domain = \"example.com\"; to = [ \"192.0.2.1:25:1\", "
+          "\"192.0.2.1\" ]; } );",
+          "t.conf:12: \"192.0.2.1:25:1\" is not a host: \"192.0.2.1:25\", "
+          "\"[2001:db8::1]:25\" or "
+          "\"mx.example.com:25\"" },
+        { 12,
+          "routes = ( { domain = \"example.com\"; to = [ \"192.0.2.1\" ]; },\n"
+          "{ domain = \"example.com\"; to = [ \"192.0.2.1\" ]; } );",
+          "t.conf:13: domain \"example.com\" stands already in line 12" },
+        { 12,
+          "routes = ( { domain = \"*\"; to = [ \"192.0.2.1\" ]; }, { domain = \"ALL\"; to = [ "
+          "\"192.0.2.1\" ]; } );",
+          "t.conf:12: \"*\" is not a domain, \".domain\" or \"ALL\"" },
+        { 13, "bounce_profiles = { a = { initial_retry = \"2h\"; max_retry = \"1h\"; }; };",
+          "t.conf:13: initial_retry is longer than max_retry" },
+        { 13, "bounce_profiles = { a = { max_age = \"31d\"; max_retris = 1; }; b = 2; };",
+          "t.conf:13: unknown key \"max_retris\" in a; did you mean \"max_retries\"?\n"
+          "t.conf:13: max_age has to be from 1s to 30d\n"
+          "t.conf:13: bounce profile \"b\" has to be a group" },
+    };
+
+    (void)unused;
+    expect_problems(cases, ARRAY_LEN(cases));
+}
+
+static void what_is_not_the_syntax_ends_at_its_line(void **unused)
+{
+    static const struct bad_case cases[] = {
+        { 7, "  BLOCKED = { access == \"reject\"; }; };", "t.conf:7: syntax error" },
+        { 13, "bounce_profiles = {", "t.conf:14: syntax error" },
+        { 13, "bounce_profiles = { a = \"x", "t.conf:13: a string is not ended" },
+        { 13, "/* bounce_profiles = { };", "t.conf:13: a comment is not ended" },
+        { 13, "@include \"more.conf\"",
+          "t.conf:13: @include is not possible here, or more than 10 deep" },
+        { 13, "/* @include \"x\"\n@include \"y\" */ bounce_profiles = { };", "" },
+        { 13, "# @include \"x\"\n// \" @include\nbounce_profiles = { };", "" },
+    };
+
+    (void)unused;
+    expect_problems(cases, ARRAY_LEN(cases));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values_are_judged_at_their_line),
+        cmocka_unit_test(listeners_are_judged),
+        cmocka_unit_test(policies_are_judged),
+        cmocka_unit_test(hats_are_judged),
+        cmocka_unit_test(recipients_are_judged),
+        cmocka_unit_test(delivery_is_judged),
+        cmocka_unit_test(what_is_not_the_syntax_ends_at_its_line),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,89 @@
+/* tests/config/sample.h - a good configuration, and what loading it with one line changed gives.
+ *
+ * Included after cmocka.h, by one test each.
+ */
+#pragma once
+#include <stdio.h>
+
+#include "base/buffer.h"
+#include "config/load.h"
+
+#define TEXT_MAX 8192
+
+/* A configuration without a problem; the cases change one line of it each. */
+static const char *const good[] = {
+    /* 1 */ "hostname = \"mx.example.com\";",
+    /* 2 */ "spool = { path = \"spool\"; };",
+    /* 3 */ "certificates = { mail = { chain = \"c.pem\"; key = \"/k/c.key\"; }; };",
+    /* 4 */ "listeners = ( { name = \"In\"; type = \"public\"; address = \"127.0.0.1\";",
+    /* 5 */ "  certificate = \"mail\"; hat = \"in\"; rat = \"in\"; } );",
+    /* 6 */ "mail_flow_policies = { ACCEPTED = { access = \"accept\"; tls = \"preferred\"; };",
+    /* 7 */ "  BLOCKED = { access = \"reject\"; }; GO_ON = { access = \"continue\"; }; };",
+    /* 8 */
+    "hat = { in = ( { group = \"G\"; senders = [ \"192.0.2.0/24\" ]; policy = \"BLOCKED\"; },",
+    /* 9 */ "  { group = \"ALL\"; senders = [ \"ALL\" ]; policy = \"ACCEPTED\"; } ); };",
+    /* 10 */ "rat = { in = ( { recipients = [ \"example.com\" ]; action = \"accept\"; } ); };",
+    /* 11 */ "destinations = { };",
+    /* 12 */ "routes = ( { domain = \"example.com\"; to = [ \"192.0.2.1:25\" ]; } );",
+    /* 13 */ "bounce_profiles = { };",
+};
+
+/* Knows one name. */
+static inline bool resolve(struct config_resolver *resolver, const char *host,
+                           struct ip_address *addresses, size_t *count_out, const char **why_out)
+{
+    (void)resolver;
+    *why_out = "nobody knows it";
+    if (strcmp(host, "mx.example.net") != 0)
+        return false;
+    assert_true(ip_parse(SLICE("192.0.2.7"), &addresses[0]));
+    assert_true(ip_parse(SLICE("2001:db8::7"), &addresses[1]));
+    *count_out = 2;
+    return true;
+}
+
+static struct config_resolver resolver = { .resolve = resolve };
+
+static inline void append(struct buffer *b, const char *text)
+{
+    assert_int_equal(buffer_append_text(b, text), STATUS_OK);
+    assert_int_equal(buffer_append_text(b, "\n"), STATUS_OK);
+}
+
+/* The good configuration with one line (from 1; 0: none) replaced. */
+static inline struct slice configuration(struct buffer *b, size_t line, const char *replacement)
+{
+    buffer_init(b, TEXT_MAX);
+    for (size_t i = 0; i < ARRAY_LEN(good); i++)
+        append(b, i + 1 == line ? replacement : good[i]);
+    assert_int_equal(buffer_append(b, (struct slice){ "", 1 }), STATUS_OK);
+    return buffer_contents(b);
+}
+
+/* Loads text and writes all problems, one a line, to lines. */
+static inline enum status load(const char *text, struct config_loaded **loaded_out,
+                               char lines[static TEXT_MAX])
+{
+    const struct config_load_options options = { .generation = 3,
+                                                 .resolver = &resolver,
+                                                 .skip_files = true };
+    struct config_problems problems;
+    enum status status;
+    size_t used = 0;
+
+    config_problems_init(&problems);
+    status = config_load_text("/etc/p/t.conf", text, &options, loaded_out, &problems);
+    lines[0] = '\0';
+    for (size_t i = 0; i < problems.count; i++) {
+        char line[TEXT_MAX];
+
+        config_problem_format(&problems.items[i], line, sizeof(line));
+        used += (size_t)snprintf(lines + used, TEXT_MAX - used, "%s%s", i > 0 ? "\n" : "",
+                                 line + strlen("/etc/p/"));
+        assert_true(used < TEXT_MAX);
+    }
+    assert_int_equal(status == STATUS_OK, problems.errors_count == 0);
+    config_problems_finish(&problems);
+    config_problems_finish(&problems);
+    return status;
+}
