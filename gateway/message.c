@@ -11,6 +11,7 @@
 void gateway_message_destroy(struct gateway_message *m)
 {
     atomic_fetch_sub(&m->home->process->message_bytes, m->memory_bytes);
+    atomic_fetch_sub(&m->home->process->body_bytes, m->file_bytes);
     list_remove(&m->node);
     gateway_report_destroy(m->bounce_report);
     spool_message_destroy(m->spool);
@@ -30,7 +31,9 @@ static struct gateway_message *message_create(struct gateway_worker *home,
     m->home = home;
     m->spool = spool;
     m->memory_bytes = spool_message_memory_bytes(spool) + sizeof(*m);
+    m->file_bytes = spool_message_body_in_file(spool) ? spool_message_body_bytes(spool) : 0;
     atomic_fetch_add(&home->process->message_bytes, m->memory_bytes);
+    atomic_fetch_add(&home->process->body_bytes, m->file_bytes);
     list_append(&home->messages, &m->node);
     return m;
 }

@@ -86,6 +86,7 @@ struct gateway_message {
     unsigned items_open;
     unsigned bounces_open;
     size_t memory_bytes;
+    uint64_t file_bytes; /* of a body in its own file */
 };
 
 /* Completes the draft and hands it to the store; the rest follows by itself. On failure the

@@ -19,7 +19,8 @@ struct gateway_port {
     struct gateway_listener_load *load;
 };
 
-/* Takes fd, a bound and listening socket; accepts once the worker's store is ready. STATUS_NO_MEMORY, STATUS_LIMIT: fd is closed. */
+/* Takes fd, a bound and listening socket; accepts once the worker's store is ready.
+ * STATUS_NO_MEMORY, STATUS_LIMIT: fd is closed. */
 MUST_USE enum status gateway_port_open(struct gateway_worker *worker,
                                        struct gateway_listener_load *load, size_t index, int fd);
 

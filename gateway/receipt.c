@@ -12,7 +12,7 @@ enum status gateway_receipt_create(struct gateway_worker *worker, struct gateway
 {
     struct gateway_receipt *r = calloc(1, sizeof(*r));
     size_t hint = bytes_hint < SPOOL_DRAFT_HINT_MAX ? (size_t)bytes_hint : SPOOL_DRAFT_HINT_MAX;
-    enum status status = STATUS_NO_MEMORY;
+    enum status status;
 
     if (r == NULL)
         return STATUS_NO_MEMORY;
@@ -21,9 +21,11 @@ enum status gateway_receipt_create(struct gateway_worker *worker, struct gateway
     r->bytes_hint = bytes_hint;
     buffer_init(&r->waiting, GATEWAY_RECEIPT_WAITING_MAX);
     spool_draft_init(&r->draft);
-    status = spool_log_reserve(&worker->store.log, &r->reservation, GATEWAY_RECEIPT_RESERVE_BYTES)
-                 ? spool_draft_begin(&r->draft, envelope, hint)
-                 : STATUS_NO_SPACE;
+    if (atomic_load(&worker->process->spool_is_low) ||
+        !spool_log_reserve(&worker->store.log, &r->reservation, GATEWAY_RECEIPT_RESERVE_BYTES))
+        status = STATUS_NO_SPACE;
+    else
+        status = spool_draft_begin(&r->draft, envelope, hint);
     if (status != STATUS_OK) {
         gateway_receipt_destroy(r);
         return status;

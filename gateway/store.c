@@ -93,8 +93,11 @@ static void run_prepare(struct engine_job *job)
     struct gateway_process *process = store->worker->process;
     int flags = O_RDWR | (process->spool_is_direct ? O_DIRECT : 0);
 
-    store->prepare_status =
-        spool_pool_prepare(&process->pool, store->worker->index, &store->prepared);
+    store->prepare_status = STATUS_NO_SPACE;
+    if (!atomic_load(&process->spool_is_low))
+        store->prepare_status =
+            spool_pool_prepare(&process->pool, store->worker->index, &store->prepared);
+    atomic_store(&process->segment_bytes, spool_pool_bytes_in_use(&process->pool));
     if (store->prepare_status == STATUS_OK)
         store->prepare_status = spool_segment_open(&process->directory, store->prepared.number,
                                                    flags, &store->prepared.handle);
@@ -105,6 +108,8 @@ static void on_prepared(struct engine_loop *loop, struct engine_job *job)
     struct gateway_store *store = CONTAINER_OF(job, struct gateway_store, prepare_job);
 
     (void)loop;
+    if (store->prepare_status == STATUS_OK)
+        store->reported = SPOOL_LOG_EVENT_NONE;
     spool_log_segment_ready(&store->log, store->prepare_status, &store->prepared);
     settle(store);
 }
@@ -120,7 +125,10 @@ static void run_release(struct engine_job *job)
 {
     struct gateway_store *store = CONTAINER_OF(job, struct gateway_store, release_job);
 
-    store->release_status = spool_pool_release(&store->worker->process->pool, &store->released);
+    struct gateway_process *process = store->worker->process;
+
+    store->release_status = spool_pool_release(&process->pool, &store->released);
+    atomic_store(&process->segment_bytes, spool_pool_bytes_in_use(&process->pool));
     if (store->release_status == STATUS_OK && store->released.handle >= 0)
         (void)close(store->released.handle);
 }
@@ -189,8 +197,12 @@ static void report(struct gateway_store *store, enum spool_log_event event)
         text = "results of deliveries could not be recorded; a restart may deliver twice";
         break;
     }
-    if (event == SPOOL_LOG_EVENT_PREPARE_FAILED || event == SPOOL_LOG_EVENT_RELEASE_FAILED)
+    if (event == SPOOL_LOG_EVENT_PREPARE_FAILED || event == SPOOL_LOG_EVENT_RELEASE_FAILED) {
         engine_timer_start(w->loop, &store->retry, GATEWAY_STORE_RETRY_MS, on_retry);
+        if (store->reported == event)
+            return; /* said once until something goes well again */
+        store->reported = event;
+    }
     if (level == OBSERVE_CRITICAL)
         observe_count(&w->counters, OBSERVE_SPOOL_ERRORS, 1);
     observe_log_line(w->log, level, gateway_worker_now_s(w), "Spool: log %u: %s", w->index, text);

@@ -36,6 +36,7 @@ struct gateway_store { /* Fields are private. */
     struct engine_job release_job;
     struct spool_segment_file released;
     enum status release_status;
+    enum spool_log_event reported; /* the trouble that has been said */
 };
 
 /* Before the first adopt. batch_first, sequence_first: of the recovery. */

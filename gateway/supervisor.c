@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -262,6 +263,24 @@ static enum status start(struct supervisor *s)
 
 /* --- the life of the process ----------------------------------------------------------------- */
 
+/* The spool's own limit, and what is to be left of its disk. Segments already prepared are used
+ * up; no new one is made while it is low, and MAIL gets 452. */
+static void watch_space(struct supervisor *s)
+{
+    struct gateway_process *p = &s->process;
+    const struct config_settings *settings = &s->current->config->settings;
+    uint64_t used = atomic_load(&p->segment_bytes) + atomic_load(&p->body_bytes);
+    struct statvfs disk;
+    bool is_low = used >= settings->spool_max_bytes && settings->spool_max_bytes > 0;
+
+    if (fstatvfs(p->directory.path_fd, &disk) == 0)
+        is_low = is_low || (uint64_t)disk.f_bavail * disk.f_frsize < settings->spool_free_bytes;
+    if (atomic_exchange(&p->spool_is_low, is_low) != is_low)
+        say(s, is_low ? OBSERVE_CRITICAL : OBSERVE_INFO,
+            is_low ? "spool: no room (spool.max_size or spool.min_free), MAIL gets 452"
+                   : "spool: there is room again");
+}
+
 static void on_tick(struct supervisor *s)
 {
     struct gateway_process *p = &s->process;
@@ -269,6 +288,7 @@ static void on_tick(struct supervisor *s)
     uint64_t lost = observe_log_lost(p->log);
 
     free_old_generations(s);
+    watch_space(s);
     if (spool_ids_need_extend(&p->ids) && spool_ids_extend(&p->ids) != STATUS_OK)
         say(s, OBSERVE_CRITICAL, "spool: identifiers cannot be reserved");
     if (now_s - tls_tickets_rotated_at(p->tickets) >= TLS_TICKETS_ROTATE_S &&

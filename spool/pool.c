@@ -227,3 +227,9 @@ enum status spool_pool_release(struct spool_pool *p, const struct spool_segment_
     TRY(mark_free(p, file, &bytes));
     return spool_pool_add_free(p, file->number, bytes);
 }
+
+uint64_t spool_pool_bytes_in_use(const struct spool_pool *p)
+{
+    ASSERT(p->files_count >= p->free_count);
+    return (uint64_t)(p->files_count - p->free_count) * p->segment_bytes;
+}

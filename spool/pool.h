@@ -40,3 +40,6 @@ MUST_USE enum status spool_pool_prepare(struct spool_pool *p, uint32_t log_id,
 /* Storage operation segment_release. Does not close the handle. */
 MUST_USE enum status spool_pool_release(struct spool_pool *p,
                                         const struct spool_segment_file *file);
+
+/* Of the segments that are not free; for a limit on the spool. */
+uint64_t spool_pool_bytes_in_use(const struct spool_pool *p);
