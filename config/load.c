@@ -4,8 +4,7 @@
 
 #include "config/draft.h"
 
-#define SETTINGS_BYTES_MAX ((size_t)64 << 20)
-#define SCRATCH_BYTES_MAX  ((size_t)1 << 30)
+#define BYTES_MAX_DEFAULT ((size_t)1 << 30)
 
 void *config_draft_take(struct config_draft *d, size_t count, size_t bytes)
 {
@@ -84,12 +83,13 @@ static enum status compile(const config_t *file, const struct config_source *sou
         .reader = { .problems = problems, .source = source, .options = options, .arena = &arena },
         .at = config_root_setting(file),
     };
+    size_t bytes_max = options->bytes_max > 0 ? options->bytes_max : BYTES_MAX_DEFAULT;
     size_t errors_before = problems->errors_count;
     enum status status;
 
-    arena_init(&arena, SETTINGS_BYTES_MAX);
-    arena_init(&d.scratch, SCRATCH_BYTES_MAX);
-    status = policy_builder_create(options->generation, POLICY_BUILDER_BYTES_DEFAULT, &d.builder);
+    arena_init(&arena, bytes_max);
+    arena_init(&d.scratch, bytes_max);
+    status = policy_builder_create(options->generation, bytes_max, &d.builder);
     if (status == STATUS_OK)
         status = read_sections(&d);
     if (status == STATUS_OK && problems->errors_count > errors_before)

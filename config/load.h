@@ -33,6 +33,7 @@ struct config_load_options {
     uint64_t generation;
     struct config_resolver *resolver; /* NULL: host names in routes are a problem */
     bool skip_files;                  /* do not ask whether certificates and folders exist */
+    size_t bytes_max; /* of the settings, of the policies, of work space each; 0: the default */
 };
 
 /* STATUS_OK: *loaded_out is new and the caller's; problems may hold warnings. Anything else:

@@ -158,6 +158,14 @@ static bool has_route(const struct policy_snapshot *snapshot, struct slice text)
     UNREACHABLE();
 }
 
+/* Whether the entry stands for many domains, some of which may have a route of their own. */
+static bool is_many(struct slice text)
+{
+    enum policy_recipient_form form = policy_recipient_form(text);
+
+    return form == POLICY_RECIPIENT_PARTIAL || form == POLICY_RECIPIENT_USER;
+}
+
 static void check_rat(struct config_draft *d, const struct config_table_draft *table)
 {
     const struct policy_rat *rat = policy_snapshot_rat(d->snapshot, slice_from(table->name));
@@ -184,7 +192,8 @@ static void check_rat(struct config_draft *d, const struct config_table_draft *t
                                  config_setting_get_string(table->entries[by]),
                                  config_setting_index(table->rows[by]) + 1);
         if (strcmp(action, "accept") == 0 && !has_route(d->snapshot, text))
-            config_reader_report(&d->reader, CONFIG_ERROR, table->entries[i],
+            config_reader_report(&d->reader, is_many(text) ? CONFIG_WARNING : CONFIG_ERROR,
+                                 table->entries[i],
                                  "\"%.*s\" in rat \"%s\" is accepted, but no route covers it: "
                                  "its mail could not be delivered",
                                  SLICE_ARGS(text), table->name);

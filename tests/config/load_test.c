@@ -192,6 +192,76 @@ static void more_problems_than_are_kept_are_counted(void **unused)
     buffer_finish(&text);
 }
 
+/* The example of the design, as far as this version supports it. */
+static void the_core_names_load_together(void **unused)
+{
+    static const char text[] =
+        "hostname = \"mx1.example.com\";\n"
+        "workers = 0;\n"
+        "spool = { path = \"/var/spool/postern\"; };\n"
+        "certificates = { mail = { chain = \"mail.pem\"; key = \"mail.key\"; }; };\n"
+        "tls = { ktls = \"auto\"; min_version = \"1.2\"; ca_file = \"/etc/ssl/ca.crt\"; };\n"
+        "log = { format = \"asyncos\"; file = \"-\"; };\n"
+        "admin = { socket = \"/run/postern/admin.sock\"; };\n"
+        "listeners = ( { name = \"Inbound\"; type = \"public\"; address = \"0.0.0.0\";\n"
+        "  port = 25; certificate = \"mail\"; hat = \"inbound\"; rat = \"inbound\";\n"
+        "  max_connections = 1000; backlog = 50; } );\n"
+        "mail_flow_policies = { ACCEPTED = { access = \"accept\"; tls = \"preferred\";\n"
+        "    max_message_size = \"20M\"; max_connections_per_ip = 1000;\n"
+        "    max_messages_per_connection = 1000; max_recipients_per_message = 1000; };\n"
+        "  TLS_REQUIRED = { access = \"accept\"; tls = \"required\"; }; };\n"
+        "hat = { inbound = ( { group = \"CRES\"; senders = [ \".res.cisco.com\",\n"
+        "    \".cres.iphmx.com\", \"208.90.57.0/26\", \"204.15.81.0/26\" ];\n"
+        "    policy = \"TLS_REQUIRED\"; },\n"
+        "  { group = \"ALL\"; senders = [ \"ALL\" ]; policy = \"ACCEPTED\"; } ); };\n"
+        "rat = { inbound = ( { recipients = [ \"example.com\", \".example.com\" ];\n"
+        "  action = \"accept\"; } ); };\n"
+        "destinations = { default = { tls = \"preferred\"; max_connections = 500;\n"
+        "  max_messages_per_connection = 50; };\n"
+        "  domains = ( { domain = \"partner.example\"; tls = \"required\"; } ); };\n"
+        "routes = ( { domain = \"example.com\"; to = [ \"192.0.2.10:25\" ]; } );\n"
+        "bounce_profiles = { default = { initial_retry = \"60s\"; max_retry = \"1h\";\n"
+        "  max_age = \"72h\"; max_retries = 100; }; };\n";
+    static char lines[TEXT_MAX];
+    struct config_loaded *loaded = NULL;
+
+    (void)unused;
+    assert_int_equal(load(text, &loaded, lines), STATUS_OK);
+    assert_string_equal(
+        lines, "t.conf:15: warning: this version does not look up host names: \".res.cisco.com\" "
+               "and the other names of this row never match\n"
+               "t.conf:19: warning: \".example.com\" in rat \"inbound\" is accepted, but no route "
+               "covers it: its mail could not be delivered");
+    config_loaded_destroy(loaded);
+}
+
+static void running_out_of_memory_anywhere_is_reported(void **unused)
+{
+    struct config_load_options options = { .skip_files = true };
+    struct buffer text;
+    size_t failures = 0;
+
+    (void)unused;
+    (void)configuration(&text, 0, NULL);
+    for (options.bytes_max = 16;; options.bytes_max += 16) {
+        struct config_loaded *loaded = NULL;
+        struct config_problems problems;
+        enum status status;
+
+        config_problems_init(&problems);
+        status = config_load_text("t", buffer_contents(&text).data, &options, &loaded, &problems);
+        assert_int_equal(problems.errors_count, status == STATUS_OK ? 0 : 1);
+        config_problems_finish(&problems);
+        config_loaded_destroy(loaded);
+        if (status == STATUS_OK)
+            break;
+        assert_int_equal(status, STATUS_NO_MEMORY);
+        failures++;
+    }
+    assert_true(failures > 50);
+    buffer_finish(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -201,6 +271,8 @@ int main(void)
         cmocka_unit_test(hosts_of_routes_are_resolved_when_the_file_is_read),
         cmocka_unit_test(problems_of_every_section_come_in_one_run),
         cmocka_unit_test(more_problems_than_are_kept_are_counted),
+        cmocka_unit_test(the_core_names_load_together),
+        cmocka_unit_test(running_out_of_memory_anywhere_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -244,7 +244,7 @@ static void recipients_are_judged(void **unused)
           "t.conf:10: \"a.example\" in rat \"in\" is accepted, but no route covers it: its mail "
           "could not be delivered" },
         { 10, "rat = { in = ( { recipients = [ \".example.com\" ]; action = \"accept\"; } ); };",
-          "t.conf:10: \".example.com\" in rat \"in\" is accepted, but no route covers it: "
+          "t.conf:10: warning: \".example.com\" in rat \"in\" is accepted, but no route covers it: "
           "its mail "
           "could not be delivered" },
         { 10, "rat = { in = ( { recipients = [ \"ALL\" ]; action = \"accept\"; } ); };",
