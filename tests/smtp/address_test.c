@@ -110,8 +110,9 @@ static void lengths_have_their_limits(void **unused)
         const char *text;
         bool good;
     } cases[] = {
-        { "<" L63 "a@b>", true },
-        { "<" L63 "aa@b>", false },
+        { "<" L63 "aa@b>", true },
+        { "<" L63 L63 L63 L63 "@b>", true },
+        { "<" L63 L63 L63 L63 "a@b>", false },
         { "<a@" L63 ">", true },
         { "<a@" L63 "a>", false },
         { "<a@" L63 "." L63 "." L63 "."
