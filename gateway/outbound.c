@@ -420,13 +420,16 @@ static void act(struct gateway_outbound *out, const struct smtp_client_event *ev
 static size_t on_input(struct gateway_channel *c, struct slice bytes)
 {
     struct gateway_outbound *out = outbound_of(c);
+    struct smtp_client_event event = { .kind = SMTP_CLIENT_READY };
     size_t total = 0;
 
-    while (total < bytes.len && !gateway_channel_is_paused(c) && !gateway_channel_is_closing(c)) {
+    /* Until MORE, also when all bytes are taken: one reply can be the cause of two events. */
+    while (event.kind != SMTP_CLIENT_MORE && !gateway_channel_is_paused(c) &&
+           !gateway_channel_is_closing(c)) {
         size_t used = 0;
-        struct smtp_client_event event = smtp_client_feed(&out->smtp, slice_after(bytes, total),
-                                                          &used, gateway_channel_output(c));
 
+        event = smtp_client_feed(&out->smtp, slice_after(bytes, total), &used,
+                                 gateway_channel_output(c));
         total += used;
         act_behind(out, &event, slice_after(bytes, total));
         if (event.kind != SMTP_CLIENT_MORE && out->state != GATEWAY_OUTBOUND_IDLE &&
