@@ -6,8 +6,7 @@
 #pragma once
 #include "base/slice.h"
 
-#define SMTP_LOCAL_BYTES_MAX 252   /* 4.5.3.1.1 asks for 64 at least; VERP, SRS and BATV need more \
-                                    */
+#define SMTP_LOCAL_BYTES_MAX   252 /* 4.5.3.1.1 asks for 64 or more; VERP needs it */
 #define SMTP_DOMAIN_BYTES_MAX  255 /* RFC 5321 4.5.3.1.2 */
 #define SMTP_LABEL_BYTES_MAX   63  /* RFC 1035 2.3.4 */
 #define SMTP_MAILBOX_BYTES_MAX 254 /* RFC 5321 4.5.3.1.3: a path of 256 less its brackets */
