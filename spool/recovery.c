@@ -202,7 +202,7 @@ static enum status recover(struct recovery_work *w)
         return STATUS_NO_MEMORY;
     TRY(recovery_list_segments(w));
     for (size_t i = 0; i < r->segments_count; i++)
-        if (!r->segments[i].is_free && !r->segments[i].is_unreadable)
+        if (!r->segments[i].is_free)
             TRY(scan_segment(w, i));
     recovery_judge(w);
     TRY(recovery_check_bodies(w));

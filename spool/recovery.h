@@ -39,15 +39,14 @@ struct spool_recovered_segment {
     size_t records;
     uint64_t batch_first; /* 0: it holds no record */
     uint64_t batch_last;
-    bool is_free;       /* give it to spool_pool_add_free(); else spool_log_adopt() */
-    bool is_broken;     /* its header is; what is known of it comes from its first record */
-    bool is_unreadable; /* not even that: leave it alone */
+    bool is_free;   /* give it to spool_pool_add_free(); else spool_log_adopt() */
+    bool is_broken; /* its header is; what is known of it comes from its first record */
 };
 
 enum spool_damage_kind {
     SPOOL_DAMAGE_RECORD,       /* bytes of a segment that are no record and should be */
     SPOOL_DAMAGE_TORN,         /* the last batch before a crash, never acknowledged */
-    SPOOL_DAMAGE_HEADER,       /* a segment's header; its records were used if they were whole */
+    SPOOL_DAMAGE_HEADER,       /* a segment's header, or a copy of another segment; see segments */
     SPOOL_DAMAGE_BATCHES,      /* batches are missing at the end of a segment */
     SPOOL_DAMAGE_MESSAGE,      /* a whole record, but its contents make no sense */
     SPOOL_DAMAGE_BODY,         /* the body file of a living message is missing or too short */
@@ -80,7 +79,7 @@ struct spool_recovered_message {
 };
 
 struct spool_recovery {                       /* Read freely; change nothing. */
-    struct spool_recovered_segment *segments; /* by generation; free and unused ones included */
+    struct spool_recovered_segment *segments; /* the free ones, then the others by generation */
     size_t segments_count;
     struct spool_damage *damage;
     size_t damage_listed;

@@ -52,8 +52,6 @@ static void use_first_record(struct spool_recovery *r, struct spool_recovered_se
         s->header.generation = first.generation;
         s->header.salt = first.salt;
         s->header.log_id = first.log_id;
-    } else {
-        s->is_unreadable = true;
     }
     recovery_report(r, &(struct spool_damage){
                            .kind = SPOOL_DAMAGE_HEADER,
@@ -103,6 +101,8 @@ static int by_generation(const void *a, const void *b)
 {
     const struct spool_recovered_segment *x = a, *y = b;
 
+    if (x->is_free != y->is_free)
+        return x->is_free ? -1 : 1;
     if (x->header.generation != y->header.generation)
         return x->header.generation < y->header.generation ? -1 : 1;
     return x->number < y->number ? -1 : x->number > y->number;
@@ -134,7 +134,32 @@ static enum status add_file(struct spool_recovery *r, const char *name)
         r->number_next = number + 1;
     if (s->header.generation >= r->generation_next)
         r->generation_next = s->header.generation + 1;
+    /* Nothing is known of it: it was reported, and is left alone. */
+    if (!s->is_free && s->header.generation == 0)
+        r->segments_count--;
     return STATUS_OK;
+}
+
+/* Somebody copied a file: two segments of one generation. The lower number is taken. */
+static void drop_copies(struct spool_recovery *r)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < r->segments_count; i++) {
+        const struct spool_recovered_segment *s = &r->segments[i];
+
+        if (kept > 0 && !s->is_free && !r->segments[kept - 1].is_free &&
+            r->segments[kept - 1].header.generation == s->header.generation) {
+            recovery_report(r, &(struct spool_damage){
+                                   .kind = SPOOL_DAMAGE_HEADER,
+                                   .segment = s->number,
+                                   .bytes = SPOOL_BLOCK_BYTES,
+                               });
+            continue;
+        }
+        r->segments[kept++] = *s;
+    }
+    r->segments_count = kept;
 }
 
 enum status recovery_list_segments(struct recovery_work *w)
@@ -166,6 +191,7 @@ enum status recovery_list_segments(struct recovery_work *w)
     (void)closedir(folder);
     if (r->segments_count > 0)
         qsort(r->segments, r->segments_count, sizeof *r->segments, by_generation);
+    drop_copies(r);
     return status;
 }
 

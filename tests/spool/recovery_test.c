@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "spool/body_file.h"
@@ -224,6 +225,7 @@ static void logs_that_refer_to_each_other_stay_together(void **unused)
         const struct spool_recovered_segment *s = &b.recovery.segments[i];
 
         assert_int_equal(s->home, homes[s->header.log_id]);
+        assert_false(s->is_free);
         assert_true(i == 0 || s->header.generation > s[-1].header.generation);
     }
     assert_int_equal(spool_recovery_result(find(&b, 4), 0).state, SPOOL_RESULT_DELIVERED);
@@ -315,8 +317,43 @@ static void a_broken_header_costs_no_message(void **unused)
         if (b.recovery.segments[i].is_broken) {
             assert_int_equal(b.recovery.segments[i].header.log_id, 3);
             assert_int_equal(b.recovery.segments[i].messages_living, 1);
-            assert_false(b.recovery.segments[i].is_unreadable);
         }
+    teardown(&b);
+}
+
+static void a_segment_of_which_nothing_is_known_is_left_alone(void **unused)
+{
+    struct bench b;
+
+    (void)unused;
+    setup(&b);
+    commit(&b, 0, 100);
+    b.disk.segments[3].bytes[20] ^= 1; /* prepared, not used: no first record either */
+    assert_int_equal(save_and_recover(&b), STATUS_OK);
+    ASSERT_DAMAGE(&b, [SPOOL_DAMAGE_HEADER] = 1);
+    assert_int_equal(b.recovery.damage[0].segment, 3);
+    for (size_t i = 0; i < b.recovery.segments_count; i++)
+        assert_int_not_equal(b.recovery.segments[i].number, 3);
+    assert_true(b.recovery.number_next > 3);
+    teardown(&b);
+}
+
+static void a_copied_segment_file_is_used_once(void **unused)
+{
+    struct bench b;
+    struct fake_segment *copy;
+
+    (void)unused;
+    setup(&b);
+    commit(&b, 0, 100);
+    copy = &b.disk.segments[FAKE_SEGMENTS_MAX - 1];
+    copy->bytes = calloc(1, FAKE_SEGMENT_BYTES);
+    assert_non_null(copy->bytes);
+    memcpy(copy->bytes, b.disk.segments[1].bytes, FAKE_SEGMENT_BYTES);
+    assert_int_equal(save_and_recover(&b), STATUS_OK);
+    ASSERT_DAMAGE(&b, [SPOOL_DAMAGE_HEADER] = 1);
+    assert_int_equal(b.recovery.damage[0].segment, FAKE_SEGMENTS_MAX - 1);
+    assert_int_equal(b.recovery.messages_living, 1);
     teardown(&b);
 }
 
@@ -510,6 +547,8 @@ int main(void)
         cmocka_unit_test(a_later_segment_proves_that_the_end_was_written),
         cmocka_unit_test(a_failed_write_is_no_damage),
         cmocka_unit_test(a_broken_header_costs_no_message),
+        cmocka_unit_test(a_segment_of_which_nothing_is_known_is_left_alone),
+        cmocka_unit_test(a_copied_segment_file_is_used_once),
         cmocka_unit_test(an_unknown_version_stops_everything),
         cmocka_unit_test(free_unfinished_and_foreign_files_are_told_apart),
         cmocka_unit_test(body_files_are_kept_missed_or_orphans),
