@@ -13,6 +13,7 @@
 #include "engine/probe.h"
 #include "engine/signals.h"
 #include "gateway/doors.h"
+#include "gateway/notify.h"
 #include "gateway/spool_start.h"
 
 #define TICK_MS         1000
@@ -281,6 +282,16 @@ static void watch_space(struct supervisor *s)
                    : "spool: there is room again");
 }
 
+static bool are_workers_alive(const struct supervisor *s)
+{
+    uint64_t now_ms = clock_monotonic_ms();
+
+    for (unsigned i = 0; i < s->process.workers_count; i++)
+        if (now_ms - atomic_load(&s->process.workers[i].beat_ms) > GATEWAY_WORKER_SILENT_MS)
+            return false;
+    return true;
+}
+
 static void on_tick(struct supervisor *s)
 {
     struct gateway_process *p = &s->process;
@@ -289,6 +300,8 @@ static void on_tick(struct supervisor *s)
 
     free_old_generations(s);
     watch_space(s);
+    if (are_workers_alive(s))
+        gateway_notify_alive();
     if (spool_ids_need_extend(&p->ids) && spool_ids_extend(&p->ids) != STATUS_OK)
         say(s, OBSERVE_CRITICAL, "spool: identifiers cannot be reserved");
     if (now_s - tls_tickets_rotated_at(p->tickets) >= TLS_TICKETS_ROTATE_S &&
@@ -311,6 +324,7 @@ static void stop(struct supervisor *s)
     }
     s->is_stopping = true;
     say(s, OBSERVE_INFO, "stopping");
+    gateway_notify_stopping();
     for (unsigned i = 0; i < s->process.workers_count; i++)
         if (gateway_worker_post_stop(&s->process.workers[i], grace_ms) != STATUS_OK)
             _exit(1);
@@ -330,6 +344,7 @@ static void look_whether_ready(struct supervisor *s)
         if (atomic_load(&s->process.workers[i].start) != GATEWAY_WORKER_READY)
             return;
     s->is_ready = true;
+    gateway_notify_ready();
     say(s, OBSERVE_INFO, "Postern " POSTERN_VERSION " is ready");
 }
 
@@ -338,8 +353,11 @@ static void live(struct supervisor *s)
     while (!has_ended(s)) {
         switch (engine_signals_wait(s->is_stopping || !s->is_ready ? TICK_MS / 20 : TICK_MS)) {
         case SIGHUP:
-            if (!s->is_stopping)
-                reload(s);
+            if (s->is_stopping)
+                break;
+            gateway_notify_reloading(clock_monotonic_ms());
+            reload(s);
+            gateway_notify_ready();
             break;
         case SIGTERM:
         case SIGINT: stop(s); break;

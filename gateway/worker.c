@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "gateway/inbound.h"
 #include "gateway/message.h"
 #include "gateway/outbound.h"
@@ -222,6 +223,14 @@ void gateway_worker_check_drained(struct gateway_worker *w)
 
 /* --- the thread ------------------------------------------------------------------------------ */
 
+static void on_heart(struct engine_timer *timer)
+{
+    struct gateway_worker *w = CONTAINER_OF(timer, struct gateway_worker, heart);
+
+    atomic_store(&w->beat_ms, clock_monotonic_ms());
+    engine_timer_start(w->loop, &w->heart, GATEWAY_WORKER_BEAT_MS, on_heart);
+}
+
 static void run(struct engine_thread *thread)
 {
     struct gateway_worker *w = CONTAINER_OF(thread, struct gateway_worker, thread);
@@ -231,6 +240,7 @@ static void run(struct engine_thread *thread)
         atomic_store(&w->start, GATEWAY_WORKER_FAILED);
         return;
     }
+    on_heart(&w->heart);
     atomic_store(&w->start, GATEWAY_WORKER_RUNS);
     while (w->state != GATEWAY_WORKER_DONE || engine_loop_owners(w->loop) > 0) {
         engine_loop_turn(w->loop);

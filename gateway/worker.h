@@ -20,6 +20,9 @@
 #include "observe/counters.h"
 #include "spool/recovery.h"
 
+#define GATEWAY_WORKER_BEAT_MS   5000
+#define GATEWAY_WORKER_SILENT_MS 20000 /* a worker that did not beat for so long hangs */
+
 struct gateway_port;
 
 enum gateway_worker_state {
@@ -53,6 +56,8 @@ struct gateway_worker {
     struct list outbound; /* connections */
     struct list messages; /* at home here */
     struct engine_timer grace;
+    struct engine_timer heart;
+    _Atomic uint64_t beat_ms; /* when the loop last ran, for the watchdog */
     enum gateway_worker_state state;
     uint64_t random;                   /* state of the jitter source */
     _Atomic int start;                 /* enum gateway_worker_start */
