@@ -1,0 +1,235 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+
+#include "spool/draft.h"
+#include "spool/recovery.h"
+#include "tests/spool/fake_storage.h"
+
+/* Every allocation fails once. The allocator is replaced for this program; a sanitizer brings
+ * its own, and the tests are skipped there. */
+
+#if defined(__SANITIZE_ADDRESS__)
+#define CAN_FAIL 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define CAN_FAIL 0
+#endif
+#endif
+#ifndef CAN_FAIL
+#define CAN_FAIL 1
+#endif
+
+static long failing = -1; /* so many succeed, the next fails; below 0: none fails */
+
+#if CAN_FAIL
+
+void *__libc_malloc(size_t bytes);
+void *__libc_calloc(size_t count, size_t bytes);
+void *__libc_realloc(void *old, size_t bytes);
+void *__libc_memalign(size_t alignment, size_t bytes);
+
+static bool fails(void)
+{
+    return failing >= 0 && failing-- == 0;
+}
+
+void *malloc(size_t bytes)
+{
+    return fails() ? NULL : __libc_malloc(bytes);
+}
+
+void *calloc(size_t count, size_t bytes)
+{
+    return fails() ? NULL : __libc_calloc(count, bytes);
+}
+
+void *realloc(void *old, size_t bytes)
+{
+    return fails() ? NULL : __libc_realloc(old, bytes);
+}
+
+void *aligned_alloc(size_t alignment, size_t bytes)
+{
+    return fails() ? NULL : __libc_memalign(alignment, bytes);
+}
+
+#endif
+
+static void skip_without_failures(void)
+{
+    if (!CAN_FAIL)
+        skip();
+}
+
+static enum status make(struct spool_draft *d, struct spool_message **message_out)
+{
+    static const char body[50000];
+    const struct spool_envelope e = { .mid = 5, .sender = SLICE("a@b") };
+
+    TRY(spool_draft_begin(d, &e, 0));
+    for (int i = 0; i < 100; i++)
+        TRY(spool_draft_add_recipient(d, SLICE("somebody@example.com")));
+    TRY(spool_draft_trace(d, SLICE("Received: x\r\n")));
+    for (int i = 0; i < 3; i++)
+        TRY(spool_draft_body(d, (struct slice){ body, sizeof body }));
+    *message_out = spool_draft_complete(d);
+    return STATUS_OK;
+}
+
+static void a_draft_survives_every_failure(void **unused)
+{
+    unsigned failures = 0;
+
+    (void)unused;
+    skip_without_failures();
+    for (long n = 0;; n++) {
+        struct spool_draft d;
+        struct spool_message *m = NULL;
+        enum status status;
+
+        spool_draft_init(&d);
+        failing = n;
+        status = make(&d, &m);
+        failing = -1;
+        spool_draft_finish(&d);
+        if (status == STATUS_OK) {
+            assert_int_equal(spool_message_recipients_count(m), 100);
+            spool_message_destroy(m);
+            break;
+        }
+        assert_int_equal(status, STATUS_NO_MEMORY);
+        failures++;
+    }
+    assert_true(failures > 4);
+}
+
+/* A log at work; whatever fails, each ticket that was taken comes back once. */
+static unsigned work(struct fake_storage *s, struct spool_message **messages)
+{
+    struct spool_result result = { 0, SPOOL_RESULT_DELIVERED, 1, 0 };
+    struct spool_ticket tickets[4], *t;
+    unsigned taken = 0, back = 0, good = 0;
+
+    for (unsigned i = 0; i < ARRAY_LEN(tickets); i++) {
+        if (spool_log_append_message(s->log, messages[i], NULL, &tickets[i]) == STATUS_OK)
+            taken++;
+        spool_log_append_results(s->log, 1, &result, 1);
+        spool_log_run(s->log);
+        (void)fake_answer_prepare(s);
+        (void)fake_answer_write(s, STATUS_OK);
+    }
+    spool_log_run(s->log);
+    (void)fake_answer_write(s, STATUS_OK);
+    while ((t = spool_log_take_committed(s->log)) != NULL) {
+        assert_true(t->status == STATUS_OK || t->status == STATUS_NO_MEMORY);
+        good += t->status == STATUS_OK;
+        back++;
+    }
+    assert_int_equal(back, taken);
+    return good;
+}
+
+static void a_log_survives_every_failure(void **unused)
+{
+    const struct spool_log_options options = { .segment_bytes = FAKE_SEGMENT_BYTES,
+                                               .batch_first = 1,
+                                               .sequence_first = 1 };
+    struct spool_message *messages[4];
+
+    (void)unused;
+    skip_without_failures();
+    for (unsigned i = 0; i < ARRAY_LEN(messages); i++)
+        messages[i] = fake_message(i + 1, 1, 1000);
+    for (long n = 0; n < 12; n++) {
+        static struct fake_disk disk;
+        struct fake_storage storage;
+        struct spool_log log;
+
+        fake_disk_init(&disk);
+        for (unsigned i = 1; i < 8; i++) { /* so that the disk itself needs no memory */
+            disk.segments[i].bytes = calloc(1, FAKE_SEGMENT_BYTES);
+            disk.segments[i].is_free = true;
+        }
+        fake_storage_init(&storage, &disk, &log);
+        assert_int_equal(spool_log_init(&log, &storage.storage, &options), STATUS_OK);
+        fake_settle(&storage);
+        failing = n;
+        (void)work(&storage, messages);
+        failing = -1;
+        spool_log_retry(&log);
+        fake_settle(&storage);
+        assert_int_equal(work(&storage, messages), 4);
+        fake_settle(&storage);
+        (void)fake_answer_write(&storage, STATUS_OK);
+        spool_log_finish(&log);
+        fake_disk_finish(&disk);
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(messages); i++)
+        spool_message_destroy(messages[i]);
+}
+
+static void recovery_survives_every_failure(void **unused)
+{
+    const struct spool_recovery_options options = { .is_reader = true };
+    const struct spool_log_options log_options = { .segment_bytes = FAKE_SEGMENT_BYTES,
+                                                   .batch_first = 1,
+                                                   .sequence_first = 1 };
+    static struct fake_disk disk;
+    struct fake_storage storage;
+    struct spool_log log;
+    struct spool_message *messages[4];
+    struct spool_directory d;
+    unsigned failures = 0;
+    const char *path;
+
+    (void)unused;
+    skip_without_failures();
+    path = fake_folder();
+    fake_disk_init(&disk);
+    fake_storage_init(&storage, &disk, &log);
+    assert_int_equal(spool_log_init(&log, &storage.storage, &log_options), STATUS_OK);
+    fake_settle(&storage);
+    for (unsigned i = 0; i < ARRAY_LEN(messages); i++)
+        messages[i] = fake_message(i + 1, 1, 1000);
+    assert_int_equal(work(&storage, messages), 4);
+    fake_settle(&storage);
+    fake_disk_save(&disk, path);
+    assert_int_equal(spool_directory_open(&d, path, true), STATUS_OK);
+    for (long n = 0;; n++) {
+        struct spool_recovery r;
+        enum status status;
+
+        failing = n;
+        status = spool_recover(&r, &d, &options);
+        failing = -1;
+        if (status == STATUS_OK) {
+            assert_int_equal(r.messages_living, 4);
+            spool_recovery_finish(&r);
+            break;
+        }
+        assert_int_equal(status, STATUS_NO_MEMORY);
+        failures++;
+    }
+    assert_true(failures > 6);
+    spool_directory_close(&d);
+    spool_log_finish(&log);
+    fake_disk_finish(&disk);
+    for (unsigned i = 0; i < ARRAY_LEN(messages); i++)
+        spool_message_destroy(messages[i]);
+    fake_folder_remove(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_draft_survives_every_failure),
+        cmocka_unit_test(a_log_survives_every_failure),
+        cmocka_unit_test(recovery_survives_every_failure),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
