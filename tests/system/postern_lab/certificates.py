@@ -37,11 +37,10 @@ class Authority:
 
     def issue(self, name, kind='ec', names=None, days=DAYS, client=False):
         """A certificate with the common name, and the subject alternative names, given."""
-        stem = self.folder / f'{name}-{kind}'
-        key, request, chain = (stem.with_suffix(end) for end in ('.key', '.csr', '.pem'))
+        key, request, chain, extensions = (
+            self.folder / f'{name}-{kind}{end}' for end in ('.key', '.csr', '.pem', '.ext'))
         new_key(key, kind)
         openssl('req', '-new', '-key', key, '-subj', f'/CN={name}', '-out', request)
-        extensions = stem.with_suffix('.ext')
         extensions.write_text(
             'basicConstraints=CA:FALSE\n'
             f'extendedKeyUsage={"clientAuth" if client else "serverAuth"}\n'

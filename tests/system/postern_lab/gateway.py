@@ -34,15 +34,24 @@ SECTIONS = {
     'bounce': '''default = { initial_retry = "1s"; max_retry = "5s"; max_age = "1h";
                 max_retries = 100; };''',
     'listener': '',
+    'listeners_more': '',  # begins with a comma
+    'hats_more': '',
     'spool_more': '',
     'tls': '',
     'extra': '',
 }
 
 
+def pairs_of(certificates):
+    return ', '.join(f'{{ chain = "{one.chain}"; key = "{one.key}"; }}' for one in certificates)
+
+
 class Gateway(Process):
+    """certificate: one, or a list (of different key types)."""
+
     def __init__(self, folder, certificate, next_hop_port=None, routes=None, workers=2, env=None,
                  ca=None, **sections):
+        certificates = certificate if isinstance(certificate, list) else [certificate]
         unknown = set(sections) - set(SECTIONS)
         assert not unknown, f'no such section: {unknown}'
         self.port = ports.free_port()
@@ -53,8 +62,7 @@ class Gateway(Process):
             routes = f'{{ domain = "ALL"; to = [ "127.0.0.1:{next_hop_port}" ]; }}'
         self.values = {**SECTIONS, **sections, 'routes': routes or '', 'workers': workers,
                        'port': self.port, 'spool': self.spool_path,
-                       'chain': certificate.chain, 'key': certificate.key,
-                       'ca': ca or certificate.chain}
+                       'pairs': pairs_of(certificates), 'ca': ca or certificates[0].chain}
         # Named from its own folder: the admin socket's path has to be short.
         super().__init__('postern', [POSTERN, 'run', '-c', self.config_path.name], folder, env)
         self.configure()
