@@ -1,9 +1,15 @@
 /* tests/config/sample.h - a good configuration, and what loading it with one line changed gives.
  *
- * Included after cmocka.h, by one test each.
+ * For one test each: what it defines is static.
  */
 #pragma once
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
+
+#include <cmocka.h>
 
 #include "base/buffer.h"
 #include "config/load.h"
