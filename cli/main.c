@@ -9,6 +9,8 @@ static const struct cli_command *const commands[] = {
     &cli_run,
     &cli_check,
     &cli_explain,
+    &cli_sink_command,
+    &cli_load_command,
 };
 
 static int print_help(void)
