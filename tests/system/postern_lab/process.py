@@ -35,7 +35,7 @@ def listens(port, address='127.0.0.1'):
 class Process:
     def __init__(self, name, command, folder, env=None):
         self.name = name
-        self.command = [str(word) for word in command]
+        self.words = [str(word) for word in command]
         self.folder = folder
         self.env = {**os.environ, **(env or {})}
         self.log_path = folder / f'{name}.log'
@@ -45,7 +45,7 @@ class Process:
     def start(self):
         assert self.process is None, f'{self.name} runs already'
         with open(self.log_path, 'ab') as log:
-            self.process = subprocess.Popen(self.command, cwd=self.folder, env=self.env,
+            self.process = subprocess.Popen(self.words, cwd=self.folder, env=self.env,
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             start_new_session=True, preexec_fn=self.in_child)
         return self
