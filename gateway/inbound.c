@@ -181,6 +181,8 @@ static void on_secured(struct gateway_channel *c, bool success)
     smtp_server_tls_started(&in->smtp);
     gateway_channel_set_deadline(c, smtp_server_timeout_ms(&in->smtp));
     gateway_channel_resume(c);
+    if (in->is_stopping)
+        gateway_inbound_stop(in);
 }
 
 static void wait_for(struct gateway_inbound *in, enum gateway_inbound_wait what)
@@ -327,8 +329,11 @@ static size_t on_input(struct gateway_channel *c, struct slice bytes)
                 wait_for(in, GATEWAY_INBOUND_WAIT_DRAIN);
         }
     }
+    if (in->is_stopping)
+        gateway_inbound_stop(in);
     /* Bytes that complete nothing do not buy a slow peer more time. */
-    if (progress && in->wait == GATEWAY_INBOUND_WAIT_NONE && !gateway_channel_is_paused(c))
+    if (progress && in->wait == GATEWAY_INBOUND_WAIT_NONE && !gateway_channel_is_paused(c) &&
+        !gateway_channel_is_closing(c))
         gateway_channel_set_deadline(c, gateway_inbound_time_left_ms(in));
     return total;
 }

@@ -52,6 +52,8 @@ struct gateway_opening gateway_inbound_open(struct gateway_inbound *in)
         .listener = (uint32_t)(in->load - w->process->loads),
     };
 
+    if (in->icid == 0)
+        return (struct gateway_opening){ 421, SLICE("4.3.0 Too busy, try again later") };
     if (in->flow->access == POLICY_ACCESS_REJECT) {
         observe_count(&w->counters, OBSERVE_HAT_REJECTED, 1);
         return (struct gateway_opening){
