@@ -329,7 +329,10 @@ static void begin_handshake(struct gateway_channel *c)
 
     ASSERT(!engine_socket_is_receiving(&c->socket));
     c->state = GATEWAY_CHANNEL_SHAKING;
-    shake(c, &nothing);
+    if (c->input_ended)
+        c->handlers->secured(c, false);
+    else
+        shake(c, &nothing);
 }
 
 static void on_sent(struct engine_socket *socket, int error)
@@ -363,25 +366,38 @@ void gateway_channel_pause(struct gateway_channel *c)
     c->paused = true;
 }
 
+/* Offers the owner what was kept. It lies in a buffer of its own meanwhile, so that the channel
+ * keeps nothing when the owner, having taken all of it, starts TLS. */
+static void deliver_kept(struct gateway_channel *c)
+{
+    struct buffer kept = c->kept;
+    size_t used;
+
+    buffer_init(&c->kept, GATEWAY_CHANNEL_INPUT_BYTES_MAX);
+    c->delivering = true;
+    used = c->handlers->input(c, buffer_contents(&kept));
+    c->delivering = false;
+    ASSERT(buffer_len(&c->kept) == 0);
+    buffer_consume(&kept, used);
+    if (buffer_len(&kept) > 0 && !gateway_channel_is_closing(c)) {
+        ASSERT(c->paused);
+        swap(&c->kept, &kept);
+    }
+    buffer_finish(&kept);
+}
+
 void gateway_channel_resume(struct gateway_channel *c)
 {
     if (gateway_channel_is_closing(c))
         return;
     ASSERT(!c->delivering || c->paused);
     c->paused = false;
-    while (!c->delivering && !c->paused && buffer_len(&c->kept) > 0 &&
-           c->state == GATEWAY_CHANNEL_OPEN) {
-        size_t used;
-
-        c->delivering = true;
-        used = c->handlers->input(c, buffer_contents(&c->kept));
-        c->delivering = false;
-        if (gateway_channel_is_closing(c))
-            return;
-        buffer_consume(&c->kept, used);
-    }
-    if (buffer_len(&c->kept) == 0)
-        buffer_release(&c->kept);
+    if (c->delivering)
+        return; /* the input handler goes on; what follows here follows behind it */
+    if (buffer_len(&c->kept) > 0 && c->state == GATEWAY_CHANNEL_OPEN)
+        deliver_kept(c);
+    if (gateway_channel_is_closing(c))
+        return;
     if (c->state == GATEWAY_CHANNEL_OPEN)
         gateway_channel_flush(c);
     if (c->input_ended && !c->paused && !gateway_channel_is_closing(c))

@@ -16,7 +16,8 @@
  * Receiving is never armed while the channel is paused or closing, and one receive at a time
  * otherwise: back-pressure, and the reason why STARTTLS needs no cancellation. Output is
  * gathered until gateway_channel_flush(), one send in flight. No handler runs inside any call
- * but `input`, which may run inside gateway_channel_resume().
+ * but `input` and `ended`, which may run inside gateway_channel_resume() (but not inside
+ * `input`), and `secured`, which may run inside gateway_channel_secure() when it failed.
  */
 #pragma once
 #include "base/buffer.h"
