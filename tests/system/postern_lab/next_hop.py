@@ -214,6 +214,8 @@ class Conversation:
         return '250 2.1.0 ok'
 
     def on_rcpt(self, line):
+        if self.sender is None:
+            return '503 5.5.1 no sender'
         self.recipients.append(line.partition(':')[2].strip().lstrip('<').partition('>')[0])
         return '250 2.1.5 ok'
 
