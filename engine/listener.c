@@ -186,20 +186,31 @@ static void complete(struct engine_owner *owner, const struct engine_completion 
         arm(l);
 }
 
-enum status engine_listener_start(struct engine_listener *l, struct engine_loop *loop, int fd,
-                                  const struct engine_listener_handlers *handlers)
+enum status engine_listener_start_paused(struct engine_listener *l, struct engine_loop *loop,
+                                         int fd, const struct engine_listener_handlers *handlers)
 {
     int one = 1;
 
     ASSERT(fd >= 0);
     ASSERT(handlers->accepted != NULL && handlers->stopped != NULL);
     *l = (struct engine_listener){
-        .owner = { .complete = complete }, .loop = loop, .handlers = handlers, .fd = fd
+        .owner = { .complete = complete },
+        .loop = loop,
+        .handlers = handlers,
+        .fd = fd,
+        .paused = true,
     };
     TRY(engine_owner_acquire(loop, &l->owner, &l->slot));
     /* Inherited by what is accepted; also for an fd that was bound by somebody else. */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    arm(l);
+    return STATUS_OK;
+}
+
+enum status engine_listener_start(struct engine_listener *l, struct engine_loop *loop, int fd,
+                                  const struct engine_listener_handlers *handlers)
+{
+    TRY(engine_listener_start_paused(l, loop, fd, handlers));
+    engine_listener_resume(l);
     return STATUS_OK;
 }
 

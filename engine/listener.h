@@ -61,6 +61,12 @@ struct engine_listener { /* Fields are private. */
 MUST_USE enum status engine_listener_start(struct engine_listener *l, struct engine_loop *loop,
                                            int fd, const struct engine_listener_handlers *handlers);
 
+/* The same, but paused: nothing is accepted before engine_listener_resume(), not even what waits
+ * in the backlog already. */
+MUST_USE enum status engine_listener_start_paused(struct engine_listener *l,
+                                                  struct engine_loop *loop, int fd,
+                                                  const struct engine_listener_handlers *handlers);
+
 /* New connections wait in the kernel's backlog meanwhile. One that was being accepted may still
  * come after the call. */
 void engine_listener_pause(struct engine_listener *l);

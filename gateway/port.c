@@ -39,7 +39,8 @@ enum status gateway_port_open(struct gateway_worker *worker, struct gateway_list
         port->endpoint = load->endpoint;
         port->load = load;
         port->index = index;
-        status = engine_listener_start(&port->listener, worker->loop, fd, &listener_handlers);
+        status =
+            engine_listener_start_paused(&port->listener, worker->loop, fd, &listener_handlers);
     }
     if (status != STATUS_OK) {
         (void)close(fd);
@@ -47,8 +48,8 @@ enum status gateway_port_open(struct gateway_worker *worker, struct gateway_list
         return status;
     }
     list_append(&worker->ports, &port->node);
-    if (!gateway_store_is_ready(&worker->store))
-        engine_listener_pause(&port->listener);
+    if (gateway_store_is_ready(&worker->store))
+        engine_listener_resume(&port->listener);
     return STATUS_OK;
 }
 

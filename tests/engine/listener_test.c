@@ -98,8 +98,13 @@ static void connections_are_accepted_unless_paused(void **unused)
         int no_delay = 0;
         socklen_t len = sizeof(no_delay);
 
-        assert_int_equal(engine_listener_start(&d.listener, loop, fd, &handlers), STATUS_OK);
-        for (unsigned k = 0; k < 3; k++)
+        assert_int_equal(engine_listener_start_paused(&d.listener, loop, fd, &handlers), STATUS_OK);
+        calls[0] = call(&endpoint);
+        for (unsigned k = 0; k < 20; k++)
+            peer_poll(loop);
+        assert_int_equal(d.accepted, 0);
+        engine_listener_resume(&d.listener);
+        for (unsigned k = 1; k < 3; k++)
             calls[k] = call(&endpoint);
         peer_turn_until(loop, &d.accepted, 3);
         assert_true(ip_equal(&d.remote.address, &endpoint.address));
