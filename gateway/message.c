@@ -15,6 +15,7 @@ void gateway_message_destroy(struct gateway_message *m)
     list_remove(&m->node);
     gateway_report_destroy(m->bounce_report);
     spool_message_destroy(m->spool);
+    free(m->hostname);
     free(m->known);
     free(m->items);
     free(m->rids);
@@ -52,8 +53,27 @@ static struct slice domain_of(const struct gateway_message *m, unsigned rid)
     while (at > 0 && address.data[at - 1] != '@')
         at--;
     if (at == 0 || at == address.len) /* <postmaster>, RFC 5321 4.5.1: ours */
-        return slice_from(gateway_view_settings(m->home->view)->hostname);
+        return slice_from(m->hostname);
     return slice_after(address, at);
+}
+
+/* A copy: the message outlives the view whose name it is. */
+static enum status keep_hostname(struct gateway_message *m)
+{
+    m->hostname = strdup(gateway_view_settings(m->home->view)->hostname);
+    return m->hostname != NULL ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
+static bool needs_hostname(const struct gateway_message *m)
+{
+    for (unsigned rid = 0; rid < spool_message_recipients_count(m->spool); rid++) {
+        struct slice address = spool_message_recipient(m->spool, rid);
+
+        if (address.len == 0 || memchr(address.data, '@', address.len) == NULL ||
+            address.data[address.len - 1] == '@')
+            return true;
+    }
+    return false;
 }
 
 /* Orders recipients by domain, and within it by number, so that groups lie together. */
@@ -112,6 +132,8 @@ static enum status make_items(struct gateway_message *m)
 {
     unsigned all = spool_message_recipients_count(m->spool), count = 0, groups = 0;
 
+    if (needs_hostname(m))
+        TRY(keep_hostname(m));
     m->rids = calloc(all, 2 * sizeof(uint32_t));
     if (m->rids == NULL)
         return STATUS_NO_MEMORY;
@@ -435,8 +457,30 @@ static void take_report(struct engine_loop *here, struct engine_message *post)
     finish_if_over(m);
 }
 
+void gateway_item_borrow(struct gateway_item *item)
+{
+    item->borrows++;
+}
+
+void gateway_item_give_back(struct gateway_item *item, struct engine_loop *from)
+{
+    struct gateway_report *parting = item->parting;
+
+    ASSERT(item->borrows > 0);
+    item->borrows--;
+    if (item->borrows > 0 || parting == NULL)
+        return;
+    item->parting = NULL;
+    gateway_report_post(parting, from, true);
+}
+
 void gateway_report_post(struct gateway_report *report, struct engine_loop *from, bool item_ended)
 {
+    if (item_ended && report->item->borrows > 0) {
+        ASSERT(report->item->parting == NULL);
+        report->item->parting = report;
+        return;
+    }
     report->item_ended = item_ended;
     report->post.deliver = take_report;
     engine_mailbox_post(report->item->message->home->loop, from, &report->post);

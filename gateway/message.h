@@ -37,14 +37,16 @@ struct gateway_item {
     struct engine_message post;    /* on its way to the owner */
     struct gateway_message *message;
     struct gateway_worker *owner;
-    struct slice domain; /* borrows from the message, or constant */
+    struct slice domain; /* borrows from the message */
     const uint32_t *all; /* the recipients, as the home keeps them */
     uint32_t *waiting;   /* those that have no final result; the owner shortens it */
     unsigned all_count;
     unsigned waiting_count;
-    unsigned attempts;         /* that failed before this run; then for the owner to count */
-    uint64_t wait_ms;          /* until the next attempt, when it comes from the recovery */
-    struct list_node stranded; /* the owner had no room for it */
+    unsigned attempts; /* that failed before this run; then for the owner to count */
+    uint64_t wait_ms;  /* until the next attempt, when it comes from the recovery */
+    unsigned borrows;  /* sends that the kernel may still read the message's memory for */
+    struct gateway_report *parting; /* the last report, which waits for them */
+    struct list_node stranded;      /* the owner had no room for it */
 };
 
 /* Why a recipient is given up: what the bounce will say. */
@@ -80,6 +82,7 @@ struct gateway_message {
     struct gateway_report *bounce_report; /* what this bounce reports; owned until committed */
     struct list_node node;                /* the home worker's messages */
     struct spool_result *known;           /* from the recovery, one for each recipient; or NULL */
+    char *hostname;                       /* ours, for recipients without a domain; else NULL */
     struct gateway_item *items;
     uint32_t *rids; /* behind the items: twice the recipients */
     unsigned items_count;
@@ -130,5 +133,12 @@ void gateway_report_destroy(struct gateway_report *report); /* accepts NULL */
 void gateway_report_add(struct gateway_report *report, const struct spool_result *result,
                         struct gateway_failure *failure);
 
-/* Takes the report; with item_ended the item must not be touched afterwards. */
+/* For the owner of an item: the kernel has, or has no more, the message's memory for a send. The
+ * home does not hear that the item ended, and so cannot free the message, before all is given
+ * back: a connection that was reset gives back when it is closed. */
+void gateway_item_borrow(struct gateway_item *item);
+void gateway_item_give_back(struct gateway_item *item, struct engine_loop *from);
+
+/* Takes the report; with item_ended the item must not be touched afterwards, except to give
+ * back. */
 void gateway_report_post(struct gateway_report *report, struct engine_loop *from, bool item_ended);

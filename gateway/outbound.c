@@ -54,7 +54,17 @@ static bool is_opened(const struct gateway_outbound *out)
            out->state == GATEWAY_OUTBOUND_QUITTING;
 }
 
-/* Tells the scheduler, once, that the connection is over, and closes it. */
+static void give_back(struct gateway_outbound *out)
+{
+    struct gateway_item *item = out->borrowed;
+
+    out->borrowed = NULL;
+    if (item != NULL)
+        gateway_item_give_back(item, out->worker->loop);
+}
+
+/* Tells the scheduler, once, that the connection is over, and closes it. What the kernel may
+ * still be sending from stays until `closed`. */
 static void leave(struct gateway_outbound *out, enum delivery_failure why)
 {
     struct gateway_worker *w = out->worker;
@@ -63,8 +73,6 @@ static void leave(struct gateway_outbound *out, enum delivery_failure why)
     if (out->state == GATEWAY_OUTBOUND_CLOSING)
         return;
     ASSERT(out->item == NULL);
-    gateway_body_source_release(out->source);
-    out->source = NULL;
     out->is_body_leaving = false;
     if (is_opened(out))
         delivery_connection_closed(scheduler_of(out), now_ms, &out->delivery, why,
@@ -86,7 +94,15 @@ static void on_closed(struct gateway_channel *c)
     struct gateway_outbound *out = outbound_of(c);
     struct gateway_worker *w = out->worker;
 
+    if (out->state != GATEWAY_OUTBOUND_CLOSING) {
+        /* The channel gave up by itself: no memory for what it had to keep or encrypt. */
+        struct smtp_client_event event = smtp_client_ended(&out->smtp);
+
+        act(out, &event);
+    }
     ASSERT(out->state == GATEWAY_OUTBOUND_CLOSING);
+    give_back(out);
+    gateway_body_source_release(out->source);
     if (out->dcid != 0)
         observe_dcid_close(w->log, gateway_worker_now_s(w), out->dcid);
     observe_uncount(&w->counters, OBSERVE_CONNECTIONS_OUT_NOW, 1);
@@ -185,6 +201,7 @@ static void body_complete(struct gateway_outbound *out)
     struct smtp_client_event event;
 
     out->is_body_leaving = false;
+    give_back(out);
     event = smtp_client_body_sent(&out->smtp, gateway_channel_output(&out->channel));
 
     gateway_channel_flush(&out->channel);
@@ -215,16 +232,21 @@ static void send_body(struct gateway_outbound *out)
         return;
     }
     out->is_body_leaving = !is_copied;
-    if (is_copied)
+    if (is_copied) {
         body_complete(out);
-    else if (!spool_message_body_in_file(spool))
+    } else if (!spool_message_body_in_file(spool)) {
+        out->borrowed = out->item;
+        gateway_item_borrow(out->item);
         gateway_channel_send_body(&out->channel, body);
-    else
+    } else {
         gateway_channel_flush(&out->channel);
+    }
 }
 
 void gateway_outbound_chunk(struct gateway_outbound *out, enum status status, struct slice chunk)
 {
+    if (out->state == GATEWAY_OUTBOUND_CLOSING)
+        return;
     if (status != STATUS_OK) {
         struct smtp_client_event event = { .kind = SMTP_CLIENT_FAILED,
                                            .stage = SMTP_CLIENT_STAGE_BODY,

@@ -48,7 +48,8 @@ struct gateway_outbound { /* Fields are private to gateway/outbound*.c. */
     bool heard_of_item;   /* the peer has answered something about the item under way */
     bool is_body_leaving; /* the final dot waits for the body to leave */
 
-    struct gateway_item *item; /* being delivered */
+    struct gateway_item *item;     /* being delivered */
+    struct gateway_item *borrowed; /* the kernel may be reading its message's body */
     struct gateway_report *report;
     struct gateway_body_source *source;
     struct smtp_client_envelope envelope;

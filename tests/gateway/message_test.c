@@ -1,0 +1,219 @@
+/* Messages at their home: how recipients become items, and when an item is over. No loop runs in
+ * the first tests: a worker that stops posts nothing. */
+#include "gateway/message.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "gateway/worker.h"
+
+static struct config_loaded config;
+static struct gateway_generation generation = { .config = &config };
+static struct gateway_view view = { .generation = &generation, .users_count = 1 };
+static struct gateway_process process;
+static struct gateway_worker worker;
+
+static int set_up(void **state)
+{
+    struct engine_loop_options options = { .requests_max = 64 };
+
+    (void)state;
+    config.settings.hostname = "gw.example";
+    process = (struct gateway_process){ .workers = &worker, .workers_count = 1 };
+    worker = (struct gateway_worker){ .process = &process,
+                                      .view = &view,
+                                      .state = GATEWAY_WORKER_DRAINING };
+    list_init(&worker.messages);
+    observe_counters_init(&worker.counters);
+    return engine_loop_create(&options, &worker.loop, NULL) == STATUS_OK ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    struct list_node *node;
+
+    (void)state;
+    while ((node = list_take_first(&worker.messages)) != NULL)
+        gateway_message_destroy(CONTAINER_OF(node, struct gateway_message, node));
+    assert_int_equal(atomic_load(&process.message_bytes), 0);
+    engine_loop_destroy(worker.loop);
+    return 0;
+}
+
+/* A recovered message, started. results may be NULL. */
+static struct gateway_message *start(const char *const *recipients, unsigned count,
+                                     struct spool_result *results)
+{
+    struct spool_envelope envelope = { .mid = 7, .sender = SLICE("a@b.example") };
+    struct spool_location location = { 0 };
+    struct spool_recovered_message found = { .mid = 7,
+                                             .recipients_count = count,
+                                             .results = results };
+    struct spool_draft draft;
+    struct gateway_message *m;
+
+    spool_draft_init(&draft);
+    assert_int_equal(spool_draft_begin(&draft, &envelope, 0), STATUS_OK);
+    for (unsigned i = 0; i < count; i++)
+        assert_int_equal(spool_draft_add_recipient(&draft, slice_from(recipients[i])), STATUS_OK);
+    assert_int_equal(
+        gateway_message_recover(&worker, spool_draft_complete(&draft), &location, &found),
+        STATUS_OK);
+    m = CONTAINER_OF(worker.messages.head.prev, struct gateway_message, node);
+    gateway_message_start(m);
+    return m;
+}
+
+static void assert_item(const struct gateway_message *m, unsigned item, const char *domain,
+                        const uint32_t *rids, unsigned count)
+{
+    const struct gateway_item *i = &m->items[item];
+
+    assert_true(slice_equal_nocase(i->domain, slice_from(domain)));
+    assert_int_equal(i->all_count, count);
+    assert_int_equal(i->waiting_count, count);
+    for (unsigned r = 0; r < count; r++) {
+        assert_int_equal(i->all[r], rids[r]);
+        assert_int_equal(i->waiting[r], rids[r]);
+    }
+}
+
+static void test_recipients_are_grouped_by_domain_without_regard_to_case(void **state)
+{
+    static const char *const recipients[] = { "x@b.example", "y@A.example",       "z@B.Example",
+                                              "postmaster",  "\"q@r\"@a.example", "w@ab.example" };
+    struct gateway_message *m = start(recipients, ARRAY_LEN(recipients), NULL);
+
+    (void)state;
+    assert_int_equal(m->items_count, 4);
+    assert_int_equal(m->items_open, 4);
+    assert_item(m, 0, "a.example", (const uint32_t[]){ 1, 4 }, 2);
+    assert_item(m, 1, "ab.example", (const uint32_t[]){ 5 }, 1);
+    assert_item(m, 2, "b.example", (const uint32_t[]){ 0, 2 }, 2);
+    assert_item(m, 3, "gw.example", (const uint32_t[]){ 3 }, 1);
+}
+
+static void test_the_name_for_postmaster_outlives_its_configuration(void **state)
+{
+    static const char *const recipients[] = { "postmaster" };
+    struct gateway_message *m;
+    char name[] = "gw.example";
+
+    (void)state;
+    config.settings.hostname = name;
+    m = start(recipients, 1, NULL);
+    memset(name, 'x', sizeof(name) - 1);
+    assert_true(slice_equal(m->items[0].domain, SLICE("gw.example")));
+    config.settings.hostname = "gw.example";
+}
+
+static void test_ten_thousand_recipients_at_one_domain_are_one_item(void **state)
+{
+    enum { COUNT = 10000 };
+    const char **recipients = calloc(COUNT, sizeof(char *));
+    struct gateway_message *m;
+
+    (void)state;
+    assert_non_null(recipients);
+    for (unsigned i = 0; i < COUNT; i++)
+        recipients[i] = i % 2 == 0 ? "u@one.example" : "u@ONE.example";
+    m = start(recipients, COUNT, NULL);
+    assert_int_equal(m->items_count, 1);
+    assert_int_equal(m->items[0].waiting_count, COUNT);
+    for (unsigned i = 0; i < COUNT; i++)
+        assert_int_equal(m->items[0].all[i], i);
+    free(recipients);
+}
+
+static void test_recovered_recipients_with_a_final_result_are_left_out(void **state)
+{
+    static const char *const recipients[] = { "a@x.example", "b@x.example", "c@y.example",
+                                              "d@x.example", "e@y.example" };
+    struct spool_result results[] = {
+        { .rid = 0, .state = SPOOL_RESULT_DELIVERED },
+        { .rid = 1, .state = SPOOL_RESULT_DEFERRED, .attempts = 3, .next_attempt_wall_s = 1 },
+        { .rid = 2, .state = SPOOL_RESULT_BOUNCED },
+        { .rid = 3,
+          .state = SPOOL_RESULT_DEFERRED,
+          .attempts = 1,
+          .next_attempt_wall_s = INT64_C(1) << 40 },
+        { .rid = 4, .state = SPOOL_RESULT_DELIVERED },
+    };
+    struct gateway_message *m = start(recipients, ARRAY_LEN(recipients), results);
+
+    (void)state;
+    assert_int_equal(m->items_count, 1);
+    assert_item(m, 0, "x.example", (const uint32_t[]){ 1, 3 }, 2);
+    assert_int_equal(m->items[0].attempts, 3);
+    assert_true(m->items[0].wait_ms > 0);
+}
+
+static void poked(struct engine_timer *timer)
+{
+    (void)timer;
+}
+
+/* Turns of the loop that do not wait. */
+static void poke(unsigned turns)
+{
+    struct engine_timer timer = { 0 };
+
+    for (unsigned i = 0; i < turns; i++) {
+        engine_timer_start(worker.loop, &timer, 1, poked);
+        engine_loop_turn(worker.loop);
+    }
+    engine_timer_stop(worker.loop, &timer);
+}
+
+static void test_the_last_report_waits_for_what_the_kernel_has_of_the_message(void **state)
+{
+    static const char *const recipients[] = { "a@x.example", "b@y.example" };
+    struct gateway_message *m = start(recipients, 2, NULL);
+    struct gateway_item *item = &m->items[0];
+    struct gateway_report *report;
+
+    (void)state;
+    gateway_item_borrow(item);
+    gateway_item_borrow(item);
+    assert_int_equal(gateway_report_create(item, 1, &report), STATUS_OK);
+    gateway_report_post(report, worker.loop, true);
+    gateway_item_give_back(item, worker.loop);
+    poke(1);
+    assert_int_equal(m->items_open, 2);
+    gateway_item_give_back(item, worker.loop);
+    poke(1);
+    assert_int_equal(m->items_open, 1);
+
+    /* Nothing is lent: at once. A report that does not end the item waits for nothing. */
+    m->items_open = 3;
+    assert_int_equal(gateway_report_create(item, 1, &report), STATUS_OK);
+    gateway_report_post(report, worker.loop, true);
+    gateway_item_borrow(&m->items[1]);
+    assert_int_equal(gateway_report_create(&m->items[1], 1, &report), STATUS_OK);
+    gateway_report_post(report, worker.loop, false);
+    poke(1);
+    assert_int_equal(m->items_open, 2);
+    gateway_item_give_back(&m->items[1], worker.loop);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(
+            test_recipients_are_grouped_by_domain_without_regard_to_case, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_name_for_postmaster_outlives_its_configuration,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_ten_thousand_recipients_at_one_domain_are_one_item,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_recovered_recipients_with_a_final_result_are_left_out,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_the_last_report_waits_for_what_the_kernel_has_of_the_message, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
