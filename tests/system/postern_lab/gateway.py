@@ -71,7 +71,10 @@ class Gateway(Process):
         """Writes the configuration anew, with these sections; reload() makes it count."""
         self.values.update(sections)
         text = string.Template(TEMPLATE.read_text()).substitute(self.values)
-        self.config_path.write_text(text)
+        # Replaced in one step: a reload may read it at any time.
+        fresh = self.config_path.with_suffix('.new')
+        fresh.write_text(text)
+        fresh.rename(self.config_path)
 
     def start(self):
         super().start()

@@ -25,6 +25,7 @@ class Message:
     data: bytes
     session: 'Session'
     parameters: str = ''
+    received: float = dataclasses.field(default_factory=time.monotonic)
 
 
 @dataclasses.dataclass
