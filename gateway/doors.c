@@ -22,7 +22,6 @@ static bool is_listed(const struct config_settings *settings, const struct ip_en
 
 /* The load of this endpoint; *is_new_out: nobody listens there. NULL when the table is full. */
 static struct gateway_listener_load *load_for(struct gateway_process *process,
-                                              const struct config_settings *settings,
                                               const struct ip_endpoint *endpoint, bool *is_new_out)
 {
     struct gateway_listener_load *unused = NULL;
@@ -34,8 +33,7 @@ static struct gateway_listener_load *load_for(struct gateway_process *process,
             *is_new_out = false;
             return load;
         }
-        if (unused == NULL && atomic_load(&load->connections) == 0 &&
-            (!load->is_open || !is_listed(settings, &load->endpoint)))
+        if (unused == NULL && !load->is_open && atomic_load(&load->connections) == 0)
             unused = load;
     }
     *is_new_out = true;
@@ -76,8 +74,7 @@ enum status gateway_doors_open(struct gateway_doors *d, struct gateway_process *
         const struct config_listener *listener = &settings->listeners[i];
         enum status status = STATUS_OK;
         bool is_new;
-        struct gateway_listener_load *load =
-            load_for(process, settings, &listener->endpoint, &is_new);
+        struct gateway_listener_load *load = load_for(process, &listener->endpoint, &is_new);
 
         if (load == NULL)
             status = STATUS_LIMIT;
@@ -102,8 +99,12 @@ struct gateway_door *gateway_doors_of(const struct gateway_doors *d, unsigned wo
     return &d->doors[worker * d->listeners_count];
 }
 
-void gateway_doors_finish(struct gateway_doors *d)
+void gateway_doors_finish(struct gateway_doors *d, struct gateway_process *process,
+                          const struct config_settings *settings)
 {
+    for (size_t i = 0; i < GATEWAY_LISTENER_LOADS_MAX; i++)
+        if (process->loads[i].is_open && !is_listed(settings, &process->loads[i].endpoint))
+            process->loads[i].is_open = false;
     free(d->doors);
     *d = (struct gateway_doors){ 0 };
 }
@@ -117,5 +118,6 @@ void gateway_doors_close(struct gateway_doors *d)
         if (d->doors[i].load != NULL)
             d->doors[i].load->is_open = false;
     }
-    gateway_doors_finish(d);
+    free(d->doors);
+    *d = (struct gateway_doors){ 0 };
 }

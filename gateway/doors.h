@@ -23,8 +23,9 @@ MUST_USE enum status gateway_doors_open(struct gateway_doors *d, struct gateway_
 /* The row of one worker. */
 struct gateway_door *gateway_doors_of(const struct gateway_doors *d, unsigned worker);
 
-/* The workers have theirs. */
-void gateway_doors_finish(struct gateway_doors *d);
+/* The workers have theirs, and close what these settings do not list. */
+void gateway_doors_finish(struct gateway_doors *d, struct gateway_process *process,
+                          const struct config_settings *settings);
 
 /* Nobody took them: closes what was bound. */
 void gateway_doors_close(struct gateway_doors *d);

@@ -55,6 +55,7 @@ enum status gateway_port_open(struct gateway_worker *worker, struct gateway_list
 
 void gateway_port_close(struct gateway_port *port)
 {
+    port->is_closing = true;
     engine_listener_stop(&port->listener);
 }
 
@@ -64,7 +65,7 @@ struct gateway_port *gateway_port_find(struct gateway_worker *worker,
     LIST_FOR_EACH (node, &worker->ports) {
         struct gateway_port *port = CONTAINER_OF(node, struct gateway_port, node);
 
-        if (port->endpoint.port == endpoint->port &&
+        if (!port->is_closing && port->endpoint.port == endpoint->port &&
             ip_equal(&port->endpoint.address, &endpoint->address))
             return port;
     }

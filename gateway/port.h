@@ -17,6 +17,7 @@ struct gateway_port {
     struct ip_endpoint endpoint;
     size_t index; /* of the listener in the worker's current view */
     struct gateway_listener_load *load;
+    bool is_closing;
 };
 
 /* Takes fd, a bound and listening socket; accepts once the worker's store is ready.
@@ -27,6 +28,6 @@ MUST_USE enum status gateway_port_open(struct gateway_worker *worker,
 /* Closes the socket; the object frees itself. */
 void gateway_port_close(struct gateway_port *port);
 
-/* NULL when the worker has none for the endpoint. */
+/* NULL when the worker has none for the endpoint, or one that is closing. */
 struct gateway_port *gateway_port_find(struct gateway_worker *worker,
                                        const struct ip_endpoint *endpoint);

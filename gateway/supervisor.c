@@ -104,9 +104,11 @@ static enum status make_views(struct supervisor *s, struct gateway_generation *g
 static enum status hand_out(struct supervisor *s, struct gateway_view **views,
                             struct gateway_doors *doors)
 {
+    const struct config_settings *settings = gateway_view_settings(views[0]);
+
     for (unsigned i = 0; i < s->process.workers_count; i++)
         TRY(gateway_worker_post_view(&s->process.workers[i], views[i], gateway_doors_of(doors, i)));
-    gateway_doors_finish(doors);
+    gateway_doors_finish(doors, &s->process, settings);
     return STATUS_OK;
 }
 
