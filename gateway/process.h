@@ -47,4 +47,5 @@ struct gateway_process {
     _Atomic uint64_t body_bytes;    /* on disk: body files of living messages */
     _Atomic bool spool_is_low;      /* at spool.max_size or spool.min_free: MAIL gets 452 */
     _Atomic unsigned workers_running;
+    _Atomic bool nobody_posts; /* all workers and helpers have ended: loops may go */
 };

@@ -302,6 +302,11 @@ bool gateway_store_is_quiet(const struct gateway_store *store)
     return spool_log_is_quiet(&store->log) && !(can_write && spool_log_has_lazy(&store->log));
 }
 
+bool gateway_store_is_still(const struct gateway_store *store)
+{
+    return spool_log_is_quiet(&store->log);
+}
+
 void gateway_store_resume(struct gateway_store *store)
 {
     spool_log_resume(&store->log);

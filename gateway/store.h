@@ -66,5 +66,8 @@ void gateway_store_flush(struct gateway_store *store);
 bool gateway_store_is_ready(const struct gateway_store *store);
 bool gateway_store_is_quiet(const struct gateway_store *store);
 
+/* No operation is in flight, whatever waits. */
+bool gateway_store_is_still(const struct gateway_store *store);
+
 /* After a reload: a log that had stopped begins again. */
 void gateway_store_resume(struct gateway_store *store);

@@ -380,12 +380,13 @@ static void tear_down(struct supervisor *s)
 {
     struct gateway_process *p = &s->process;
 
+    engine_helper_destroy(p->committer);
+    engine_helper_destroy(p->segments);
+    atomic_store(&p->nobody_posts, true);
     for (unsigned i = 0; i < p->workers_count; i++)
         gateway_worker_join(&p->workers[i]);
     for (unsigned i = 0; i < p->workers_count; i++)
         gateway_worker_finish(&p->workers[i]);
-    engine_helper_destroy(p->committer);
-    engine_helper_destroy(p->segments);
     gateway_spool_close(p);
     free_old_generations(s);
     gateway_generation_destroy(s->current);

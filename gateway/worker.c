@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "gateway/inbound.h"
@@ -186,6 +187,17 @@ enum status gateway_worker_post_stop(struct gateway_worker *w, uint64_t grace_ms
     return post_note(w, NULL, grace_ms, stop);
 }
 
+/* The disk takes no more: what was delivered and not recorded may be delivered twice. */
+static void on_late(struct engine_timer *timer)
+{
+    struct gateway_worker *w = CONTAINER_OF(timer, struct gateway_worker, grace);
+
+    w->is_late = true;
+    observe_log_line(w->log, OBSERVE_CRITICAL, gateway_worker_now_s(w),
+                     "Spool: log %u: the last results could not be recorded", w->index);
+    gateway_worker_check_drained(w);
+}
+
 /* All workers are drained; every report there will ever be has been delivered before this. */
 static void last_commit(struct engine_loop *here, struct engine_message *message)
 {
@@ -196,6 +208,7 @@ static void last_commit(struct engine_loop *here, struct engine_message *message
     free(note);
     ASSERT(w->state == GATEWAY_WORKER_DRAINED);
     w->state = GATEWAY_WORKER_LAST_COMMIT;
+    engine_timer_start(w->loop, &w->grace, GATEWAY_WORKER_LAST_COMMIT_MS, on_late);
     gateway_store_flush(&w->store);
 }
 
@@ -217,7 +230,9 @@ void gateway_worker_check_drained(struct gateway_worker *w)
     if (w->state == GATEWAY_WORKER_DRAINING && list_is_empty(&w->ports) &&
         list_is_empty(&w->inbound) && list_is_empty(&w->outbound))
         drained(w);
-    else if (w->state == GATEWAY_WORKER_LAST_COMMIT && gateway_store_is_quiet(&w->store))
+    else if (w->state == GATEWAY_WORKER_LAST_COMMIT &&
+             (gateway_store_is_quiet(&w->store) ||
+              (w->is_late && gateway_store_is_still(&w->store))))
         w->state = GATEWAY_WORKER_DONE;
 }
 
@@ -242,13 +257,17 @@ static void run(struct engine_thread *thread)
     }
     on_heart(&w->heart);
     atomic_store(&w->start, GATEWAY_WORKER_RUNS);
-    while (w->state != GATEWAY_WORKER_DONE || engine_loop_owners(w->loop) > 0) {
+    while (w->state != GATEWAY_WORKER_DONE || engine_loop_owners(w->loop) > 0 ||
+           !gateway_store_is_still(&w->store)) {
         engine_loop_turn(w->loop);
         observe_log_flush(w->log);
     }
     gateway_dispatch_finish(&w->dispatch);
-    engine_loop_destroy(w->loop);
     atomic_store(&w->start, GATEWAY_WORKER_ENDED);
+    /* Whoever posted the last message here may not have returned from posting it. */
+    while (!atomic_load(&w->process->nobody_posts))
+        (void)usleep(500);
+    engine_loop_destroy(w->loop);
 }
 
 enum status gateway_worker_init(struct gateway_worker *w, struct gateway_process *process,
@@ -284,8 +303,8 @@ void gateway_worker_finish(struct gateway_worker *w)
 {
     struct list_node *node;
 
+    gateway_store_finish(&w->store); /* first: tickets of messages may wait in it */
     while ((node = list_take_first(&w->messages)) != NULL)
         gateway_message_destroy(CONTAINER_OF(node, struct gateway_message, node));
-    gateway_store_finish(&w->store);
     gateway_view_release(w->view);
 }

@@ -23,6 +23,8 @@
 #define GATEWAY_WORKER_BEAT_MS   5000
 #define GATEWAY_WORKER_SILENT_MS 20000 /* a worker that did not beat for so long hangs */
 
+#define GATEWAY_WORKER_LAST_COMMIT_MS 10000
+
 struct gateway_port;
 
 enum gateway_worker_state {
@@ -59,6 +61,7 @@ struct gateway_worker {
     struct engine_timer heart;
     _Atomic uint64_t beat_ms; /* when the loop last ran, for the watchdog */
     enum gateway_worker_state state;
+    bool is_late;                      /* the last commit takes too long */
     uint64_t random;                   /* state of the jitter source */
     _Atomic int start;                 /* enum gateway_worker_start */
     struct engine_reason start_reason; /* read after it failed */
