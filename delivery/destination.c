@@ -182,6 +182,7 @@ void delivery_destination_set_limits(struct delivery_scheduler *s, uint64_t now_
                                      const struct delivery_limits *limits)
 {
     destination_set_limits(d, limits);
+    d->hosts_until_ms = 0;
     destination_file(s, d, now_ms);
 }
 

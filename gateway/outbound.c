@@ -172,7 +172,8 @@ static void take(struct gateway_outbound *out)
     struct gateway_worker *w = out->worker;
     struct delivery_item *item;
 
-    if (gateway_worker_is_stopping(w)) {
+    /* A connection of an older configuration went to the hosts, and has the TLS, of that one. */
+    if (gateway_worker_is_stopping(w) || out->view != w->view) {
         quit(out);
         return;
     }
