@@ -43,7 +43,7 @@ bool load_worker_is_due(struct load_worker *w, uint64_t ticket, uint64_t *wait_m
     if (o->rate > 0)
         due_ms = ticket / o->rate * 1000 + ticket % o->rate * 1000 / o->rate;
     *wait_ms_out = due_ms > now_ms ? due_ms - now_ms : 0;
-    return o->duration_ms == 0 || due_ms < o->duration_ms;
+    return o->duration_ms == 0 || (due_ms < o->duration_ms && now_ms < o->duration_ms);
 }
 
 static void run_queue(struct load_worker *w)
