@@ -50,10 +50,12 @@ def load(*arguments, wanted=0, seconds=120):
 @pytest.mark.parametrize('tls', [False, True])
 def test_what_is_accepted_is_stored_once(folder, background, hop_certificate, tls):
     certificate = ['--certificate', hop_certificate.chain, '--key', hop_certificate.key]
-    sink = background(Sink(folder, '--workers', 2, *certificate, *(['--require-tls'] if tls else [])))
+    required = ['--require-tls'] if tls else []
+    sink = background(Sink(folder, '--workers', 2, *certificate, *required))
     report = load('--to', f'127.0.0.1:{sink.port}', '--sessions', 20, '--messages', 500, '--dots',
                   '--per-connection', 7, '--recipients', 3, '--size', '0-90K', '--workers', 2,
-                  '--ledger', folder / 'ledger', '--starttls=required' if tls else '--starttls=never')
+                  '--ledger', folder / 'ledger',
+                  '--starttls=required' if tls else '--starttls=never')
     assert (report['accepted'], report['failed'], report['errors']) == (500, 0, [])
     assert report['tls'].startswith('TLSv1.3 ') == tls
     assert report['message_latency']['count'] == 500
@@ -62,7 +64,8 @@ def test_what_is_accepted_is_stored_once(folder, background, hop_certificate, tl
     assert sink.ids() == collections.Counter(promised)
     assert sink.stop() == 0
     totals = sink.totals()
-    assert (totals['messages'], totals['recipients'], totals['bytes']) == (500, 1500, report['bytes'])
+    assert (totals['messages'], totals['recipients']) == (500, 1500)
+    assert totals['bytes'] == report['bytes']
 
 
 def test_every_refusal_is_counted(folder, background):
@@ -89,8 +92,8 @@ def test_the_rate_and_the_duration_are_kept(folder, background):
 
 def test_idle_sessions_stay_until_the_signal(folder, background):
     sink = background(Sink(folder))
-    idle = background(Process('load', [POSTERN, 'load', '--json', '--idle', '--sessions', 300, '--to',
-                                       f'127.0.0.1:{sink.port}'], folder))
+    idle = background(Process('load', [POSTERN, 'load', '--json', '--idle', '--sessions', 300,
+                                       '--to', f'127.0.0.1:{sink.port}'], folder))
 
     def open_now():
         sink.signal(signal.SIGUSR1)
@@ -105,8 +108,8 @@ def test_idle_sessions_stay_until_the_signal(folder, background):
 
 def test_the_sink_ends_after_its_last_message(folder, background):
     sink = background(Sink(folder, '--max-messages', 30))
-    report = load('--to', f'127.0.0.1:{sink.port}', '--sessions', 3, '--messages', 40, '--retries', 1,
-                  wanted=1)
+    report = load('--to', f'127.0.0.1:{sink.port}', '--sessions', 3, '--messages', 40,
+                  '--retries', 1, wanted=1)
     assert report['accepted'] == 30
     wait_until(lambda: not sink.running(), 20, 'the end of the sink')
     assert sink.totals()['messages'] == 30
