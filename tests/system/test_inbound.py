@@ -230,7 +230,7 @@ def test_what_is_said_behind_starttls_ends_the_session_unexecuted(gateway, behin
                 assert client.read().code == 220
                 client.send(b'NOOP\r\n')
     gateway.wait_log(r'ICID \d+ TLS failed')
-    wait_until(lambda: re.search(r'ICID 2 close', gateway.log()), 5, 'the end of the session')
+    wait_until(lambda: re.search(r'ICID 1 close', gateway.log()), 5, 'the end of the session')
     assert 'evil' not in gateway.log() and 'Start MID' not in gateway.log()
 
 

@@ -72,7 +72,7 @@ def test_reloads_under_load_drop_nothing(make_gateway):
 
 def check_log(log):
     assert set(re.findall(r'ACCEPT SG (\w+)', log)) == set(FIRST.values())
-    assert not re.search(r'ICID (?!1 )\d+ lost', log)
+    assert not re.search(r'ICID \d+ lost', log)
 
 
 def test_a_session_keeps_the_generation_in_which_it_began(make_gateway, next_hop):

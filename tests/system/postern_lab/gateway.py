@@ -77,8 +77,12 @@ class Gateway(Process):
         fresh.rename(self.config_path)
 
     def start(self):
+        """Returns when it accepts mail. A probe of the port would not tell: the kernel may keep
+        the sockets of a gateway that was killed for a moment."""
+        since = len(self.log())
         super().start()
-        return self.wait_listening(self.port, seconds=30)
+        self.wait_log(r'Postern \S+ is ready', seconds=30, since=since)
+        return self
 
     def reload(self):
         """SIGHUP. Returns the offset in the log from which the answer is to be looked for."""
