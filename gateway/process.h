@@ -42,7 +42,7 @@ struct gateway_process {
     struct engine_helper *committer; /* writes and syncs where the ring cannot; else NULL */
 
     struct gateway_listener_load loads[GATEWAY_LISTENER_LOADS_MAX];
-    _Atomic uint64_t message_bytes; /* of messages in memory, over all workers */
+    _Atomic uint64_t message_bytes; /* of messages in memory and on their way in */
     _Atomic uint64_t segment_bytes; /* on disk: segment files that are not free */
     _Atomic uint64_t body_bytes;    /* on disk: body files of living messages */
     _Atomic bool spool_is_low;      /* at spool.max_size or spool.min_free: MAIL gets 452 */

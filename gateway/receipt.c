@@ -6,6 +6,20 @@
 #include "gateway/message.h"
 #include "gateway/worker.h"
 
+/* Counts what the receipt holds among the memory of all messages. */
+static void charge(struct gateway_receipt *r)
+{
+    size_t bytes = sizeof(*r) + spool_draft_memory_bytes(&r->draft) + buffer_len(&r->waiting);
+
+    if (r->body != NULL)
+        bytes += sizeof(*r->body) + ARRAY_LEN(r->body->file.chunks) * SPOOL_BODY_CHUNK;
+    if (bytes > r->charged_bytes)
+        atomic_fetch_add(&r->worker->process->message_bytes, bytes - r->charged_bytes);
+    else if (bytes < r->charged_bytes)
+        atomic_fetch_sub(&r->worker->process->message_bytes, r->charged_bytes - bytes);
+    r->charged_bytes = bytes;
+}
+
 enum status gateway_receipt_create(struct gateway_worker *worker, struct gateway_inbound *session,
                                    const struct spool_envelope *envelope, uint64_t bytes_hint,
                                    struct gateway_receipt **receipt_out)
@@ -30,6 +44,7 @@ enum status gateway_receipt_create(struct gateway_worker *worker, struct gateway
         gateway_receipt_destroy(r);
         return status;
     }
+    charge(r);
     *receipt_out = r;
     return STATUS_OK;
 }
@@ -40,6 +55,7 @@ void gateway_receipt_destroy(struct gateway_receipt *r)
         return;
     if (r->body != NULL)
         gateway_body_abandon(r->body);
+    atomic_fetch_sub(&r->worker->process->message_bytes, r->charged_bytes);
     spool_log_unreserve(&r->worker->store.log, &r->reservation);
     spool_draft_finish(&r->draft);
     buffer_finish(&r->waiting);
@@ -146,6 +162,7 @@ void gateway_receipt_body(struct gateway_receipt *r, struct slice bytes)
         status = into_file(r, bytes);
     }
     r->failure = status;
+    charge(r);
 }
 
 bool gateway_receipt_is_full(const struct gateway_receipt *r)
@@ -190,6 +207,7 @@ void gateway_receipt_body_moved(struct gateway_receipt *r)
     enum spool_body_state state;
 
     pump(r);
+    charge(r);
     if (r->is_ended && !r->is_file_complete && !gateway_receipt_is_full(r) &&
         spool_body_file_state(&r->body->file) == SPOOL_BODY_WRITING) {
         r->is_file_complete = true;

@@ -28,6 +28,7 @@ struct gateway_receipt { /* Fields are private. */
     struct spool_reservation reservation;
     uint64_t bytes_hint;
     struct gateway_body *body;
+    size_t charged_bytes;  /* of the process's message_bytes */
     size_t moved_bytes;    /* of the body in memory, that the file has taken */
     struct buffer waiting; /* bytes behind these, that the file has not taken */
     enum status failure;
