@@ -32,6 +32,36 @@ static void on_step(struct engine_file_request *request, enum status status, siz
     answer(body_of_request(request), status);
 }
 
+static void close_file(struct gateway_body *body)
+{
+    if (body->fd >= 0)
+        (void)close(body->fd);
+    body->fd = -1;
+}
+
+static void on_left(struct engine_file_request *request, enum status status, size_t bytes)
+{
+    (void)status;
+    (void)bytes;
+    answer(body_of_request(request), STATUS_NO_SPACE);
+}
+
+/* Without room for it the file is not left behind. Some file systems cannot allocate: there the
+ * writes will tell. */
+static void on_allocated(struct engine_file_request *request, enum status status, size_t bytes)
+{
+    struct gateway_body *body = body_of_request(request);
+
+    (void)bytes;
+    if (status != STATUS_NO_SPACE) {
+        answer(body, STATUS_OK);
+        return;
+    }
+    close_file(body);
+    engine_file_unlink(body->worker->loop, &body->request,
+                       body->worker->process->directory.bodies_fd, body->name, on_left);
+}
+
 static void on_open(struct engine_file_request *request, enum status status, size_t bytes)
 {
     struct gateway_body *body = body_of_request(request);
@@ -43,7 +73,7 @@ static void on_open(struct engine_file_request *request, enum status status, siz
     body->fd = (int)bytes;
     if (body->bytes_hint > 0)
         engine_file_fallocate(body->worker->loop, &body->request, body->fd, 0, 0, body->bytes_hint,
-                              on_step);
+                              on_allocated);
     else
         answer(body, STATUS_OK);
 }
@@ -65,13 +95,6 @@ static void write_file(struct spool_body_storage *s, const char *data, size_t by
 
     engine_file_write(body->worker->loop, &body->request, body->fd, data, bytes, offset, false,
                       on_step);
-}
-
-static void close_file(struct gateway_body *body)
-{
-    if (body->fd >= 0)
-        (void)close(body->fd);
-    body->fd = -1;
 }
 
 static void on_file_synced(struct engine_file_request *request, enum status status, size_t bytes)

@@ -332,6 +332,8 @@ static void not_committed(struct gateway_message *m)
     settle_bounce(m, m->ticket.status);
     if (session != NULL)
         gateway_inbound_committed(session, m->ticket.status, mid);
+    if (spool_message_body_in_file(m->spool))
+        gateway_body_unlink(m->home, mid);
     gateway_message_destroy(m);
 }
 
