@@ -361,8 +361,12 @@ void gateway_inbound_stop(struct gateway_inbound *in)
     in->is_stopping = true;
     if (gateway_channel_is_closing(&in->channel))
         return;
-    if (in->wait != GATEWAY_INBOUND_WAIT_NONE || smtp_server_timeout_ms(&in->smtp) == 0)
+    if (in->wait != GATEWAY_INBOUND_WAIT_NONE)
         return; /* our turn; the end of it looks at is_stopping */
+    if (smtp_server_timeout_ms(&in->smtp) == 0) {
+        gateway_channel_reset(&in->channel); /* a handshake: there is no way to say anything */
+        return;
+    }
     event = smtp_server_shutdown(&in->smtp, gateway_channel_output(&in->channel));
     if (event.kind == SMTP_SERVER_CLOSE)
         close_session(in);
