@@ -262,7 +262,8 @@ static void shake(struct gateway_channel *c, struct slice *input)
 
 static void end_input(struct gateway_channel *c, int error)
 {
-    if (c->input_ended)
+    /* A send may fail after the peer's FIN; the owner is then told of the failure as well. */
+    if (c->input_ended && (error == 0 || c->ended_error != 0))
         return;
     c->input_ended = true;
     c->ended_error = error;
