@@ -88,6 +88,11 @@ bool ip_prefix_contains(const struct ip_prefix *p, const struct ip_address *a)
     return rest == 0 || ((p->address.bytes[whole] ^ a->bytes[whole]) >> (8 - rest)) == 0;
 }
 
+bool ip_endpoint_equal(const struct ip_endpoint *a, const struct ip_endpoint *b)
+{
+    return a->port == b->port && ip_equal(&a->address, &b->address);
+}
+
 bool ip_endpoint_parse(struct slice text, uint16_t port_default, struct ip_endpoint *endpoint_out)
 {
     struct ip_endpoint e = { .port = port_default };

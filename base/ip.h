@@ -40,6 +40,8 @@ const char *ip_format(const struct ip_address *a, char text[static IP_TEXT_MAX])
 bool ip_prefix_parse(struct slice text, struct ip_prefix *prefix_out, bool *loose_out);
 bool ip_prefix_contains(const struct ip_prefix *p, const struct ip_address *a);
 
+bool ip_endpoint_equal(const struct ip_endpoint *a, const struct ip_endpoint *b);
+
 /* "192.0.2.1:25", "[2001:db8::1]:25"; without a port, port_default is taken (0: refuse). */
 bool ip_endpoint_parse(struct slice text, uint16_t port_default, struct ip_endpoint *endpoint_out);
 const char *ip_endpoint_format(const struct ip_endpoint *e, char text[static IP_ENDPOINT_MAX]);

@@ -7,15 +7,10 @@
 
 #include "engine/listener.h"
 
-static bool same_endpoint(const struct ip_endpoint *a, const struct ip_endpoint *b)
-{
-    return a->port == b->port && ip_equal(&a->address, &b->address);
-}
-
 static bool is_listed(const struct config_settings *settings, const struct ip_endpoint *endpoint)
 {
     for (size_t i = 0; i < settings->listeners_count; i++)
-        if (same_endpoint(&settings->listeners[i].endpoint, endpoint))
+        if (ip_endpoint_equal(&settings->listeners[i].endpoint, endpoint))
             return true;
     return false;
 }
@@ -29,7 +24,7 @@ static struct gateway_listener_load *load_for(struct gateway_process *process,
     for (size_t i = 0; i < GATEWAY_LISTENER_LOADS_MAX; i++) {
         struct gateway_listener_load *load = &process->loads[i];
 
-        if (load->is_open && same_endpoint(&load->endpoint, endpoint)) {
+        if (load->is_open && ip_endpoint_equal(&load->endpoint, endpoint)) {
             *is_new_out = false;
             return load;
         }

@@ -65,8 +65,7 @@ struct gateway_port *gateway_port_find(struct gateway_worker *worker,
     LIST_FOR_EACH (node, &worker->ports) {
         struct gateway_port *port = CONTAINER_OF(node, struct gateway_port, node);
 
-        if (!port->is_closing && port->endpoint.port == endpoint->port &&
-            ip_equal(&port->endpoint.address, &endpoint->address))
+        if (!port->is_closing && ip_endpoint_equal(&port->endpoint, endpoint))
             return port;
     }
     return NULL;
