@@ -36,7 +36,7 @@ enum status gateway_receipt_create(struct gateway_worker *worker, struct gateway
     buffer_init(&r->waiting, GATEWAY_RECEIPT_WAITING_MAX);
     spool_draft_init(&r->draft);
     if (atomic_load(&worker->process->spool_is_low) ||
-        !spool_log_reserve(&worker->store.log, &r->reservation, GATEWAY_RECEIPT_RESERVE_BYTES))
+        !gateway_store_reserve(&worker->store, &r->reservation, GATEWAY_RECEIPT_MAIL_BYTES))
         status = STATUS_NO_SPACE;
     else
         status = spool_draft_begin(&r->draft, envelope, hint);
@@ -97,13 +97,16 @@ static enum status reserve(struct gateway_receipt *r, size_t more)
         return STATUS_OK;
     if (need < 2 * r->reservation.bytes)
         need = 2 * r->reservation.bytes;
-    return spool_log_reserve(&r->worker->store.log, &r->reservation, need) ? STATUS_OK
+    return gateway_store_reserve(&r->worker->store, &r->reservation, need) ? STATUS_OK
                                                                            : STATUS_NO_SPACE;
 }
 
 enum status gateway_receipt_trace(struct gateway_receipt *r, struct slice lines)
 {
-    size_t expected = r->bytes_hint < SPOOL_BODY_INLINE_MAX ? (size_t)r->bytes_hint : 0;
+    size_t expected = GATEWAY_RECEIPT_RESERVE_BYTES;
+
+    if (r->bytes_hint > 0 && r->bytes_hint <= SPOOL_BODY_INLINE_MAX)
+        expected = (size_t)r->bytes_hint;
 
     TRY(reserve(r, lines.len + expected));
     return spool_draft_trace(&r->draft, lines);

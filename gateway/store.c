@@ -262,6 +262,13 @@ void gateway_store_start(struct gateway_store *store)
     run_soon(store);
 }
 
+bool gateway_store_reserve(struct gateway_store *store, struct spool_reservation *reservation,
+                           size_t bytes)
+{
+    run_soon(store);
+    return spool_log_reserve(&store->log, reservation, bytes);
+}
+
 enum status gateway_store_append(struct gateway_store *store, const struct spool_message *message,
                                  struct spool_reservation *reservation, struct spool_ticket *ticket)
 {

@@ -49,6 +49,10 @@ void gateway_store_finish(struct gateway_store *store);
 /* Asks for the first segments; on the worker's thread. */
 void gateway_store_start(struct gateway_store *store);
 
+/* As spool_log_reserve(), and sees to it that more room is made ready while it gets scarce. */
+MUST_USE bool gateway_store_reserve(struct gateway_store *store,
+                                    struct spool_reservation *reservation, size_t bytes);
+
 /* As spool_log_append_message(), and sees to it that the log runs at the end of the turn. */
 MUST_USE enum status gateway_store_append(struct gateway_store *store,
                                           const struct spool_message *message,
