@@ -258,6 +258,7 @@ static void on_drained(struct gateway_channel *c)
 
 static void take_body(struct gateway_inbound *in, struct slice bytes)
 {
+    in->body_bytes += bytes.len;
     gateway_receipt_body(in->receipt, bytes);
     if (gateway_receipt_is_full(in->receipt))
         wait_for(in, GATEWAY_INBOUND_WAIT_ROOM);
@@ -399,11 +400,12 @@ static void greet(struct gateway_inbound *in)
         event = smtp_server_greet(&in->smtp, out);
     else
         event = smtp_server_reject(&in->smtp, opening.code, opening.text, out);
-    if (event.kind == SMTP_SERVER_CLOSE || opening.code != 0) {
+    if (event.kind == SMTP_SERVER_CLOSE) {
         close_session(in);
         return;
     }
-    gateway_channel_set_deadline(&in->channel, smtp_server_timeout_ms(&in->smtp));
+    gateway_channel_set_deadline(&in->channel, opening.code == 0 ? smtp_server_timeout_ms(&in->smtp)
+                                                                 : GATEWAY_INBOUND_REJECTED_MS);
     gateway_channel_resume(&in->channel);
 }
 
@@ -448,5 +450,6 @@ void gateway_inbound_accept(struct gateway_port *port, int fd, const struct ip_e
     observe_count(&w->counters, OBSERVE_CONNECTIONS_IN_NOW, 1);
     gateway_inbound_log_new(in, remote);
     gateway_inbound_log_access(w, in->icid, &verdict);
+    gateway_inbound_log_generation(in);
     greet(in);
 }

@@ -42,6 +42,7 @@ struct gateway_inbound { /* Fields are private to gateway/inbound*.c. */
     struct slice group; /* the HAT row, of the view */
     uint64_t icid;
     uint64_t opened_ms;
+    uint64_t body_bytes; /* of bodies, received on this connection */
     struct gateway_peer_hold hold;
     uint16_t listener_index;
     uint8_t wait; /* enum gateway_inbound_wait */

@@ -83,8 +83,9 @@ uint64_t gateway_inbound_time_left_ms(const struct gateway_inbound *in)
     uint64_t session_ms = (uint64_t)settings->session_max_s * 1000;
     uint64_t age_ms = gateway_worker_now_ms(in->worker) - in->opened_ms;
 
-    if (smtp_server_in_transaction(&in->smtp) || state_ms == 0)
-        return state_ms;
+    if (state_ms == 0)
+        return 0; /* our turn */
+    session_ms += in->body_bytes * 1000 / GATEWAY_INBOUND_BODY_BYTES_S;
     if (age_ms >= session_ms)
         return 1;
     return session_ms - age_ms < state_ms ? session_ms - age_ms : state_ms;
@@ -147,6 +148,7 @@ struct smtp_answer gateway_inbound_answer_rcpt(struct gateway_inbound *in,
     const struct smtp_mailbox *to = &command->mailbox;
     uint64_t mid = gateway_receipt_mid(in->receipt);
     unsigned rid = gateway_receipt_recipients_count(in->receipt);
+    struct slice domain;
     enum status status;
 
     if (in->flow->access != POLICY_ACCESS_RELAY && in->listener->rat != NULL) {
@@ -159,7 +161,10 @@ struct smtp_answer gateway_inbound_answer_rcpt(struct gateway_inbound *in,
             return reply_of(&verdict.reply);
         }
     }
-    if (to->domain.len > 0 && policy_route_find(gateway_view_policy(in->view), to->domain) == NULL)
+    /* <postmaster> without a domain is ours, RFC 5321 4.5.1. */
+    domain =
+        to->domain.len > 0 ? to->domain : slice_from(gateway_view_settings(in->view)->hostname);
+    if (policy_route_find(gateway_view_policy(in->view), domain) == NULL)
         return no(451, "4.4.4", "No route to this domain is configured");
     status = gateway_receipt_add_recipient(in->receipt, to->whole);
     if (status != STATUS_OK)
@@ -215,6 +220,13 @@ void gateway_inbound_log_new(struct gateway_inbound *in, const struct ip_endpoin
                          .interface_ip = slice_from(ours),
                          .address = slice_from(ip_format(&remote->address, theirs)),
                      });
+}
+
+void gateway_inbound_log_generation(struct gateway_inbound *in)
+{
+    observe_log_line(in->worker->log, OBSERVE_INFO, now_s(in),
+                     "ICID %llu configuration generation %llu", (unsigned long long)in->icid,
+                     (unsigned long long)in->view->generation->config->generation);
 }
 
 static enum observe_access access_of(enum policy_access access)

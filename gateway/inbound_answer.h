@@ -8,6 +8,8 @@
 #include "policy/hat.h"
 
 #define GATEWAY_INBOUND_HANDSHAKE_MS (60 * 1000)
+#define GATEWAY_INBOUND_REJECTED_MS  (30 * 1000) /* for the QUIT of a rejected host */
+#define GATEWAY_INBOUND_BODY_BYTES_S 1024        /* a slower body ends with session.max_time */
 
 /* How to open: code 0: with a greeting; else with this reply, and then close. */
 struct gateway_opening {
@@ -28,9 +30,11 @@ struct smtp_answer gateway_inbound_answer_data(struct gateway_inbound *in);
 /* The reply to the final dot; for STATUS_OK the caller adds the text. */
 struct smtp_answer gateway_inbound_commit_answer(enum status status);
 
-/* Until the peer must have said something: the state's time, but not beyond the session's. */
+/* Until the peer must have said something: the state's time, but not beyond the session's, which
+ * a body prolongs by what it brings at GATEWAY_INBOUND_BODY_BYTES_S. At least 1. */
 uint64_t gateway_inbound_time_left_ms(const struct gateway_inbound *in);
 
 void gateway_inbound_log_new(struct gateway_inbound *in, const struct ip_endpoint *remote);
+void gateway_inbound_log_generation(struct gateway_inbound *in);
 void gateway_inbound_log_access(struct gateway_worker *w, uint64_t icid,
                                 const struct policy_sender_verdict *verdict);

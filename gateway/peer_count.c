@@ -35,7 +35,9 @@ void gateway_peer_count_destroy(struct gateway_peer_count *count)
 static uint64_t fingerprint_of(const struct gateway_peer_count *c, const struct gateway_peer *peer,
                                size_t *first_out)
 {
-    struct slice bytes = { (const char *)peer->address.bytes, sizeof(peer->address.bytes) };
+    struct slice bytes = { (const char *)peer->address.bytes,
+                           ip_is_v4(&peer->address) ? sizeof(peer->address.bytes)
+                                                    : sizeof(peer->address.bytes) / 2 };
     uint64_t hash = hash_number(hash_bytes(&c->seed, bytes) + peer->listener);
 
     *first_out = (size_t)hash & (PEER_COUNT_WORDS - 1);

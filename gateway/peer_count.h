@@ -2,7 +2,7 @@
  *
  * A fixed table of atomic words, no locks: each word holds a fingerprint of the peer and its
  * count. Counting needs at most PEER_COUNT_PROBES words to be looked at. When all of these are
- * taken by other peers the connection is not counted (and `counted` says so): the table has
+ * taken by other peers the connection is not counted (its hold is empty): the table has
  * several times as many words as there may be connections, so this is rare, and refusing an
  * honest client for it would be worse.
  *
@@ -30,7 +30,8 @@ MUST_USE enum status gateway_peer_count_create(const struct hash_seed *seed,
                                                struct gateway_peer_count **count_out);
 void gateway_peer_count_destroy(struct gateway_peer_count *count);
 
-/* A client address at a listener; which listener is told by a number of the caller's. */
+/* A client at a listener; which listener is told by a number of the caller's. An IPv6 client is
+ * its /64: who has one address of a /64 has them all (RFC 6177, RFC 7421). */
 struct gateway_peer {
     struct ip_address address;
     uint32_t listener;
