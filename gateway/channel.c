@@ -440,6 +440,8 @@ void gateway_channel_reset(struct gateway_channel *c)
 {
     if (c->state != GATEWAY_CHANNEL_CLOSED)
         close_socket(c, ENGINE_CLOSE_RESET);
+    else
+        engine_socket_close(&c->socket, ENGINE_CLOSE_RESET); /* hurries a close that lingers */
 }
 
 static void on_closed(struct engine_socket *socket)

@@ -99,6 +99,10 @@ static void resolve(struct gateway_dispatch *d, struct delivery_destination *des
                     .address = route->hosts[h].endpoints[e],
                     .preference = (uint16_t)h,
                 };
+    if (count == 0)
+        observe_log_line(w->log, OBSERVE_WARNING, gateway_worker_now_s(w),
+                         "Delivery: no route to %.*s, its mail waits",
+                         SLICE_ARGS(delivery_destination_domain(destination)));
     delivery_destination_resolved(d->scheduler, gateway_worker_now_ms(w), destination, endpoints,
                                   count, GATEWAY_DISPATCH_ROUTE_MS, gateway_worker_random(w));
 }

@@ -103,7 +103,7 @@ static void on_closed(struct gateway_channel *c)
     ASSERT(out->state == GATEWAY_OUTBOUND_CLOSING);
     give_back(out);
     gateway_body_source_release(out->source);
-    if (out->dcid != 0)
+    if (out->is_announced)
         observe_dcid_close(w->log, gateway_worker_now_s(w), out->dcid);
     observe_uncount(&w->counters, OBSERVE_CONNECTIONS_OUT_NOW, 1);
     smtp_client_finish(&out->smtp);
@@ -403,6 +403,7 @@ static void on_connected(struct gateway_channel *c, int error)
         return;
     }
     gateway_outbound_log_new(out);
+    out->is_announced = true;
     enter(out, GATEWAY_OUTBOUND_GREETING);
     gateway_channel_set_deadline(c, smtp_client_timeout_ms(&out->smtp));
     gateway_channel_resume(c);

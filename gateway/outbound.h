@@ -44,6 +44,7 @@ struct gateway_outbound { /* Fields are private to gateway/outbound*.c. */
     struct ip_endpoint remote;
     uint64_t dcid;
     enum gateway_outbound_state state;
+    bool is_announced;    /* in the log */
     bool sent_any;        /* a message has been dealt with on this connection */
     bool heard_of_item;   /* the peer has answered something about the item under way */
     bool is_body_leaving; /* the final dot waits for the body to leave */

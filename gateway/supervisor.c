@@ -27,6 +27,11 @@ struct supervisor {
     struct observe_log_writer *log;
     uint64_t generation;
     uint64_t log_lost;
+    char *spool_path; /* what this process runs with, whatever later files say */
+    char *log_path;
+    uint32_t workers;
+    bool is_log_stderr;
+    bool has_threads; /* workers that may use the log */
     bool is_ready;
     bool is_stopping;
 };
@@ -35,7 +40,8 @@ struct supervisor {
 
 static void say(struct supervisor *s, enum observe_level level, const char *text)
 {
-    fprintf(stderr, "postern: %s\n", text);
+    if (s->log == NULL || !s->is_log_stderr)
+        fprintf(stderr, "postern: %s\n", text);
     if (s->log != NULL) {
         observe_log_line(s->log, level, clock_wall_s(), "%s", text);
         observe_log_flush(s->log);
@@ -114,10 +120,8 @@ static enum status hand_out(struct supervisor *s, struct gateway_view **views,
 
 static bool needs_restart(const struct supervisor *s, const struct config_settings *next)
 {
-    const struct config_settings *now = &s->current->config->settings;
-
-    return strcmp(now->spool_path, next->spool_path) != 0 || now->workers != next->workers ||
-           strcmp(now->log_path, next->log_path) != 0;
+    return strcmp(s->spool_path, next->spool_path) != 0 || s->workers != next->workers ||
+           strcmp(s->log_path, next->log_path) != 0;
 }
 
 static void reload(struct supervisor *s)
@@ -192,6 +196,12 @@ static enum status start_shared(struct supervisor *s)
 
     if (getrandom(&p->seed, sizeof(p->seed), 0) != sizeof(p->seed))
         return STATUS_IO;
+    s->spool_path = strdup(settings->spool_path);
+    s->log_path = strdup(settings->log_path);
+    s->workers = settings->workers;
+    s->is_log_stderr = strcmp(settings->log_path, "-") == 0;
+    if (s->spool_path == NULL || s->log_path == NULL)
+        return STATUS_NO_MEMORY;
     p->workers_count = settings->workers > 0 ? settings->workers : engine_thread_cpus();
     if (p->workers_count > CONFIG_WORKERS_MAX)
         p->workers_count = CONFIG_WORKERS_MAX;
@@ -219,6 +229,7 @@ static enum status start_workers(struct supervisor *s)
     for (unsigned i = 0; i < p->workers_count; i++) {
         struct gateway_worker *w = &p->workers[i];
 
+        s->has_threads = true;
         TRY(gateway_worker_run(w));
         while (atomic_load(&w->start) == GATEWAY_WORKER_STARTING)
             (void)usleep(200);
@@ -394,6 +405,8 @@ static void tear_down(struct supervisor *s)
     tls_tickets_destroy(p->tickets);
     observe_log_destroy(p->log);
     free(p->workers);
+    free(s->spool_path);
+    free(s->log_path);
 }
 
 int gateway_run(const char *config_path)
@@ -416,8 +429,10 @@ int gateway_run(const char *config_path)
     if (s->current == NULL)
         return 1;
     if (start(s) != STATUS_OK) {
-        fprintf(stderr, "postern: did not start\n");
-        return 1; /* nothing was accepted; the system takes back what was opened */
+        /* Why has been said. Nothing was accepted, and the system takes back what was opened. */
+        if (!s->has_threads)
+            observe_log_destroy(s->process.log);
+        return 1;
     }
     live(s);
     say(s, OBSERVE_INFO, "stopped");

@@ -42,8 +42,7 @@ struct view_change {
 static bool has_listener(const struct config_settings *settings, const struct gateway_port *port)
 {
     for (size_t i = 0; i < settings->listeners_count; i++)
-        if (settings->listeners[i].endpoint.port == port->endpoint.port &&
-            ip_equal(&settings->listeners[i].endpoint.address, &port->endpoint.address))
+        if (ip_endpoint_equal(&settings->listeners[i].endpoint, &port->endpoint))
             return true;
     return false;
 }
@@ -242,6 +241,13 @@ static void on_heart(struct engine_timer *timer)
 {
     struct gateway_worker *w = CONTAINER_OF(timer, struct gateway_worker, heart);
 
+    struct engine_counters counters;
+
+    engine_loop_counters(w->loop, &counters);
+    if (counters.accept_pauses != w->accept_pauses_said)
+        observe_log_line(w->log, OBSERVE_WARNING, gateway_worker_now_s(w),
+                         "Out of file descriptors or memory: connections had to wait");
+    w->accept_pauses_said = counters.accept_pauses;
     atomic_store(&w->beat_ms, clock_monotonic_ms());
     engine_timer_start(w->loop, &w->heart, GATEWAY_WORKER_BEAT_MS, on_heart);
 }

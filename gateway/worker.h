@@ -59,6 +59,7 @@ struct gateway_worker {
     struct list messages; /* at home here */
     struct engine_timer grace;
     struct engine_timer heart;
+    uint64_t accept_pauses_said;
     _Atomic uint64_t beat_ms; /* when the loop last ran, for the watchdog */
     enum gateway_worker_state state;
     bool is_late;                      /* the last commit takes too long */
