@@ -12,7 +12,7 @@
 #include "base/status.h"
 #include "spool/files.h"
 
-#define SPOOL_IDS_BLOCK (UINT64_C(1) << 24)
+#define SPOOL_IDS_BLOCK (UINT64_C(1) << 20)
 
 enum spool_id_kind { SPOOL_ID_ICID, SPOOL_ID_MID, SPOOL_ID_DCID, SPOOL_ID_COUNT };
 
@@ -28,7 +28,7 @@ struct spool_ids {
 MUST_USE enum status spool_ids_open(struct spool_ids *ids, const struct spool_directory *d,
                                     uint64_t mid_highest);
 
-/* Any thread. The identifier, from 1 up; 0 when the block is used up, which needs 2^24 of them
+/* Any thread. The identifier, from 1 up; 0 when the block is used up, which needs 2^20 of them
  * within the time the supervisor takes: refuse the connection or message. */
 static inline uint64_t spool_ids_take(struct spool_ids *ids, enum spool_id_kind kind)
 {
