@@ -225,10 +225,8 @@ def test_what_is_said_behind_starttls_ends_the_session_unexecuted(gateway, behin
     with gateway.connect() as client:
         client.hello()
         client.send(b'STARTTLS\r\n' + behind)
-        with pytest.raises(ConnectionEnded):
-            while True:  # not even a 220: the session is over
-                assert client.read().code == 220
-                client.send(b'NOOP\r\n')
+        with pytest.raises(ConnectionEnded):  # not even a 220: the session is over
+            client.read()
     gateway.wait_log(r'ICID \d+ TLS failed')
     wait_until(lambda: re.search(r'ICID 1 close', gateway.log()), 5, 'the end of the session')
     assert 'evil' not in gateway.log() and 'Start MID' not in gateway.log()
