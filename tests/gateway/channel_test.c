@@ -358,6 +358,25 @@ static void test_a_close_lets_the_last_bytes_leave(void **state)
     engine_loop_destroy(o.loop);
 }
 
+static void test_a_reset_hurries_a_close_that_lingers(void **state)
+{
+    struct owner o;
+
+    (void)state;
+    set_up(&o);
+    gateway_channel_close(&o.channel); /* the peer neither reads nor closes */
+    for (unsigned t = 0; t < 5; t++)
+        turn(&o);
+    assert_int_equal(o.closed, 0);
+    gateway_channel_reset(&o.channel);
+    for (unsigned t = 0; t < 20; t++)
+        turn(&o);
+    assert_int_equal(o.closed, 1);
+    (void)close(o.peer);
+    buffer_finish(&o.got);
+    engine_loop_destroy(o.loop);
+}
+
 static void test_a_body_arrives_whole_behind_the_output_in_the_clear_and_under_tls(void **state)
 {
     size_t body_bytes = 700001;
@@ -449,6 +468,7 @@ int main(void)
         cmocka_unit_test(test_output_is_bounded_while_the_peer_does_not_read),
         cmocka_unit_test(test_a_reset_during_a_send_ends_with_closed_alone),
         cmocka_unit_test(test_a_close_lets_the_last_bytes_leave),
+        cmocka_unit_test(test_a_reset_hurries_a_close_that_lingers),
         cmocka_unit_test(test_a_body_arrives_whole_behind_the_output_in_the_clear_and_under_tls),
         cmocka_unit_test(test_too_much_input_for_a_paused_owner_ends_the_connection),
         cmocka_unit_test(test_the_deadline_comes_and_can_be_stopped),
