@@ -1,5 +1,6 @@
 #include "observe/maillog.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -15,14 +16,19 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "observe/line.h"
+#include "observe/merge.h"
 #include "observe/ring.h"
 
-#define SLEEP_MS_MAX     1000 /* a wake-up is never missed; this is for peace of mind */
-#define IOVECS_MAX       64
+#define SLEEP_MS_MAX     1000        /* a wake-up is never missed; this is for peace of mind */
+#define OUT_BYTES        (64 * 1024) /* written at once */
 #define FULL_POLL_MS     100
 #define FULL_POLLS_MAX   50 /* a pipe that nobody reads for five seconds loses lines */
 #define NO_FD            (-1)
 #define RING_BYTES_HURRY (OBSERVE_RING_BYTES / 2)
+#define EVERYTHING       UINT64_MAX /* later than any stamp */
+#define NS_PER_S         1000000000
+
+static_assert(OUT_BYTES >= OBSERVE_LINE_BYTES_MAX, "a line can be written");
 
 /* What the thread of the log is doing; also the futex word. */
 enum thread_state {
@@ -48,10 +54,23 @@ struct observe_log {
     _Atomic int fd_next;    /* a file that was opened and is to be used from now on */
     atomic_bool stopping;
     _Atomic uint64_t lost_in_file; /* written by the log's thread only */
+    _Atomic uint64_t before_ns;    /* the same; see drain() */
     int fd;                        /* from here on: the log's thread only */
+    bool fd_stuck;                 /* was waited for in vain; in this drain it is not again */
     uint64_t lost_reported;
     struct observe_line line;
+    struct observe_merge merge;
+    size_t out_len;
+    char out[OUT_BYTES];
 };
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    ASSERT(clock_gettime(CLOCK_MONOTONIC, &t) == 0); /* no system call: see vdso(7) */
+    return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
 
 static void futex_wait(_Atomic uint32_t *word, uint32_t while_equal, unsigned ms)
 {
@@ -85,7 +104,7 @@ void observe_log_end(struct observe_log_writer *w)
 {
     uint64_t lost = atomic_load_explicit(&w->lost, memory_order_relaxed);
 
-    if (!observe_ring_put(&w->ring, observe_line_end(&w->line)))
+    if (!observe_ring_put(&w->ring, now_ns(), observe_line_end(&w->line)))
         atomic_store_explicit(&w->lost, lost + 1, memory_order_relaxed);
 }
 
@@ -142,107 +161,93 @@ uint64_t observe_log_lost(const struct observe_log *log)
 
 /* The thread's side */
 
-static bool wait_until_writable(int fd)
+static bool wait_until_writable(struct observe_log *log)
 {
-    struct pollfd p = { .fd = fd, .events = POLLOUT };
+    struct pollfd p = { .fd = log->fd, .events = POLLOUT };
 
-    for (int polls = 0; polls < FULL_POLLS_MAX; polls++)
+    for (int polls = 0; !log->fd_stuck && polls < FULL_POLLS_MAX; polls++)
         if (poll(&p, 1, FULL_POLL_MS) == 1)
             return (p.revents & POLLOUT) != 0;
+    log->fd_stuck = true;
     return false;
 }
 
-/* Drops the first `bytes` from the pieces. */
-static void pieces_advance(struct iovec **pieces, int *count, size_t bytes)
-{
-    while (*count > 0 && bytes >= (*pieces)->iov_len) {
-        bytes -= (*pieces)->iov_len;
-        (*pieces)++;
-        (*count)--;
-    }
-    if (*count > 0) {
-        (*pieces)->iov_base = (char *)(*pieces)->iov_base + bytes;
-        (*pieces)->iov_len -= bytes;
-    }
-}
-
-static uint64_t count_lines(const struct iovec *pieces, int count)
+static uint64_t count_lines(struct slice text)
 {
     uint64_t lines = 0;
 
-    for (int i = 0; i < count; i++) {
-        const char *text = pieces[i].iov_base;
-
-        for (size_t at = 0; at < pieces[i].iov_len; at++)
-            lines += text[at] == '\n';
-    }
+    for (size_t at = 0; at < text.len; at++)
+        lines += text.data[at] == '\n';
     return lines;
 }
 
 /* Writes all of it; what cannot be written is counted as lost. */
-static void write_pieces(struct observe_log *log, struct iovec *pieces, int count)
+static void write_lines(struct observe_log *log, struct slice lines)
 {
-    while (count > 0) {
-        ssize_t written = writev(log->fd, pieces, count);
+    while (lines.len > 0) {
+        ssize_t written = write(log->fd, lines.data, lines.len);
 
-        if (written > 0)
-            pieces_advance(&pieces, &count, (size_t)written);
-        else if (written < 0 && errno == EAGAIN && wait_until_writable(log->fd))
+        if (written > 0) {
+            lines = slice_after(lines, (size_t)written);
+            log->fd_stuck = false;
+        } else if (written < 0 && errno == EAGAIN && wait_until_writable(log)) {
             continue;
-        else if (written == 0 || errno != EINTR)
+        } else if (written == 0 || errno != EINTR) {
             break;
+        }
     }
-    if (count > 0)
+    if (lines.len > 0)
         atomic_store_explicit(&log->lost_in_file,
                               atomic_load_explicit(&log->lost_in_file, memory_order_relaxed) +
-                                  count_lines(pieces, count),
+                                  count_lines(lines),
                               memory_order_relaxed);
 }
 
 static void write_own_line(struct observe_log *log, enum observe_level level, struct slice text)
 {
-    struct slice line;
-
     observe_line_begin(&log->line, level, clock_wall_s());
     observe_line_escaped(&log->line, text);
-    line = observe_line_end(&log->line);
-    write_pieces(log, &(struct iovec){ (char *)(uintptr_t)line.data, line.len }, 1);
+    write_lines(log, observe_line_end(&log->line));
 }
 
-/* Writes what waits in the writers from `first` on, as many rings as one call takes. Returns
- * the number of the next writer. */
-static unsigned drain_some(struct observe_log *log, unsigned first, bool *any)
+/* Gives the room in the rings back first, so that the writers have it while the file is slow. */
+static void out_write(struct observe_log *log)
 {
-    struct iovec pieces[IOVECS_MAX];
-    size_t bytes[IOVECS_MAX / OBSERVE_RING_PIECES];
-    unsigned next = first;
-    int count = 0;
-
-    while (next < log->writers_count && next - first < ARRAY_LEN(bytes)) {
-        struct iovec *piece = pieces + count;
-        int n = observe_ring_peek(&log->writers[next].ring, piece);
-
-        bytes[next - first] = 0;
-        for (int i = 0; i < n; i++)
-            bytes[next - first] += piece[i].iov_len;
-        count += n;
-        next++;
-    }
-    ASSERT(count <= IOVECS_MAX);
-    if (count > 0)
-        write_pieces(log, pieces, count);
-    for (unsigned i = first; i < next; i++)
-        observe_ring_take(&log->writers[i].ring, bytes[i - first]);
-    *any = *any || count > 0;
-    return next;
+    for (unsigned i = 0; i < log->writers_count; i++)
+        observe_ring_release(&log->writers[i].ring);
+    write_lines(log, (struct slice){ log->out, log->out_len });
+    log->out_len = 0;
 }
 
-static bool drain(struct observe_log *log)
+/* Writes the lines stamped before before_ns, which is the present or EVERYTHING, in the order of
+ * their stamps; the others wait for the next drain. Returns whether there were any.
+ *
+ * When one line causes another one of another writer (by a message that was posted behind it),
+ * its stamp is earlier and its ring has it before the other one's stamp is taken. The rings are
+ * looked at one by one, so that one may show the effect while an earlier look at another has
+ * missed the cause. But the present was read before the first look: an effect stamped before it
+ * has its cause in the ring by then, and an effect stamped later waits. So no line is written
+ * before what caused it. An equal stamp is later, as the clock is no finer than its tick. */
+static bool drain(struct observe_log *log, uint64_t before_ns)
 {
+    size_t len;
     bool any = false;
 
-    for (unsigned next = 0; next < log->writers_count;)
-        next = drain_some(log, next, &any);
+    /* The processor may not look at a ring before it has read the clock. Storing what the clock
+     * said keeps the two apart; a fence alone orders memory only, and the clock is none. */
+    atomic_store(&log->before_ns, before_ns);
+    log->fd_stuck = false;
+    observe_merge_begin(&log->merge, before_ns);
+    for (unsigned i = 0; i < log->writers_count; i++)
+        observe_merge_add(&log->merge, &log->writers[i].ring);
+    while ((len = observe_merge_take(&log->merge, log->out + log->out_len)) > 0) {
+        any = true;
+        log->out_len += len;
+        if (sizeof(log->out) - log->out_len < OBSERVE_LINE_BYTES_MAX)
+            out_write(log);
+    }
+    if (log->out_len > 0)
+        out_write(log);
     return any;
 }
 
@@ -267,6 +272,7 @@ static void report_lost(struct observe_log *log)
 static void file_begin(struct observe_log *log, int fd)
 {
     log->fd = fd;
+    log->fd_stuck = false;
     if (fd == STDERR_FILENO)
         return;
     write_own_line(log, OBSERVE_INFO, SLICE("Begin Logfile"));
@@ -321,12 +327,12 @@ static void *run(void *argument)
         bool wrote;
 
         file_change(log);
-        wrote = drain(log);
+        wrote = drain(log, now_ns());
         report_lost(log);
         rest(log, wrote);
     }
     file_change(log);
-    (void)drain(log);
+    (void)drain(log, EVERYTHING);
     report_lost(log);
     file_end(log);
     return NULL;
@@ -351,6 +357,7 @@ static void log_free(struct observe_log *log)
 {
     for (unsigned i = 0; i < log->writers_count; i++)
         observe_ring_finish(&log->writers[i].ring);
+    observe_merge_finish(&log->merge);
     free(log->writers);
     free(log->path);
     free(log);
@@ -404,6 +411,8 @@ enum status observe_log_create(const char *path, unsigned writers_count,
     log->fd = NO_FD;
     atomic_store(&log->fd_next, NO_FD);
     status = writers_create(log, writers_count);
+    if (status == STATUS_OK)
+        status = observe_merge_init(&log->merge, writers_count);
     if (status == STATUS_OK && strcmp(path, "-") != 0) {
         log->path = strdup(path);
         status = log->path != NULL ? STATUS_OK : STATUS_NO_MEMORY;

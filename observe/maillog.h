@@ -1,7 +1,7 @@
 /* observe/maillog.h - the text mail log in the AsyncOS form, written without blocking a worker.
  *
  * One log per process: a file, or standard error. Each worker has its own writer and puts lines
- * into that writer's bounded ring; one thread of the log drains all rings to the file. A line
+ * into that writer's bounded ring; one thread of the log merges all rings into the file. A line
  * costs its worker no lock, no allocation and no system call; when the ring is full the line is
  * dropped and counted, and "N log lines lost" is logged later.
  *
@@ -9,9 +9,15 @@
  *         -> observe_log_line... observe_log_flush at the end of each turn
  *         -> workers stop -> observe_log_destroy
  *
- * Lines of one writer keep their order; between writers they may be apart by about
- * OBSERVE_NAP_MS. What a peer wrote cannot start a new line or drive a terminal: control
- * characters and bytes that are not UTF-8 come out as \n, \r, \t or \xNN.
+ * The file can be read from top to bottom. Lines of one writer keep their order. No line stands
+ * before one that caused it: what was logged before a message to another worker stands before
+ * what that worker logs on its arrival. Lines of different writers that have nothing to do with
+ * each other are sorted by the time of the call, unless a thread was interrupted in the middle
+ * of one. The order is that of CLOCK_MONOTONIC, which must tick faster than a message travels;
+ * a line is in the file about OBSERVE_NAP_MS after its flush at the latest.
+ *
+ * What a peer wrote cannot start a new line or drive a terminal: control characters and bytes
+ * that are not UTF-8 come out as \n, \r, \t or \xNN.
  */
 #pragma once
 #include <stdarg.h>

@@ -1,6 +1,7 @@
 #include "tests/observe/support.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 /* Writes texts as lines into a fresh log and returns what stands behind its two first lines. */
 static char *write_texts(const struct slice *texts, size_t count, char **all_out)
@@ -246,6 +247,81 @@ static void threads_that_write_at_once_keep_their_lines_whole_and_in_order(void 
     free(all);
 }
 
+#define PLAYERS_MAX 4
+#define HAND_OVERS  15000
+#define RINGS       256 /* so many that looking at all of them takes longer than a hand-over */
+
+/* Threads that hand a number on to each other, and each write it down before they do. */
+struct game {
+    struct observe_log *log;
+    unsigned players;
+    _Atomic unsigned number;
+    _Atomic unsigned joined;
+};
+
+static unsigned player_of(const struct game *g, unsigned number)
+{
+    return number * 2654435761u / 65536 % g->players;
+}
+
+static void *play(void *argument)
+{
+    struct game *g = argument;
+    unsigned me = atomic_fetch_add(&g->joined, 1);
+    unsigned ring = me * (RINGS - 1) / (g->players - 1);
+    struct observe_log_writer *w = observe_log_writer(g->log, ring);
+    unsigned number;
+
+    while ((number = atomic_load_explicit(&g->number, memory_order_acquire)) < HAND_OVERS) {
+        if (player_of(g, number) != me) {
+            (void)sched_yield();
+            continue;
+        }
+        observe_log_line(w, OBSERVE_INFO, NOW_S, "N %u %0*d", number, (int)(number * 7 % 50), 0);
+        atomic_store_explicit(&g->number, number + 1, memory_order_release);
+        if (number % LINES_A_TURN == 0)
+            observe_log_flush(w);
+    }
+    return NULL;
+}
+
+/* Each time the file is opened again the rings are drained, at any moment of the game. */
+static void a_line_never_stands_before_one_that_caused_it(void **unused)
+{
+    (void)unused;
+    for (unsigned players = 2; players <= PLAYERS_MAX; players++) {
+        struct game g = { .log = NULL, .players = players };
+        pthread_t threads[PLAYERS_MAX];
+        uint64_t lost, lines = 0;
+        long next = 0;
+        char *all, *rest, *line;
+
+        (void)unlink(log_path);
+        g.log = open_log(log_path, RINGS);
+        for (unsigned i = 0; i < players; i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, play, &g), 0);
+        while (atomic_load(&g.number) < HAND_OVERS)
+            assert_int_equal(observe_log_reopen(g.log), STATUS_OK);
+        for (unsigned i = 0; i < players; i++)
+            assert_int_equal(pthread_join(threads[i], NULL), 0);
+        lost = observe_log_lost(g.log);
+        observe_log_destroy(g.log);
+        all = rest = read_file(log_path);
+        while ((line = next_line(&rest)) != NULL) {
+            char *number = strstr(line, " N ");
+
+            if (number == NULL)
+                continue;
+            assert_true(strtol(number + 3, NULL, 10) >= next);
+            next = strtol(number + 3, NULL, 10) + 1;
+            lines++;
+        }
+        assert_int_equal(lines + lost, HAND_OVERS);
+        assert_true(lines > HAND_OVERS / 2);
+        free(all);
+    }
+}
+
 struct reader {
     int fd;
     uint64_t lines;
@@ -390,6 +466,7 @@ int main(void)
         cmocka_unit_test(a_long_line_is_cut_between_characters),
         cmocka_unit_test(a_formatted_line_of_any_length_is_safe),
         cmocka_unit_test(threads_that_write_at_once_keep_their_lines_whole_and_in_order),
+        cmocka_unit_test(a_line_never_stands_before_one_that_caused_it),
         cmocka_unit_test(a_full_ring_drops_lines_and_says_how_many),
         cmocka_unit_test(lines_that_the_disk_refuses_are_counted),
         cmocka_unit_test(after_a_rename_the_log_goes_on_in_a_new_file),
