@@ -16,9 +16,12 @@
 static const struct hash_seed seed = { 1, 2 };
 static struct gateway_peer_count *table;
 
+/* An IPv4 client. */
 static struct gateway_peer peer(unsigned number, uint32_t listener)
 {
     struct gateway_peer p = { .listener = listener };
+
+    p.address.bytes[10] = p.address.bytes[11] = 0xff;
 
     memcpy(p.address.bytes + sizeof(p.address.bytes) - sizeof(number), &number, sizeof(number));
     return p;
@@ -68,6 +71,21 @@ static void test_addresses_and_listeners_are_told_apart(void **state)
     assert_int_equal(gateway_peer_count_get(table, &a), 1);
     assert_int_equal(gateway_peer_count_get(table, &b), 0);
     assert_int_equal(gateway_peer_count_get(table, &c), 0);
+    gateway_peer_count_leave(table, &hold);
+}
+
+static void test_the_addresses_of_one_ipv6_network_are_one_peer(void **state)
+{
+    struct gateway_peer a = { .address.bytes = { 0x20, 0x01, 0x0d, 0xb8 } }, b = a, c = a;
+    struct gateway_peer_hold hold, more;
+
+    (void)state;
+    b.address.bytes[15] = b.address.bytes[8] = 1; /* the same /64 */
+    c.address.bytes[7] = 1;                       /* the next one */
+    assert_true(gateway_peer_count_enter(table, &a, 1, &hold));
+    assert_false(gateway_peer_count_enter(table, &b, 1, &more));
+    assert_true(gateway_peer_count_enter(table, &c, 1, &more));
+    gateway_peer_count_leave(table, &more);
     gateway_peer_count_leave(table, &hold);
 }
 
@@ -156,6 +174,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             test_a_peer_has_as_many_connections_as_the_limit_and_no_more, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_addresses_and_listeners_are_told_apart, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_the_addresses_of_one_ipv6_network_are_one_peer, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_the_count_of_one_peer_stops_at_what_its_word_holds,
                                         set_up, tear_down),
