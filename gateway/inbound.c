@@ -94,6 +94,7 @@ static void on_closed(struct gateway_channel *c)
     gateway_view_release(in->view);
     list_remove(&in->node);
     free(in);
+    gateway_worker_inbound_closed(w);
     gateway_worker_check_drained(w);
 }
 
@@ -448,6 +449,7 @@ void gateway_inbound_accept(struct gateway_port *port, int fd, const struct ip_e
     list_append(&w->inbound, &in->node);
     atomic_fetch_add(&in->load->connections, 1);
     observe_count(&w->counters, OBSERVE_CONNECTIONS_IN_NOW, 1);
+    gateway_worker_inbound_opened(w);
     gateway_inbound_log_new(in, remote);
     gateway_inbound_log_access(w, in->icid, &verdict);
     gateway_inbound_log_generation(in);

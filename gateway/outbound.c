@@ -39,6 +39,16 @@ static struct delivery_scheduler *scheduler_of(const struct gateway_outbound *ou
     return out->worker->dispatch.scheduler;
 }
 
+/* How long the peer has now. A body in one piece gets a second more for each KiB of it. */
+static uint64_t time_left_ms(const struct gateway_outbound *out)
+{
+    uint64_t left_ms = smtp_client_timeout_ms(&out->smtp);
+
+    if (out->is_body_leaving && out->source == NULL)
+        left_ms += spool_message_body_bytes(out->item->message->spool);
+    return left_ms;
+}
+
 /* The one place that assigns the state. */
 static void enter(struct gateway_outbound *out, enum gateway_outbound_state next)
 {
@@ -141,7 +151,7 @@ static void quit(struct gateway_outbound *out)
     enter(out, GATEWAY_OUTBOUND_QUITTING);
     event = smtp_client_quit(&out->smtp, gateway_channel_output(&out->channel));
     gateway_channel_flush(&out->channel);
-    gateway_channel_set_deadline(&out->channel, smtp_client_timeout_ms(&out->smtp));
+    gateway_channel_set_deadline(&out->channel, time_left_ms(out));
     if (event.kind == SMTP_CLIENT_FAILED)
         leave(out, DELIVERY_FAILURE_LOCAL);
 }
@@ -163,7 +173,7 @@ static void deliver(struct gateway_outbound *out, struct delivery_item *item)
     }
     event = smtp_client_send(&out->smtp, &out->envelope, gateway_channel_output(&out->channel));
     gateway_channel_flush(&out->channel);
-    gateway_channel_set_deadline(&out->channel, smtp_client_timeout_ms(&out->smtp));
+    gateway_channel_set_deadline(&out->channel, time_left_ms(out));
     act(out, &event);
 }
 
@@ -206,7 +216,7 @@ static void body_complete(struct gateway_outbound *out)
     event = smtp_client_body_sent(&out->smtp, gateway_channel_output(&out->channel));
 
     gateway_channel_flush(&out->channel);
-    gateway_channel_set_deadline(&out->channel, smtp_client_timeout_ms(&out->smtp));
+    gateway_channel_set_deadline(&out->channel, time_left_ms(out));
     act(out, &event);
 }
 
@@ -260,7 +270,7 @@ void gateway_outbound_chunk(struct gateway_outbound *out, enum status status, st
         fail(out, &event);
         return;
     }
-    gateway_channel_set_deadline(&out->channel, smtp_client_timeout_ms(&out->smtp));
+    gateway_channel_set_deadline(&out->channel, time_left_ms(out));
     if (chunk.len > 0) {
         gateway_channel_send_body(&out->channel, chunk);
         return;
@@ -276,7 +286,7 @@ static void on_drained(struct gateway_channel *c)
 
     if (out->state != GATEWAY_OUTBOUND_SENDING || !out->is_body_leaving)
         return;
-    gateway_channel_set_deadline(c, smtp_client_timeout_ms(&out->smtp));
+    gateway_channel_set_deadline(c, time_left_ms(out));
     if (out->source == NULL)
         body_complete(out);
     else if (gateway_body_source_is_idle(out->source))
@@ -337,7 +347,7 @@ static void greeted(struct gateway_outbound *out)
     } else {
         enter(out, GATEWAY_OUTBOUND_SECURING);
         event = smtp_client_starttls(&out->smtp, gateway_channel_output(&out->channel));
-        gateway_channel_set_deadline(&out->channel, smtp_client_timeout_ms(&out->smtp));
+        gateway_channel_set_deadline(&out->channel, time_left_ms(out));
         act(out, &event);
     }
 }
@@ -386,7 +396,7 @@ static void on_secured(struct gateway_channel *c, bool success)
     observe_count(&w->counters, OBSERVE_TLS_OUT_SUCCESS, 1);
     enter(out, GATEWAY_OUTBOUND_GREETING);
     event = smtp_client_tls_started(&out->smtp, gateway_channel_output(c));
-    gateway_channel_set_deadline(c, smtp_client_timeout_ms(&out->smtp));
+    gateway_channel_set_deadline(c, time_left_ms(out));
     act(out, &event);
     gateway_channel_resume(c);
 }
@@ -405,7 +415,7 @@ static void on_connected(struct gateway_channel *c, int error)
     gateway_outbound_log_new(out);
     out->is_announced = true;
     enter(out, GATEWAY_OUTBOUND_GREETING);
-    gateway_channel_set_deadline(c, smtp_client_timeout_ms(&out->smtp));
+    gateway_channel_set_deadline(c, time_left_ms(out));
     gateway_channel_resume(c);
 }
 
@@ -458,7 +468,7 @@ static size_t on_input(struct gateway_channel *c, struct slice bytes)
         act_behind(out, &event, slice_after(bytes, total));
         if (event.kind != SMTP_CLIENT_MORE && out->state != GATEWAY_OUTBOUND_IDLE &&
             !gateway_channel_is_paused(c))
-            gateway_channel_set_deadline(c, smtp_client_timeout_ms(&out->smtp));
+            gateway_channel_set_deadline(c, time_left_ms(out));
     }
     return total;
 }

@@ -48,7 +48,7 @@ enum status gateway_port_open(struct gateway_worker *worker, struct gateway_list
         return status;
     }
     list_append(&worker->ports, &port->node);
-    if (gateway_store_is_ready(&worker->store))
+    if (gateway_worker_is_accepting(worker))
         engine_listener_resume(&port->listener);
     return STATUS_OK;
 }

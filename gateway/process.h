@@ -34,6 +34,8 @@ struct gateway_process {
     struct gateway_worker *workers; /* array */
     unsigned workers_count;
 
+    unsigned inbound_max; /* connections of one worker, by the descriptors there are */
+
     struct spool_directory directory;
     struct spool_ids ids;
     struct spool_pool pool;          /* touched by the one thread of `segments` */

@@ -1,5 +1,6 @@
 #include "gateway/supervisor.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include "gateway/spool_start.h"
 
 #define TICK_MS         1000
+#define INBOUND_MIN     4 /* connections of a worker, however few descriptors there are */
 #define HELPER_JOBS_MAX (4u * CONFIG_WORKERS_MAX)
 
 struct supervisor {
@@ -30,6 +32,7 @@ struct supervisor {
     char *spool_path; /* what this process runs with, whatever later files say */
     char *log_path;
     uint32_t workers;
+    rlim_t descriptors;
     bool is_log_stderr;
     bool has_threads; /* workers that may use the log */
     bool is_ready;
@@ -178,14 +181,27 @@ static void free_old_generations(struct supervisor *s)
 
 /* --- start ----------------------------------------------------------------------------------- */
 
-static void raise_descriptor_limit(void)
+/* Raises the limit of descriptors as far as it goes; returns it. */
+static rlim_t raise_descriptor_limit(void)
 {
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
-    }
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return 0;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    return limit.rlim_cur;
+}
+
+/* Three quarters of the descriptors are for those who come in; the rest is for those we go to,
+ * for segments and for body files, which must never be short of them. */
+static unsigned inbound_max(rlim_t descriptors, unsigned workers)
+{
+    rlim_t each = descriptors / 4 * 3 / workers;
+
+    if (each < INBOUND_MIN)
+        return INBOUND_MIN;
+    return each < INT_MAX ? (unsigned)each : INT_MAX;
 }
 
 static enum status start_shared(struct supervisor *s)
@@ -205,6 +221,7 @@ static enum status start_shared(struct supervisor *s)
     p->workers_count = settings->workers > 0 ? settings->workers : engine_thread_cpus();
     if (p->workers_count > CONFIG_WORKERS_MAX)
         p->workers_count = CONFIG_WORKERS_MAX;
+    p->inbound_max = inbound_max(s->descriptors, p->workers_count);
     p->workers = calloc(p->workers_count, sizeof(*p->workers));
     if (p->workers == NULL)
         return STATUS_NO_MEMORY;
@@ -419,7 +436,7 @@ int gateway_run(const char *config_path)
         return 1;
     }
     engine_signals_block();
-    raise_descriptor_limit();
+    s->descriptors = raise_descriptor_limit();
     if (engine_probe(NULL, &report) != STATUS_OK) {
         fprintf(stderr, "postern: %s\n", report.reason.text);
         return 1;

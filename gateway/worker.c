@@ -69,14 +69,54 @@ static void change_ports(struct gateway_worker *w, const struct view_change *cha
     }
 }
 
+bool gateway_worker_is_accepting(const struct gateway_worker *w)
+{
+    return gateway_store_is_ready(&w->store) && !w->is_capped;
+}
+
+static void pause_or_resume_ports(struct gateway_worker *w)
+{
+    bool accepting = gateway_worker_is_accepting(w);
+
+    LIST_FOR_EACH (node, &w->ports) {
+        struct engine_listener *l = &CONTAINER_OF(node, struct gateway_port, node)->listener;
+
+        if (accepting)
+            engine_listener_resume(l);
+        else
+            engine_listener_pause(l);
+    }
+}
+
+void gateway_worker_inbound_opened(struct gateway_worker *w)
+{
+    w->inbound_count++;
+    if (w->is_capped || w->inbound_count < w->process->inbound_max)
+        return;
+    w->is_capped = true;
+    observe_log_line(w->log, OBSERVE_WARNING, gateway_worker_now_s(w),
+                     "%u connections on a worker: new ones wait", w->inbound_count);
+    pause_or_resume_ports(w);
+}
+
+void gateway_worker_inbound_closed(struct gateway_worker *w)
+{
+    unsigned max = w->process->inbound_max;
+
+    ASSERT(w->inbound_count > 0);
+    w->inbound_count--;
+    if (!w->is_capped || w->inbound_count > max - max / 16)
+        return;
+    w->is_capped = false;
+    pause_or_resume_ports(w);
+}
+
 /* Until then connections wait in the backlog: a 452 to the first ones would be our own doing. */
 void gateway_worker_store_ready(struct gateway_worker *w)
 {
     int runs = GATEWAY_WORKER_RUNS;
 
-    LIST_FOR_EACH (node, &w->ports) {
-        engine_listener_resume(&CONTAINER_OF(node, struct gateway_port, node)->listener);
-    }
+    pause_or_resume_ports(w);
     (void)atomic_compare_exchange_strong(&w->start, &runs, GATEWAY_WORKER_READY);
 }
 

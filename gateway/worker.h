@@ -53,8 +53,10 @@ struct gateway_worker {
     struct observe_counters counters;
     struct gateway_store store;
     struct gateway_dispatch dispatch;
-    struct list ports;    /* listening sockets */
-    struct list inbound;  /* connections */
+    struct list ports;   /* listening sockets */
+    struct list inbound; /* connections */
+    unsigned inbound_count;
+    bool is_capped;       /* at process->inbound_max: no connection is accepted */
     struct list outbound; /* connections */
     struct list messages; /* at home here */
     struct engine_timer grace;
@@ -101,6 +103,11 @@ uint64_t gateway_worker_random(struct gateway_worker *w);
 
 /* For the store: the first segment is there, connections may come. */
 void gateway_worker_store_ready(struct gateway_worker *w);
+
+/* For inbound connections: one more, one less. At the cap, new ones wait in the backlog. */
+void gateway_worker_inbound_opened(struct gateway_worker *w);
+void gateway_worker_inbound_closed(struct gateway_worker *w);
+bool gateway_worker_is_accepting(const struct gateway_worker *w);
 
 /* Called by whatever ends while the worker stops. */
 void gateway_worker_check_drained(struct gateway_worker *w);
