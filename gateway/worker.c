@@ -259,8 +259,9 @@ static void drained(struct gateway_worker *w)
     engine_timer_stop(w->loop, &w->grace);
     if (atomic_fetch_sub(&process->workers_running, 1) > 1)
         return;
+    /* Not by the bell of our ring: it rings with the next turn, and this may be our last one. */
     for (unsigned i = 0; i < process->workers_count; i++)
-        while (post_note(&process->workers[i], w->loop, 0, last_commit) != STATUS_OK)
+        while (post_note(&process->workers[i], NULL, 0, last_commit) != STATUS_OK)
             ; /* the process ends, and memory comes back as it does */
 }
 
