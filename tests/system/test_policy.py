@@ -75,6 +75,8 @@ def test_each_access_does_what_it_says(make_gateway, next_hop):
     gateway = make_gateway(next_hop, hat=ACCESS, policies=POLICIES).start()
     with gateway.connect(source='127.0.0.2') as client:
         client.expect(554)
+        client.expect(503, 'EHLO client.lab.test')  # RFC 5321 3.1: all but QUIT
+        client.expect(221, 'QUIT')
         with pytest.raises(ConnectionEnded, match='end of file'):
             client.read()
     with pytest.raises((ConnectionEnded, ConnectionResetError), match='reset'):
