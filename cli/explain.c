@@ -213,6 +213,7 @@ static int run_sender(int argc, char **argv)
 static void print_route(const struct policy_route *route)
 {
     char text[IP_ENDPOINT_MAX];
+    struct ip_address address;
 
     if (route == NULL) {
         printf("route    none: its mail cannot be delivered\n");
@@ -222,9 +223,14 @@ static void print_route(const struct policy_route *route)
     for (size_t i = 0; i < route->hosts_count; i++) {
         const struct policy_route_host *host = &route->hosts[i];
 
-        printf("         %zu. %.*s", i + 1, SLICE_ARGS(host->text));
+        bool is_address = ip_parse(host->host, &address);
+
+        /* An address is said once, with its port. */
+        printf("         %zu. ", i + 1);
+        if (!is_address)
+            printf("%.*s at ", SLICE_ARGS(host->text));
         for (size_t k = 0; k < host->endpoints_count; k++)
-            printf("%s%s", k > 0 ? ", " : " at ", ip_endpoint_format(&host->endpoints[k], text));
+            printf("%s%s", k > 0 ? ", " : "", ip_endpoint_format(&host->endpoints[k], text));
         putchar('\n');
     }
 }
