@@ -14,19 +14,22 @@ static const struct config_key pair_keys[] = {
     PAIR("key", key_path),
 };
 
-/* { chain, key }, or a list of them. Returns how many were read into pairs. */
+/* { chain, key }, or a list of them. Returns how many were read into pairs; of a broken one a path
+ * may be NULL. */
 static size_t read_pairs(struct config_draft *d, const config_setting_t *at,
-                         struct config_key_pair pairs[CONFIG_CERTIFICATE_PAIRS_MAX])
+                         struct config_key_pair pairs[CONFIG_CERTIFICATE_PAIRS_MAX],
+                         bool *is_broken_out)
 {
     struct config_reader *r = &d->reader;
     size_t count = 0;
     int length = config_setting_length(at);
 
-    if (config_setting_is_group(at))
-        return config_read_keys(r, at, config_setting_name(at), pair_keys, ARRAY_LEN(pair_keys),
-                                &pairs[0])
-                   ? 1
-                   : 0;
+    if (config_setting_is_group(at)) {
+        *is_broken_out = !config_read_keys(r, at, config_setting_name(at), pair_keys,
+                                           ARRAY_LEN(pair_keys), &pairs[0]);
+        return 1;
+    }
+    *is_broken_out = true;
     if (!config_setting_is_list(at) || length < 1 || length > CONFIG_CERTIFICATE_PAIRS_MAX) {
         config_reader_report(r, CONFIG_ERROR, at,
                              "certificate \"%s\" has to be { chain = ...; key = ...; }, or a list "
@@ -34,11 +37,14 @@ static size_t read_pairs(struct config_draft *d, const config_setting_t *at,
                              config_setting_name(at), CONFIG_CERTIFICATE_PAIRS_MAX);
         return 0;
     }
+    *is_broken_out = false;
     for (int i = 0; i < length; i++) {
         const config_setting_t *e = config_element_group(r, at, (unsigned)i);
 
-        if (e != NULL && config_read_keys(r, e, config_setting_name(at), pair_keys,
-                                          ARRAY_LEN(pair_keys), &pairs[count]))
+        if (e == NULL || !config_read_keys(r, e, config_setting_name(at), pair_keys,
+                                           ARRAY_LEN(pair_keys), &pairs[count]))
+            *is_broken_out = true;
+        if (e != NULL)
             count++;
     }
     return count;
@@ -61,8 +67,9 @@ void config_read_certificates(struct config_draft *d)
         d->certificate_drafts[i].at = at;
         d->certificates[i] = (struct config_certificate){
             .name = config_reader_text(&d->reader, config_setting_name(at)),
+            .at = config_reader_place(&d->reader, at),
             .pairs = pairs,
-            .pairs_count = read_pairs(d, at, pairs),
+            .pairs_count = read_pairs(d, at, pairs, &d->certificate_drafts[i].is_broken),
         };
         d->settings.certificates_count++;
     }
@@ -72,16 +79,36 @@ void config_read_certificates(struct config_draft *d)
 static void check_file(struct config_draft *d, size_t certificate, const char *what,
                        const char *path)
 {
-    const struct config_certificate_draft *c = &d->certificate_drafts[certificate];
+    struct config_certificate_draft *c = &d->certificate_drafts[certificate];
     struct stat info;
 
+    if (path == NULL)
+        return;
     if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
         errno = EISDIR;
     else if (access(path, R_OK) == 0)
         return;
+    c->is_broken = true;
     config_reader_report(&d->reader, c->is_used ? CONFIG_ERROR : CONFIG_WARNING, c->at,
                          "certificate \"%s\": cannot read the %s file %s: %m",
                          d->certificates[certificate].name, what, path);
+}
+
+/* Those that listeners use must load, with keys that fit. */
+static void judge_certificate(struct config_draft *d, size_t certificate)
+{
+    struct config_tls_judge *judge = d->reader.options->judge;
+    const struct config_certificate_draft *c = &d->certificate_drafts[certificate];
+    const char *name = d->certificates[certificate].name;
+    char why[CONFIG_PROBLEM_TEXT_MAX] = "";
+    bool ok;
+
+    if (judge == NULL || !c->is_used || c->is_broken)
+        return;
+    ok = judge->certificate(judge, &d->certificates[certificate], why, sizeof(why));
+    if (!ok || why[0] != '\0')
+        config_reader_report(&d->reader, ok ? CONFIG_WARNING : CONFIG_ERROR, c->at,
+                             "certificate \"%s\": %s", name, why);
 }
 
 void config_check_certificates(struct config_draft *d)
@@ -93,5 +120,7 @@ void config_check_certificates(struct config_draft *d)
             check_file(d, i, "chain", c->pairs[k].chain_path);
             check_file(d, i, "key", c->pairs[k].key_path);
         }
+        if (!d->reader.options->skip_files)
+            judge_certificate(d, i);
     }
 }

@@ -79,20 +79,31 @@ static const struct config_key route_keys[] = {
     { "to", CONFIG_KIND_STRINGS, offsetof(struct route_entry, to), true },
 };
 
+/* A duration that is left out has its default; one that is wrong stays 0, not known. */
+static void set_absent(const config_setting_t *at, const char *name, uint32_t value,
+                       uint32_t *field)
+{
+    if (*field == 0 && !config_is_meant(at, bounce_keys, ARRAY_LEN(bounce_keys), name))
+        *field = value;
+}
+
 static void read_bounce_profile(struct config_draft *d, const config_setting_t *at)
 {
     struct policy_bounce_profile profile = policy_bounce_profile_default();
     struct config_profile_draft *draft = &d->profiles[d->profiles_count];
-    bool ok;
+    struct policy_bounce_profile defaults = profile;
 
     if (!config_setting_is_group(at)) {
         config_reader_report(&d->reader, CONFIG_ERROR, at,
                              "bounce profile \"%s\" has to be a group", config_setting_name(at));
         return;
     }
-    ok = config_read_keys(&d->reader, at, config_setting_name(at), bounce_keys,
-                          ARRAY_LEN(bounce_keys), &profile);
-    if (ok && profile.initial_retry_s > profile.max_retry_s)
+    profile.initial_retry_s = profile.max_retry_s = 0;
+    (void)config_read_keys(&d->reader, at, config_setting_name(at), bounce_keys,
+                           ARRAY_LEN(bounce_keys), &profile);
+    set_absent(at, "initial_retry", defaults.initial_retry_s, &profile.initial_retry_s);
+    set_absent(at, "max_retry", defaults.max_retry_s, &profile.max_retry_s);
+    if (profile.max_retry_s > 0 && profile.initial_retry_s > profile.max_retry_s)
         config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "initial_retry"),
                              "initial_retry is longer than max_retry");
     profile.name = slice_from(config_setting_name(at));
@@ -125,6 +136,15 @@ static const struct policy_bounce_profile *find_profile(const struct config_draf
     return NULL;
 }
 
+/* Not one with a problem of its own, that is. */
+static bool is_profile_unknown(const struct config_draft *d, const char *name)
+{
+    const config_setting_t *section = d->root.bounce_profiles;
+
+    return d->has_bounce_profiles &&
+           (section == NULL || config_setting_get_member(section, name) == NULL);
+}
+
 /* Puts the profile that the entry names into its values, and judges what the version cannot do. */
 static void finish_entry(struct config_draft *d, const config_setting_t *at, struct entry *e)
 {
@@ -135,11 +155,13 @@ static void finish_entry(struct config_draft *d, const config_setting_t *at, str
         config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "tls"),
                              "tls = \"%s\" is not supported by this version",
                              policy_tls_text(e->values.tls));
+    if (e->values.tls > POLICY_TLS_REQUIRED)
+        e->values.tls = POLICY_TLS_REQUIRED; /* so that nobody inherits the problem */
     if (e->bounce_profile == NULL)
         return;
     suggestion = config_suggestion_begin(e->bounce_profile);
     e->values.bounce_profile = find_profile(d, e->bounce_profile, &suggestion);
-    if (e->values.bounce_profile == NULL)
+    if (e->values.bounce_profile == NULL && is_profile_unknown(d, e->bounce_profile))
         config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "bounce_profile"),
                              "bounce_profile \"%s\" is not in bounce_profiles%s", e->bounce_profile,
                              config_suggestion_text(&suggestion, hint));
@@ -169,10 +191,13 @@ static void read_destination(struct config_draft *d, const config_setting_t *lis
 {
     const config_setting_t *at = config_element_group(&d->reader, list, (unsigned)index);
 
-    if (at == NULL ||
-        !config_read_keys(&d->reader, at, "a destination", domain_keys, ARRAY_LEN(domain_keys), &e))
+    if (at == NULL)
         return;
+    (void)config_read_keys(&d->reader, at, "a destination", domain_keys, ARRAY_LEN(domain_keys),
+                           &e);
     finish_entry(d, at, &e);
+    if (e.domain == NULL)
+        return;
     e.values.name = slice_from(e.domain);
     if (!policy_domain_is_valid(e.values.name) && !policy_domain_is_partial(e.values.name)) {
         config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "domain"),
@@ -251,6 +276,35 @@ static bool find_addresses(struct config_draft *d, const config_setting_t *at,
     return true;
 }
 
+/* Fills the hosts of a route. One that is wrong keeps its place, with an endpoint that is none: the
+ * domain has a route, and the configuration is refused. */
+static size_t read_hosts(struct config_draft *d, const config_setting_t *to,
+                         struct policy_route_host hosts[POLICY_ROUTE_HOSTS_MAX],
+                         struct ip_endpoint (*endpoints)[POLICY_ROUTE_ADDRESSES_MAX])
+{
+    int length = to != NULL ? config_setting_length(to) : 0;
+    size_t count = 0;
+
+    if (length > POLICY_ROUTE_HOSTS_MAX)
+        config_reader_report(&d->reader, CONFIG_ERROR, to, "a route has at most %d hosts",
+                             POLICY_ROUTE_HOSTS_MAX);
+    for (int i = 0; i < length && count < POLICY_ROUTE_HOSTS_MAX; i++) {
+        const config_setting_t *at = config_setting_get_elem(to, (unsigned)i);
+
+        if (!find_addresses(d, at, &hosts[count], endpoints[count])) {
+            endpoints[count][0] = (struct ip_endpoint){ 0 };
+            hosts[count] =
+                (struct policy_route_host){ .endpoints = endpoints[count], .endpoints_count = 1 };
+        }
+        count++;
+    }
+    if (count > 0)
+        return count;
+    endpoints[0][0] = (struct ip_endpoint){ 0 };
+    hosts[0] = (struct policy_route_host){ .endpoints = endpoints[0], .endpoints_count = 1 };
+    return 1;
+}
+
 static void read_route(struct config_draft *d, int index, struct policy_domain_map *seen)
 {
     struct ip_endpoint endpoints[POLICY_ROUTE_HOSTS_MAX][POLICY_ROUTE_ADDRESSES_MAX];
@@ -259,26 +313,22 @@ static void read_route(struct config_draft *d, int index, struct policy_domain_m
     struct policy_route route = { .hosts = hosts };
     struct route_entry e = { 0 };
 
-    if (at == NULL ||
-        !config_read_keys(&d->reader, at, "a route", route_keys, ARRAY_LEN(route_keys), &e))
+    if (at != NULL)
+        (void)config_read_keys(&d->reader, at, "a route", route_keys, ARRAY_LEN(route_keys), &e);
+    route.hosts_count = read_hosts(d, e.to, hosts, endpoints);
+    if (e.domain == NULL) {
+        d->has_broken_route = true;
         return;
+    }
     route.name = slice_from(e.domain);
     if (!policy_domain_is_valid(route.name) && !policy_domain_is_partial(route.name) &&
         !slice_is_word(route.name, "ALL")) {
         config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "domain"),
                              "\"%s\" is not a domain, \".domain\" or \"ALL\"", e.domain);
+        d->has_broken_route = true;
         return;
     }
-    if (config_setting_length(e.to) > POLICY_ROUTE_HOSTS_MAX) {
-        config_reader_report(&d->reader, CONFIG_ERROR, e.to, "a route has at most %d hosts",
-                             POLICY_ROUTE_HOSTS_MAX);
-        return;
-    }
-    for (int i = 0; i < config_setting_length(e.to); i++)
-        if (find_addresses(d, config_setting_get_elem(e.to, (unsigned)i), &hosts[route.hosts_count],
-                           endpoints[route.hosts_count]))
-            route.hosts_count++;
-    if (is_new_domain(d, seen, d->root.routes, index, e.domain) && route.hosts_count > 0)
+    if (is_new_domain(d, seen, d->root.routes, index, e.domain))
         (void)config_reader_check(&d->reader, at, policy_builder_add_route(d->builder, &route));
 }
 

@@ -16,6 +16,7 @@ struct config_flow_draft {
     const char *name;
     const config_setting_t *at;
     const struct policy_mail_flow *flow;
+    bool is_broken; /* what it does with a host is not known */
 };
 
 struct config_profile_draft {
@@ -30,12 +31,14 @@ struct config_table_draft {
     const config_setting_t **entries;
     const config_setting_t **rows; /* of each entry */
     size_t entries_count;
-    bool is_used; /* by a listener */
+    bool is_used;      /* by a listener */
+    bool accepts_mail; /* HAT: a policy of it lets mail for our own domains in */
 };
 
 struct config_certificate_draft {
     const config_setting_t *at;
     bool is_used;
+    bool is_broken; /* a path is missing, or a file cannot be read */
 };
 
 /* The sections of the file; NULL where it has none. */
@@ -61,7 +64,11 @@ struct config_draft {
     struct config_profile_draft *profiles;
     struct config_table_draft *hats;
     struct config_table_draft *rats;
+    /* What is not known because of a problem elsewhere is not worth a complaint. */
     bool has_broken_listener; /* so that who uses what is not known */
+    bool has_broken_route;    /* so that which domains have one is not known */
+    bool has_postmaster_problem;
+    bool has_certificates, has_mail_flows, has_hats, has_rats, has_bounce_profiles;
     size_t flows_count, profiles_count, hats_count, rats_count;
 };
 
@@ -82,9 +89,10 @@ void config_read_routes(struct config_draft *d);
 /* From here on the snapshot is there. */
 /* listeners.c */
 void config_read_listeners(struct config_draft *d);
-/* senders.c, recipients.c: what only the compiled tables can tell. */
+/* senders.c, recipients.c, loops.c: what only the compiled tables can tell. */
 void config_check_hats(struct config_draft *d);
 void config_check_rats(struct config_draft *d);
+void config_check_routes(struct config_draft *d);
 /* certificates.c: files; after the listeners. */
 void config_check_certificates(struct config_draft *d);
 

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -114,8 +115,40 @@ static void read_section(struct config_draft *d, const config_setting_t *group, 
         (void)config_read_keys(&d->reader, group, name, keys, keys_count, &d->settings);
 }
 
+/* What a spool in use has in it; "segments" and "bodies" are folders. */
+struct spool_part {
+    const char *name;
+    int mode; /* of access() */
+    bool is_folder;
+};
+
+static void check_spool_part(struct config_draft *d, const struct spool_part *part)
+{
+    char path[CONFIG_TEXT_MAX * 2];
+    struct stat info;
+
+    (void)snprintf(path, sizeof(path), "%s/%s", d->settings.spool_path, part->name);
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode) != part->is_folder)
+        errno = part->is_folder ? ENOTDIR : EISDIR;
+    else if (access(path, part->mode) == 0 || errno == ENOENT)
+        return; /* what is not there will be made */
+    config_reader_report(&d->reader, CONFIG_ERROR, config_member(d->root.spool, "path"),
+                         "cannot %s %s: %m",
+                         part->is_folder            ? "use the folder"
+                         : (part->mode & W_OK) != 0 ? "write to"
+                                                    : "read",
+                         path);
+}
+
 static void check_spool(struct config_draft *d)
 {
+    static const struct spool_part parts[] = {
+        { "lock", R_OK | W_OK, false },
+        { "format", R_OK, false },
+        { "ids", R_OK, false },
+        { "segments", R_OK | W_OK | X_OK, true },
+        { "bodies", R_OK | W_OK | X_OK, true },
+    };
     const char *path = d->settings.spool_path;
     struct stat info;
 
@@ -123,20 +156,49 @@ static void check_spool(struct config_draft *d)
         return;
     if (stat(path, &info) == 0 && !S_ISDIR(info.st_mode))
         errno = ENOTDIR;
-    else if (access(path, R_OK | W_OK | X_OK) == 0)
+    else if (access(path, R_OK | W_OK | X_OK) == 0) {
+        for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+            check_spool_part(d, &parts[i]);
         return;
+    }
     config_reader_report(&d->reader, CONFIG_ERROR, config_member(d->root.spool, "path"),
                          "cannot use the spool folder %s: %m", path);
 }
 
 static void check_tls(struct config_draft *d)
 {
+    struct config_tls_judge *judge = d->reader.options->judge;
     const char *path = d->settings.tls_ca_path;
+    char why[CONFIG_PROBLEM_TEXT_MAX] = "";
+    bool ok;
 
-    if (path[0] == '\0' || d->reader.options->skip_files || access(path, R_OK) == 0)
+    if (path[0] == '\0' || d->reader.options->skip_files)
         return;
-    config_reader_report(&d->reader, CONFIG_ERROR, config_member(d->root.tls, "ca_file"),
-                         "cannot read the CA file %s: %m", path);
+    if (access(path, R_OK) != 0) {
+        config_reader_report(&d->reader, CONFIG_ERROR, config_member(d->root.tls, "ca_file"),
+                             "cannot read the CA file %s: %m", path);
+        return;
+    }
+    ok = judge == NULL || judge->authorities(judge, path, why, sizeof(why));
+    if (!ok || why[0] != '\0')
+        config_reader_report(&d->reader, ok ? CONFIG_WARNING : CONFIG_ERROR,
+                             config_member(d->root.tls, "ca_file"), "the CA file: %s", why);
+}
+
+/* The file is appended to, or made in its folder. */
+static void check_log_file(struct config_draft *d, const config_setting_t *at)
+{
+    const char *path = d->settings.log_path, *slash = strrchr(path, '/');
+    struct stat info;
+    char folder[CONFIG_TEXT_MAX * 2];
+
+    (void)snprintf(folder, sizeof(folder), "%.*s", slash != NULL ? (int)(slash - path) + 1 : 1,
+                   slash != NULL ? path : ".");
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+        errno = EISDIR;
+    else if (access(path, W_OK) == 0 || (errno == ENOENT && access(folder, W_OK | X_OK) == 0))
+        return;
+    config_reader_report(&d->reader, CONFIG_ERROR, at, "cannot write to the log file %s: %m", path);
 }
 
 static void check_log(struct config_draft *d)
@@ -159,6 +221,8 @@ static void check_log(struct config_draft *d)
         slice_from(s->log_path));
     if (s->log_path == NULL)
         d->reader.is_out_of_memory = true;
+    else if (!d->reader.options->skip_files)
+        check_log_file(d, at);
 }
 
 static void check_admin(struct config_draft *d)
@@ -167,6 +231,26 @@ static void check_admin(struct config_draft *d)
         config_reader_report(&d->reader, CONFIG_ERROR, config_member(d->root.admin, "socket"),
                              "the path of the socket has more than %d bytes: %s",
                              CONFIG_SOCKET_PATH_MAX, d->settings.admin_socket_path);
+}
+
+/* A section that is not there at all is known to be empty, unless it is required. */
+static bool is_known(const struct config_draft *d, const config_setting_t *section,
+                     const char *name)
+{
+    return section != NULL || !config_is_meant(d->at, root_keys, ARRAY_LEN(root_keys), name);
+}
+
+static void note_sections(struct config_draft *d)
+{
+    const struct config_root *r = &d->root;
+
+    d->has_certificates = is_known(d, r->certificates, "certificates");
+    d->has_mail_flows = r->mail_flow_policies != NULL;
+    d->has_hats = r->hat != NULL;
+    d->has_rats = is_known(d, r->rat, "rat");
+    d->has_bounce_profiles = is_known(d, r->bounce_profiles, "bounce_profiles");
+    d->has_broken_route = !is_known(d, r->routes, "routes");
+    d->has_broken_listener = r->listeners == NULL;
 }
 
 void config_read_general(struct config_draft *d)
@@ -179,6 +263,7 @@ void config_read_general(struct config_draft *d)
     (void)config_read_keys(&d->reader, d->at, "", root_keys, ARRAY_LEN(root_keys), r);
     s->hostname = r->hostname;
     s->workers = r->workers;
+    note_sections(d);
     if (!policy_domain_is_valid(slice_from(s->hostname)))
         config_reader_report(&d->reader, CONFIG_ERROR, config_member(d->at, "hostname"),
                              "hostname = \"%s\" is not a host name", s->hostname);

@@ -18,6 +18,10 @@ struct entry {
     int type, bare_newlines;
 };
 
+/* What a field holds while the file has not said it. */
+#define TYPE_NONE (-1)
+#define PORT_NONE 0
+
 #define TEXT(field, required, max)                                                                 \
     {                                                                                              \
 #field, CONFIG_KIND_TEXT, offsetof(struct entry, field), required, 1, max                  \
@@ -64,7 +68,8 @@ static struct config_table_draft *find_table(struct config_draft *d, const confi
         return found;
     }
     d->has_broken_listener = true;
-    if (section != NULL && config_setting_get_member(section, name) != NULL)
+    if (!(is_hat ? d->has_hats : d->has_rats) ||
+        (section != NULL && config_setting_get_member(section, name) != NULL))
         return NULL; /* it is there, and its own problem is reported */
     for (size_t i = 0; i < count; i++)
         config_suggestion_offer(&suggestion, tables[i].name);
@@ -88,44 +93,111 @@ static const struct config_certificate *find_certificate(struct config_draft *d,
         }
         config_suggestion_offer(&suggestion, d->certificates[i].name);
     }
+    if (!d->has_certificates)
+        return NULL;
     config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "certificate"),
                          "certificate \"%s\" is not in certificates%s", name,
                          config_suggestion_text(&suggestion, hint));
     return NULL;
 }
 
-static void resolve_names(struct config_draft *d, const config_setting_t *at, const struct entry *e,
-                          struct config_listener *listener)
+static bool is_meant(const config_setting_t *at, const char *name)
 {
-    const struct config_table_draft *table = find_table(d, at, "hat", e->hat);
+    return config_is_meant(at, keys, ARRAY_LEN(keys), name);
+}
 
-    if (table != NULL)
-        listener->hat = policy_snapshot_hat(d->snapshot, slice_from(table->name));
-    if (listener->hat != NULL && policy_hat_relays(listener->hat) &&
+/* For a problem of a listener whose own name is one. */
+static const char *name_of(const struct config_listener *listener)
+{
+    return listener->name != NULL ? listener->name : "";
+}
+
+/* Without a RAT "accept" lets all mail in, too. */
+static bool relays(const struct config_table_draft *hat, const struct config_listener *listener)
+{
+    return policy_hat_relays(listener->hat) || (hat->accepts_mail && listener->rat == NULL &&
+                                                listener->type == CONFIG_LISTENER_PRIVATE);
+}
+
+/* Asks whether mail for the bare <postmaster>, RFC 5321 4.5.1, has somewhere to go: it is mail for
+ * our own name. */
+static void check_postmaster(struct config_draft *d, const config_setting_t *at,
+                             const struct config_table_draft *hat,
+                             const struct config_listener *listener)
+{
+    bool is_let_in = relays(hat, listener);
+    struct slice name = slice_from(d->settings.hostname);
+    const char *hostname;
+
+    if (!is_let_in && hat->accepts_mail && listener->rat != NULL)
+        is_let_in = policy_rat_find(listener->rat, SLICE("postmaster"), SLICE("")).action ==
+                    POLICY_RAT_ACCEPT;
+    if (!is_let_in || d->has_broken_route || d->has_postmaster_problem ||
+        config_setting_lookup_string(d->at, "hostname", &hostname) != CONFIG_TRUE ||
+        !policy_domain_is_valid(slice_from(hostname)) ||
+        policy_route_find(d->snapshot, name) != NULL)
+        return;
+    d->has_postmaster_problem = true;
+    config_reader_report(&d->reader, CONFIG_WARNING, config_member(at, "hat"),
+                         "listener \"%s\" accepts mail for <postmaster>, but no route is for the "
+                         "hostname \"%s\" or ALL: it could not be delivered",
+                         name_of(listener), d->settings.hostname);
+}
+
+/* What follows from the policies of the HAT. */
+static void check_hat(struct config_draft *d, const config_setting_t *at,
+                      const struct config_table_draft *hat, const struct config_listener *listener)
+{
+    if (relays(hat, listener) && !d->has_broken_route &&
         policy_route_find(d->snapshot, SLICE("")) == NULL)
         config_reader_report(&d->reader, CONFIG_WARNING, config_member(at, "hat"),
                              "listener \"%s\" relays, but no route is for ALL: mail for other "
                              "domains could not be delivered",
-                             e->name);
-    if (e->certificate != NULL)
-        listener->certificate = find_certificate(d, at, e->certificate);
-    else if (listener->hat != NULL && policy_hat_offers_tls(listener->hat))
+                             name_of(listener));
+    if (policy_hat_offers_tls(listener->hat) && !is_meant(at, "certificate"))
         config_reader_report(&d->reader, CONFIG_ERROR, at,
                              "listener \"%s\" has no certificate, but a policy of its hat \"%s\" "
                              "offers TLS",
-                             e->name, e->hat);
-    if (e->rat == NULL && listener->type == CONFIG_LISTENER_PUBLIC)
-        config_reader_report(&d->reader, CONFIG_ERROR, at,
-                             "public listener \"%s\" has no rat: it would accept mail for anybody",
-                             e->name);
-    if (e->rat == NULL)
+                             name_of(listener), hat->name);
+    check_postmaster(d, at, hat, listener);
+}
+
+static void find_rat(struct config_draft *d, const config_setting_t *at, const struct entry *e,
+                     struct config_listener *listener)
+{
+    const struct config_table_draft *table;
+
+    if (e->rat == NULL) {
+        d->has_broken_listener =
+            d->has_broken_listener || is_meant(at, "rat") || e->type != CONFIG_LISTENER_PRIVATE;
+        if (e->type == CONFIG_LISTENER_PUBLIC && !is_meant(at, "rat"))
+            config_reader_report(&d->reader, CONFIG_ERROR, at,
+                                 "public listener \"%s\" has no rat: it would accept mail for "
+                                 "anybody",
+                                 name_of(listener));
         return;
+    }
     table = find_table(d, at, "rat", e->rat);
     if (table != NULL)
         listener->rat = policy_snapshot_rat(d->snapshot, slice_from(table->name));
-    if (listener->type == CONFIG_LISTENER_PRIVATE)
+    if (e->type == CONFIG_LISTENER_PRIVATE)
         config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "rat"),
-                             "private listener \"%s\" cannot have a rat", e->name);
+                             "private listener \"%s\" cannot have a rat", name_of(listener));
+}
+
+static void resolve_names(struct config_draft *d, const config_setting_t *at, const struct entry *e,
+                          struct config_listener *listener)
+{
+    const struct config_table_draft *hat = e->hat != NULL ? find_table(d, at, "hat", e->hat) : NULL;
+
+    d->has_broken_listener = d->has_broken_listener || e->hat == NULL;
+    if (hat != NULL)
+        listener->hat = policy_snapshot_hat(d->snapshot, slice_from(hat->name));
+    find_rat(d, at, e, listener);
+    if (listener->hat != NULL)
+        check_hat(d, at, hat, listener);
+    if (e->certificate != NULL)
+        listener->certificate = find_certificate(d, at, e->certificate);
 }
 
 static void check_unique(struct config_draft *d, const config_setting_t *at,
@@ -135,48 +207,62 @@ static void check_unique(struct config_draft *d, const config_setting_t *at,
         const struct config_listener *other = &d->settings.listeners[i];
         char text[IP_ENDPOINT_MAX];
 
-        if (strcmp(other->name, listener->name) == 0)
+        if (listener->name != NULL && strcmp(name_of(other), listener->name) == 0)
             config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "name"),
                                  "listener \"%s\" stands twice", listener->name);
-        if (ip_equal(&other->endpoint.address, &listener->endpoint.address) &&
-            other->endpoint.port == listener->endpoint.port)
+        if (listener->endpoint.port != PORT_NONE &&
+            ip_endpoint_equal(&other->endpoint, &listener->endpoint))
             config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "address"),
                                  "listener \"%s\" has the address of listener \"%s\": %s",
-                                 listener->name, other->name,
+                                 name_of(listener), name_of(other),
                                  ip_endpoint_format(&listener->endpoint, text));
     }
 }
 
-/* Gives whether the listener may be kept to compare the others with. */
-static bool read_listener(struct config_draft *d, const config_setting_t *at,
+/* The port is PORT_NONE unless all of the endpoint is known. */
+static struct ip_endpoint read_endpoint(struct config_draft *d, const config_setting_t *at,
+                                        const struct entry *e)
+{
+    struct ip_endpoint endpoint = { .port = (uint16_t)e->port };
+
+    if (e->port == PORT_NONE && !is_meant(at, "port"))
+        endpoint.port = PORT_DEFAULT;
+    if (e->address == NULL) {
+        endpoint.port = PORT_NONE;
+    } else if (!ip_parse(slice_from(e->address), &endpoint.address)) {
+        config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "address"),
+                             "address = \"%s\" is not an IPv4 or IPv6 address", e->address);
+        endpoint.port = PORT_NONE;
+    }
+    return endpoint;
+}
+
+/* What is wrong leaves the field as it is when nothing is known: NULL, or PORT_NONE. The others
+ * are compared with it all the same. */
+static void read_listener(struct config_draft *d, const config_setting_t *at,
                           struct config_listener *listener)
 {
-    struct entry e = { .port = PORT_DEFAULT,
+    struct entry e = { .port = PORT_NONE,
                        .max_connections = CONNECTIONS_DEFAULT,
                        .backlog = BACKLOG_DEFAULT,
+                       .type = TYPE_NONE,
                        .hostname = d->settings.hostname };
 
-    if (!config_read_keys(&d->reader, at, "a listener", keys, ARRAY_LEN(keys), &e))
-        return false;
+    (void)config_read_keys(&d->reader, at, "a listener", keys, ARRAY_LEN(keys), &e);
     *listener = (struct config_listener){
         .name = e.name,
-        .type = (enum config_listener_type)e.type,
-        .endpoint.port = (uint16_t)e.port,
+        .type =
+            e.type == CONFIG_LISTENER_PRIVATE ? CONFIG_LISTENER_PRIVATE : CONFIG_LISTENER_PUBLIC,
+        .endpoint = read_endpoint(d, at, &e),
         .hostname = e.hostname,
         .max_connections = e.max_connections,
         .backlog = e.backlog,
         .bare_newlines = (enum config_bare_newlines)e.bare_newlines,
     };
-    if (!ip_parse(slice_from(e.address), &listener->endpoint.address)) {
-        config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "address"),
-                             "address = \"%s\" is not an IPv4 or IPv6 address", e.address);
-        return false;
-    }
     if (!policy_domain_is_valid(slice_from(e.hostname)) && e.hostname != d->settings.hostname)
         config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "hostname"),
                              "hostname = \"%s\" is not a host name", e.hostname);
     resolve_names(d, at, &e, listener);
-    return true;
 }
 
 void config_read_listeners(struct config_draft *d)
@@ -191,7 +277,7 @@ void config_read_listeners(struct config_draft *d)
         d->has_broken_listener = true;
         config_reader_report(&d->reader, CONFIG_ERROR, list, "there have to be 1 to %d listeners",
                              CONFIG_LISTENERS_MAX);
-        return;
+        count = count < 1 ? 0 : CONFIG_LISTENERS_MAX;
     }
     listeners = config_reader_take(&d->reader, (size_t)count, sizeof(*listeners));
     d->settings.listeners = listeners;
@@ -199,10 +285,11 @@ void config_read_listeners(struct config_draft *d)
         const config_setting_t *at = config_element_group(&d->reader, list, (unsigned)i);
         struct config_listener *listener = &listeners[d->settings.listeners_count];
 
-        if (at == NULL || !read_listener(d, at, listener)) {
+        if (at == NULL) {
             d->has_broken_listener = true;
             continue;
         }
+        read_listener(d, at, listener);
         check_unique(d, at, listener);
         d->settings.listeners_count++;
     }

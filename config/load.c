@@ -53,6 +53,7 @@ static enum status read_sections(struct config_draft *d)
         return STATUS_NO_MEMORY;
     config_check_hats(d);
     config_check_rats(d);
+    config_check_routes(d);
     config_check_certificates(d);
     return d->reader.is_out_of_memory ? STATUS_NO_MEMORY : STATUS_OK;
 }

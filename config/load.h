@@ -10,6 +10,8 @@
 #include "config/problems.h"
 #include "config/settings.h"
 
+#define CONFIG_OWN_ADDRESSES_MAX 256
+
 struct config_loaded { /* arena is private, the rest is read-only */
     struct config_settings settings;
     struct policy_snapshot *policy; /* never NULL; owned */
@@ -17,21 +19,36 @@ struct config_loaded { /* arena is private, the rest is read-only */
     struct arena arena;
 };
 
-/* Turns a host name of a route into addresses. Embed it, and take the outer object from the
+/* What loading asks the network and the machine. Embed it, and take the outer object from the
  * argument with CONTAINER_OF. */
 struct config_resolver {
     /* Writes at most POLICY_ROUTE_ADDRESSES_MAX addresses, at least one on success. Otherwise
      * *why_out is a phrase that lives until the next call. */
     bool (*resolve)(struct config_resolver *resolver, const char *host,
                     struct ip_address *addresses, size_t *count_out, const char **why_out);
+    /* Writes the addresses of this machine, as many as there is room for, and gives their number.
+     * NULL: none is known. */
+    size_t (*own_addresses)(struct config_resolver *resolver,
+                            struct ip_address addresses[CONFIG_OWN_ADDRESSES_MAX]);
 };
 
-/* The system's resolver (getaddrinfo). */
+/* Judges keys and certificates as the gateway would load them, so that all problems are told
+ * together. Each call gives false for an error; why then says what is wrong, and holds a warning,
+ * or "", when it gives true. */
+struct config_tls_judge {
+    bool (*certificate)(struct config_tls_judge *judge,
+                        const struct config_certificate *certificate, char *why, size_t why_bytes);
+    bool (*authorities)(struct config_tls_judge *judge, const char *ca_path, char *why,
+                        size_t why_bytes);
+};
+
+/* The system's resolver (getaddrinfo, getifaddrs). */
 struct config_resolver *config_resolver_system(void);
 
 struct config_load_options {
     uint64_t generation;
     struct config_resolver *resolver; /* NULL: host names in routes are a problem */
+    struct config_tls_judge *judge;   /* NULL: certificates only have to be readable */
     bool skip_files;                  /* do not ask whether certificates and folders exist */
     size_t bytes_max; /* of the settings, of the policies, of work space each; 0: the default */
 };

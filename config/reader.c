@@ -32,6 +32,15 @@ unsigned config_reader_line(const struct config_reader *r, const config_setting_
     return line;
 }
 
+struct config_place config_reader_place(struct config_reader *r, const config_setting_t *at)
+{
+    struct config_place place;
+    const char *file = config_source_where(r->source, config_setting_source_line(at), &place.line);
+
+    place.file = config_reader_text(r, file);
+    return place;
+}
+
 const config_setting_t *config_member(const config_setting_t *group, const char *name)
 {
     const config_setting_t *member = config_setting_get_member(group, name);
@@ -285,14 +294,40 @@ static bool is_key(const char *name, const struct config_key *keys, size_t keys_
     return false;
 }
 
-static void refuse_unknown(struct config_reader *r, const config_setting_t *s, const char *section,
-                           const struct config_key *keys, size_t keys_count)
+static struct config_suggestion suggest_key(const config_setting_t *s,
+                                            const struct config_key *keys, size_t keys_count)
 {
     struct config_suggestion suggestion = config_suggestion_begin(config_setting_name(s));
-    char hint[CONFIG_SUGGESTION_TEXT_MAX];
 
     for (size_t i = 0; i < keys_count; i++)
         config_suggestion_offer(&suggestion, keys[i].name);
+    return suggestion;
+}
+
+bool config_is_meant(const config_setting_t *group, const struct config_key *keys,
+                     size_t keys_count, const char *name)
+{
+    if (config_setting_get_member(group, name) != NULL)
+        return true;
+    for (int i = 0; i < config_setting_length(group); i++) {
+        const config_setting_t *s = config_setting_get_elem(group, (unsigned)i);
+
+        if (!is_key(config_setting_name(s), keys, keys_count)) {
+            struct config_suggestion suggestion = suggest_key(s, keys, keys_count);
+
+            if (suggestion.best != NULL && strcmp(suggestion.best, name) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+static void refuse_unknown(struct config_reader *r, const config_setting_t *s, const char *section,
+                           const struct config_key *keys, size_t keys_count)
+{
+    struct config_suggestion suggestion = suggest_key(s, keys, keys_count);
+    char hint[CONFIG_SUGGESTION_TEXT_MAX];
+
     config_reader_report(r, CONFIG_ERROR, s, "unknown key \"%s\"%s%s%s", config_setting_name(s),
                          section[0] != '\0' ? " in " : "", section,
                          config_suggestion_text(&suggestion, hint));
@@ -318,8 +353,9 @@ bool config_read_keys(struct config_reader *r, const config_setting_t *group, co
         if (s != NULL) {
             ok = read_value(r, s, &keys[i], (char *)values + keys[i].offset) && ok;
         } else if (keys[i].is_required) {
-            config_reader_report(r, CONFIG_ERROR, group, "%s%s\"%s\" is missing", section,
-                                 section[0] != '\0' ? ": " : "", keys[i].name);
+            if (!config_is_meant(group, keys, keys_count, keys[i].name))
+                config_reader_report(r, CONFIG_ERROR, group, "%s%s\"%s\" is missing", section,
+                                     section[0] != '\0' ? ": " : "", keys[i].name);
             ok = false;
         }
     }

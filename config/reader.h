@@ -44,15 +44,24 @@ struct config_reader {
 };
 
 /* Fills the fields of values by the keys; section is named in problems ("listeners" 2). False
- * when a required key is missing or a value is wrong: its field then keeps its default. */
+ * when a required key is missing or a value is wrong: its field then keeps its default. A key
+ * that an unknown one was probably meant to be is not also missing. */
 bool config_read_keys(struct config_reader *r, const config_setting_t *group, const char *section,
                       const struct config_key *keys, size_t keys_count, void *values);
+
+/* Whether the group has the key, or an unknown one that was probably meant to be it; so that with
+ * the default in its field the key is wrong, and not left out. */
+bool config_is_meant(const config_setting_t *group, const struct config_key *keys,
+                     size_t keys_count, const char *name);
 
 void config_reader_report(struct config_reader *r, enum config_severity severity,
                           const config_setting_t *at, const char *format, ...) PRINTF_LIKE(4, 5);
 
 /* The line of a setting, for "(see line N)". */
 unsigned config_reader_line(const struct config_reader *r, const config_setting_t *at);
+
+/* The same for good, with a copy of the file's name. */
+struct config_place config_reader_place(struct config_reader *r, const config_setting_t *at);
 
 /* A member of a group by its name, to report at its line; the group itself when it is missing. */
 const config_setting_t *config_member(const config_setting_t *group, const char *name);

@@ -74,14 +74,16 @@ static void read_recipient(struct config_draft *d, struct config_table_draft *ta
 static void read_row(struct config_draft *d, struct config_table_draft *table,
                      struct policy_rat_draft *rat, const config_setting_t *at)
 {
-    struct row row = { .reply_code = POLICY_RAT_REJECT_CODE, .reply_text = POLICY_RAT_REJECT_TEXT };
+    /* A row whose action is not known rejects: that goes with any reply and any route. */
+    struct row row = { .action = POLICY_RAT_REJECT,
+                       .reply_code = POLICY_RAT_REJECT_CODE,
+                       .reply_text = POLICY_RAT_REJECT_TEXT };
     const struct policy_reply *reply;
     struct policy_reply given;
 
-    if (!config_read_keys(&d->reader, at, "a RAT row", row_keys, ARRAY_LEN(row_keys), &row))
-        return;
+    (void)config_read_keys(&d->reader, at, "a RAT row", row_keys, ARRAY_LEN(row_keys), &row);
     reply = read_reply(d, at, &row, &given);
-    for (int i = 0; i < config_setting_length(row.recipients); i++)
+    for (int i = 0; row.recipients != NULL && i < config_setting_length(row.recipients); i++)
         read_recipient(d, table, rat, at, config_setting_get_elem(row.recipients, (unsigned)i),
                        (enum policy_rat_action)row.action, reply);
 }
@@ -191,7 +193,7 @@ static void check_rat(struct config_draft *d, const struct config_table_draft *t
                                  SLICE_ARGS(text), table->name,
                                  config_setting_get_string(table->entries[by]),
                                  config_setting_index(table->rows[by]) + 1);
-        if (strcmp(action, "accept") == 0 && !has_route(d->snapshot, text))
+        if (strcmp(action, "accept") == 0 && !d->has_broken_route && !has_route(d->snapshot, text))
             config_reader_report(&d->reader, is_many(text) ? CONFIG_WARNING : CONFIG_ERROR,
                                  table->entries[i],
                                  "\"%.*s\" in rat \"%s\" is accepted, but no route covers it: "

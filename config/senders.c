@@ -11,6 +11,8 @@
         key, kind, offsetof(struct policy_mail_flow, field), __VA_ARGS__                           \
     }
 
+#define ACCESS_NONE ((enum policy_access) - 1)
+
 _Static_assert(sizeof(enum policy_access) == sizeof(int), "enum size");
 _Static_assert(sizeof(enum policy_flow_tls) == sizeof(int), "enum size");
 
@@ -50,15 +52,25 @@ static void read_flow(struct config_draft *d, const config_setting_t *at)
     struct policy_mail_flow flow = policy_mail_flow_default();
     struct config_flow_draft *draft = &d->flows[d->flows_count];
     char size[CONFIG_UNIT_TEXT_MAX], memory[CONFIG_UNIT_TEXT_MAX];
+    uint64_t size_default = flow.max_message_size;
 
     if (!config_setting_is_group(at)) {
         config_reader_report(&d->reader, CONFIG_ERROR, at, "policy \"%s\" has to be a group",
                              config_setting_name(at));
         return;
     }
-    /* A policy with a problem is added all the same, so that its name is known to the HATs. */
+    /* A policy with a problem is added all the same, so that its name is known to the HATs. One
+     * that continues is in the way of no other row. */
+    flow.access = ACCESS_NONE;
+    flow.max_message_size = 0;
     (void)config_read_keys(&d->reader, at, config_setting_name(at), flow_keys, ARRAY_LEN(flow_keys),
                            &flow);
+    draft->is_broken = flow.access == ACCESS_NONE;
+    if (draft->is_broken)
+        flow.access = POLICY_ACCESS_CONTINUE;
+    if (flow.max_message_size == 0 &&
+        !config_is_meant(at, flow_keys, ARRAY_LEN(flow_keys), "max_message_size"))
+        flow.max_message_size = size_default;
     if (flow.max_message_size > d->settings.memory_message_bytes)
         config_reader_report(
             &d->reader, CONFIG_ERROR, config_member(at, "max_message_size"),
@@ -66,6 +78,8 @@ static void read_flow(struct config_draft *d, const config_setting_t *at)
             "= \"%s\")",
             config_size_format(flow.max_message_size, size),
             config_size_format(d->settings.memory_message_bytes, memory));
+    if (flow.max_message_size == 0)
+        flow.max_message_size = size_default;
     flow.name = slice_from(config_setting_name(at));
     if (!config_reader_check(&d->reader, at,
                              policy_builder_add_mail_flow(d->builder, &flow, &draft->flow)))
@@ -84,23 +98,26 @@ void config_read_mail_flows(struct config_draft *d)
         read_flow(d, config_setting_get_elem(d->root.mail_flow_policies, (unsigned)i));
 }
 
-static const struct policy_mail_flow *find_flow(struct config_draft *d, const config_setting_t *row,
-                                                const char *name)
+static const struct config_flow_draft *find_flow(struct config_draft *d,
+                                                 const config_setting_t *row, const char *name)
 {
     struct config_suggestion suggestion = config_suggestion_begin(name);
     char hint[CONFIG_SUGGESTION_TEXT_MAX];
 
     for (size_t i = 0; i < d->flows_count; i++) {
         if (strcmp(d->flows[i].name, name) == 0)
-            return d->flows[i].flow;
+            return &d->flows[i];
         config_suggestion_offer(&suggestion, d->flows[i].name);
     }
+    if (!d->has_mail_flows || config_setting_get_member(d->root.mail_flow_policies, name) != NULL)
+        return NULL; /* and that is reported */
     config_reader_report(&d->reader, CONFIG_ERROR, config_member(row, "policy"),
                          "policy \"%s\" is not in mail_flow_policies%s", name,
                          config_suggestion_text(&suggestion, hint));
     return NULL;
 }
 
+/* hat is NULL when the row cannot be compiled and its senders are only to be judged. */
 static void read_sender(struct config_draft *d, struct config_table_draft *table,
                         struct policy_hat_draft *hat, const config_setting_t *row,
                         const config_setting_t *at)
@@ -123,7 +140,8 @@ static void read_sender(struct config_draft *d, struct config_table_draft *table
     case POLICY_SENDER_ADDRESS:
     case POLICY_SENDER_ALL: break;
     }
-    if (!config_reader_check(&d->reader, at,
+    if (hat == NULL ||
+        !config_reader_check(&d->reader, at,
                              policy_builder_add_hat_entry(d->builder, hat, slice_from(text))))
         return;
     table->entries[table->entries_count] = at;
@@ -165,22 +183,28 @@ static enum row_kind read_row(struct config_draft *d, struct config_table_draft 
                               struct policy_hat_draft *hat, const config_setting_t *at)
 {
     struct row row = { .group = "" };
-    const struct policy_mail_flow *flow;
+    const struct config_flow_draft *draft = NULL;
     bool has_all = false;
 
-    if (!config_read_keys(&d->reader, at, "a HAT row", row_keys, ARRAY_LEN(row_keys), &row))
+    (void)config_read_keys(&d->reader, at, "a HAT row", row_keys, ARRAY_LEN(row_keys), &row);
+    if (row.policy != NULL)
+        draft = find_flow(d, at, row.policy);
+    if (row.senders == NULL)
         return ROW_BROKEN;
-    flow = find_flow(d, at, row.policy);
-    if (flow == NULL || !config_reader_check(&d->reader, at,
-                                             policy_builder_add_hat_row(
-                                                 d->builder, hat, slice_from(row.group), flow)))
-        return ROW_BROKEN;
+    if (draft == NULL ||
+        !config_reader_check(
+            &d->reader, at,
+            policy_builder_add_hat_row(d->builder, hat, slice_from(row.group), draft->flow)))
+        hat = NULL;
     for (int i = 0; i < config_setting_length(row.senders); i++) {
         read_sender(d, table, hat, at, config_setting_get_elem(row.senders, (unsigned)i));
         has_all = has_all || sender_has_form(row.senders, i, POLICY_SENDER_ALL);
     }
     warn_of_names(d, row.senders);
-    return has_all && flow->access != POLICY_ACCESS_CONTINUE ? ROW_SETTLES : ROW_OPEN;
+    if (hat == NULL || (draft->is_broken && has_all))
+        return ROW_BROKEN;
+    table->accepts_mail = table->accepts_mail || draft->flow->access == POLICY_ACCESS_ACCEPT;
+    return has_all && draft->flow->access != POLICY_ACCESS_CONTINUE ? ROW_SETTLES : ROW_OPEN;
 }
 
 /* A compiled HAT has to end with a row for everybody; a broken one is given such a row, so that

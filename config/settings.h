@@ -21,8 +21,15 @@ struct config_key_pair {
     const char *key_path;
 };
 
+/* Where a setting stands, for a problem that shows later. */
+struct config_place {
+    const char *file;
+    unsigned line; /* from 1 */
+};
+
 struct config_certificate {
     const char *name;
+    struct config_place at;
     const struct config_key_pair *pairs;
     size_t pairs_count; /* 1..CONFIG_CERTIFICATE_PAIRS_MAX */
 };

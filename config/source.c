@@ -213,7 +213,8 @@ static enum status add_file(struct config_source *s, const char *path, unsigned 
     buffer_init(&text, CONFIG_SOURCE_BYTES_MAX);
     status = read_all(path, &text);
     if (status != STATUS_OK)
-        config_problems_add(problems, CONFIG_ERROR, file, line, "cannot read %s: %m", path);
+        config_problems_add(problems, CONFIG_ERROR, file, line, "cannot read%s%s: %m",
+                            from != NULL ? " " : "", from != NULL ? path : "");
     else
         status =
             add_text(s, path, buffer_contents(&text), from != NULL ? depth - 1 : depth, problems);

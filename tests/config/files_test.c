@@ -82,10 +82,30 @@ static int remove_folder(void **unused)
     return rmdir(folder);
 }
 
+/* Does not like one key and one CA file. */
+static bool judge_certificate(struct config_tls_judge *judge,
+                              const struct config_certificate *certificate, char *why,
+                              size_t why_bytes)
+{
+    (void)judge;
+    (void)snprintf(why, why_bytes, "%s does not fit", certificate->pairs[0].key_path);
+    return false;
+}
+
+static bool judge_authorities(struct config_tls_judge *judge, const char *ca_path, char *why,
+                              size_t why_bytes)
+{
+    (void)judge;
+    (void)snprintf(why, why_bytes, "%s is old", ca_path);
+    return true;
+}
+
+static struct config_tls_judge *judge;
+
 /* All problems of a load, without the folder in front of each. */
 static enum status load(const char *name, bool skip_files, char lines[static TEXT_MAX])
 {
-    const struct config_load_options options = { .skip_files = skip_files };
+    const struct config_load_options options = { .skip_files = skip_files, .judge = judge };
     struct config_loaded *loaded = NULL;
     struct config_problems problems;
     enum status status;
@@ -166,9 +186,9 @@ static void what_cannot_be_read_is_a_problem(void **unused)
 
     (void)unused;
     assert_int_equal(load("none.conf", true, lines), STATUS_NOT_FOUND);
-    assert_string_equal(lines, "none.conf: cannot read none.conf: No such file or directory\n");
+    assert_string_equal(lines, "none.conf: cannot read: No such file or directory\n");
     assert_int_equal(load(".", true, lines), STATUS_IO);
-    assert_string_equal(lines, ".: cannot read .: Is a directory\n");
+    assert_string_equal(lines, ".: cannot read: Is a directory\n");
     write_file("t.conf", "\n@include \"none.conf\"\n");
     assert_int_equal(load("t.conf", true, lines), STATUS_NOT_FOUND);
     assert_string_equal(lines, "t.conf:2: cannot read none.conf: No such file or directory\n");
@@ -201,6 +221,93 @@ static void relative_paths_of_an_included_file_are_beside_it(void **unused)
         "file or directory\n");
 }
 
+/* The demo configuration with everything it names, and one text of it replaced. */
+static void write_demo(const char *from, const char *to)
+{
+    static char text[1 << 16];
+    const char *example = read_example("demo.conf"), *at = strstr(example, from);
+
+    assert_non_null(at);
+    (void)snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - example), example, to,
+                   at + strlen(from));
+    (void)mkdir(path_of("spool"), 0700);
+    write_file("demo.pem", "");
+    write_file("demo.key", "");
+    write_file("t.conf", text);
+}
+
+static void a_log_file_has_to_be_one_that_can_be_written(void **unused)
+{
+    static const struct {
+        const char *file;
+        const char *problems;
+    } cases[] = {
+        { "file = \"mail.log\"", "" },
+        { "file = \"demo.key\"", "" },
+        { "file = \"none/mail.log\"",
+          "t.conf:17: cannot write to the log file none/mail.log: No such file or directory\n" },
+        { "file = \"demo.key/mail.log\"",
+          "t.conf:17: cannot write to the log file demo.key/mail.log: Not a directory\n" },
+        { "file = \"spool\"", "t.conf:17: cannot write to the log file spool: Is a directory\n" },
+    };
+    static char lines[TEXT_MAX];
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        write_demo("file = \"-\"", cases[i].file);
+        assert_int_equal(load("t.conf", false, lines),
+                         cases[i].problems[0] != '\0' ? STATUS_INVALID : STATUS_OK);
+        assert_string_equal(lines, cases[i].problems);
+        assert_int_equal(access(path_of("mail.log"), F_OK), -1);
+    }
+}
+
+static void what_is_in_the_spool_has_to_be_usable(void **unused)
+{
+    static char lines[TEXT_MAX];
+
+    (void)unused;
+    write_demo("hostname", "hostname");
+    write_file("spool/lock", "");
+    write_file("spool/format", "");
+    assert_int_equal(mkdir(path_of("spool/segments"), 0700), 0);
+    assert_int_equal(load("t.conf", false, lines), STATUS_OK);
+    assert_string_equal(lines, "");
+    (void)unlink(path_of("spool/lock"));
+    (void)rmdir(path_of("spool/segments"));
+    assert_int_equal(mkdir(path_of("spool/lock"), 0700), 0);
+    write_file("spool/segments", "");
+    assert_int_equal(load("t.conf", false, lines), STATUS_INVALID);
+    assert_string_equal(lines, "t.conf:16: cannot write to spool/lock: Is a directory\n"
+                               "t.conf:16: cannot use the folder spool/segments: Not a "
+                               "directory\n");
+    (void)rmdir(path_of("spool/lock"));
+    (void)unlink(path_of("spool/segments"));
+    (void)unlink(path_of("spool/format"));
+}
+
+static void keys_and_authorities_are_judged_at_their_line(void **unused)
+{
+    static struct config_tls_judge strict = { .certificate = judge_certificate,
+                                              .authorities = judge_authorities };
+    static char lines[TEXT_MAX];
+
+    (void)unused;
+    judge = &strict;
+    write_demo("workers = 0;", "workers = -1; tls = { ca_file = \"demo.pem\"; };");
+    assert_int_equal(load("t.conf", false, lines), STATUS_INVALID);
+    assert_string_equal(lines, "t.conf:14: workers has to be from 0 to 256\n"
+                               "t.conf:14: warning: the CA file: demo.pem is old\n"
+                               "t.conf:19: certificate \"demo\": demo.key does not fit\n");
+    (void)unlink(path_of("demo.key"));
+    assert_int_equal(load("t.conf", false, lines), STATUS_INVALID);
+    assert_string_equal(lines, "t.conf:14: workers has to be from 0 to 256\n"
+                               "t.conf:14: warning: the CA file: demo.pem is old\n"
+                               "t.conf:19: certificate \"demo\": cannot read the key file "
+                               "demo.key: No such file or directory\n");
+    judge = NULL;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,6 +319,12 @@ int main(void)
                                         remove_folder),
         cmocka_unit_test_setup_teardown(relative_paths_of_an_included_file_are_beside_it,
                                         make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_log_file_has_to_be_one_that_can_be_written, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(what_is_in_the_spool_has_to_be_usable, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(keys_and_authorities_are_judged_at_their_line, make_folder,
+                                        remove_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,6 +32,8 @@ static void a_good_configuration_loads_with_its_values_and_defaults(void **unuse
     assert_int_equal(s->memory_message_bytes, (uint64_t)1 << 30);
     assert_int_equal(s->grace_s, 30);
     assert_int_equal(s->certificates_count, 1);
+    assert_string_equal(s->certificates[0].at.file, "/etc/p/t.conf");
+    assert_int_equal(s->certificates[0].at.line, 3);
     assert_string_equal(s->certificates[0].pairs[0].chain_path, "/etc/p/c.pem");
     assert_string_equal(s->certificates[0].pairs[0].key_path, "/k/c.key");
     assert_int_equal(s->listeners_count, 1);
@@ -228,7 +230,9 @@ static void the_core_names_load_together(void **unused)
     (void)unused;
     assert_int_equal(load(text, &loaded, lines), STATUS_OK);
     assert_string_equal(
-        lines, "t.conf:15: warning: this version does not look up host names: \".res.cisco.com\" "
+        lines, "t.conf:9: warning: listener \"Inbound\" accepts mail for <postmaster>, but no "
+               "route is for the hostname \"mx1.example.com\" or ALL: it could not be delivered\n"
+               "t.conf:15: warning: this version does not look up host names: \".res.cisco.com\" "
                "and the other names of this row never match\n"
                "t.conf:19: warning: \".example.com\" in rat \"inbound\" is accepted, but no route "
                "covers it: its mail could not be delivered");

@@ -33,6 +33,8 @@ static void expect_problems(const struct bad_case *cases, size_t count)
     }
 }
 
+#define MX "hostname = \"mx.example.com\";"
+
 static void values_are_judged_at_their_line(void **unused)
 {
     static const struct bad_case cases[] = {
@@ -40,40 +42,38 @@ static void values_are_judged_at_their_line(void **unused)
         { 1, "hostname = \"mx 1\";", "t.conf:1: hostname = \"mx 1\" is not a host name" },
         { 1, "hostname = \"10.0.0.1\";", "t.conf:1: hostname = \"10.0.0.1\" is not a host name" },
         { 1, "hostname = 5;", "t.conf:1: hostname has to be a string" },
-        { 1, "hostname = \"a\"; wrokers = 2;",
-          "t.conf:1: unknown key \"wrokers\"; did you mean \"workers\"?" },
-        { 1, "hostname = \"a\"; colour = 2;", "t.conf:1: unknown key \"colour\"" },
-        { 1, "hostname = \"a\"; workers = 257;", "t.conf:1: workers has to be from 0 to 256" },
-        { 1, "hostname = \"a\"; workers = -1;", "t.conf:1: workers has to be from 0 to 256" },
-        { 1, "hostname = \"a\"; workers = 4294967297L;",
-          "t.conf:1: workers has to be from 0 to 256" },
-        { 1, "hostname = \"a\"; workers = \"two\";", "t.conf:1: workers has to be a number" },
-        { 1, "hostname = \"a\"; workers = 2.5;", "t.conf:1: workers has to be a number" },
-        { 1, "hostname = \"a\"; tls = \"on\";", "t.conf:1: tls has to be a group: { ... }" },
-        { 1, "hostname = \"a\"; tls = { ktls = \"yes\"; };",
+        { 1, MX " wrokers = 2;", "t.conf:1: unknown key \"wrokers\"; did you mean \"workers\"?" },
+        { 1, MX " colour = 2;", "t.conf:1: unknown key \"colour\"" },
+        { 1, MX " workers = 257;", "t.conf:1: workers has to be from 0 to 256" },
+        { 1, MX " workers = -1;", "t.conf:1: workers has to be from 0 to 256" },
+        { 1, MX " workers = 4294967297L;", "t.conf:1: workers has to be from 0 to 256" },
+        { 1, MX " workers = \"two\";", "t.conf:1: workers has to be a number" },
+        { 1, MX " workers = 2.5;", "t.conf:1: workers has to be a number" },
+        { 1, MX " tls = \"on\";", "t.conf:1: tls has to be a group: { ... }" },
+        { 1, MX " tls = { ktls = \"yes\"; };",
           "t.conf:1: ktls = \"yes\" is none of \"auto\", \"off\", \"tx\", \"both\"" },
-        { 1, "hostname = \"a\"; tls = { ktls = \"bth\"; };",
+        { 1, MX " tls = { ktls = \"bth\"; };",
           "t.conf:1: ktls = \"bth\" is none of \"auto\", \"off\", \"tx\", \"both\"; did you mean "
           "\"both\"?" },
-        { 1, "hostname = \"a\"; tls = { min_version = \"1.1\"; };",
+        { 1, MX " tls = { min_version = \"1.1\"; };",
           "t.conf:1: min_version = \"1.1\" is none of \"1.2\", \"1.3\"; did you mean \"1.2\"?" },
-        { 1, "hostname = \"a\"; log = { format = \"json\"; };",
+        { 1, MX " log = { format = \"json\"; };",
           "t.conf:1: format = \"json\" is not supported by this version; \"asyncos\" is" },
-        { 1, "hostname = \"a\"; log = { format = \"cef\"; };",
+        { 1, MX " log = { format = \"cef\"; };",
           "t.conf:1: format = \"cef\" is not supported by this version; \"asyncos\" is" },
-        { 1, "hostname = \"a\"; session = { data_timeout = \"5\"; };",
+        { 1, MX " session = { data_timeout = \"5\"; };",
           "t.conf:1: data_timeout has to be a duration like \"30s\", \"5m\", \"12h\" or \"3d\"" },
-        { 1, "hostname = \"a\"; session = { data_timeout = 5; };",
+        { 1, MX " session = { data_timeout = 5; };",
           "t.conf:1: data_timeout has to be a duration like \"30s\", \"5m\", \"12h\" or \"3d\"" },
-        { 1, "hostname = \"a\"; session = { data_timeout = \"2d\"; };",
+        { 1, MX " session = { data_timeout = \"2d\"; };",
           "t.conf:1: data_timeout has to be from 1s to 1h" },
-        { 1, "hostname = \"a\"; memory = { messages = \"1X\"; };",
+        { 1, MX " memory = { messages = \"1X\"; };",
           "t.conf:1: messages has to be a size like \"64K\", \"20M\" or \"1G\"" },
-        { 1, "hostname = \"a\"; memory = { messages = \"99999999999999999999G\"; };",
+        { 1, MX " memory = { messages = \"99999999999999999999G\"; };",
           "t.conf:1: messages has to be a size like \"64K\", \"20M\" or \"1G\"" },
-        { 1, "hostname = \"a\"; memory = { messages = \"1M\"; };",
+        { 1, MX " memory = { messages = \"1M\"; };",
           "t.conf:1: messages has to be from 16M to 1024G" },
-        { 1, "hostname = \"a\"; memory = { messages = \"16M\"; };",
+        { 1, MX " memory = { messages = \"16M\"; };",
           "t.conf:6: max_message_size 20M is more than all messages in memory may have (memory: "
           "messages = \"16M\")\n"
           "t.conf:7: max_message_size 20M is more than all messages in memory may have (memory: "
@@ -122,8 +122,7 @@ static void listeners_are_judged(void **unused)
           "t.conf:4: listener \"In\" has no certificate, but a policy of its hat \"in\" "
           "offers TLS" },
         { 5, "  certificate = \"mail\"; hat = \"in\"; } );",
-          "t.conf:4: public listener \"In\" has no rat: it would accept mail for anybody\n"
-          "t.conf:10: warning: rat \"in\" is used by no listener" },
+          "t.conf:4: public listener \"In\" has no rat: it would accept mail for anybody" },
         { 5, "  certificate = \"mail\"; hat = \"ni\"; rat = \"other\"; } );",
           "t.conf:5: hat \"ni\" is not defined\n"
           "t.conf:5: rat \"other\" is not defined" },
@@ -297,20 +296,19 @@ static void delivery_is_judged(void **unused)
           "t.conf:11: bounce_profile \"fast\" is not in bounce_profiles" },
         { 11, "destinations = { defualt = { }; };",
           "t.conf:11: unknown key \"defualt\" in destinations; did you mean \"default\"?" },
-        { 12, "routes = ( { domain = \"example.com\"; to = [ \"nobody.example.net\" ]; } );",
-          "t.conf:10: \"example.com\" in rat \"in\" is accepted, but no route covers it: "
-          "its mail "
-          "could not be delivered\n"
+        { 12,
+          "routes = ( { domain = \"example.com\"; to = [ \"nobody.example.net\" ]; }, " MX_ROUTE
+          " );",
           "t.conf:12: cannot resolve \"nobody.example.net\": nobody knows it" },
         { 12,
           "routes = ( { domain = \"example.com\"; to = [ \"192.0.2.1:25:1\", "
-          "\"192.0.2.1\" ]; } );",
+          "\"192.0.2.1\" ]; }, " MX_ROUTE " );",
           "t.conf:12: \"192.0.2.1:25:1\" is not a host: \"192.0.2.1:25\", "
           "\"[2001:db8::1]:25\" or "
           "\"mx.example.com:25\"" },
         { 12,
           "routes = ( { domain = \"example.com\"; to = [ \"192.0.2.1\" ]; },\n"
-          "{ domain = \"example.com\"; to = [ \"192.0.2.1\" ]; } );",
+          "{ domain = \"example.com\"; to = [ \"192.0.2.1\" ]; }, " MX_ROUTE " );",
           "t.conf:13: domain \"example.com\" stands already in line 12" },
         { 12,
           "routes = ( { domain = \"*\"; to = [ \"192.0.2.1\" ]; }, { domain = \"ALL\"; to = [ "
@@ -345,6 +343,202 @@ static void what_is_not_the_syntax_ends_at_its_line(void **unused)
     expect_problems(cases, ARRAY_LEN(cases));
 }
 
+/* A whole configuration with several problems in each section: each is told, and none that only
+ * follows from another. */
+static const char broken_text[] =
+    /* 1 */
+    "hostname = \"mx.example.com\"; workers = 999;\n"
+    /* 2 */ "spool = { path = \"spool\"; max_size = \"1K\"; min_free = 3.5; };\n"
+    /* 3 */ "certificates = { mail = { chain = 1; kye = \"k\"; }; };\n"
+    /* 4 */ "listeners = (\n"
+    /* 5 */ " { name = \"A\"; type = \"pub\"; address = \"300.1.1.1\";\n"
+    /* 6 */ "   port = 99999; certificate = \"mial\";\n"
+    /* 7 */ "   hat = \"ni\"; rat = \"nowhere\"; hostname = \"a b\"; },\n"
+    /* 8 */ " { name = \"A\"; type = \"public\"; address = \"127.0.0.1\"; prot = 26;\n"
+    /* 9 */ "   certificate = 3; hat = \"in\"; rat = 4; },\n"
+    /* 10 */ " { name = \"B\"; type = \"public\"; address = \"127.0.0.1\"; backlog = 0;\n"
+    /* 11 */ "   certificate = \"mail\"; hat = \"in\"; rat = \"in\"; } );\n"
+    /* 12 */ "mail_flow_policies = { ACC = { access = \"acept\"; tls = \"prefered\";\n"
+    /* 13 */ "   max_message_size = \"2G\"; }; ODD = 5; };\n"
+    /* 14 */ "hat = { in = (\n"
+    /* 15 */ " { group = \"G\"; senders = [ \"300.1.1.1\",\n"
+    /* 16 */ "    \"192.0.2.1/24\" ];\n"
+    /* 17 */ "   policy = \"BLOCKED\"; },\n"
+    /* 18 */ " { senders = [ \"10.0.0.1\" ]; policy = \"ODD\"; },\n"
+    /* 19 */ " { senders = [ \"ALL\" ]; policy = \"ACC\"; },\n"
+    /* 20 */ " { sender = [ \"ALL\" ]; policy = \"ACC\"; } ); };\n"
+    /* 21 */ "rat = { in = ( { recipients = [ \"a b\",\n"
+    /* 22 */ "   \"example.com\", \"@\" ]; reply_code = 550;\n"
+    /* 23 */ "   action = \"acept\"; },\n"
+    /* 24 */ " { recipients = [ \"example.net\" ]; action = \"accept\"; } ); };\n"
+    /* 25 */ "destinations = { default = { tls = \"required-verify\"; }; domains = (\n"
+    /* 26 */ " { domain = \"p.example\"; tls = \"requierd\";\n"
+    /* 27 */ "   bounce_profile = \"zz\"; },\n"
+    /* 28 */ " { domain = \"a b\"; max_connections = 0; bounce_profile = \"b\"; },\n"
+    /* 29 */ " { domain = \"p.example\"; } ); };\n"
+    /* 30 */ "routes = ( { domain = \"example.net\"; to = [ \"1.2.3.4.5:1\",\n"
+    /* 31 */ "   \"nobody.example\" ]; },\n"
+    /* 32 */ " { domain = \"example.net\"; to = [ \"192.0.2.1\" ]; x = 1; },\n"
+    /* 33 */ " { domain = \"example.net\"; to = 5; } );\n"
+    /* 34 */ "bounce_profiles = { a = { initial_retry = \"2h\"; max_retry = \"1h\";\n"
+    /* 35 */ "   max_age = \"99d\"; }; b = 2;\n"
+    /* 36 */ " c = { initial_retry = \"2h\"; max_retry = \"1\"; max_retries = -1; }; };\n";
+
+static const char broken_problems[] =
+    "t.conf:1: workers has to be from 0 to 256\n"
+    "t.conf:2: max_size has to be from 256M to 1048576G\n"
+    "t.conf:2: min_free has to be a size like \"64K\", \"20M\" or \"1G\"\n"
+    "t.conf:3: unknown key \"kye\" in mail; did you mean \"key\"?\n"
+    "t.conf:3: chain has to be a string\n"
+    "t.conf:5: type = \"pub\" is none of \"public\", \"private\"\n"
+    "t.conf:5: address = \"300.1.1.1\" is not an IPv4 or IPv6 address\n"
+    "t.conf:6: port has to be from 1 to 65535\n"
+    "t.conf:6: certificate \"mial\" is not in certificates; did you mean \"mail\"?\n"
+    "t.conf:7: hostname = \"a b\" is not a host name\n"
+    "t.conf:7: hat \"ni\" is not defined\n"
+    "t.conf:7: rat \"nowhere\" is not defined\n"
+    "t.conf:8: unknown key \"prot\" in a listener; did you mean \"port\"?\n"
+    "t.conf:8: listener \"A\" stands twice\n"
+    "t.conf:9: certificate has to be a string\n"
+    "t.conf:9: rat has to be a string\n"
+    "t.conf:10: backlog has to be from 1 to 65535\n"
+    "t.conf:12: access = \"acept\" is none of \"accept\", \"relay\", \"reject\", "
+    "\"refuse\", \"continue\"; did you mean \"accept\"?\n"
+    "t.conf:12: tls = \"prefered\" is none of \"off\", \"preferred\", \"required\"; did "
+    "you mean \"preferred\"?\n"
+    "t.conf:13: max_message_size has to be from 1K to 1G\n"
+    "t.conf:13: policy \"ODD\" has to be a group\n"
+    "t.conf:15: \"300.1.1.1\" is not a sender: an address, a CIDR block, a host name, "
+    "\".domain\" or \"ALL\"\n"
+    "t.conf:16: \"192.0.2.1/24\" has bits set behind its prefix\n"
+    "t.conf:17: policy \"BLOCKED\" is not in mail_flow_policies\n"
+    "t.conf:20: unknown key \"sender\" in a HAT row; did you mean \"senders\"?\n"
+    "t.conf:21: \"a b\" is not a recipient: \"example.com\", \".example.com\", "
+    "\"user@example.com\", \"user@\" or \"ALL\"\n"
+    "t.conf:22: \"@\" is not a recipient: \"example.com\", \".example.com\", "
+    "\"user@example.com\", \"user@\" or \"ALL\"\n"
+    "t.conf:23: action = \"acept\" is none of \"accept\", \"reject\"; did you mean "
+    "\"accept\"?\n"
+    "t.conf:25: tls = \"required-verify\" is not supported by this version\n"
+    "t.conf:26: tls = \"requierd\" is none of \"off\", \"preferred\", \"required\", "
+    "\"preferred-verify\", \"required-verify\", \"required-verify-hosted\"; did you "
+    "mean \"required\"?\n"
+    "t.conf:27: bounce_profile \"zz\" is not in bounce_profiles\n"
+    "t.conf:28: max_connections has to be from 1 to 1000\n"
+    "t.conf:28: \"a b\" is not a domain or \".domain\"\n"
+    "t.conf:29: domain \"p.example\" stands already in line 26\n"
+    "t.conf:30: \"1.2.3.4.5:1\" is not a host: \"192.0.2.1:25\", \"[2001:db8::1]:25\" "
+    "or \"mx.example.com:25\"\n"
+    "t.conf:31: cannot resolve \"nobody.example\": nobody knows it\n"
+    "t.conf:32: unknown key \"x\" in a route\n"
+    "t.conf:32: domain \"example.net\" stands already in line 30\n"
+    "t.conf:33: to has to be a list of strings: [ \"...\", \"...\" ]\n"
+    "t.conf:33: domain \"example.net\" stands already in line 30\n"
+    "t.conf:34: initial_retry is longer than max_retry\n"
+    "t.conf:35: max_age has to be from 1s to 30d\n"
+    "t.conf:35: bounce profile \"b\" has to be a group\n"
+    "t.conf:36: max_retry has to be a duration like \"30s\", \"5m\", \"12h\" or \"3d\"\n"
+    "t.conf:36: max_retries has to be from 0 to 10000";
+
+static void every_problem_of_every_section_is_told_at_once(void **unused)
+{
+    static char lines[TEXT_MAX];
+    struct config_loaded *loaded = NULL;
+
+    (void)unused;
+    assert_int_equal(load(broken_text, &loaded, lines), STATUS_INVALID);
+    assert_string_equal(lines, broken_problems);
+}
+
+/* What is left out of a section that is wrong as a whole is not a problem of its own. */
+static void a_section_that_is_wrong_has_no_other_problem(void **unused)
+{
+    static const struct bad_case cases[] = {
+        { 3, "certficates = { mail = { chain = \"c\"; key = \"k\"; }; };",
+          "t.conf:3: unknown key \"certficates\"; did you mean \"certificates\"?" },
+        { 3, "certificates = 5;", "t.conf:3: certificates has to be a group: { ... }" },
+        { 10, "rta = { in = ( { recipients = [ \"example.com\" ]; action = \"accept\"; } ); };",
+          "t.conf:10: unknown key \"rta\"; did you mean \"rat\"?" },
+        { 10, "rat = { in = 5; };",
+          "t.conf:10: rat \"in\" has to be a list of rows: ( { ... }, { ... } )" },
+        { 12, "rotes = ( );", "t.conf:12: unknown key \"rotes\"; did you mean \"routes\"?" },
+        { 12, "routes = ( { domian = \"example.com\"; to = [ \"192.0.2.1\" ]; } );",
+          "t.conf:12: unknown key \"domian\" in a route; did you mean \"domain\"?" },
+        { 12, "routes = ( { domain = \"exam ple.com\"; to = [ \"192.0.2.1.2\" ]; }, 5 );",
+          "t.conf:12: \"192.0.2.1.2\" is not a host: \"192.0.2.1:25\", \"[2001:db8::1]:25\" or "
+          "\"mx.example.com:25\"\n"
+          "t.conf:12: \"exam ple.com\" is not a domain, \".domain\" or \"ALL\"\n"
+          "t.conf:12: has to be a group: { ... }" },
+        { 5, "  certficate = \"mail\"; hat = \"in\"; ratt = \"in\"; } );",
+          "t.conf:5: unknown key \"certficate\" in a listener; did you mean \"certificate\"?\n"
+          "t.conf:5: unknown key \"ratt\" in a listener; did you mean \"rat\"?" },
+        { 4, "listners = ( { name = \"In\"; type = \"public\"; address = \"127.0.0.1\";",
+          "t.conf:4: unknown key \"listners\"; did you mean \"listeners\"?" },
+    };
+
+    (void)unused;
+    expect_problems(cases, ARRAY_LEN(cases));
+}
+
+static void mail_that_could_not_leave_is_warned_of(void **unused)
+{
+#define NO_POSTMASTER                                                                              \
+    "t.conf:5: warning: listener \"In\" accepts mail for <postmaster>, but no route is for the "   \
+    "hostname \"mx.example.com\" or ALL: it could not be delivered"
+#define EXAMPLE_ROUTE "{ domain = \"example.com\"; to = [ \"192.0.2.1:25\" ]; }"
+    static const struct bad_case cases[] = {
+        { 12, "routes = ( " EXAMPLE_ROUTE " );", NO_POSTMASTER },
+        { 12,
+          "routes = ( " EXAMPLE_ROUTE ", { domain = \".example.com\"; to = [ \"192.0.2.1\" ]; } );",
+          "" },
+        { 12, "routes = ( { domain = \"ALL\"; to = [ \"192.0.2.1:25\" ]; } );", "" },
+        { 10,
+          "rat = { in = ( { recipients = [ \"postmaster@\" ]; action = \"reject\"; },\n"
+          "{ recipients = [ \"example.com\" ]; action = \"accept\"; } ); }; /*\n*/",
+          "" },
+        { 12,
+          "routes = ( " MX_ROUTE ", { domain = \"example.com\"; to = [ \"192.0.2.1\",\n"
+          "\"127.0.0.1:25\" ]; } );",
+          "t.conf:13: warning: \"127.0.0.1:25\" is our own listener \"In\": mail for this route "
+          "would go in a circle" },
+        { 12,
+          "routes = ( " MX_ROUTE ", { domain = \"example.com\"; to = [ \"127.0.0.1:26\" ]; } );",
+          "" },
+        { 12,
+          "routes = ( " MX_ROUTE ", " EXAMPLE_ROUTE ",\n"
+          "{ domain = \"ALL\"; to = [ \"127.0.0.1\" ]; } );",
+          "t.conf:13: warning: \"127.0.0.1\" is our own listener \"In\": mail for this route would "
+          "go in a circle" },
+    };
+
+    (void)unused;
+    expect_problems(cases, ARRAY_LEN(cases));
+}
+
+static void a_listener_on_all_addresses_is_found_behind_any_of_them(void **unused)
+{
+    static char lines[TEXT_MAX];
+    struct config_loaded *loaded = NULL;
+    struct buffer text;
+
+    (void)unused;
+    buffer_init(&text, TEXT_MAX);
+    for (size_t i = 0; i < ARRAY_LEN(good); i++)
+        append(&text,
+               i == 3 ? "listeners = ( { name = \"In\"; type = \"public\"; address = \"0.0.0.0\";"
+               : i == 11 ? "routes = ( { domain = \"ALL\"; to = [ \"192.0.2.1\",\n"
+                           "\"198.51.100.1\",\n\"127.0.0.2\",\n\"::1\" ]; } );"
+                         : good[i]);
+    assert_int_equal(buffer_append(&text, (struct slice){ "", 1 }), STATUS_OK);
+    assert_int_equal(load(buffer_contents(&text).data, &loaded, lines), STATUS_OK);
+    assert_string_equal(lines, "t.conf:13: warning: \"198.51.100.1\" is our own listener \"In\": "
+                               "mail for this route would go in a circle\n"
+                               "t.conf:14: warning: \"127.0.0.2\" is our own listener \"In\": mail "
+                               "for this route would go in a circle");
+    config_loaded_destroy(loaded);
+    buffer_finish(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -355,6 +549,10 @@ int main(void)
         cmocka_unit_test(recipients_are_judged),
         cmocka_unit_test(delivery_is_judged),
         cmocka_unit_test(what_is_not_the_syntax_ends_at_its_line),
+        cmocka_unit_test(every_problem_of_every_section_is_told_at_once),
+        cmocka_unit_test(a_section_that_is_wrong_has_no_other_problem),
+        cmocka_unit_test(mail_that_could_not_leave_is_warned_of),
+        cmocka_unit_test(a_listener_on_all_addresses_is_found_behind_any_of_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

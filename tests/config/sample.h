@@ -16,6 +16,9 @@
 
 #define TEXT_MAX 8192
 
+/* For mail to <postmaster>. */
+#define MX_ROUTE "{ domain = \"mx.example.com\"; to = [ \"192.0.2.1:25\" ]; }"
+
 /* A configuration without a problem; the cases change one line of it each. */
 static const char *const good[] = {
     /* 1 */ "hostname = \"mx.example.com\";",
@@ -30,7 +33,7 @@ static const char *const good[] = {
     /* 9 */ "  { group = \"ALL\"; senders = [ \"ALL\" ]; policy = \"ACCEPTED\"; } ); };",
     /* 10 */ "rat = { in = ( { recipients = [ \"example.com\" ]; action = \"accept\"; } ); };",
     /* 11 */ "destinations = { };",
-    /* 12 */ "routes = ( { domain = \"example.com\"; to = [ \"192.0.2.1:25\" ]; } );",
+    /* 12 */ "routes = ( { domain = \"example.com\"; to = [ \"192.0.2.1:25\" ]; }, " MX_ROUTE " );",
     /* 13 */ "bounce_profiles = { };",
 };
 
@@ -48,7 +51,15 @@ static inline bool resolve(struct config_resolver *resolver, const char *host,
     return true;
 }
 
-static struct config_resolver resolver = { .resolve = resolve };
+static inline size_t own_addresses(struct config_resolver *resolver,
+                                   struct ip_address addresses[CONFIG_OWN_ADDRESSES_MAX])
+{
+    (void)resolver;
+    assert_true(ip_parse(SLICE("198.51.100.1"), &addresses[0]));
+    return 1;
+}
+
+static struct config_resolver resolver = { .resolve = resolve, .own_addresses = own_addresses };
 
 static inline void append(struct buffer *b, const char *text)
 {
