@@ -16,45 +16,49 @@ static const struct cli_usage usage = {
     .has_json = true,
 };
 
-static bool is_used_before(const struct config_settings *settings, size_t listener)
+/* Loads what the gateway would load. The lowest version decides about no file. */
+static bool tell(enum status status, const struct tls_error *error, char *why, size_t why_bytes)
 {
-    for (size_t i = 0; i < listener; i++)
-        if (settings->listeners[i].certificate == settings->listeners[listener].certificate)
-            return true;
-    return false;
+    if (status != STATUS_OK || error->text[0] != '\0')
+        (void)snprintf(why, why_bytes, "%s",
+                       error->text[0] != '\0' ? error->text : status_text(status));
+    return status == STATUS_OK;
 }
 
-/* The certificates that listeners use must load, with keys that fit. */
-static void check_certificates(const char *path, const struct config_settings *settings,
-                               struct config_problems *problems)
+static bool judge_certificate(struct config_tls_judge *judge,
+                              const struct config_certificate *certificate, char *why,
+                              size_t why_bytes)
 {
-    for (size_t i = 0; i < settings->listeners_count; i++) {
-        const struct config_certificate *c = settings->listeners[i].certificate;
-        struct tls_certificate_files files[CONFIG_CERTIFICATE_PAIRS_MAX];
-        struct tls_context *context = NULL;
-        struct tls_error error = { 0 };
-        enum status status;
+    struct tls_certificate_files files[CONFIG_CERTIFICATE_PAIRS_MAX];
+    const struct tls_server_options options = { .certificates = files,
+                                                .certificates_count = certificate->pairs_count,
+                                                .min_version = TLS_VERSION_1_2 };
+    struct tls_context *context = NULL;
+    struct tls_error error = { 0 };
+    enum status status;
 
-        if (c == NULL || is_used_before(settings, i))
-            continue;
-        for (size_t k = 0; k < c->pairs_count; k++)
-            files[k] =
-                (struct tls_certificate_files){ c->pairs[k].chain_path, c->pairs[k].key_path };
-        const struct tls_server_options options = {
-            .certificates = files,
-            .certificates_count = c->pairs_count,
-            .min_version =
-                settings->tls_version_min == CONFIG_TLS_1_3 ? TLS_VERSION_1_3 : TLS_VERSION_1_2,
-        };
+    (void)judge;
+    for (size_t k = 0; k < certificate->pairs_count; k++)
+        files[k] = (struct tls_certificate_files){ certificate->pairs[k].chain_path,
+                                                   certificate->pairs[k].key_path };
+    status = tls_context_create_server(&options, &context, &error);
+    tls_context_destroy(context);
+    return tell(status, &error, why, why_bytes);
+}
 
-        status = tls_context_create_server(&options, &context, &error);
-        if (status != STATUS_OK || error.text[0] != '\0')
-            config_problems_add(problems, status != STATUS_OK ? CONFIG_ERROR : CONFIG_WARNING, path,
-                                0, "certificate \"%s\" of listener \"%s\": %s", c->name,
-                                settings->listeners[i].name,
-                                error.text[0] != '\0' ? error.text : status_text(status));
-        tls_context_destroy(context);
-    }
+static bool judge_authorities(struct config_tls_judge *judge, const char *ca_path, char *why,
+                              size_t why_bytes)
+{
+    const struct tls_client_options options = { .min_version = TLS_VERSION_1_2,
+                                                .security = TLS_SECURITY_OPPORTUNISTIC,
+                                                .ca_file = ca_path };
+    struct tls_context *context = NULL;
+    struct tls_error error = { 0 };
+    enum status status = tls_context_create_client(&options, &context, &error);
+
+    (void)judge;
+    tls_context_destroy(context);
+    return tell(status, &error, why, why_bytes);
 }
 
 static void print_json(const struct config_problems *problems, bool ok)
@@ -81,6 +85,11 @@ static void print_json(const struct config_problems *problems, bool ok)
 
 static int run(int argc, char **argv)
 {
+    struct config_tls_judge judge = { .certificate = judge_certificate,
+                                      .authorities = judge_authorities };
+    const struct config_load_options options = { .generation = 1,
+                                                 .resolver = config_resolver_system(),
+                                                 .judge = &judge };
     struct config_problems problems;
     struct config_loaded *loaded = NULL;
     struct cli_arguments a;
@@ -90,10 +99,7 @@ static int run(int argc, char **argv)
     if (code != CLI_GO_ON)
         return code;
     config_problems_init(&problems);
-    ok = config_load(a.config, 1, &loaded, &problems) == STATUS_OK;
-    if (ok)
-        check_certificates(a.config, &loaded->settings, &problems);
-    ok = ok && problems.errors_count == 0;
+    ok = config_load_file(a.config, &options, &loaded, &problems) == STATUS_OK;
     if (a.json)
         print_json(&problems, ok);
     else
