@@ -490,7 +490,7 @@ static void on_expired(struct gateway_channel *c)
             tls_failed(out, SLICE("timeout"), POLICY_TLS_HANDSHAKE_FAILED);
             break;
         }
-        /* fallthrough */
+        __attribute__((fallthrough)); /* the command itself had no answer */
     case GATEWAY_OUTBOUND_GREETING:
     case GATEWAY_OUTBOUND_SENDING:
     case GATEWAY_OUTBOUND_QUITTING:

@@ -16,6 +16,7 @@
 #include "gateway/doors.h"
 #include "gateway/notify.h"
 #include "gateway/spool_start.h"
+#include "gateway/tls_judge.h"
 
 #define TICK_MS         1000
 #define INBOUND_MIN     4 /* connections of a worker, however few descriptors there are */
@@ -43,9 +44,12 @@ struct supervisor {
 
 static void say(struct supervisor *s, enum observe_level level, const char *text)
 {
-    if (s->log == NULL || !s->is_log_stderr)
+    bool is_start = s->log == NULL || !s->is_ready;
+
+    /* Not twice in one place: before it is ready, a log on standard error is left out. */
+    if (is_start || !s->is_log_stderr)
         fprintf(stderr, "postern: %s\n", text);
-    if (s->log != NULL) {
+    if (s->log != NULL && !(is_start && s->is_log_stderr)) {
         observe_log_line(s->log, level, clock_wall_s(), "%s", text);
         observe_log_flush(s->log);
     }
@@ -68,13 +72,16 @@ static void say_problems(struct supervisor *s, const struct config_problems *pro
 
 static struct gateway_generation *read_configuration(struct supervisor *s)
 {
+    const struct config_load_options options = { .generation = s->generation + 1,
+                                                 .resolver = config_resolver_system(),
+                                                 .judge = gateway_tls_judge() };
     struct config_problems problems;
     struct config_loaded *loaded = NULL;
     struct gateway_generation *generation = NULL;
     enum status status;
 
     config_problems_init(&problems);
-    status = config_load(s->config_path, s->generation + 1, &loaded, &problems);
+    status = config_load_file(s->config_path, &options, &loaded, &problems);
     say_problems(s, &problems);
     config_problems_finish(&problems);
     if (status != STATUS_OK)

@@ -82,7 +82,8 @@ def test_a_missing_key_is_told(make_gateway, next_hop, authority):
 def test_a_key_of_another_certificate_is_told(make_gateway, next_hop, authority):
     odd, other = authority.issue('odd.lab.test'), authority.issue('other.lab.test')
     odd.key = other.key
-    refused(make_gateway(next_hop, certificate=odd), r'(^postern:|Warning:) TLS: .*the key belongs to another')
+    refused(make_gateway(next_hop, certificate=odd),
+            r'^postern\.conf:5: certificate "mail": .*the key belongs to another')
 
 
 def test_a_spool_in_use_is_told(make_gateway, next_hop):

@@ -1,0 +1,10 @@
+/* gateway/tls_judge.h - keys, certificates and authorities, judged by loading them.
+ *
+ * For reading a configuration: what OpenSSL would refuse later is told with the other problems,
+ * at its line. May block on files.
+ */
+#pragma once
+#include "config/load.h"
+
+/* Has no state; lives for ever. */
+struct config_tls_judge *gateway_tls_judge(void);
