@@ -109,7 +109,7 @@ static void a_stamp_that_falls_does_not_turn_the_lines_of_a_ring_around(void **u
         const char *text;
     } puts[] = { { 0, 5, "a5" }, { 0, 3, "a3" }, { 1, 4, "b4" }, { 1, 9, "b9" }, { 0, 7, "a7" } };
     static const char *const expected[] = { "b4", "a5", "a3", "a7", "b9" };
-    struct observe_ring rings[2];
+    static struct observe_ring rings[2]; /* aligned further than a stack may be */
     struct observe_merge m;
     char line[OBSERVE_LINE_BYTES_MAX];
 

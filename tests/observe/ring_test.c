@@ -24,7 +24,7 @@ static struct slice line_of(unsigned n)
 static void lines_come_out_as_they_went_in_wherever_the_memory_ends(void **unused)
 {
     static char taken[OBSERVE_LINE_BYTES_MAX];
-    struct observe_ring r;
+    static struct observe_ring r; /* aligned further than a stack may be */
     unsigned put = 0, got = 0, split = 0;
     uint64_t stamp_ns, position = 0, waiting = 0;
 
@@ -75,7 +75,7 @@ static void every_byte_of_the_memory_can_be_used(void **unused)
     for (size_t i = 0; i < ARRAY_LEN(lens); i++) {
         uint64_t fit = OBSERVE_RING_BYTES / OBSERVE_RING_ROOM(lens[i]), count = 0;
         struct slice text = { line, lens[i] };
-        struct observe_ring r;
+        static struct observe_ring r; /* aligned further than a stack may be */
 
         assert_int_equal(observe_ring_init(&r), STATUS_OK);
         while (observe_ring_put(&r, 1, text))
@@ -94,7 +94,7 @@ static void every_byte_of_the_memory_can_be_used(void **unused)
 static void what_came_after_the_look_waits_for_the_next(void **unused)
 {
     char line[OBSERVE_LINE_BYTES_MAX];
-    struct observe_ring r;
+    static struct observe_ring r; /* aligned further than a stack may be */
     uint64_t stamp_ns;
 
     (void)unused;
