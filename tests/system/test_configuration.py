@@ -76,7 +76,8 @@ def test_a_missing_key_is_told(make_gateway, next_hop, authority):
     lost = authority.issue('lost.lab.test')
     lost.key.unlink()
     refused(make_gateway(next_hop, certificate=lost),
-            rf'^postern\.conf:\d+: certificate "mail": cannot read the key file {lost.key}: No such')
+            rf'^postern\.conf:\d+: certificate "mail": cannot read the key file {lost.key}: '
+            'No such')
 
 
 def test_a_key_of_another_certificate_is_told(make_gateway, next_hop, authority):
@@ -146,7 +147,8 @@ def test_probe_prints_every_decision():
     assert len(result.stdout.splitlines()) >= 5 and ' yes ' in result.stdout
 
 
-@pytest.mark.parametrize('arguments', [['run', '--nonsense'], ['nonsense'], ['check', 'a', 'b', 'c'],
+@pytest.mark.parametrize('arguments', [['run', '--nonsense'], ['nonsense'],
+                                       ['check', 'a', 'b', 'c'],
                                        ['explain', 'sender'], ['explain', 'sender', 'no-address']])
 def test_misuse_exits_2(arguments, make_gateway, next_hop):
     gateway = make_gateway(next_hop)

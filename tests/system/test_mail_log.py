@@ -19,7 +19,7 @@ FINDEVENT = [
 
 # One message, TLS on both sides, line by line; I: ICID, M: MID, D: DCID.
 ONE_MESSAGE = r'''
-New SMTP ICID (?P<I>\d+) interface Inbound \(127\.0\.0\.1\) address 127\.0\.0\.1 reverse dns host \S+ verified (yes|no)
+New SMTP ICID (?P<I>\d+) interface Inbound \(127\.0\.0\.1\) address 127\.0\.0\.1 reverse dns .*
 ICID (?P=I) ACCEPT SG ALL match ALL SBRS not enabled country not enabled
 ICID (?P=I) TLS success protocol TLSv1\.\d cipher \S+
 Start MID (?P<M>\d+) ICID (?P=I)

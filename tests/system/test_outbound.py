@@ -188,7 +188,8 @@ def test_4xx_at_rcpt_is_delayed_and_tried_again(make_gateway):
         gateway.wait_log(r'Message finished MID \d+ done')
         assert len(re.findall(r"Delayed: DCID \d+ MID \d+ to RID 0 - 4\.2\.1 - .*\('45[01]'",
                               gateway.log())) == 2
-        assert re.search(r'Message \d+ to RID \[0\] pending till \w{3} \w{3} [ \d]\d ', gateway.log())
+        assert re.search(r'Message \d+ to RID \[0\] pending till \w{3} \w{3} [ \d]\d ',
+                         gateway.log())
 
 
 @pytest.mark.parametrize('verb', ['MAIL', 'DATA', 'BODY', 'EHLO'])
@@ -258,7 +259,8 @@ def test_each_recipient_has_its_own_result(make_gateway):
         tried.append(line)
         if 'gone@' in line:
             return '550 5.1.1 no such user'
-        return '450 4.2.2 full' if 'slow@' in line and sum('slow' in t for t in tried) == 1 else None
+        first = sum('slow' in t for t in tried) == 1
+        return '450 4.2.2 full' if 'slow@' in line and first else None
     with NextHop(replies={'RCPT': judge}) as hop:
         gateway = make_gateway(hop, bounce=bounce()).start()
         send(gateway, recipients=['good@example.com', 'gone@example.com', 'slow@example.com'])

@@ -179,7 +179,8 @@ def test_the_size_of_a_message_is_limited(limited):
 
 
 def test_errors_and_commands_of_a_session_are_limited(make_gateway, next_hop):
-    gateway = make_gateway(next_hop, extra='session = { max_errors = 4; max_commands = 12; };').start()
+    gateway = make_gateway(next_hop,
+                           extra='session = { max_errors = 4; max_commands = 12; };').start()
     with gateway.connect() as client:
         client.hello()
         replies = [client.say('WIZARD').code for _ in range(3)]
