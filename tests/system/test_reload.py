@@ -117,7 +117,7 @@ def test_a_port_that_is_taken_is_told_and_changes_nothing(make_gateway, next_hop
         'certificate = "mail"; hat = "inbound"; rat = "inbound"; }'))
     since = gateway.reload()
     gateway.wait_log(rf'listener Taken: cannot listen on 127\.0\.0\.1:{next_hop.port}', since=since)
-    gateway.wait_log('the old configuration stays', since=since)
+    gateway.wait_log('the old (configuration|one) stays', since=since)
     with gateway.connect() as client:
         assert f'SIZE {20 << 20}' in client.hello()
 
@@ -143,7 +143,7 @@ def test_a_new_certificate_is_used_after_a_reload(make_gateway, next_hop, author
         client.starttls(ca=authority.chain, name='one.lab.test')
     chain.write_bytes(second.chain.read_bytes())
     since = gateway.reload()  # chain and key do not belong together: nothing changes
-    gateway.wait_log('the old configuration stays', since=since)
+    gateway.wait_log('the old (configuration|one) stays', since=since)
     key.write_bytes(second.key.read_bytes())
     since = gateway.reload()
     gateway.wait_log('is in force', since=since)
