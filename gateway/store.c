@@ -177,7 +177,8 @@ static void report(struct gateway_store *store, enum spool_log_event event)
     case SPOOL_LOG_EVENT_READY:
         level = OBSERVE_INFO;
         text = "ready for mail";
-        gateway_worker_store_ready(w);
+        store->is_settled = true;
+        gateway_worker_store_settled(w);
         break;
     case SPOOL_LOG_EVENT_WRITE_FAILED:
         text = "a write failed, its segment is sealed; the messages in it were answered 451";
@@ -187,6 +188,10 @@ static void report(struct gateway_store *store, enum spool_log_event event)
         break;
     case SPOOL_LOG_EVENT_PREPARE_FAILED:
         text = "no new segment could be prepared; is the disk full?";
+        if (!store->is_settled) { /* at start: who connects shall hear 452, not nothing */
+            store->is_settled = true;
+            gateway_worker_store_settled(w);
+        }
         break;
     case SPOOL_LOG_EVENT_RELEASE_FAILED:
         level = OBSERVE_WARNING;
@@ -297,9 +302,9 @@ void gateway_store_flush(struct gateway_store *store)
     run_soon(store);
 }
 
-bool gateway_store_is_ready(const struct gateway_store *store)
+bool gateway_store_is_settled(const struct gateway_store *store)
 {
-    return spool_log_state(&store->log) == SPOOL_LOG_READY;
+    return store->is_settled;
 }
 
 bool gateway_store_is_quiet(const struct gateway_store *store)

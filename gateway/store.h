@@ -37,6 +37,7 @@ struct gateway_store { /* Fields are private. */
     struct spool_segment_file released;
     enum status release_status;
     enum spool_log_event reported; /* the trouble that has been said */
+    bool is_settled;
 };
 
 /* Before the first adopt. batch_first, sequence_first: of the recovery. */
@@ -66,8 +67,8 @@ void gateway_store_done(struct gateway_store *store, uint64_t mid,
 /* Results that wait are written now; quiet comes soon after. */
 void gateway_store_flush(struct gateway_store *store);
 
-/* A segment is there: messages can be accepted. */
-bool gateway_store_is_ready(const struct gateway_store *store);
+/* The first segment is there, or could not be had: connections can be answered. */
+bool gateway_store_is_settled(const struct gateway_store *store);
 bool gateway_store_is_quiet(const struct gateway_store *store);
 
 /* No operation is in flight, whatever waits. */

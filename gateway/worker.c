@@ -71,7 +71,7 @@ static void change_ports(struct gateway_worker *w, const struct view_change *cha
 
 bool gateway_worker_is_accepting(const struct gateway_worker *w)
 {
-    return gateway_store_is_ready(&w->store) && !w->is_capped;
+    return gateway_store_is_settled(&w->store) && !w->is_capped;
 }
 
 static void pause_or_resume_ports(struct gateway_worker *w)
@@ -112,7 +112,7 @@ void gateway_worker_inbound_closed(struct gateway_worker *w)
 }
 
 /* Until then connections wait in the backlog: a 452 to the first ones would be our own doing. */
-void gateway_worker_store_ready(struct gateway_worker *w)
+void gateway_worker_store_settled(struct gateway_worker *w)
 {
     int runs = GATEWAY_WORKER_RUNS;
 

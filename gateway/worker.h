@@ -101,8 +101,8 @@ time_t gateway_worker_now_s(const struct gateway_worker *w);
 uint64_t gateway_worker_now_ms(const struct gateway_worker *w);
 uint64_t gateway_worker_random(struct gateway_worker *w);
 
-/* For the store: the first segment is there, connections may come. */
-void gateway_worker_store_ready(struct gateway_worker *w);
+/* For the store: the first segment is there or could not be had; connections may come. */
+void gateway_worker_store_settled(struct gateway_worker *w);
 
 /* For inbound connections: one more, one less. At the cap, new ones wait in the backlog. */
 void gateway_worker_inbound_opened(struct gateway_worker *w);
