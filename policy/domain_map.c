@@ -122,9 +122,9 @@ bool policy_domain_is_valid(struct slice domain)
             return false;
         last_numeric = true;
         for (size_t i = 0; i < label.len; i++)
-            last_numeric = last_numeric && ascii_is_digit(label.data[i]);
+            last_numeric = last_numeric && (ascii_is_digit(label.data[i]) || label.data[i] == '-');
     }
-    return !last_numeric; /* "10.1" is a mistyped address, RFC 1123 2.1 */
+    return !last_numeric; /* "10.1" is a mistyped address, RFC 1123 2.1, "10.1.1.1-9" a range */
 }
 
 bool policy_domain_is_partial(struct slice domain)

@@ -26,7 +26,7 @@ static bool is_local(struct slice text)
     if (text.len == 0 || text.len > LOCAL_BYTES_MAX)
         return false;
     for (size_t i = 0; i < text.len; i++)
-        if (text.data[i] <= ' ' || text.data[i] == 0x7f || strchr("\"()<>@,;:\\", text.data[i]))
+        if (text.data[i] <= ' ' || text.data[i] == 0x7f || strchr("\"()<>@,;:\\*", text.data[i]))
             return false;
     return true;
 }

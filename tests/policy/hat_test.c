@@ -148,6 +148,7 @@ static void every_form_of_an_entry_is_told_apart(void **unused)
         { "2001:db8::1/32", POLICY_SENDER_LOOSE },
         { "192.0.2.0/33", POLICY_SENDER_INVALID },
         { "192.0.2", POLICY_SENDER_INVALID },
+        { "208.90.57.0-63", POLICY_SENDER_INVALID },
         { "192.0.2.0/", POLICY_SENDER_INVALID },
         { "192.0.2.256", POLICY_SENDER_INVALID },
         { "mail.example.com", POLICY_SENDER_NAME },

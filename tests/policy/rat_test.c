@@ -160,6 +160,7 @@ static void every_form_of_a_recipient_is_told_apart(void **unused)
         { "[IPv6:192.0.2.1]", POLICY_RECIPIENT_INVALID },
         { "192.0.2.1", POLICY_RECIPIENT_INVALID },
         { "@example.com", POLICY_RECIPIENT_INVALID },
+        { "*@example.com", POLICY_RECIPIENT_INVALID },
         { "a@b@example.com", POLICY_RECIPIENT_INVALID },
         { "a@.example.com", POLICY_RECIPIENT_INVALID },
         { "a b@example.com", POLICY_RECIPIENT_INVALID },
