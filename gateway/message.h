@@ -49,11 +49,12 @@ struct gateway_item {
     struct list_node stranded;      /* the owner had no room for it */
 };
 
-/* Why a recipient is given up: what the bounce will say. */
+/* What came of a recipient, and what the host said: for the log, and for the bounce. */
 struct gateway_failure {
     struct delivery_outcome outcome;
     char remote[GATEWAY_REMOTE_TEXT_MAX]; /* "" when no host was asked */
-    char reply[GATEWAY_REPLY_TEXT_MAX];   /* "" when there was none */
+    uint16_t code;                        /* of the reply; 0: there was none */
+    char reply[GATEWAY_REPLY_TEXT_MAX];   /* "550 5.1.1 No such user", or "" */
 };
 
 struct gateway_verdict {

@@ -55,6 +55,7 @@ struct gateway_outbound { /* Fields are private to gateway/outbound*.c. */
     struct gateway_body_source *source;
     struct smtp_client_envelope envelope;
     struct slice *recipients;          /* one for each waiting recipient of the item */
+    uint32_t *accepted;                /* room for the numbers of those not refused */
     struct gateway_failure **refusals; /* the same: NULL while it was not refused */
 };
 

@@ -7,6 +7,7 @@
 #include "observe/mail_events.h"
 
 #define ENHANCED_TEXT_MAX 16
+#define CODE_BYTES        4 /* "550 " */
 
 /* Stands for a refusal that there was no memory to keep: the recipient is tried again. */
 static struct gateway_failure refusal_forgotten = {
@@ -48,6 +49,8 @@ static void release(struct gateway_outbound *out)
             free(out->refusals[i]);
     free(out->refusals);
     free(out->recipients);
+    free(out->accepted);
+    out->accepted = NULL;
     gateway_report_destroy(out->report);
     out->refusals = NULL;
     out->recipients = NULL;
@@ -66,7 +69,8 @@ enum status gateway_outbound_item_begin(struct gateway_outbound *out, struct gat
     out->item = item;
     out->recipients = calloc(count, sizeof(*out->recipients));
     out->refusals = calloc(count, sizeof(struct gateway_failure *));
-    if (out->recipients == NULL || out->refusals == NULL ||
+    out->accepted = calloc(count, sizeof(*out->accepted));
+    if (out->recipients == NULL || out->refusals == NULL || out->accepted == NULL ||
         gateway_report_create(item, item->waiting_count, &out->report) != STATUS_OK) {
         release(out);
         return STATUS_NO_MEMORY;
@@ -88,122 +92,116 @@ enum status gateway_outbound_item_begin(struct gateway_outbound *out, struct gat
     return STATUS_OK;
 }
 
-static struct gateway_failure *failure_create(const struct gateway_outbound *out,
-                                              const struct delivery_outcome *outcome,
-                                              const struct smtp_reply *reply)
+static void failure_fill(const struct gateway_outbound *out, const struct delivery_outcome *outcome,
+                         const struct smtp_reply *reply, struct gateway_failure *f)
 {
-    struct gateway_failure *f = calloc(1, sizeof(*f));
     char enhanced[ENHANCED_TEXT_MAX];
-    struct slice status;
+    struct slice status = enhanced_text(&reply->enhanced, enhanced);
 
-    if (f == NULL)
-        return NULL;
-    status = enhanced_text(&reply->enhanced, enhanced);
-    f->outcome = *outcome;
+    *f = (struct gateway_failure){ .outcome = *outcome, .code = reply->code };
     (void)ip_endpoint_format(&out->remote, f->remote);
     if (reply->code != 0)
-        (void)snprintf(f->reply, sizeof(f->reply), "%u %.*s%s%.*s", reply->code, SLICE_ARGS(status),
-                       status.len > 0 ? " " : "", SLICE_ARGS(reply->text));
-    return f;
+        (void)snprintf(f->reply, sizeof(f->reply), "%03u %.*s%s%.*s", reply->code % 1000u,
+                       SLICE_ARGS(status), status.len > 0 ? " " : "", SLICE_ARGS(reply->text));
+}
+
+static struct gateway_failure *failure_copy(const struct gateway_failure *f)
+{
+    struct gateway_failure *copy = malloc(sizeof(*copy));
+
+    if (copy != NULL)
+        *copy = *f;
+    return copy;
+}
+
+/* The reply behind its code. */
+static struct slice said(const struct gateway_failure *f)
+{
+    return f->code != 0 ? slice_after(slice_from(f->reply), CODE_BYTES) : (struct slice){ 0 };
 }
 
 void gateway_outbound_item_recipient(struct gateway_outbound *out, size_t index,
                                      const struct smtp_reply *reply)
 {
     struct delivery_outcome outcome;
+    struct gateway_failure refusal;
 
     ASSERT(index < out->envelope.recipients_count);
     out->heard_of_item = true;
     if (smtp_reply_is_positive(reply))
         return;
     outcome = gateway_outbound_classify(DELIVERY_STAGE_RCPT, reply);
-    out->refusals[index] = failure_create(out, &outcome, reply);
+    failure_fill(out, &outcome, reply, &refusal);
+    out->refusals[index] = failure_copy(&refusal);
     if (out->refusals[index] == NULL)
         out->refusals[index] = &refusal_forgotten;
 }
 
 static void log_recipient(struct gateway_outbound *out, uint32_t rid,
-                          const struct delivery_outcome *outcome, const struct smtp_reply *reply)
+                          const struct gateway_failure *f)
 {
     struct gateway_worker *w = out->worker;
     uint64_t mid = spool_message_mid(out->item->message->spool);
     struct observe_reply r = {
-        .code = reply->code,
-        .enhanced = slice_from(outcome->status),
-        .text = reply->text,
+        .code = f->code,
+        .enhanced = slice_from(f->outcome.status),
+        .text = said(f),
     };
 
-    if (outcome->verdict == DELIVERY_VERDICT_FAILED)
+    if (f->outcome.verdict == DELIVERY_VERDICT_FAILED)
         observe_delivery_bounced(w->log, gateway_worker_now_s(w), out->dcid, mid, rid, &r);
     else
         observe_delivery_delayed(w->log, gateway_worker_now_s(w), out->dcid, mid, rid, &r);
 }
 
-/* What a refusal said, from its text: code, space, the rest. */
-static struct smtp_reply reply_of(const struct gateway_failure *f)
-{
-    struct slice text = slice_from(f->reply), code = slice_cut(&text, ' ');
-    struct smtp_reply reply = { .text = text };
-    uint64_t number = 0;
-
-    if (slice_to_number(code, 999, &number))
-        reply.code = (uint16_t)number;
-    return reply;
-}
-
 /* Takes recipient `i` out of the waiting ones, or keeps it at place *kept. */
-static void settle(struct gateway_outbound *out, size_t i, const struct delivery_outcome *outcome,
-                   const struct smtp_reply *reply, unsigned *kept)
+static void settle(struct gateway_outbound *out, size_t i, const struct gateway_failure *f,
+                   unsigned *kept)
 {
     struct gateway_item *item = out->item;
     uint32_t rid = item->waiting[i];
     struct spool_result result = { .rid = rid, .attempts = item->attempts + 1 };
 
-    switch (outcome->verdict) {
+    switch (f->outcome.verdict) {
     case DELIVERY_VERDICT_DELIVERED:
         result.state = SPOOL_RESULT_DELIVERED;
         gateway_report_add(out->report, &result, NULL);
         break;
     case DELIVERY_VERDICT_FAILED:
-        log_recipient(out, rid, outcome, reply);
+        log_recipient(out, rid, f);
         result.state = SPOOL_RESULT_BOUNCED;
         gateway_report_add(out->report, &result,
-                           out->refusals[i] != NULL ? out->refusals[i]
-                                                    : failure_create(out, outcome, reply));
+                           out->refusals[i] != NULL ? out->refusals[i] : failure_copy(f));
         out->refusals[i] = NULL;
         break;
     case DELIVERY_VERDICT_DEFERRED:
-        log_recipient(out, rid, outcome, reply);
+        log_recipient(out, rid, f);
         item->waiting[(*kept)++] = rid;
         break;
     }
 }
 
 static void log_done(struct gateway_outbound *out, const uint32_t *rids, unsigned count,
-                     const struct smtp_reply *reply)
+                     struct slice reply)
 {
     struct gateway_worker *w = out->worker;
     const struct spool_message *spool = out->item->message->spool;
     uint64_t mid = spool_message_mid(spool);
     struct observe_rids list = { rids, count };
-    char enhanced[ENHANCED_TEXT_MAX], text[512];
-    struct slice status = enhanced_text(&reply->enhanced, enhanced);
 
-    (void)snprintf(text, sizeof(text), "%.*s%s%.*s", SLICE_ARGS(status), status.len > 0 ? " " : "",
-                   SLICE_ARGS(reply->text));
     observe_delivery_done(w->log, gateway_worker_now_s(w), out->dcid, mid, list);
-    observe_delivery_response(w->log, gateway_worker_now_s(w), mid, list, slice_from(text));
+    observe_delivery_response(w->log, gateway_worker_now_s(w), mid, list, reply);
     observe_count(&w->counters, OBSERVE_BYTES_DELIVERED, spool_message_size(spool));
 }
 
-/* The recipients that the outcome of the message holds for, in front; returns how many. */
-static unsigned accepted(const struct gateway_outbound *out, uint32_t *rids)
+/* Lists the recipients that the outcome of the message holds for; returns how many. */
+static unsigned accepted(struct gateway_outbound *out)
 {
     unsigned count = 0;
 
     for (unsigned i = 0; i < out->item->waiting_count; i++)
         if (out->refusals[i] == NULL)
-            rids[count++] = out->item->waiting[i];
+            out->accepted[count++] = out->item->waiting[i];
     return count;
 }
 
@@ -237,27 +235,14 @@ void gateway_outbound_item_end(struct gateway_outbound *out, const struct delive
     struct delivery_scheduler *scheduler = w->dispatch.scheduler;
     struct gateway_report *report;
     struct delivery_wait wait;
-    unsigned kept = 0, count;
+    struct gateway_failure common; /* of all that were not refused before */
+    unsigned kept = 0, count = accepted(out);
 
-    if (outcome->verdict == DELIVERY_VERDICT_DELIVERED) {
-        /* The recipients' slices are of no more use: the room serves for their numbers. */
-        uint32_t *rids = (uint32_t *)(void *)out->recipients;
-
-        count = accepted(out, rids);
-        if (count > 0)
-            log_done(out, rids, count, reply);
-    }
-    for (size_t i = 0; i < out->envelope.recipients_count; i++) {
-        const struct gateway_failure *refusal = out->refusals[i];
-
-        if (refusal != NULL) {
-            struct smtp_reply said = reply_of(refusal);
-
-            settle(out, i, &refusal->outcome, &said, &kept);
-        } else {
-            settle(out, i, outcome, reply, &kept);
-        }
-    }
+    failure_fill(out, outcome, reply, &common);
+    if (outcome->verdict == DELIVERY_VERDICT_DELIVERED && count > 0)
+        log_done(out, out->accepted, count, said(&common));
+    for (size_t i = 0; i < out->envelope.recipients_count; i++)
+        settle(out, i, out->refusals[i] != NULL ? out->refusals[i] : &common, &kept);
     item->waiting_count = kept;
     item->attempts++;
     if (kept == 0) {
