@@ -448,14 +448,15 @@ int gateway_run(const char *config_path)
     }
     engine_signals_block();
     s->descriptors = raise_descriptor_limit();
-    if (engine_probe(NULL, &report) != STATUS_OK) {
+    s->config_path = config_path;
+    if (engine_probe(NULL, &report) != STATUS_OK)
         fprintf(stderr, "postern: %s\n", report.reason.text);
+    else
+        s->current = read_configuration(s);
+    if (s->current == NULL) {
+        free(s);
         return 1;
     }
-    s->config_path = config_path;
-    s->current = read_configuration(s);
-    if (s->current == NULL)
-        return 1;
     if (start(s) != STATUS_OK) {
         /* Why has been said. Nothing was accepted, and the system takes back what was opened. */
         if (!s->has_threads)
