@@ -6,7 +6,6 @@
 The configuration is rendered from templates/gateway.conf. Each of its sections can be replaced by
 keyword: make_gateway(hat='...', policies='...', destinations='...', extra='...').
 """
-import json
 import re
 import signal
 import string
@@ -112,9 +111,6 @@ class Gateway(Process):
         assert result.returncode == code, (f'postern {arguments}: exit {result.returncode}\n'
                                            f'{result.stdout}{result.stderr}')
         return result.stdout
-
-    def status(self):
-        return json.loads(self.command('status', '--json'))
 
 
 def run_postern(*arguments, seconds=60, **options):
