@@ -151,6 +151,10 @@ enum status gateway_spool_adopt(struct gateway_process *process, struct spool_re
     if (adopted == NULL)
         return STATUS_NO_MEMORY;
     log_damage(recovery, log, now_s);
+    observe_log_line(log, OBSERVE_INFO, now_s, "Spool: %s",
+                     process->spool_is_direct
+                         ? "written with O_DIRECT and RWF_DSYNC"
+                         : "O_DIRECT or RWF_DSYNC is refused here, a thread writes and syncs");
     status = adopt_segments(process, recovery, adopted);
     if (status == STATUS_OK)
         status = adopt_messages(process, recovery, adopted, log, now_s);

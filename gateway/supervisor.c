@@ -315,7 +315,8 @@ static void watch_space(struct supervisor *s)
     struct statvfs disk;
     bool is_low = used >= settings->spool_max_bytes && settings->spool_max_bytes > 0;
 
-    if (fstatvfs(p->directory.path_fd, &disk) == 0)
+    /* A file system without a size (ramfs) has no room to tell of. */
+    if (fstatvfs(p->directory.path_fd, &disk) == 0 && disk.f_blocks > 0)
         is_low = is_low || (uint64_t)disk.f_bavail * disk.f_frsize < settings->spool_free_bytes;
     if (atomic_exchange(&p->spool_is_low, is_low) != is_low)
         say(s, is_low ? OBSERVE_CRITICAL : OBSERVE_INFO,

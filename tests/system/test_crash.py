@@ -1,5 +1,7 @@
 """kill -9 under load: what had its 250 arrives."""
+import os
 import random
+import subprocess
 import time
 
 import pytest
@@ -59,4 +61,30 @@ def test_what_waits_for_a_dead_next_hop_survives_three_crashes(make_gateway, nex
     next_hop.start()
     next_hop.wait_messages(100)
     gateway.stop()
+    assert ledger.compare(next_hop.bodies())[1:] == ([], [], [])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='mounts a file system')
+def test_a_disk_without_direct_writes_keeps_its_word_too(make_gateway, next_hop, ledger):
+    """ramfs refuses O_DIRECT: the committer thread writes and syncs in its place."""
+    next_hop.stop()
+    gateway = make_gateway(next_hop)
+    subprocess.run(['mount', '-t', 'ramfs', 'none', str(gateway.spool_path)], check=True)
+    try:
+        gateway.start()
+        with gateway.connect() as client:
+            client.hello()
+            for _ in range(20):
+                ident, data = ledger.message()
+                assert client.transaction('a@lab.test', ['b@example.com'], data).code == 250
+                ledger.accepted(ident)
+        gateway.wait_log('a thread writes and syncs')
+        gateway.kill()
+        next_hop.start()
+        gateway.start()
+        next_hop.wait_messages(20)
+        gateway.stop()
+    finally:
+        gateway.kill()
+        subprocess.run(['umount', '-l', str(gateway.spool_path)], check=True)
     assert ledger.compare(next_hop.bodies())[1:] == ([], [], [])
