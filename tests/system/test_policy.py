@@ -1,6 +1,7 @@
 """Who may talk, with what TLS, and how much: the HAT and its mail flow policies."""
 import contextlib
 import re
+import time
 
 import pytest
 
@@ -227,3 +228,53 @@ def test_the_tls_of_a_policy_decides_what_is_offered(make_gateway, next_hop, tls
         if tls == 'off':
             client.expect(502, 'STARTTLS')
         client.expect(530 if tls == 'required' else 250, 'MAIL FROM:<a@lab.test>')
+
+
+def test_sessions_that_only_pretend_to_go_on_end(make_gateway, next_hop):
+    gateway = make_gateway(
+        next_hop, extra='session = { max_time = "10s"; command_timeout = "2s"; };').start()
+    with gateway.connect() as talker, gateway.connect() as dribbler:
+        for client in (talker, dribbler):
+            client.hello()
+            client.expect(250, 'MAIL FROM:<a@lab.test>')
+        dribbler.expect(250, 'RCPT TO:<b@example.com>')
+        dribbler.expect(354, 'DATA')
+        began, ended = time.monotonic(), set()
+        while len(ended) < 2 and time.monotonic() - began < 20:
+            time.sleep(0.2)
+            try:
+                if talker not in ended and talker.say('NOOP').code == 421:
+                    ended.add(talker)
+            except (ConnectionEnded, OSError):
+                ended.add(talker)
+            try:
+                dribbler.send(b'x')
+            except OSError:
+                ended.add(dribbler)
+        assert len(ended) == 2, 'still connected after twice their time'
+
+
+def test_sessions_that_hold_on_do_not_use_up_the_spool(make_gateway, next_hop):
+    """Each promises a megabyte: together far more than the segments that are ready at a start."""
+    gateway = make_gateway(next_hop).start()
+    clients = [gateway.connect() for _ in range(400)]
+    for client in clients:
+        client.hello()
+    waiting = list(clients)
+
+    def all_are_promised_room():
+        waiting[:] = [client for client in waiting if not promises(client)]
+        return not waiting
+    try:
+        wait_until(all_are_promised_room, 30, 'room for all')
+    finally:
+        for client in clients:
+            client.close()
+
+
+def promises(client):
+    """Whether the gateway takes a message of a megabyte from it; the body is not sent."""
+    if client.say('MAIL FROM:<a@lab.test> SIZE=1000000').code != 250:
+        return False
+    client.expect(250, 'RCPT TO:<b@example.com>')
+    return client.say('DATA').code == 354
