@@ -1,11 +1,11 @@
 #include "cli/load_options.h"
 
 #include <stdio.h>
-#include <unistd.h>
 
 #include "base/hash.h"
 #include "cli/crew.h"
 #include "cli/load_message.h"
+#include "cli/values.h"
 #include "config/units.h"
 
 #define COMMAND       "load"
@@ -87,24 +87,12 @@ static int parse_texts(int argc, char **argv, struct texts *t, bool *json_out)
     return code;
 }
 
-static bool number(const char *name, const char *text, uint64_t min, uint64_t max,
-                   uint64_t *value_out)
-{
-    if (text == NULL)
-        return true;
-    if (slice_to_number(slice_from(text), max, value_out) && *value_out >= min)
-        return true;
-    (void)cli_misuse(COMMAND, "--%s: \"%s\" is not a number from %llu to %llu", name, text,
-                     (unsigned long long)min, (unsigned long long)max);
-    return false;
-}
-
 static bool number32(const char *name, const char *text, uint32_t min, uint32_t max,
                      uint32_t *value_out)
 {
     uint64_t wide = *value_out;
 
-    if (!number(name, text, min, max, &wide))
+    if (!cli_value_number(COMMAND, name, text, min, max, &wide))
         return false;
     *value_out = (uint32_t)wide;
     return true;
@@ -202,20 +190,6 @@ static bool starttls(const char *text, struct load_options *o)
     return true;
 }
 
-static bool hostname(const char *text, struct load_options *o)
-{
-    static char own[SMTP_DOMAIN_BYTES_MAX + 1];
-
-    if (text == NULL && gethostname(own, sizeof(own) - 1) == 0 &&
-        smtp_domain_is_valid(slice_from(own)))
-        text = own;
-    o->hostname = text != NULL ? slice_from(text) : SLICE("load.invalid");
-    if (smtp_domain_is_valid(o->hostname))
-        return true;
-    (void)cli_misuse(COMMAND, "--hostname: \"%s\" is not a host name", text);
-    return false;
-}
-
 /* How many messages, over how many sessions, how fast. */
 static bool amounts(const struct texts *t, struct load_options *o)
 {
@@ -229,9 +203,10 @@ static bool amounts(const struct texts *t, struct load_options *o)
         return false;
     o->duration_ms = duration_s * 1000;
     o->messages_max = t->duration != NULL ? UINT64_MAX : o->sessions;
-    if (!number("messages", t->messages, 1, UINT64_MAX - 1, &o->messages_max) ||
-        !number("per-connection", t->per_connection, 0, UINT64_MAX - 1, &o->per_connection) ||
-        !number("rate", t->rate, 1, LOAD_RATE_MAX, &o->rate) ||
+    if (!cli_value_number(COMMAND, "messages", t->messages, 1, UINT64_MAX - 1, &o->messages_max) ||
+        !cli_value_number(COMMAND, "per-connection", t->per_connection, 0, UINT64_MAX - 1,
+                          &o->per_connection) ||
+        !cli_value_number(COMMAND, "rate", t->rate, 1, LOAD_RATE_MAX, &o->rate) ||
         !number32("recipients", t->recipients, 1, LOAD_RECIPIENTS_MAX, &o->recipients))
         return false;
     if (o->per_connection == 0)
@@ -253,10 +228,11 @@ static bool all(const struct texts *t, struct load_options *o)
     if (o->idle && (t->messages != NULL || t->duration != NULL || t->rate != NULL))
         return cli_misuse(COMMAND, "--idle sends no messages") < 0;
     if (!targets(t, o) || !amounts(t, o) || !size_range(t->size, o) || !addresses(t, o) ||
-        !starttls(t->starttls, o) || !hostname(t->hostname, o) ||
+        !starttls(t->starttls, o) ||
+        !cli_value_hostname(COMMAND, t->hostname, "load.invalid", &o->hostname) ||
         !seconds("timeout", t->timeout, TIMEOUT_S_MAX, &timeout_s) ||
         !number32("retries", t->retries, 0, RETRIES_MAX, &o->retries) ||
-        !number("seed", t->seed, 0, UINT64_MAX - 1, &o->seed))
+        !cli_value_number(COMMAND, "seed", t->seed, 0, UINT64_MAX - 1, &o->seed))
         return false;
     o->timeout_ms = (uint32_t)timeout_s * 1000;
     return true;

@@ -2,10 +2,10 @@
 
 #include <fnmatch.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/hash.h"
 #include "cli/crew.h"
+#include "cli/values.h"
 #include "config/units.h"
 #include "smtp/address.h"
 
@@ -70,18 +70,6 @@ static int parse_texts(int argc, char **argv, struct texts *t, struct sink_optio
     return code;
 }
 
-static bool number(const char *name, const char *text, uint64_t min, uint64_t max,
-                   uint64_t *value_out)
-{
-    if (text == NULL)
-        return true;
-    if (slice_to_number(slice_from(text), max, value_out) && *value_out >= min)
-        return true;
-    (void)cli_misuse(COMMAND, "--%s: \"%s\" is not a number from %llu to %llu", name, text,
-                     (unsigned long long)min, (unsigned long long)max);
-    return false;
-}
-
 static bool listeners(const struct texts *t, struct sink_options *o)
 {
     const char *const fallback = SINK_DEFAULT;
@@ -115,20 +103,6 @@ static bool fraction(const char *text, uint32_t *millionth_out)
     return false;
 }
 
-static bool hostname(const char *text, struct sink_options *o)
-{
-    static char own[SMTP_DOMAIN_BYTES_MAX + 1];
-
-    if (text == NULL && gethostname(own, sizeof(own) - 1) == 0 &&
-        smtp_domain_is_valid(slice_from(own)))
-        text = own;
-    o->hostname = text != NULL ? slice_from(text) : SLICE("sink.invalid");
-    if (smtp_domain_is_valid(o->hostname))
-        return true;
-    (void)cli_misuse(COMMAND, "--hostname: \"%s\" is not a host name", text);
-    return false;
-}
-
 static bool tls(struct sink_options *o)
 {
     if (o->certificate != NULL && o->key == NULL)
@@ -147,12 +121,14 @@ static bool all(const struct texts *t, struct sink_options *o)
     o->messages_max = UINT64_MAX;
     o->log = t->log != NULL;
     o->is_tls_required = t->tls_required != NULL;
-    if (!listeners(t, o) || !tls(o) || !hostname(t->hostname, o) ||
+    if (!listeners(t, o) || !tls(o) ||
+        !cli_value_hostname(COMMAND, t->hostname, "sink.invalid", &o->hostname) ||
         !fraction(t->fail, &o->fail_millionth) ||
-        !number("workers", t->workers, 1, CLI_CREW_MAX, &workers) ||
-        !number("reply-delay", t->delay, 0, DELAY_MS_MAX, &delay_ms) ||
-        !number("seed", t->seed, 0, UINT64_MAX - 1, &o->seed) ||
-        !number("max-messages", t->messages, 1, UINT64_MAX - 1, &o->messages_max))
+        !cli_value_number(COMMAND, "workers", t->workers, 1, CLI_CREW_MAX, &workers) ||
+        !cli_value_number(COMMAND, "reply-delay", t->delay, 0, DELAY_MS_MAX, &delay_ms) ||
+        !cli_value_number(COMMAND, "seed", t->seed, 0, UINT64_MAX - 1, &o->seed) ||
+        !cli_value_number(COMMAND, "max-messages", t->messages, 1, UINT64_MAX - 1,
+                          &o->messages_max))
         return false;
     if (!config_size_parse(slice_from(size), &o->size_max) || o->size_max == 0)
         return cli_misuse(COMMAND, "--max-size: \"%s\" is not a size like 20M", size) < 0;
