@@ -44,7 +44,7 @@ static uint64_t time_left_ms(const struct gateway_outbound *out)
 {
     uint64_t left_ms = smtp_client_timeout_ms(&out->smtp);
 
-    if (out->is_body_leaving && out->source == NULL)
+    if (out->is_body_leaving && out->source == NULL && out->item != NULL)
         left_ms += spool_message_body_bytes(out->item->message->spool);
     return left_ms;
 }

@@ -3,7 +3,7 @@
  * THE COMMIT. A message is handed over with gateway_store_append(). At the end of the turn all
  * messages handed over meanwhile become one batch of the worker's segment, written with O_DIRECT
  * and RWF_DSYNC (or by the committer thread with pwrite and fdatasync, where the file system
- * refuses these). Only when that write has completed does gateway_message_committed() run for
+ * refuses these). Only when that write has completed does gateway_message_ticket_back() run for
  * each of them, and only there is the 250 said: at that moment envelope, Received header and
  * body are on stable storage in one checksummed record (docs/SPOOL.md). A body in a file of its
  * own was synced, file and directory, before its message was handed over.
