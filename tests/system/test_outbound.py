@@ -275,7 +275,7 @@ def test_each_recipient_has_its_own_result(make_gateway):
 
 
 def test_connections_are_reused_up_to_their_limit(make_gateway):
-    with NextHop(body_delay=0.01) as hop:
+    with NextHop(body_delay=0.01, quit_delay=0.05) as hop:
         gateway = make_gateway(hop, destinations='default = { tls = "preferred"; max_connections '
                                '= 2; max_messages_per_connection = 5; };').start()
         with gateway.connect() as client:

@@ -36,6 +36,7 @@ class Session:
     tls: str = ''          # 'TLSv1.3', or '' in the clear
     server_name: str = ''  # what the client asked for in the handshake
     commands: list = dataclasses.field(default_factory=list)
+    is_open: bool = True
 
 
 class Dropped(Exception):
@@ -44,7 +45,7 @@ class Dropped(Exception):
 
 class NextHop:
     def __init__(self, replies=None, certificate=None, client_ca=None, port=None, extensions=(),
-                 body_delay=0.0, tls_version_max=None):
+                 body_delay=0.0, quit_delay=0.0, tls_version_max=None):
         self.port = port or ports.free_port()
         self.replies = {verb: list(value) if isinstance(value, (list, tuple)) else value
                         for verb, value in (replies or {}).items()}
@@ -53,9 +54,10 @@ class NextHop:
         self.tls_version_max = tls_version_max
         self.extensions = list(extensions)
         self.body_delay = body_delay
+        self.quit_delay = quit_delay
         self.messages = []
         self.sessions = []
-        self.open_sessions = 0
+        self.open_sessions = 0  # up to their QUIT: behind its reply the client may open others
         self.most_sessions = 0
         self.lock = threading.Lock()
         self.listener = None
@@ -114,10 +116,16 @@ class NextHop:
         except (OSError, Dropped, ValueError):
             pass
         finally:
+            self.leave(session)
             with self.lock:
-                self.open_sessions -= 1
                 self.connections.discard(connection)
             connection.close()
+
+    def leave(self, session):
+        """The session no longer counts as open; saying it again changes nothing."""
+        with self.lock:
+            self.open_sessions -= session.is_open
+            session.is_open = False
 
     def scripted(self, verb, line, session):
         with self.lock:
@@ -250,4 +258,6 @@ class Conversation:
         return '250 2.0.0 ok'
 
     def on_quit(self, _):
+        time.sleep(self.hop.quit_delay)  # a client that does not wait for the reply is seen
+        self.hop.leave(self.session)
         return '221 2.0.0 bye'
