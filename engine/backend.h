@@ -37,6 +37,8 @@ enum engine_buffers {
 #define ENGINE_LARGE_BYTES 32768
 #define ENGINE_BUFFER_NONE UINT32_MAX
 
+enum engine_tls_direction { ENGINE_TLS_SEND, ENGINE_TLS_RECEIVE };
+
 enum engine_op {
     ENGINE_OP_NONE,
     ENGINE_OP_ACCEPT,
@@ -103,7 +105,8 @@ struct engine_request {
         } connect;
         struct {
             enum engine_buffers group;
-        } recv; /* result: bytes; 0 is the peer's FIN; -ENOBUFS: the group is dry */
+            uint32_t bytes_max; /* 0: what the buffer holds */
+        } recv;                 /* result: bytes; 0 is the peer's FIN; -ENOBUFS: the group is dry */
         struct {
             const struct msghdr *message; /* sent without SIGPIPE; may be short */
         } sendmsg;
@@ -193,6 +196,16 @@ struct engine_backend_ops {
                        const struct ip_endpoint *local_or_null); /* an fd, or a negated errno */
     void (*socket_reset_on_close)(struct engine_backend *b, int fd);
     bool (*socket_local)(struct engine_backend *b, int fd, struct ip_endpoint *local_out);
+
+    /* Kernel TLS (linux/tls.h): turns it on for the socket, which stays as it was until there are
+     * keys; sets or changes the key of a direction; takes a record that is not data and that a
+     * receive has run into (-EIO). 0 or the record's bytes, or a negated errno. */
+    int (*socket_tls_start)(struct engine_backend *b, int fd);
+    int (*socket_tls_key)(struct engine_backend *b, int fd, enum engine_tls_direction direction,
+                          const void *key, unsigned key_bytes);
+    int (*socket_tls_record)(struct engine_backend *b, int fd, uint8_t *type_out, char *into,
+                             size_t room);
+
     int (*bell_open)(struct engine_backend *b); /* an eventfd, or a negated errno */
     void (*bell_ring)(int bell);                /* from any thread */
     void (*fd_close)(struct engine_backend *b, int fd);

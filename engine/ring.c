@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "engine/compat_uring.h"
+#include "engine/kernel_tls.h"
 #include "engine/probe.h"
 
 #define FLUSH_TRIES_MAX 1000
@@ -164,7 +165,7 @@ static void prepare_send(struct io_uring_sqe *sqe, int fd, const struct msghdr *
 /* To try at once costs no more than POLL_FIRST would save when nothing is there yet: measured. */
 static void prepare_recv(struct io_uring_sqe *sqe, const struct engine_request *q)
 {
-    io_uring_prep_recv(sqe, q->fd, NULL, 0, 0); /* as long as the buffer is */
+    io_uring_prep_recv(sqe, q->fd, NULL, q->recv.bytes_max, 0); /* 0: as long as the buffer is */
     sqe->flags |= IOSQE_BUFFER_SELECT;
     sqe->buf_group = (uint16_t)q->recv.group;
 }
@@ -378,6 +379,27 @@ static bool ring_socket_local(struct engine_backend *b, int fd, struct ip_endpoi
            ip_endpoint_from_socket(&address, local_out);
 }
 
+static int ring_socket_tls_start(struct engine_backend *b, int fd)
+{
+    (void)b;
+    return engine_kernel_tls_start(fd);
+}
+
+static int ring_socket_tls_key(struct engine_backend *b, int fd,
+                               enum engine_tls_direction direction, const void *key,
+                               unsigned key_bytes)
+{
+    (void)b;
+    return engine_kernel_tls_key(fd, direction, key, key_bytes);
+}
+
+static int ring_socket_tls_record(struct engine_backend *b, int fd, uint8_t *type_out, char *into,
+                                  size_t room)
+{
+    (void)b;
+    return engine_kernel_tls_record(fd, type_out, into, room);
+}
+
 static int ring_bell_open(struct engine_backend *b)
 {
     int fd = eventfd(0, EFD_CLOEXEC);
@@ -419,6 +441,9 @@ const struct engine_backend_ops engine_ring_ops = {
     .socket_open = ring_socket_open,
     .socket_reset_on_close = ring_socket_reset_on_close,
     .socket_local = ring_socket_local,
+    .socket_tls_start = ring_socket_tls_start,
+    .socket_tls_key = ring_socket_tls_key,
+    .socket_tls_record = ring_socket_tls_record,
     .bell_open = ring_bell_open,
     .bell_ring = ring_bell_ring,
     .fd_close = ring_fd_close,

@@ -2,38 +2,10 @@
 
 #include <errno.h>
 
-#include "engine/core.h"
+#include "engine/socket_core.h"
 
-enum state {
-    STATE_NEW,
-    STATE_CONNECTING,
-    STATE_OPEN,
-    STATE_CLOSING,
-    STATE_CLOSE_PUSHED, /* nothing is in flight but the close */
-    STATE_CLOSED
-};
-
-/* Bits of struct engine_socket.flags. */
-enum {
-    FLAG_RECEIVING = 1 << 0,   /* a receive is armed, or waits for a buffer */
-    FLAG_CONNECTING = 1 << 1,  /* a connect is in the kernel */
-    FLAG_CONNECTED = 1 << 2,   /* `connected` has come, or was not needed */
-    FLAG_ENDED = 1 << 3,       /* the peer's FIN or an error was read */
-    FLAG_SHUT = 1 << 4,        /* our FIN is on its way */
-    FLAG_HURRY = 1 << 5,       /* closing: cancel what is in flight */
-    FLAG_CANCEL_RECV = 1 << 6, /* these are asked for once */
-    FLAG_CANCEL_SEND = 1 << 7,
-    FLAG_CANCEL_CONNECT = 1 << 8,
-};
-
-/* What the kernel reads while a send or the connect is in flight. */
-struct engine_send {
-    struct msghdr message; /* its parts begin with the first byte not yet sent */
-    union {
-        struct iovec parts[ENGINE_SEND_PARTS_MAX];
-        struct sockaddr_storage address;
-    };
-};
+/* What a record counts for towards ENGINE_CLOSE_DRAIN_BYTES, however short it is. */
+#define DRAINED_RECORD_BYTES 1024
 
 /* What a graceful close has to remember; idle sockets do without. */
 struct engine_linger {
@@ -42,37 +14,15 @@ struct engine_linger {
     size_t drained_bytes;
 };
 
-const size_t engine_socket_send_bytes = sizeof(struct engine_send);
 const size_t engine_socket_linger_bytes = sizeof(struct engine_linger);
 
 static void step_close(struct engine_socket *s);
-static void run_late(struct engine_task *task);
-
-static bool has(const struct engine_socket *s, unsigned flag)
-{
-    return (s->flags & flag) != 0;
-}
-
-static void set(struct engine_socket *s, unsigned flag)
-{
-    s->flags = (uint16_t)(s->flags | flag);
-}
-
-static void clear(struct engine_socket *s, unsigned flag)
-{
-    s->flags = (uint16_t)(s->flags & ~flag);
-}
 
 /* The only place that assigns s->state. */
-static void enter(struct engine_socket *s, enum state next)
+static void enter(struct engine_socket *s, enum engine_socket_state next)
 {
-    ASSERT(next > (enum state)s->state);
+    ASSERT(next > (enum engine_socket_state)s->state);
     s->state = (uint8_t)next;
-}
-
-static bool has_slot(const struct engine_socket *s)
-{
-    return s->slot != ENGINE_SLOT_NONE;
 }
 
 static enum engine_op recv_op(const struct engine_socket *s)
@@ -80,10 +30,10 @@ static enum engine_op recv_op(const struct engine_socket *s)
     return s->group == ENGINE_BUFFERS_LARGE ? ENGINE_OP_RECV_LARGE : ENGINE_OP_RECV;
 }
 
-static void push(struct engine_socket *s, struct engine_request *r, enum engine_op token_op)
+void engine_socket_push(struct engine_socket *s, struct engine_request *r, enum engine_op token_op)
 {
     ASSERT(s->in_flight < UINT8_MAX);
-    ASSERT(has_slot(s) && s->state < STATE_CLOSE_PUSHED);
+    ASSERT(engine_socket_has_slot(s) && s->state < STATE_CLOSE_PUSHED);
     r->fd = s->fd;
     r->token = engine_owner_token(s->loop, token_op, s->slot);
     s->in_flight++;
@@ -93,19 +43,11 @@ static void push(struct engine_socket *s, struct engine_request *r, enum engine_
 static void push_recv(struct engine_socket *s)
 {
     struct engine_request r = { .op = ENGINE_OP_RECV,
-                                .recv = { .group = (enum engine_buffers)s->group } };
+                                .recv = { .group = (enum engine_buffers)s->group,
+                                          .bytes_max = s->recv_bytes_max } };
 
-    ASSERT(has(s, FLAG_RECEIVING) && !list_is_linked(&s->starved));
-    push(s, &r, recv_op(s));
-}
-
-static void push_send(struct engine_socket *s)
-{
-    struct engine_request r = { .op = ENGINE_OP_SENDMSG,
-                                .sendmsg = { .message = &s->send->message } };
-
-    ASSERT(s->send->message.msg_iovlen > 0);
-    push(s, &r, ENGINE_OP_SENDMSG);
+    ASSERT(engine_socket_has(s, FLAG_RECEIVING) && !list_is_linked(&s->starved));
+    engine_socket_push(s, &r, recv_op(s));
 }
 
 static void push_cancel(struct engine_socket *s, unsigned flag, enum engine_op op)
@@ -115,10 +57,10 @@ static void push_cancel(struct engine_socket *s, unsigned flag, enum engine_op o
         .cancel = { .token = engine_owner_token(s->loop, op, s->slot) },
     };
 
-    if (has(s, flag))
+    if (engine_socket_has(s, flag))
         return;
-    set(s, flag);
-    push(s, &r, ENGINE_OP_CANCEL);
+    engine_socket_set(s, flag);
+    engine_socket_push(s, &r, ENGINE_OP_CANCEL);
 }
 
 /* ---- receive ---- */
@@ -127,7 +69,7 @@ void engine_socket_unstarve(struct list_node *starved)
 {
     struct engine_socket *s = CONTAINER_OF(starved, struct engine_socket, starved);
 
-    ASSERT(has(s, FLAG_RECEIVING));
+    ASSERT(engine_socket_has(s, FLAG_RECEIVING));
     push_recv(s);
 }
 
@@ -139,17 +81,35 @@ static void drain(struct engine_socket *s, size_t bytes)
         return;
     s->linger->drained_bytes += bytes;
     if (s->linger->drained_bytes >= ENGINE_CLOSE_DRAIN_BYTES)
-        set(s, FLAG_HURRY);
+        engine_socket_set(s, FLAG_HURRY);
+}
+
+/* While closing, a record that is not data is dropped like data: unread, it would make the kernel
+ * send a reset. True when the receive goes on. */
+static bool drain_record(struct engine_socket *s)
+{
+    char record[ENGINE_TLS_RECORD_BYTES];
+    uint8_t type;
+
+    if (s->state == STATE_OPEN || s->linger == NULL || !engine_socket_has(s, FLAG_TLS_RECEIVE) ||
+        engine_socket_has(s, FLAG_HURRY) ||
+        engine_socket_tls_record(s, &type, record, sizeof(record)) < 0)
+        return false;
+    drain(s, DRAINED_RECORD_BYTES);
+    if (engine_socket_has(s, FLAG_HURRY))
+        return false;
+    push_recv(s);
+    return true;
 }
 
 static void end_input(struct engine_socket *s, int error)
 {
-    if (error != EIO)
-        set(s, FLAG_ENDED);
+    if (error != EIO || !engine_socket_has(s, FLAG_TLS_RECEIVE))
+        engine_socket_set(s, FLAG_ENDED);
     if (s->state == STATE_OPEN)
         s->handlers->ended(s, error);
     else
-        set(s, FLAG_ENDED);
+        engine_socket_set(s, FLAG_ENDED);
 }
 
 static void recv_done(struct engine_socket *s, const struct engine_completion *c)
@@ -157,17 +117,19 @@ static void recv_done(struct engine_socket *s, const struct engine_completion *c
     enum engine_buffers group = (enum engine_buffers)s->group;
     bool again = c->result == -EINTR || c->result == -EAGAIN;
 
-    ASSERT(has(s, FLAG_RECEIVING));
-    if (c->result == -ENOBUFS && !has(s, FLAG_HURRY)) {
+    ASSERT(engine_socket_has(s, FLAG_RECEIVING));
+    if (c->result == -ENOBUFS && !engine_socket_has(s, FLAG_HURRY)) {
         s->loop->counters.recvs_starved++;
         list_append(&s->loop->starved[group], &s->starved);
         return;
     }
-    if (again && !has(s, FLAG_HURRY)) {
+    if (again && !engine_socket_has(s, FLAG_HURRY)) {
         push_recv(s);
         return;
     }
-    clear(s, FLAG_RECEIVING);
+    if (c->result == -EIO && drain_record(s))
+        return;
+    engine_socket_clear(s, FLAG_RECEIVING);
     if (c->result <= 0) {
         end_input(s, -c->result);
         return;
@@ -188,115 +150,81 @@ static void recv_done(struct engine_socket *s, const struct engine_completion *c
     }
 }
 
+static void receive(struct engine_socket *s, enum engine_buffers group, size_t bytes_max)
+{
+    ASSERT(s->state == STATE_OPEN && engine_socket_has(s, FLAG_CONNECTED));
+    ASSERT(!engine_socket_has(s, FLAG_RECEIVING | FLAG_ENDED));
+    ASSERT(group < ENGINE_BUFFERS_COUNT);
+    engine_socket_set(s, FLAG_RECEIVING);
+    s->group = (uint8_t)group;
+    s->recv_bytes_max = (uint16_t)bytes_max;
+    push_recv(s);
+}
+
 void engine_socket_receive(struct engine_socket *s, enum engine_buffers group)
 {
-    ASSERT(s->state == STATE_OPEN && has(s, FLAG_CONNECTED));
-    ASSERT(!has(s, FLAG_RECEIVING | FLAG_ENDED));
-    ASSERT(group < ENGINE_BUFFERS_COUNT);
-    set(s, FLAG_RECEIVING);
-    s->group = (uint8_t)group;
-    push_recv(s);
+    receive(s, group, 0);
+}
+
+void engine_socket_receive_most(struct engine_socket *s, enum engine_buffers group,
+                                size_t bytes_max)
+{
+    ASSERT(bytes_max > 0);
+    receive(s, group, bytes_max < UINT16_MAX ? bytes_max : UINT16_MAX);
 }
 
 bool engine_socket_is_receiving(const struct engine_socket *s)
 {
-    return has(s, FLAG_RECEIVING);
-}
-
-/* ---- send ---- */
-
-static void release_send(struct engine_socket *s)
-{
-    engine_pool_give(&s->loop->sends, s->send);
-    s->send = NULL;
-}
-
-/* Moves the parts on by what was sent. False when everything was. */
-static bool advance(struct engine_send *send, size_t bytes)
-{
-    struct msghdr *m = &send->message;
-
-    while (m->msg_iovlen > 0 && bytes >= m->msg_iov->iov_len) {
-        bytes -= m->msg_iov->iov_len;
-        m->msg_iov++;
-        m->msg_iovlen--;
-    }
-    if (m->msg_iovlen == 0) {
-        ASSERT(bytes == 0);
-        return false;
-    }
-    m->msg_iov->iov_base = (char *)m->msg_iov->iov_base + bytes;
-    m->msg_iov->iov_len -= bytes;
-    return true;
-}
-
-static void send_done(struct engine_socket *s, int result)
-{
-    bool again = result == -EINTR || result == -EAGAIN;
-    bool unfinished = false;
-
-    ASSERT(s->send != NULL);
-    if (result > 0) {
-        s->loop->counters.send_bytes += (uint64_t)result;
-        unfinished = advance(s->send, (size_t)result);
-        if (unfinished)
-            s->loop->counters.sends_short++;
-    }
-    if ((unfinished || again) && !has(s, FLAG_HURRY)) {
-        push_send(s);
-        return;
-    }
-    release_send(s);
-    if (s->state != STATE_OPEN)
-        return;
-    s->loop->counters.sends++;
-    s->handlers->sent(s, result > 0 ? 0 : result < 0 ? -result : EPIPE);
-}
-
-void engine_socket_send(struct engine_socket *s, const struct iovec *parts, unsigned count)
-{
-    size_t bytes = 0;
-
-    ASSERT(s->state == STATE_OPEN && has(s, FLAG_CONNECTED));
-    ASSERT(s->send == NULL && s->error == 0);
-    ASSERT(count >= 1 && count <= ENGINE_SEND_PARTS_MAX);
-    s->send = engine_pool_take(&s->loop->sends);
-    if (s->send == NULL) {
-        s->error = ENOMEM;
-        engine_loop_defer(s->loop, &s->late, run_late);
-        return;
-    }
-    *s->send =
-        (struct engine_send){ .message = { .msg_iov = s->send->parts, .msg_iovlen = count } };
-    for (unsigned i = 0; i < count; i++) {
-        s->send->parts[i] = parts[i];
-        bytes += parts[i].iov_len;
-    }
-    ASSERT(bytes > 0);
-    (void)advance(s->send, 0); /* past empty parts */
-    push_send(s);
-}
-
-bool engine_socket_is_sending(const struct engine_socket *s)
-{
-    return s->send != NULL || (s->state == STATE_OPEN && s->error != 0);
+    return engine_socket_has(s, FLAG_RECEIVING);
 }
 
 /* ---- connect ---- */
 
 static void connect_done(struct engine_socket *s, int error)
 {
-    clear(s, FLAG_CONNECTING);
+    engine_socket_clear(s, FLAG_CONNECTING);
     if (s->send != NULL)
-        release_send(s);
+        engine_socket_release_send(s);
     if (s->state != STATE_CONNECTING)
         return;
     enter(s, STATE_OPEN);
     if (error == 0)
-        set(s, FLAG_CONNECTED);
+        engine_socket_set(s, FLAG_CONNECTED);
     else
-        set(s, FLAG_ENDED);
+        engine_socket_set(s, FLAG_ENDED);
     s->handlers->connected(s, error);
+}
+
+/* ---- kernel TLS ---- */
+
+int engine_socket_tls_key(struct engine_socket *s, enum engine_tls_direction direction,
+                          const void *key, unsigned key_bytes)
+{
+    struct engine_backend *b = s->loop->backend;
+    bool is_receive = direction == ENGINE_TLS_RECEIVE;
+    int result = 0;
+
+    ASSERT(s->state == STATE_OPEN && engine_socket_has(s, FLAG_CONNECTED));
+    ASSERT(is_receive ? !engine_socket_has(s, FLAG_RECEIVING) : s->send == NULL);
+    if (!engine_socket_has(s, FLAG_TLS))
+        result = b->ops->socket_tls_start(b, s->fd);
+    if (result < 0)
+        return -result;
+    engine_socket_set(s, FLAG_TLS);
+    result = b->ops->socket_tls_key(b, s->fd, direction, key, key_bytes);
+    if (result < 0)
+        return -result;
+    if (is_receive)
+        engine_socket_set(s, FLAG_TLS_RECEIVE);
+    return 0;
+}
+
+int engine_socket_tls_record(struct engine_socket *s, uint8_t *type_out, char *into, size_t room)
+{
+    struct engine_backend *b = s->loop->backend;
+
+    ASSERT(engine_socket_has(s, FLAG_TLS_RECEIVE));
+    return b->ops->socket_tls_record(b, s->fd, type_out, into, room);
 }
 
 /* ---- close ---- */
@@ -306,7 +234,7 @@ static void finish(struct engine_socket *s)
     ASSERT(s->in_flight == 0 && s->send == NULL && s->linger == NULL);
     ASSERT(!list_is_linked(&s->starved));
     engine_loop_defer_cancel(s->loop, &s->late);
-    if (has_slot(s))
+    if (engine_socket_has_slot(s))
         engine_owner_release(s->loop, s->slot);
     s->slot = ENGINE_SLOT_NONE;
     s->fd = -1;
@@ -320,7 +248,7 @@ static void drain_time_is_over(struct engine_timer *timer)
     struct engine_socket *s = CONTAINER_OF(timer, struct engine_linger, timer)->socket;
 
     ASSERT(s->state == STATE_CLOSING);
-    set(s, FLAG_HURRY);
+    engine_socket_set(s, FLAG_HURRY);
     step_close(s);
 }
 
@@ -330,7 +258,7 @@ static void start_linger(struct engine_socket *s)
         return;
     s->linger = engine_pool_take(&s->loop->lingers);
     if (s->linger == NULL) {
-        set(s, FLAG_HURRY);
+        engine_socket_set(s, FLAG_HURRY);
         return;
     }
     *s->linger = (struct engine_linger){ .socket = s };
@@ -348,14 +276,14 @@ static void stop_linger(struct engine_socket *s)
 
 static void cancel_all(struct engine_socket *s)
 {
-    ASSERT(has(s, FLAG_HURRY));
+    ASSERT(engine_socket_has(s, FLAG_HURRY));
     if (list_is_linked(&s->starved)) {
         list_remove(&s->starved);
-        clear(s, FLAG_RECEIVING);
+        engine_socket_clear(s, FLAG_RECEIVING);
     }
-    if (has(s, FLAG_RECEIVING))
+    if (engine_socket_has(s, FLAG_RECEIVING))
         push_cancel(s, FLAG_CANCEL_RECV, recv_op(s));
-    if (has(s, FLAG_CONNECTING))
+    if (engine_socket_has(s, FLAG_CONNECTING))
         push_cancel(s, FLAG_CANCEL_CONNECT, ENGINE_OP_CONNECT);
     else if (s->send != NULL)
         push_cancel(s, FLAG_CANCEL_SEND, ENGINE_OP_SENDMSG);
@@ -367,15 +295,16 @@ static void wind_down(struct engine_socket *s)
     struct engine_request r = { .op = ENGINE_OP_SHUTDOWN, .shutdown = { .how = SHUT_WR } };
 
     start_linger(s);
-    if (s->send != NULL || has(s, FLAG_HURRY))
+    if (s->send != NULL || engine_socket_has(s, FLAG_HURRY))
         return;
-    if (!has(s, FLAG_SHUT)) {
-        set(s, FLAG_SHUT);
-        push(s, &r, ENGINE_OP_SHUTDOWN);
+    if (!engine_socket_has(s, FLAG_SHUT)) {
+        engine_socket_set(s, FLAG_SHUT);
+        engine_socket_push(s, &r, ENGINE_OP_SHUTDOWN);
     }
-    if (!has(s, FLAG_RECEIVING)) {
-        set(s, FLAG_RECEIVING);
+    if (!engine_socket_has(s, FLAG_RECEIVING)) {
+        engine_socket_set(s, FLAG_RECEIVING);
         s->group = ENGINE_BUFFERS_SMALL;
+        s->recv_bytes_max = 0;
         push_recv(s);
     }
 }
@@ -389,21 +318,21 @@ static void step_close(struct engine_socket *s)
 
     if (s->state != STATE_CLOSING)
         return;
-    if (!has(s, FLAG_CONNECTED))
-        set(s, FLAG_HURRY);
-    if (!has(s, FLAG_HURRY) && (s->send != NULL || !has(s, FLAG_ENDED)))
+    if (!engine_socket_has(s, FLAG_CONNECTED))
+        engine_socket_set(s, FLAG_HURRY);
+    if (!engine_socket_has(s, FLAG_HURRY) && (s->send != NULL || !engine_socket_has(s, FLAG_ENDED)))
         wind_down(s);
-    if (has(s, FLAG_HURRY))
+    if (engine_socket_has(s, FLAG_HURRY))
         cancel_all(s);
     if (s->in_flight > 0 || list_is_linked(&s->starved))
         return;
     stop_linger(s);
     ASSERT(s->send == NULL);
     if (s->fd < 0) {
-        engine_loop_defer(s->loop, &s->late, run_late);
+        engine_loop_defer(s->loop, &s->late, engine_socket_run_late);
         return;
     }
-    push(s, &r, ENGINE_OP_CLOSE);
+    engine_socket_push(s, &r, ENGINE_OP_CLOSE);
     enter(s, STATE_CLOSE_PUSHED);
 }
 
@@ -412,8 +341,9 @@ void engine_socket_close(struct engine_socket *s, enum engine_close how)
     ASSERT(s->state != STATE_NEW);
     if (s->state >= STATE_CLOSE_PUSHED)
         return;
-    if (how == ENGINE_CLOSE_RESET && !(s->state == STATE_CLOSING && has(s, FLAG_HURRY))) {
-        set(s, FLAG_HURRY);
+    if (how == ENGINE_CLOSE_RESET &&
+        !(s->state == STATE_CLOSING && engine_socket_has(s, FLAG_HURRY))) {
+        engine_socket_set(s, FLAG_HURRY);
         if (s->fd >= 0)
             s->loop->backend->ops->socket_reset_on_close(s->loop->backend, s->fd);
     }
@@ -433,7 +363,7 @@ bool engine_socket_is_closing(const struct engine_socket *s)
 
 /* An event that has no completion: a connect or a send that failed before it began, or the end of
  * a socket that never had an fd. */
-static void run_late(struct engine_task *task)
+void engine_socket_run_late(struct engine_task *task)
 {
     struct engine_socket *s = CONTAINER_OF(task, struct engine_socket, late);
     int error = s->error;
@@ -460,7 +390,7 @@ static void complete(struct engine_owner *owner, const struct engine_completion 
     switch (engine_token_op(c->token)) {
     case ENGINE_OP_RECV:
     case ENGINE_OP_RECV_LARGE: recv_done(s, c); break;
-    case ENGINE_OP_SENDMSG: send_done(s, c->result); break;
+    case ENGINE_OP_SENDMSG: engine_socket_send_done(s, c->result); break;
     case ENGINE_OP_CONNECT: connect_done(s, -c->result); break;
     case ENGINE_OP_SHUTDOWN:
     case ENGINE_OP_CANCEL: break; /* what they bring about has a completion of its own */
@@ -497,7 +427,7 @@ enum status engine_socket_adopt(struct engine_socket *s, int fd, const struct ip
     s->fd = fd;
     if (remote != NULL)
         s->remote = *remote;
-    set(s, FLAG_CONNECTED);
+    engine_socket_set(s, FLAG_CONNECTED);
     enter(s, STATE_OPEN);
     return STATUS_OK;
 }
@@ -522,8 +452,8 @@ static int begin_connect(struct engine_socket *s, const struct ip_endpoint *loca
     s->send = send;
     r.connect.address_len = ip_endpoint_to_socket(&s->remote, &send->address);
     r.connect.address = (const struct sockaddr *)&send->address;
-    set(s, FLAG_CONNECTING);
-    push(s, &r, ENGINE_OP_CONNECT);
+    engine_socket_set(s, FLAG_CONNECTING);
+    engine_socket_push(s, &r, ENGINE_OP_CONNECT);
     return 0;
 }
 
@@ -537,7 +467,7 @@ void engine_socket_connect(struct engine_socket *s, const struct ip_endpoint *re
     enter(s, STATE_CONNECTING);
     s->error = begin_connect(s, local_or_null);
     if (s->error != 0)
-        engine_loop_defer(s->loop, &s->late, run_late);
+        engine_loop_defer(s->loop, &s->late, engine_socket_run_late);
 }
 
 int engine_socket_fd(const struct engine_socket *s)

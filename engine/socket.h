@@ -43,7 +43,8 @@ struct engine_socket_handlers {
 
     /* Answers one engine_socket_receive(): no more bytes will come. 0: the peer's FIN, else an
      * errno. With EIO on a socket whose receive side the kernel decrypts, a TLS record that is
-     * not data is waiting: the owner may fetch it with recvmsg() and receive again. */
+     * not data is waiting: the owner takes it with engine_socket_tls_record(), and may receive
+     * again. */
     void (*ended)(struct engine_socket *s, int error);
 
     /* Answers engine_socket_send(): everything is in the kernel, or it failed (an errno). */
@@ -72,6 +73,7 @@ struct engine_socket { /* Fields are private; it is open so that a connection ca
     uint8_t group;
     uint8_t in_flight; /* requests of which the completion has not come */
     uint16_t flags;
+    uint16_t recv_bytes_max;
 };
 
 _Static_assert(sizeof(struct engine_socket) <= 160, "idle sockets come by the ten thousand");
@@ -93,6 +95,10 @@ void engine_socket_connect(struct engine_socket *s, const struct ip_endpoint *re
 /* Arms one receive; none may be armed, and `ended` must not have come. When the group has no
  * buffer left the receive waits for one, first come first served; the caller does not notice. */
 void engine_socket_receive(struct engine_socket *s, enum engine_buffers group);
+
+/* The same, for no more than bytes_max (> 0): what is behind them stays in the socket. */
+void engine_socket_receive_most(struct engine_socket *s, enum engine_buffers group,
+                                size_t bytes_max);
 bool engine_socket_is_receiving(const struct engine_socket *s);
 
 /* Sends all parts, however often the kernel takes less. None may be in flight. The array is
@@ -101,12 +107,26 @@ bool engine_socket_is_receiving(const struct engine_socket *s);
 void engine_socket_send(struct engine_socket *s, const struct iovec *parts, unsigned count);
 bool engine_socket_is_sending(const struct engine_socket *s);
 
+/* Kernel TLS. Gives the kernel the key of a direction, or the next one: key is the value of the
+ * socket option TLS_TX or TLS_RX, key_bytes of it. Nothing may be in flight in that direction. 0 or
+ * an errno; the socket then goes on as before. ENOTCONN: the peer has said its FIN already. */
+int engine_socket_tls_key(struct engine_socket *s, enum engine_tls_direction direction,
+                          const void *key, unsigned key_bytes);
+
+/* Takes the record that `ended` with EIO was about, all of it when room is ENGINE_TLS_RECORD_BYTES.
+ * The record's bytes, or a negated errno. */
+#define ENGINE_TLS_RECORD_BYTES 16384
+int engine_socket_tls_record(struct engine_socket *s, uint8_t *type_out, char *into, size_t room);
+
+/* engine_socket_send() of one part as a TLS record of that type, on a socket with a key to send. */
+void engine_socket_send_record(struct engine_socket *s, uint8_t type, struct iovec part);
+
 /* May be called at any time after adopt or connect; calling it again changes nothing, except
  * that RESET after GRACEFUL hurries the close. */
 void engine_socket_close(struct engine_socket *s, enum engine_close how);
 bool engine_socket_is_closing(const struct engine_socket *s);
 
-/* For the TLS offload and socket options; never to read, write or close. -1 when there is none. */
+/* For socket options; never to read, write or close. -1 when there is none. */
 int engine_socket_fd(const struct engine_socket *s);
 
 const struct ip_endpoint *engine_socket_remote(const struct engine_socket *s);

@@ -175,6 +175,40 @@ static void fake_socket_reset_on_close(struct engine_backend *b, int fd)
     fake_of(b)->resets++;
 }
 
+static int fake_socket_tls_start(struct engine_backend *b, int fd)
+{
+    struct fake_backend *f = fake_of(b);
+
+    ASSERT(fd >= FAKE_FD_FIRST);
+    f->tls_starts++;
+    return -f->tls_start_error;
+}
+
+static int fake_socket_tls_key(struct engine_backend *b, int fd,
+                               enum engine_tls_direction direction, const void *key,
+                               unsigned key_bytes)
+{
+    struct fake_backend *f = fake_of(b);
+
+    ASSERT(fd >= FAKE_FD_FIRST && key != NULL && key_bytes > 0);
+    f->tls_keys[direction]++;
+    return -f->tls_key_error;
+}
+
+static int fake_socket_tls_record(struct engine_backend *b, int fd, uint8_t *type_out, char *into,
+                                  size_t room)
+{
+    struct fake_backend *f = fake_of(b);
+
+    ASSERT(fd >= FAKE_FD_FIRST && room >= f->tls_record.len);
+    if (f->tls_record.len == 0)
+        return -EAGAIN;
+    memcpy(into, f->tls_record.data, f->tls_record.len);
+    *type_out = f->tls_record_type;
+    f->tls_records_taken++;
+    return (int)f->tls_record.len;
+}
+
 static bool fake_socket_local(struct engine_backend *b, int fd, struct ip_endpoint *local_out)
 {
     (void)b;
@@ -217,6 +251,9 @@ const struct engine_backend_ops fake_backend_ops = {
     .socket_open = fake_socket_open,
     .socket_reset_on_close = fake_socket_reset_on_close,
     .socket_local = fake_socket_local,
+    .socket_tls_start = fake_socket_tls_start,
+    .socket_tls_key = fake_socket_tls_key,
+    .socket_tls_record = fake_socket_tls_record,
     .bell_open = fake_bell_open,
     .bell_ring = fake_bell_ring,
     .fd_close = fake_fd_close,

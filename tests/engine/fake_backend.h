@@ -30,7 +30,14 @@ struct fake_backend {
     bool holds_cancels;    /* the test completes them and their targets */
     unsigned fds_closed;   /* by fd_close() and by CLOSE requests */
     unsigned resets;
-    int wake_error; /* of the next WAKE requests; 0: they ring */
+    int wake_error;      /* of the next WAKE requests; 0: they ring */
+    int tls_start_error; /* of these two, and how often they were called */
+    int tls_key_error;
+    unsigned tls_starts;
+    unsigned tls_keys[2];
+    struct slice tls_record; /* that is found when one is asked for; empty: none */
+    uint8_t tls_record_type;
+    unsigned tls_records_taken;
     unsigned waits;
     struct engine_backend_counters counters;
 };

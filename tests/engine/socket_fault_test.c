@@ -117,6 +117,7 @@ static void after_eio_a_socket_may_receive_again(void **unused)
     int fd = adopt_fake(p);
 
     (void)unused;
+    assert_int_equal(engine_socket_tls_key(&p->socket, ENGINE_TLS_RECEIVE, "key", 3), 0);
     engine_socket_receive(&p->socket, ENGINE_BUFFERS_SMALL);
     fake_complete(f, ENGINE_OP_RECV, fd, -EIO);
     engine_loop_turn(loop);
