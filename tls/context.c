@@ -173,6 +173,8 @@ enum status tls_context_create_server(const struct tls_server_options *options,
         SSL_CTX_free(ctx);
         return status;
     }
+    if (options->kernel)
+        tls_kernel_attach(ctx);
     (void)SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE);
     (void)SSL_CTX_set_session_id_context(ctx, id_context, sizeof(id_context) - 1);
     if (options->tickets != NULL) {
@@ -203,6 +205,8 @@ enum status tls_context_create_client(const struct tls_client_options *options,
         tls_error_drain("no memory", error_out->text);
         return STATUS_NO_MEMORY;
     }
+    if (options->kernel)
+        tls_kernel_attach(ctx);
     /* VERIFY_NONE still verifies, it only lets the handshake go on and keeps the result. */
     SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
     if (options->security == TLS_SECURITY_OPPORTUNISTIC) {

@@ -36,6 +36,7 @@ struct tls_server_options {
     enum tls_version min_version;
     struct tls_tickets *tickets; /* shared by all workers, outlives every context and session
                                     that uses it; NULL: no resumption */
+    bool kernel;                 /* its sessions may be handed to the kernel: tls/kernel.h */
 };
 
 enum tls_security {
@@ -48,6 +49,7 @@ struct tls_client_options {
     enum tls_version min_version;
     enum tls_security security;
     const char *ca_file; /* PEM; NULL: nothing is trusted, every peer is unverified */
+    bool kernel;         /* as above */
 };
 
 /* Borrows options for the call. On success error_out->text is empty or holds a warning (a

@@ -18,19 +18,6 @@
 static_assert(RECORD_PLAIN_MAX + RECORD_OVERHEAD_MAX <= TLS_OUTPUT_BYTES_MIN,
               "a full record fits into an empty output");
 
-struct tls_session {
-    SSL *ssl;
-    struct slice *input; /* both are lent for one call and NULL between calls */
-    struct buffer *output;
-    char *error; /* heap; NULL before a failure */
-    bool established;
-    bool failed;
-    bool closed;
-    bool close_sent;
-    bool input_ended;
-    bool truncated;
-};
-
 static int bio_read(BIO *bio, char *into, int room)
 {
     struct tls_session *s = BIO_get_data(bio);
@@ -45,6 +32,7 @@ static int bio_read(BIO *bio, char *into, int room)
     }
     len = s->input->len < (size_t)room ? s->input->len : (size_t)room;
     memcpy(into, s->input->data, len);
+    tls_records_pass(&s->records[TLS_RECEIVE], slice_first(*s->input, len));
     *s->input = slice_after(*s->input, len);
     return (int)len;
 }
@@ -57,6 +45,8 @@ static int bio_write(BIO *bio, const char *from, int len)
     BIO_clear_retry_flags(bio);
     if (len <= 0)
         return 0;
+    if (tls_kernel_has(s, TLS_SEND))
+        return len; /* sealed with a key of the past; tls/kernel.h says the same in its own way */
     if (room == 0) {
         BIO_set_retry_write(bio);
         return -1;
@@ -65,11 +55,12 @@ static int bio_write(BIO *bio, const char *from, int len)
         room = (size_t)len;
     if (buffer_append(s->output, (struct slice){ from, room }) != STATUS_OK)
         return -1; /* no memory: without a retry flag OpenSSL gives up */
+    tls_records_pass(&s->records[TLS_SEND], (struct slice){ from, room });
     return (int)room;
 }
 
-/* Every question that is not known is answered 0. That refuses kernel TLS (BIO_CTRL_SET_KTLS,
- * BIO_CTRL_GET_KTLS_SEND, ..._RECV): a hand-over to the kernel starts here. */
+/* Every question that is not known is answered 0. That refuses OpenSSL's own way to kernel TLS
+ * (BIO_CTRL_SET_KTLS and its like); ours is tls/kernel.h. */
 static long bio_ctrl(BIO *bio, int question, long number, void *pointer)
 {
     (void)bio;
@@ -103,6 +94,13 @@ static void bio_method_make(void)
     bio_method = method;
 }
 
+void tls_session_fail(struct tls_session *s, const char *text)
+{
+    if (s->error == NULL)
+        s->error = strdup(text);
+    s->failed = true;
+}
+
 static bool is_host_name(const char *name)
 {
     struct ip_address address;
@@ -120,6 +118,8 @@ enum status tls_session_create(struct tls_context *context, enum tls_role role,
 
     if (s == NULL)
         return STATUS_NO_MEMORY;
+    s->is_server = role == TLS_ROLE_SERVER;
+    s->protocol = s->cipher = "";
     ASSERT(pthread_once(&bio_method_once, bio_method_make) == 0);
     if (bio_method == NULL)
         goto no_memory;
@@ -131,6 +131,7 @@ enum status tls_session_create(struct tls_context *context, enum tls_role role,
         goto no_memory;
     BIO_set_data(bio, s);
     SSL_set_bio(s->ssl, bio, bio); /* takes the one reference, for both directions */
+    SSL_set_app_data(s->ssl, s);
     if (role == TLS_ROLE_SERVER) {
         SSL_set_accept_state(s->ssl);
     } else {
@@ -153,15 +154,70 @@ void tls_session_destroy(struct tls_session *s)
 {
     if (s == NULL)
         return;
-    ASSERT(s->input == NULL && s->output == NULL);
-    if (s->ssl != NULL) {
-        /* A session that was not shut down counts as broken and is not resumed. */
-        if (s->established && !s->failed)
-            SSL_set_shutdown(s->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
-        SSL_free(s->ssl);
-    }
+    tls_session_free_openssl(s);
+    tls_kernel_finish(s);
+    free(s->common_name);
     free(s->error);
     free(s);
+}
+
+void tls_session_free_openssl(struct tls_session *s)
+{
+    ASSERT(s->input == NULL && s->output == NULL);
+    if (s->ssl == NULL)
+        return;
+    /* A session that was not shut down counts as broken and is not resumed. */
+    if (s->established && !s->failed)
+        SSL_set_shutdown(s->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    SSL_free(s->ssl);
+    s->ssl = NULL;
+}
+
+/* The most specific common name of the peer's certificate. */
+static bool common_name(SSL *ssl, char text_out[static TLS_COMMON_NAME_MAX])
+{
+    const X509_NAME *subject = X509_get_subject_name(SSL_get0_peer_certificate(ssl));
+    int last = -1;
+    unsigned char *utf8 = NULL;
+    int len;
+    bool found;
+
+    if (subject == NULL)
+        return false;
+    /* The most specific name stands last. */
+    for (int i = X509_NAME_entry_count(subject) - 1; i >= 0 && last < 0; i--)
+        if (OBJ_obj2nid(X509_NAME_ENTRY_get_object(X509_NAME_get_entry(subject, i))) ==
+            NID_commonName)
+            last = i;
+    if (last < 0)
+        return false;
+    len = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, last)));
+    /* A NUL inside would make the name look shorter than what was signed. */
+    found = len > 0 && len < TLS_COMMON_NAME_MAX && memchr(utf8, '\0', (size_t)len) == NULL;
+    if (found) {
+        memcpy(text_out, utf8, (size_t)len);
+        text_out[len] = '\0';
+    }
+    if (len >= 0)
+        OPENSSL_free(utf8);
+    ERR_clear_error();
+    return found;
+}
+
+/* What is asked for after the handshake, also when OpenSSL's objects are gone. The texts are
+ * OpenSSL's own and live for ever. */
+static void note_facts(struct tls_session *s)
+{
+    char name[TLS_COMMON_NAME_MAX];
+
+    s->protocol = SSL_get_version(s->ssl);
+    s->cipher = SSL_get_cipher_name(s->ssl);
+    s->cipher_bits = SSL_get_cipher_bits(s->ssl, NULL);
+    s->is_resumed = SSL_session_reused(s->ssl) == 1;
+    s->has_certificate = SSL_get0_peer_certificate(s->ssl) != NULL;
+    s->verify_result = SSL_get_verify_result(s->ssl);
+    if (s->has_certificate && common_name(s->ssl, name))
+        s->common_name = strdup(name);
 }
 
 static void lend(struct tls_session *s, struct slice *input, struct buffer *output)
@@ -177,9 +233,7 @@ static enum tls_progress fail(struct tls_session *s, const char *otherwise)
     char text[TLS_ERROR_TEXT_MAX];
 
     tls_error_drain(otherwise, text);
-    if (s->error == NULL)
-        s->error = strdup(text);
-    s->failed = true;
+    tls_session_fail(s, text);
     return TLS_FAILED;
 }
 
@@ -209,8 +263,11 @@ enum tls_progress tls_session_handshake(struct tls_session *s, struct slice *inp
         return TLS_FAILED;
     lend(s, input, output);
     progress = take_back(s, SSL_do_handshake(s->ssl));
-    if (progress == TLS_DONE)
+    if (progress == TLS_DONE) {
         s->established = true;
+        note_facts(s);
+        tls_kernel_decide(s);
+    }
     if (progress == TLS_CLOSED || (progress == TLS_WANT_INPUT && s->input_ended))
         return fail(s, "the peer closed the connection during the handshake");
     return progress;
@@ -222,10 +279,10 @@ enum tls_progress tls_session_read(struct tls_session *s, struct slice *input,
     enum tls_progress progress;
     size_t len = 0;
 
-    ASSERT(s->established && room > 0);
+    ASSERT(s->established && room > 0 && !tls_kernel_has(s, TLS_RECEIVE));
     if (s->failed)
         return TLS_FAILED;
-    if (s->closed)
+    if (s->closed || s->ending != NULL)
         return TLS_CLOSED;
     /* An alert that gets stuck half way would spoil the next write. */
     if (buffer_room(output) < RECORD_OVERHEAD_MAX)
@@ -240,6 +297,7 @@ enum tls_progress tls_session_read(struct tls_session *s, struct slice *input,
         s->closed = true;
     if (progress == TLS_DONE) {
         ASSERT(len > 0 && len <= room);
+        s->has_data = true;
         *len_out = len;
     }
     return progress;
@@ -247,7 +305,8 @@ enum tls_progress tls_session_read(struct tls_session *s, struct slice *input,
 
 bool tls_session_has_pending(const struct tls_session *s)
 {
-    return s->established && !s->failed && !s->closed && SSL_has_pending(s->ssl) == 1;
+    return s->established && !s->failed && !s->closed && s->ssl != NULL &&
+           SSL_has_pending(s->ssl) == 1;
 }
 
 /* How much of what is left to write goes into the next record; 0: there is no room for one. */
@@ -268,7 +327,7 @@ enum tls_progress tls_session_write(struct tls_session *s, struct slice plain,
     struct slice no_input = { .len = 0 };
     size_t used = 0;
 
-    ASSERT(s->established && !s->close_sent);
+    ASSERT(s->established && !s->close_sent && !tls_kernel_has(s, TLS_SEND));
     *used_out = 0;
     if (s->failed)
         return TLS_FAILED;
@@ -292,7 +351,14 @@ void tls_session_close(struct tls_session *s, struct buffer *output)
 {
     struct slice no_input = { .len = 0 };
 
-    if (!s->established || s->failed || s->close_sent || buffer_room(output) < RECORD_OVERHEAD_MAX)
+    if (!s->established || s->failed || s->close_sent)
+        return;
+    if (tls_kernel_has(s, TLS_SEND)) {
+        s->close_sent = true;
+        tls_kernel_say_alert(s, TLS_ALERT_WARNING, SSL3_AD_CLOSE_NOTIFY);
+        return;
+    }
+    if (buffer_room(output) < RECORD_OVERHEAD_MAX)
         return;
     lend(s, &no_input, output);
     (void)SSL_shutdown(s->ssl); /* 0: sent, and the peer's has not come yet, which is fine */
@@ -314,64 +380,35 @@ bool tls_session_was_truncated(const struct tls_session *s)
 
 const char *tls_session_protocol(const struct tls_session *s)
 {
-    return SSL_get_version(s->ssl);
+    return s->protocol;
 }
 
 const char *tls_session_cipher(const struct tls_session *s)
 {
-    return SSL_get_cipher_name(s->ssl);
+    return s->cipher;
 }
 
 int tls_session_cipher_bits(const struct tls_session *s)
 {
-    return SSL_get_cipher_bits(s->ssl, NULL);
+    return s->cipher_bits;
 }
 
 bool tls_session_is_resumed(const struct tls_session *s)
 {
-    return SSL_session_reused(s->ssl) == 1;
+    return s->is_resumed;
 }
 
-bool tls_session_peer_common_name(const struct tls_session *s,
-                                  char text_out[static TLS_COMMON_NAME_MAX])
+const char *tls_session_peer_common_name(const struct tls_session *s)
 {
-    X509 *certificate = SSL_get0_peer_certificate(s->ssl);
-    const X509_NAME *subject = certificate != NULL ? X509_get_subject_name(certificate) : NULL;
-    int last = -1;
-    unsigned char *utf8 = NULL;
-    int len;
-    bool found;
-
-    if (subject == NULL)
-        return false;
-    /* The most specific name stands last. */
-    for (int i = X509_NAME_entry_count(subject) - 1; i >= 0 && last < 0; i--)
-        if (OBJ_obj2nid(X509_NAME_ENTRY_get_object(X509_NAME_get_entry(subject, i))) ==
-            NID_commonName)
-            last = i;
-    if (last < 0)
-        return false;
-    len = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, last)));
-    /* A NUL inside would make the name look shorter than what was signed. */
-    found = len > 0 && len < TLS_COMMON_NAME_MAX && memchr(utf8, '\0', (size_t)len) == NULL;
-    if (found) {
-        memcpy(text_out, utf8, (size_t)len);
-        text_out[len] = '\0';
-    }
-    if (len >= 0)
-        OPENSSL_free(utf8);
-    ERR_clear_error();
-    return found;
+    return s->common_name;
 }
 
 const char *tls_session_verify_problem(const struct tls_session *s)
 {
-    long result = SSL_get_verify_result(s->ssl);
-
     /* Without a certificate OpenSSL's result is "ok". */
-    if (SSL_get0_peer_certificate(s->ssl) == NULL)
+    if (!s->has_certificate)
         return "no certificate from server";
-    return result == X509_V_OK ? NULL : X509_verify_cert_error_string(result);
+    return s->verify_result == X509_V_OK ? NULL : X509_verify_cert_error_string(s->verify_result);
 }
 
 const char *tls_session_error(const struct tls_session *s)
@@ -381,11 +418,7 @@ const char *tls_session_error(const struct tls_session *s)
     return s->error != NULL ? s->error : "(0, 'no memory')";
 }
 
-enum tls_record_layer tls_session_record_layer(const struct tls_session *s,
-                                               enum tls_direction direction)
+const char *tls_session_ending(const struct tls_session *s)
 {
-    BIO *bio = direction == TLS_SEND ? SSL_get_wbio(s->ssl) : SSL_get_rbio(s->ssl);
-    bool kernel = direction == TLS_SEND ? BIO_get_ktls_send(bio) : BIO_get_ktls_recv(bio);
-
-    return kernel ? TLS_RECORD_KERNEL : TLS_RECORD_OPENSSL;
+    return s->ending;
 }

@@ -41,7 +41,6 @@ enum tls_progress {
 };
 
 enum tls_direction { TLS_SEND, TLS_RECEIVE };
-enum tls_record_layer { TLS_RECORD_OPENSSL, TLS_RECORD_KERNEL };
 
 /* The context's role must be the session's. server_name is the SNI of a client: the name of the
  * peer without a final dot; NULL, an address literal or a name that is too long: none is sent.
@@ -73,7 +72,8 @@ bool tls_session_has_pending(const struct tls_session *s);
 MUST_USE enum tls_progress tls_session_write(struct tls_session *s, struct slice plain,
                                              struct buffer *output, size_t *used_out);
 
-/* Appends close_notify, once; does nothing before the handshake or after a failure. */
+/* Appends close_notify, once, or has it said by tls_kernel_next_record(); does nothing before the
+ * handshake or after a failure. */
 void tls_session_close(struct tls_session *s, struct buffer *output);
 
 /* The transport has ended. A handshake then fails, a read returns what is left and then
@@ -88,10 +88,9 @@ const char *tls_session_cipher(const struct tls_session *s);   /* "TLS_AES_256_G
 int tls_session_cipher_bits(const struct tls_session *s);
 bool tls_session_is_resumed(const struct tls_session *s);
 
-/* The peer's certificate, common name in UTF-8. False: no certificate, or it has none. The text
- * is the peer's choice, control characters included. */
-bool tls_session_peer_common_name(const struct tls_session *s,
-                                  char text_out[static TLS_COMMON_NAME_MAX]);
+/* The common name in the peer's certificate, UTF-8; NULL: no certificate, or it has none. The text
+ * is the peer's choice, control characters included. Lives as long as s. */
+const char *tls_session_peer_common_name(const struct tls_session *s);
 
 /* NULL when the peer's certificate chain leads to an authority of the context's ca_file and is
  * valid today; otherwise the reason. Says nothing about the names in the certificate. */
@@ -101,6 +100,6 @@ const char *tls_session_verify_problem(const struct tls_session *s);
  * cipher')", the form of AsyncOS logs. Lives as long as s. */
 const char *tls_session_error(const struct tls_session *s);
 
-/* Who encrypts in this direction: OpenSSL, or the kernel once it has been given the keys. */
-enum tls_record_layer tls_session_record_layer(const struct tls_session *s,
-                                               enum tls_direction direction);
+/* Why no more can be read although nothing failed: a key update that the kernel cannot follow.
+ * NULL: the peer ended the stream, or did not. */
+const char *tls_session_ending(const struct tls_session *s);
