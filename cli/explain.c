@@ -244,6 +244,7 @@ static void print_destination(const char *domain, const struct policy_destinatio
     printf("domain   %s\n", domain);
     printf("entry    %.*s\n", SLICE_ARGS(destination->name));
     printf("tls      %s: %s\n", policy_tls_text(destination->tls), tls_effect(destination));
+    printf("ktls     %s\n", policy_ktls_text(destination->ktls));
     printf("limits   %u connections, %u messages per connection\n", destination->max_connections,
            destination->max_messages_per_connection);
     print_route(route);
@@ -290,6 +291,7 @@ static void print_destination_json(const char *domain, const struct policy_desti
     cli_json_member(true, "domain", slice_from(domain));
     cli_json_member(false, "entry", destination->name);
     cli_json_member(false, "tls", slice_from(policy_tls_text(destination->tls)));
+    cli_json_member(false, "ktls", slice_from(policy_ktls_text(destination->ktls)));
     cli_json_number(false, "max_connections", destination->max_connections);
     cli_json_number(false, "max_messages_per_connection", destination->max_messages_per_connection);
     print_route_json(route);

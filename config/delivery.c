@@ -14,6 +14,11 @@
     {                                                                                              \
         "tls", CONFIG_KIND_WORD, offsetof(struct entry, values.tls), false, 0, 0, tls_words        \
     }
+#define KTLS                                                                                       \
+    {                                                                                              \
+        "ktls", CONFIG_KIND_WORD, offsetof(struct entry, values.ktls), false, 0, 0,                \
+            config_ktls_words                                                                      \
+    }
 #define MAX_CONNECTIONS                                                                            \
     LIMIT("max_connections", max_connections, POLICY_DESTINATION_CONNECTIONS_MAX)
 #define MAX_MESSAGES                                                                               \
@@ -46,15 +51,13 @@ struct entry {
 };
 
 static const struct config_key default_keys[] = {
-    TLS,
-    MAX_CONNECTIONS,
-    MAX_MESSAGES,
-    PROFILE,
+    TLS, KTLS, MAX_CONNECTIONS, MAX_MESSAGES, PROFILE,
 };
 
 static const struct config_key domain_keys[] = {
     { "domain", CONFIG_KIND_TEXT, offsetof(struct entry, domain), true, 1 },
     TLS,
+    KTLS,
     MAX_CONNECTIONS,
     MAX_MESSAGES,
     PROFILE,
@@ -217,6 +220,7 @@ void config_read_destinations(struct config_draft *d)
     struct policy_domain_map seen;
     int count;
 
+    e.values.ktls = d->settings.ktls;
     e.values.bounce_profile = find_profile(d, "default", &unused);
     if (d->root.destinations != NULL)
         (void)config_read_keys(&d->reader, d->root.destinations, "destinations", section_keys,

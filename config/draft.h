@@ -12,6 +12,9 @@
 #define CONFIG_RATS_MAX            1000
 #define CONFIG_BOUNCE_PROFILES_MAX 1000
 
+/* The words for enum policy_ktls. */
+extern const char *const config_ktls_words[];
+
 struct config_flow_draft {
     const char *name;
     const config_setting_t *at;

@@ -19,7 +19,7 @@
     }
 
 /* A word is stored as an int, also where the field is one of these. */
-_Static_assert(sizeof(enum config_ktls) == sizeof(int), "enum size");
+_Static_assert(sizeof(enum policy_ktls) == sizeof(int), "enum size");
 _Static_assert(sizeof(enum config_tls_version) == sizeof(int), "enum size");
 _Static_assert(sizeof(enum config_log_format) == sizeof(int), "enum size");
 
@@ -44,7 +44,7 @@ static const struct config_key root_keys[] = {
     ROOT(bounce_profiles, CONFIG_KIND_GROUP, false),
 };
 
-static const char *const ktls_words[] = { "auto", "off", "tx", "both", NULL };
+const char *const config_ktls_words[] = { "auto", "off", "tx", "both", NULL };
 static const char *const version_words[] = { "1.2", "1.3", NULL };
 static const char *const format_words[] = { "asyncos", "json", "cef", NULL };
 
@@ -55,7 +55,7 @@ static const struct config_key spool_keys[] = {
 };
 
 static const struct config_key tls_keys[] = {
-    SETTING("ktls", CONFIG_KIND_WORD, ktls, 0, 0, ktls_words),
+    SETTING("ktls", CONFIG_KIND_WORD, ktls, 0, 0, config_ktls_words),
     SETTING("min_version", CONFIG_KIND_WORD, tls_version_min, 0, 0, version_words),
     SETTING("ca_file", CONFIG_KIND_PATH, tls_ca_path, 1),
 };
@@ -92,7 +92,7 @@ static void set_defaults(struct config_settings *s)
         .spool_path = "",
         .spool_max_bytes = 10240 * MIB_BYTES,
         .spool_free_bytes = 256 * MIB_BYTES,
-        .ktls = CONFIG_KTLS_AUTO,
+        .ktls = POLICY_KTLS_AUTO,
         .tls_version_min = CONFIG_TLS_1_2,
         .tls_ca_path = "",
         .log_format = CONFIG_LOG_ASYNCOS,

@@ -15,7 +15,7 @@
 struct entry {
     const char *name, *address, *hostname, *certificate, *hat, *rat;
     uint32_t port, max_connections, backlog;
-    int type, bare_newlines;
+    int type, bare_newlines, ktls;
 };
 
 /* What a field holds while the file has not said it. */
@@ -50,6 +50,7 @@ static const struct config_key keys[] = {
     NUMBER(max_connections, CONNECTIONS_MAX),
     NUMBER(backlog, BACKLOG_MAX),
     WORD(bare_newlines, false, bare_newlines_words),
+    WORD(ktls, false, config_ktls_words),
 };
 
 static struct config_table_draft *find_table(struct config_draft *d, const config_setting_t *at,
@@ -246,6 +247,7 @@ static void read_listener(struct config_draft *d, const config_setting_t *at,
                        .max_connections = CONNECTIONS_DEFAULT,
                        .backlog = BACKLOG_DEFAULT,
                        .type = TYPE_NONE,
+                       .ktls = d->settings.ktls,
                        .hostname = d->settings.hostname };
 
     (void)config_read_keys(&d->reader, at, "a listener", keys, ARRAY_LEN(keys), &e);
@@ -258,6 +260,7 @@ static void read_listener(struct config_draft *d, const config_setting_t *at,
         .max_connections = e.max_connections,
         .backlog = e.backlog,
         .bare_newlines = (enum config_bare_newlines)e.bare_newlines,
+        .ktls = (enum policy_ktls)e.ktls,
     };
     if (!policy_domain_is_valid(slice_from(e.hostname)) && e.hostname != d->settings.hostname)
         config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "hostname"),

@@ -55,9 +55,8 @@ struct config_listener {
     uint32_t max_connections;                     /* over all workers */
     uint32_t backlog;
     enum config_bare_newlines bare_newlines;
+    enum policy_ktls ktls;
 };
-
-enum config_ktls { CONFIG_KTLS_AUTO, CONFIG_KTLS_OFF, CONFIG_KTLS_TX, CONFIG_KTLS_BOTH };
 
 enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
 
@@ -71,7 +70,7 @@ struct config_settings {
     uint64_t spool_max_bytes;  /* of segments and body files together */
     uint64_t spool_free_bytes; /* of the disk, to be left free; below it MAIL gets 452 */
 
-    enum config_ktls ktls;
+    enum policy_ktls ktls; /* where a listener or a destination says nothing */
     enum config_tls_version tls_version_min;
     const char *tls_ca_path; /* "" when none was named */
 

@@ -2,8 +2,10 @@
 
 #include <errno.h>
 
-#define PLAIN_BYTES 16384        /* one TLS record */
-#define CIPHER_HIGH (128 * 1024) /* no more is encrypted while this much waits */
+#include "gateway/channel_tls.h"
+#include "tls/kernel.h"
+
+#define PLAIN_BYTES 16384 /* one TLS record */
 
 static void on_received(struct engine_socket *socket, struct slice bytes);
 static void on_ended(struct engine_socket *socket, int error);
@@ -107,11 +109,18 @@ static void on_deadline(struct engine_timer *timer)
 
 static void arm_receive(struct gateway_channel *c)
 {
+    enum engine_buffers group = c->bulk ? ENGINE_BUFFERS_LARGE : ENGINE_BUFFERS_SMALL;
     bool wants =
         c->state == GATEWAY_CHANNEL_SHAKING || (c->state == GATEWAY_CHANNEL_OPEN && !c->paused);
+    size_t bytes_max;
 
-    if (wants && !c->input_ended && !engine_socket_is_receiving(&c->socket))
-        engine_socket_receive(&c->socket, c->bulk ? ENGINE_BUFFERS_LARGE : ENGINE_BUFFERS_SMALL);
+    if (!wants || c->taking || c->input_ended || engine_socket_is_receiving(&c->socket))
+        return;
+    bytes_max = gateway_channel_offer_receive(c);
+    if (bytes_max > 0)
+        engine_socket_receive_most(&c->socket, group, bytes_max);
+    else
+        engine_socket_receive(&c->socket, group);
 }
 
 static void swap(struct buffer *a, struct buffer *b)
@@ -122,59 +131,55 @@ static void swap(struct buffer *a, struct buffer *b)
     *b = was;
 }
 
-/* Encrypts output and body, in that order, until CIPHER_HIGH bytes wait. */
-static bool encrypt(struct gateway_channel *c)
-{
-    while (buffer_len(&c->cipher) < CIPHER_HIGH) {
-        bool from_output = buffer_len(&c->output) > 0;
-        struct slice plain = from_output ? buffer_contents(&c->output) : c->body;
-        enum tls_progress progress;
-        size_t used = 0;
-
-        if (plain.len == 0)
-            return true;
-        progress = tls_session_write(c->tls, plain, &c->cipher, &used);
-        if (progress != TLS_DONE && progress != TLS_WANT_ROOM)
-            return false;
-        if (from_output)
-            buffer_consume(&c->output, used);
-        else
-            c->body = slice_after(c->body, used);
-        if (progress == TLS_WANT_ROOM)
-            return true;
-    }
-    return true;
-}
-
-static bool is_clear(const struct gateway_channel *c)
-{
-    return c->tls == NULL || c->state == GATEWAY_CHANNEL_UPGRADING;
-}
-
 static struct iovec part_of(struct slice s)
 {
     return (struct iovec){ .iov_base = (void *)(uintptr_t)s.data, .iov_len = s.len };
 }
 
-/* Starts a send when there is something to send and none is in flight. In the clear a body is
- * sent from where it lies. */
+/* After a failure of TLS the peer is still to be told why. */
+static bool has_alert_to_say(const struct gateway_channel *c)
+{
+    return c->tls != NULL && c->ended_error == EPROTO;
+}
+
+/* Makes what is to be sent ready; false when it cannot be. After a failure of TLS there is nothing
+ * to say but its alert. */
+static bool prepare_output(struct gateway_channel *c)
+{
+    if (has_alert_to_say(c)) {
+        buffer_clear(&c->output);
+        c->body.len = 0;
+        return true;
+    }
+    return gateway_channel_sends_plain(c) || c->state == GATEWAY_CHANNEL_SHAKING ||
+           gateway_channel_encrypt(c);
+}
+
+/* Starts a send when there is something to send and none is in flight. What needs no encryption is
+ * sent from where it lies, a body too. */
 static void push(struct gateway_channel *c)
 {
     struct iovec parts[2];
     unsigned count = 0;
+    bool is_plain;
 
     if (c->sending_now || c->state == GATEWAY_CHANNEL_CONNECTING ||
         c->state == GATEWAY_CHANNEL_CLOSED)
         return;
     ASSERT(buffer_len(&c->sending) == 0);
-    if (!is_clear(c) && c->state != GATEWAY_CHANNEL_SHAKING && !encrypt(c)) {
+    gateway_channel_offer_send(c);
+    if (!prepare_output(c)) {
         close_socket(c, ENGINE_CLOSE_RESET);
         return;
     }
-    swap(&c->sending, is_clear(c) ? &c->output : &c->cipher);
+    c->sending_now = gateway_channel_send_control(c);
+    if (c->sending_now)
+        return;
+    is_plain = gateway_channel_sends_plain(c);
+    swap(&c->sending, is_plain ? &c->output : &c->cipher);
     if (buffer_len(&c->sending) > 0)
         parts[count++] = part_of(buffer_contents(&c->sending));
-    if (is_clear(c) && c->body.len > 0) {
+    if (is_plain && c->body.len > 0) {
         parts[count++] = part_of(c->body);
         c->body.len = 0;
     }
@@ -187,7 +192,7 @@ static void push(struct gateway_channel *c)
 static bool has_output(const struct gateway_channel *c)
 {
     return c->sending_now || buffer_len(&c->cipher) > 0 || buffer_len(&c->output) > 0 ||
-           c->body.len > 0;
+           c->body.len > 0 || (c->tls != NULL && tls_kernel_has_record(c->tls));
 }
 
 /* The close_notify goes behind the last byte, and the socket's close behind that. */
@@ -197,7 +202,8 @@ static void finish_close_if_flushed(struct gateway_channel *c)
         return;
     if (c->secured) {
         c->secured = false;
-        tls_session_close(c->tls, &c->cipher);
+        if (!has_alert_to_say(c))
+            tls_session_close(c->tls, &c->cipher);
         push(c);
     }
     if (c->state == GATEWAY_CHANNEL_FLUSHING && !has_output(c))
@@ -295,23 +301,52 @@ static void on_received(struct engine_socket *socket, struct slice bytes)
 {
     struct gateway_channel *c = CONTAINER_OF(socket, struct gateway_channel, socket);
 
+    c->taking = true;
     if (c->state == GATEWAY_CHANNEL_SHAKING)
         shake(c, &bytes);
     if (c->state == GATEWAY_CHANNEL_OPEN && bytes.len > 0) {
-        if (c->tls != NULL)
+        if (!gateway_channel_receives_plain(c)) {
             decrypt(c, bytes);
-        else
+        } else {
+            if (c->tls != NULL)
+                tls_kernel_data(c->tls);
             deliver(c, bytes);
+        }
     }
+    c->taking = false;
     if (c->state == GATEWAY_CHANNEL_OPEN)
         gateway_channel_flush(c);
+    arm_receive(c);
+}
+
+/* The kernel has met a record that is not data. */
+static void take_control(struct gateway_channel *c)
+{
+    enum tls_control control = gateway_channel_take_control(c);
+
+    switch (control) {
+    case TLS_CONTROL_DONE:
+    case TLS_CONTROL_KEY: break;
+    case TLS_CONTROL_CLOSED: end_input(c, 0); break;
+    case TLS_CONTROL_FAILED: end_input(c, EPROTO); break;
+    }
+    push(c); /* what it has to be answered with, if anything */
     arm_receive(c);
 }
 
 static void on_ended(struct engine_socket *socket, int error)
 {
     struct gateway_channel *c = CONTAINER_OF(socket, struct gateway_channel, socket);
+    bool by_kernel = c->tls != NULL && tls_kernel_has(c->tls, TLS_RECEIVE);
 
+    if (by_kernel && error == EIO) {
+        take_control(c);
+        return;
+    }
+    if (by_kernel && (error == EBADMSG || error == EMSGSIZE || error == EINVAL)) {
+        tls_kernel_receive_failed(c->tls, error);
+        error = EPROTO;
+    }
     end_input(c, error);
 }
 
@@ -342,6 +377,8 @@ static void on_sent(struct engine_socket *socket, int error)
 
     c->sending_now = false;
     buffer_release(&c->sending);
+    if (error == 0 && !gateway_channel_control_sent(c))
+        error = EPROTO;
     if (error != 0) {
         if (c->state == GATEWAY_CHANNEL_FLUSHING)
             close_socket(c, ENGINE_CLOSE_RESET);
@@ -423,7 +460,8 @@ void gateway_channel_close(struct gateway_channel *c)
 {
     if (gateway_channel_is_closing(c))
         return;
-    if (c->state == GATEWAY_CHANNEL_CONNECTING || (c->input_ended && c->ended_error != 0)) {
+    if (c->state == GATEWAY_CHANNEL_CONNECTING ||
+        (c->input_ended && c->ended_error != 0 && !has_alert_to_say(c))) {
         close_socket(c, ENGINE_CLOSE_RESET);
         return;
     }

@@ -9,6 +9,8 @@
  *              after gateway_channel_resume().
  *     drained  everything put out so far has been handed to the kernel
  *     secured  the TLS handshake ended, well or not
+ *     settled  who makes the TLS records of each direction, OpenSSL or the kernel, is decided
+ *              (tls/kernel.h); once after a handshake, unless the session ends before. May be NULL.
  *     expired  the deadline that the owner set has passed
  *     ended    no more input will come: the peer's FIN or close_notify (0) or an errno value
  *     closed   the last event; nothing is in flight, the owner may free itself
@@ -17,7 +19,8 @@
  * otherwise: back-pressure, and the reason why STARTTLS needs no cancellation. Output is
  * gathered until gateway_channel_flush(), one send in flight. No handler runs inside any call
  * but `input` and `ended`, which may run inside gateway_channel_resume() (but not inside
- * `input`), and `secured`, which may run inside gateway_channel_secure() when it failed.
+ * `input`), `secured`, which may run inside gateway_channel_secure() when it failed, and `settled`,
+ * which may run inside flush and resume and calls nothing of the channel but the getters.
  */
 #pragma once
 #include "base/buffer.h"
@@ -37,6 +40,7 @@ struct gateway_channel_handlers {
     void (*drained)(struct gateway_channel *channel);
     void (*connected)(struct gateway_channel *channel, int error);
     void (*secured)(struct gateway_channel *channel, bool success);
+    void (*settled)(struct gateway_channel *channel);
     void (*expired)(struct gateway_channel *channel);
     void (*ended)(struct gateway_channel *channel, int error);
     void (*closed)(struct gateway_channel *channel);
@@ -70,6 +74,9 @@ struct gateway_channel { /* Fields are private. */
     bool secured;    /* the handshake is done and close_notify is not yet sent */
     bool undrained;  /* output was given since the last `drained` */
     bool delivering; /* inside the owner's input handler */
+    bool taking;     /* inside on_received(), with bytes that are not all taken yet */
+    bool settled;
+    bool rekeys; /* the record that is being sent announces a new key */
     int ended_error;
 };
 

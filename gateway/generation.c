@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 enum status gateway_generation_create(struct config_loaded *config,
+                                      const struct tls_kernel_support *kernel,
                                       struct gateway_generation **generation_out)
 {
     struct gateway_generation *g = calloc(1, sizeof(*g));
@@ -10,6 +11,7 @@ enum status gateway_generation_create(struct config_loaded *config,
     if (g == NULL)
         return STATUS_NO_MEMORY;
     g->config = config;
+    g->kernel = *kernel;
     *generation_out = g;
     return STATUS_OK;
 }
@@ -44,17 +46,19 @@ static enum tls_version version_of(const struct config_settings *settings)
     return settings->tls_version_min == CONFIG_TLS_1_3 ? TLS_VERSION_1_3 : TLS_VERSION_1_2;
 }
 
-static enum status server_context(const struct config_settings *settings,
+static enum status server_context(const struct gateway_view *view,
                                   const struct config_certificate *certificate,
                                   struct tls_tickets *tickets, struct tls_context **context_out,
                                   struct tls_error *error_out)
 {
+    const struct config_settings *settings = gateway_view_settings(view);
     struct tls_certificate_files files[CONFIG_CERTIFICATE_PAIRS_MAX];
     struct tls_server_options options = {
         .certificates = files,
         .certificates_count = certificate->pairs_count,
         .min_version = version_of(settings),
         .tickets = tickets,
+        .kernel = view->generation->kernel.has_module,
     };
 
     for (size_t i = 0; i < certificate->pairs_count; i++)
@@ -71,6 +75,7 @@ static enum status fill(struct gateway_view *view, struct tls_tickets *tickets,
         .min_version = version_of(settings),
         .security = TLS_SECURITY_OPPORTUNISTIC,
         .ca_file = settings->tls_ca_path[0] != '\0' ? settings->tls_ca_path : NULL,
+        .kernel = view->generation->kernel.has_module,
     };
 
     view->servers = calloc(settings->listeners_count, sizeof(struct tls_context *));
@@ -79,8 +84,8 @@ static enum status fill(struct gateway_view *view, struct tls_tickets *tickets,
     TRY(tls_context_create_client(&client, &view->client, error_out));
     for (size_t i = 0; i < settings->listeners_count; i++)
         if (settings->listeners[i].certificate != NULL)
-            TRY(server_context(settings, settings->listeners[i].certificate, tickets,
-                               &view->servers[i], error_out));
+            TRY(server_context(view, settings->listeners[i].certificate, tickets, &view->servers[i],
+                               error_out));
     return STATUS_OK;
 }
 

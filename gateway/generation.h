@@ -15,10 +15,12 @@
 #include "config/load.h"
 #include "smtp/server.h"
 #include "tls/context.h"
+#include "tls/kernel.h"
 #include "tls/tickets.h"
 
 struct gateway_generation {
     struct config_loaded *config;     /* owned */
+    struct tls_kernel_support kernel; /* of the moment when it was read */
     struct gateway_generation *older; /* the supervisor's list */
     _Atomic unsigned views_count;
 };
@@ -41,6 +43,7 @@ struct gateway_view {
 
 /* Takes config. */
 MUST_USE enum status gateway_generation_create(struct config_loaded *config,
+                                               const struct tls_kernel_support *kernel,
                                                struct gateway_generation **generation_out);
 
 /* No view may be left. Accepts NULL. */

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "gateway/inbound_answer.h"
+#include "gateway/kernel_tls.h"
 #include "gateway/message.h"
 #include "gateway/port.h"
 #include "gateway/receipt.h"
@@ -15,6 +16,7 @@
 static size_t on_input(struct gateway_channel *c, struct slice bytes);
 static void on_drained(struct gateway_channel *c);
 static void on_secured(struct gateway_channel *c, bool success);
+static void on_settled(struct gateway_channel *c);
 static void on_expired(struct gateway_channel *c);
 static void on_ended(struct gateway_channel *c, int error);
 static void on_closed(struct gateway_channel *c);
@@ -23,6 +25,7 @@ static const struct gateway_channel_handlers channel_handlers = {
     .input = on_input,
     .drained = on_drained,
     .secured = on_secured,
+    .settled = on_settled,
     .expired = on_expired,
     .ended = on_ended,
     .closed = on_closed,
@@ -102,6 +105,7 @@ static void on_ended(struct gateway_channel *c, int error)
 {
     struct gateway_inbound *in = inbound_of(c);
 
+    gateway_kernel_tls_tell_end(in->worker, "ICID", in->icid, gateway_channel_tls(c));
     /* A clean end behind QUIT or between messages is no loss. */
     if (error != 0 || smtp_server_in_transaction(&in->smtp))
         observe_icid_lost(in->worker->log, now_s(in), in->icid);
@@ -158,6 +162,8 @@ static void start_tls(struct gateway_inbound *in, struct slice behind)
         close_session(in);
         return;
     }
+    tls_kernel_allow(session, &in->view->generation->kernel,
+                     gateway_kernel_tls_use(in->listener->ktls));
     gateway_channel_set_deadline(&in->channel, GATEWAY_INBOUND_HANDSHAKE_MS);
     gateway_channel_secure(&in->channel, session);
 }
@@ -184,6 +190,13 @@ static void on_secured(struct gateway_channel *c, bool success)
     gateway_channel_resume(c);
     if (in->is_stopping)
         gateway_inbound_stop(in);
+}
+
+static void on_settled(struct gateway_channel *c)
+{
+    struct gateway_inbound *in = inbound_of(c);
+
+    gateway_kernel_tls_tell(in->worker, "ICID", in->icid, gateway_channel_tls(c));
 }
 
 static void wait_for(struct gateway_inbound *in, enum gateway_inbound_wait what)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "gateway/kernel_tls.h"
 #include "gateway/outbound_item.h"
 #include "gateway/outbound_log.h"
 #include "gateway/worker.h"
@@ -13,6 +14,7 @@ static size_t on_input(struct gateway_channel *c, struct slice bytes);
 static void on_drained(struct gateway_channel *c);
 static void on_connected(struct gateway_channel *c, int error);
 static void on_secured(struct gateway_channel *c, bool success);
+static void on_settled(struct gateway_channel *c);
 static void on_expired(struct gateway_channel *c);
 static void on_ended(struct gateway_channel *c, int error);
 static void on_closed(struct gateway_channel *c);
@@ -22,6 +24,7 @@ static const struct gateway_channel_handlers channel_handlers = {
     .drained = on_drained,
     .connected = on_connected,
     .secured = on_secured,
+    .settled = on_settled,
     .expired = on_expired,
     .ended = on_ended,
     .closed = on_closed,
@@ -375,6 +378,8 @@ static void start_tls(struct gateway_outbound *out, struct slice behind)
         tls_failed(out, SLICE("no memory"), POLICY_TLS_HANDSHAKE_FAILED);
         return;
     }
+    tls_kernel_allow(session, &out->view->generation->kernel,
+                     gateway_kernel_tls_use(out->policy->ktls));
     gateway_channel_set_deadline(&out->channel, GATEWAY_OUTBOUND_HANDSHAKE_MS);
     gateway_channel_secure(&out->channel, session);
 }
@@ -399,6 +404,13 @@ static void on_secured(struct gateway_channel *c, bool success)
     gateway_channel_set_deadline(c, time_left_ms(out));
     act(out, &event);
     gateway_channel_resume(c);
+}
+
+static void on_settled(struct gateway_channel *c)
+{
+    struct gateway_outbound *out = outbound_of(c);
+
+    gateway_kernel_tls_tell(out->worker, "DCID", out->dcid, gateway_channel_tls(c));
 }
 
 static void on_connected(struct gateway_channel *c, int error)
@@ -510,6 +522,7 @@ static void on_ended(struct gateway_channel *c, int error)
     (void)error;
     if (out->state == GATEWAY_OUTBOUND_CLOSING)
         return;
+    gateway_kernel_tls_tell_end(out->worker, "DCID", out->dcid, gateway_channel_tls(c));
     event = smtp_client_ended(&out->smtp);
     if (out->state == GATEWAY_OUTBOUND_IDLE && event.kind == SMTP_CLIENT_FAILED)
         leave(out, DELIVERY_FAILURE_NONE); /* it had nothing to do either */

@@ -15,6 +15,7 @@
 #include "engine/probe.h"
 #include "engine/signals.h"
 #include "gateway/doors.h"
+#include "gateway/kernel_tls.h"
 #include "gateway/notify.h"
 #include "gateway/spool_start.h"
 #include "gateway/tls_judge.h"
@@ -71,6 +72,20 @@ static void say_problems(struct supervisor *s, const struct config_problems *pro
         fprintf(stderr, "postern: and %zu more problems\n", problems->dropped_count);
 }
 
+/* Said at the start, and when a reload finds it changed. */
+static void look_at_kernel_tls(struct supervisor *s, const struct config_settings *settings,
+                               struct tls_kernel_support *kernel_out)
+{
+    bool is_demanded = settings->ktls == POLICY_KTLS_TX || settings->ktls == POLICY_KTLS_BOTH;
+    char text[GATEWAY_KERNEL_TLS_TEXT_MAX];
+
+    gateway_kernel_tls_probe(kernel_out);
+    if (s->current != NULL && memcmp(&s->current->kernel, kernel_out, sizeof(*kernel_out)) == 0)
+        return;
+    say(s, is_demanded && !kernel_out->has_module ? OBSERVE_WARNING : OBSERVE_INFO,
+        gateway_kernel_tls_text(kernel_out, text));
+}
+
 static struct gateway_generation *read_configuration(struct supervisor *s)
 {
     const struct config_load_options options = { .generation = s->generation + 1,
@@ -79,6 +94,7 @@ static struct gateway_generation *read_configuration(struct supervisor *s)
     struct config_problems problems;
     struct config_loaded *loaded = NULL;
     struct gateway_generation *generation = NULL;
+    struct tls_kernel_support kernel;
     enum status status;
 
     config_problems_init(&problems);
@@ -87,7 +103,8 @@ static struct gateway_generation *read_configuration(struct supervisor *s)
     config_problems_finish(&problems);
     if (status != STATUS_OK)
         return NULL;
-    if (gateway_generation_create(loaded, &generation) != STATUS_OK) {
+    look_at_kernel_tls(s, &loaded->settings, &kernel);
+    if (gateway_generation_create(loaded, &kernel, &generation) != STATUS_OK) {
         config_loaded_destroy(loaded);
         return NULL;
     }
@@ -475,6 +492,8 @@ int gateway_probe(void)
 {
     static struct engine_probe_report report;
     enum status status = engine_probe(".", &report);
+    struct tls_kernel_support kernel;
+    char text[GATEWAY_KERNEL_TLS_TEXT_MAX];
 
     for (unsigned i = 0; i < report.findings_count; i++) {
         const struct engine_probe_finding *f = &report.findings[i];
@@ -482,6 +501,8 @@ int gateway_probe(void)
         printf("%-28s %-3s %s%s\n", f->name, f->yes ? "yes" : "no", f->detail,
                !f->yes && f->required ? " (required)" : "");
     }
+    gateway_kernel_tls_probe(&kernel);
+    printf("%s\n", gateway_kernel_tls_text(&kernel, text));
     if (status != STATUS_OK)
         fprintf(stderr, "postern: %s\n", report.reason.text);
     return status == STATUS_OK ? 0 : 1;

@@ -25,6 +25,17 @@ enum observe_counter {
     OBSERVE_TLS_OUT_SUCCESS,
     OBSERVE_TLS_OUT_FAILED,
     OBSERVE_TLS_RESUMED,
+    OBSERVE_KTLS_SEND, /* sessions whose records the kernel makes, by direction */
+    OBSERVE_KTLS_RECEIVE,
+    OBSERVE_KTLS_SWITCHED_OFF, /* directions that stayed in user space, by reason: tls/kernel.h */
+    OBSERVE_KTLS_NO_MODULE,
+    OBSERVE_KTLS_HALF_RECORDS,
+    OBSERVE_KTLS_VERSION,
+    OBSERVE_KTLS_CIPHER,
+    OBSERVE_KTLS_FRAGMENT,
+    OBSERVE_KTLS_UPDATED,
+    OBSERVE_KTLS_UNSURE,
+    OBSERVE_KTLS_REFUSED,
     OBSERVE_MESSAGES_ACCEPTED, /* committed and answered 250 */
     OBSERVE_MESSAGES_ABORTED,  /* begun and never committed */
     OBSERVE_MESSAGES_FINISHED, /* every recipient delivered or bounced */

@@ -35,6 +35,17 @@ const char *policy_tls_text(enum policy_tls tls)
     UNREACHABLE();
 }
 
+const char *policy_ktls_text(enum policy_ktls ktls)
+{
+    switch (ktls) {
+    case POLICY_KTLS_AUTO: return "auto";
+    case POLICY_KTLS_OFF: return "off";
+    case POLICY_KTLS_TX: return "tx";
+    case POLICY_KTLS_BOTH: return "both";
+    }
+    UNREACHABLE();
+}
+
 bool policy_tls_is_wanted(enum policy_tls tls)
 {
     return tls != POLICY_TLS_OFF;

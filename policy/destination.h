@@ -20,6 +20,9 @@ enum policy_tls {
     POLICY_TLS_REQUIRED_VERIFY_HOSTED
 };
 
+/* Who makes the TLS records of a connection, OpenSSL or the kernel: tls/kernel.h. */
+enum policy_ktls { POLICY_KTLS_AUTO, POLICY_KTLS_OFF, POLICY_KTLS_TX, POLICY_KTLS_BOTH };
+
 #define POLICY_DESTINATION_CONNECTIONS_DEFAULT             500u
 #define POLICY_DESTINATION_CONNECTIONS_MAX                 1000u
 #define POLICY_DESTINATION_MESSAGES_PER_CONNECTION_DEFAULT 50u
@@ -28,6 +31,7 @@ enum policy_tls {
 struct policy_destination {
     struct slice name; /* as it was written; "default" for the default */
     enum policy_tls tls;
+    enum policy_ktls ktls;
     uint32_t max_connections; /* to one domain, over all workers */
     uint32_t max_messages_per_connection;
     const struct policy_bounce_profile *bounce_profile; /* never NULL in a snapshot */
@@ -40,8 +44,9 @@ struct policy_destination policy_destination_default(void);
 const struct policy_destination *policy_destination_find(const struct policy_snapshot *snapshot,
                                                          struct slice domain);
 
-/* The words of the configuration: "required-verify"... */
+/* The words of the configuration: "required-verify"..., "both"... */
 const char *policy_tls_text(enum policy_tls tls);
+const char *policy_ktls_text(enum policy_ktls ktls);
 
 /* Whether STARTTLS is tried where the host offers it. */
 bool policy_tls_is_wanted(enum policy_tls tls);

@@ -27,7 +27,7 @@ static void a_good_configuration_loads_with_its_values_and_defaults(void **unuse
     assert_string_equal(s->tls_ca_path, "");
     assert_string_equal(s->admin_socket_path, "/run/postern/admin.sock");
     assert_int_equal(s->workers, 0);
-    assert_int_equal(s->ktls, CONFIG_KTLS_AUTO);
+    assert_int_equal(s->ktls, POLICY_KTLS_AUTO);
     assert_int_equal(s->tls_version_min, CONFIG_TLS_1_2);
     assert_int_equal(s->memory_message_bytes, (uint64_t)1 << 30);
     assert_int_equal(s->grace_s, 30);
@@ -76,7 +76,7 @@ static void every_key_has_its_effect(void **unused)
     assert_int_equal(s->workers, 3);
     assert_string_equal(s->log_path, "/etc/p/log/mail");
     assert_string_equal(s->admin_socket_path, "/etc/p/a.sock");
-    assert_int_equal(s->ktls, CONFIG_KTLS_TX);
+    assert_int_equal(s->ktls, POLICY_KTLS_TX);
     assert_int_equal(s->tls_version_min, CONFIG_TLS_1_3);
     assert_string_equal(s->tls_ca_path, "/etc/p/ca.pem");
     assert_int_equal(s->command_timeout_s, 90);

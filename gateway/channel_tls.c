@@ -1,0 +1,145 @@
+#include "gateway/channel_tls.h"
+
+#include <errno.h>
+
+#include "tls/kernel.h"
+
+#define CIPHER_HIGH (128 * 1024) /* no more is encrypted while this much waits */
+
+bool gateway_channel_sends_plain(const struct gateway_channel *c)
+{
+    return c->tls == NULL || c->state == GATEWAY_CHANNEL_UPGRADING ||
+           tls_kernel_has(c->tls, TLS_SEND);
+}
+
+bool gateway_channel_receives_plain(const struct gateway_channel *c)
+{
+    return c->tls == NULL || tls_kernel_has(c->tls, TLS_RECEIVE);
+}
+
+bool gateway_channel_encrypt(struct gateway_channel *c)
+{
+    while (buffer_len(&c->cipher) < CIPHER_HIGH) {
+        bool from_output = buffer_len(&c->output) > 0;
+        struct slice plain = from_output ? buffer_contents(&c->output) : c->body;
+        enum tls_progress progress;
+        size_t used = 0;
+
+        if (plain.len == 0)
+            return true;
+        progress = tls_session_write(c->tls, plain, &c->cipher, &used);
+        if (progress != TLS_DONE && progress != TLS_WANT_ROOM)
+            return false;
+        if (from_output)
+            buffer_consume(&c->output, used);
+        else
+            c->body = slice_after(c->body, used);
+        if (progress == TLS_WANT_ROOM)
+            return true;
+    }
+    return true;
+}
+
+/* Gives the kernel the key with which a direction goes on. 0 or an errno. */
+static int give_key(struct gateway_channel *c, enum tls_direction direction)
+{
+    enum engine_tls_direction side = direction == TLS_SEND ? ENGINE_TLS_SEND : ENGINE_TLS_RECEIVE;
+    struct tls_kernel_key key;
+    int error = ENOMEM;
+
+    if (tls_kernel_key(c->tls, direction, &key) == STATUS_OK) {
+        error = engine_socket_tls_key(&c->socket, side, &key.info, key.len);
+        tls_kernel_key_finish(&key);
+    }
+    return error;
+}
+
+static void offer(struct gateway_channel *c, enum tls_direction direction)
+{
+    if (give_key(c, direction) == 0)
+        tls_kernel_taken(c->tls, direction);
+    else
+        tls_kernel_refused(c->tls, direction);
+}
+
+/* The owner hears of it once, when both directions are decided. */
+static void tell_if_settled(struct gateway_channel *c)
+{
+    if (c->settled || tls_kernel_reason(c->tls, TLS_SEND) == TLS_KERNEL_PENDING ||
+        tls_kernel_reason(c->tls, TLS_RECEIVE) == TLS_KERNEL_PENDING)
+        return;
+    c->settled = true;
+    if (c->handlers->settled != NULL)
+        c->handlers->settled(c);
+}
+
+void gateway_channel_offer_send(struct gateway_channel *c)
+{
+    if (c->tls == NULL || c->state != GATEWAY_CHANNEL_OPEN)
+        return;
+    if (tls_kernel_wants(c->tls, TLS_SEND) && buffer_len(&c->cipher) == 0)
+        offer(c, TLS_SEND);
+    tell_if_settled(c);
+}
+
+size_t gateway_channel_offer_receive(struct gateway_channel *c)
+{
+    size_t rest;
+
+    if (c->tls == NULL || c->state != GATEWAY_CHANNEL_OPEN)
+        return 0;
+    if (tls_kernel_wants(c->tls, TLS_RECEIVE)) {
+        rest = tls_kernel_rest(c->tls, TLS_RECEIVE);
+        if (rest > 0)
+            return rest;
+        offer(c, TLS_RECEIVE);
+    }
+    tell_if_settled(c);
+    return 0;
+}
+
+bool gateway_channel_send_control(struct gateway_channel *c)
+{
+    struct tls_control_record record;
+    struct slice bytes;
+
+    if (c->tls == NULL || !tls_kernel_has(c->tls, TLS_SEND) || !tls_kernel_has_record(c->tls) ||
+        tls_kernel_next_record(c->tls, &record) != STATUS_OK)
+        return false;
+    bytes = (struct slice){ (const char *)record.bytes, record.len };
+    if (buffer_append(&c->sending, bytes) != STATUS_OK)
+        return false;
+    c->rekeys = record.changes_key;
+    bytes = buffer_contents(&c->sending);
+    engine_socket_send_record(
+        &c->socket, record.type,
+        (struct iovec){ .iov_base = (void *)(uintptr_t)bytes.data, .iov_len = bytes.len });
+    return true;
+}
+
+bool gateway_channel_control_sent(struct gateway_channel *c)
+{
+    if (!c->rekeys)
+        return true;
+    c->rekeys = false;
+    return give_key(c, TLS_SEND) == 0;
+}
+
+enum tls_control gateway_channel_take_control(struct gateway_channel *c)
+{
+    char record[ENGINE_TLS_RECORD_BYTES];
+    uint8_t type;
+    int len = engine_socket_tls_record(&c->socket, &type, record, sizeof(record));
+    enum tls_control control;
+
+    if (len < 0) {
+        tls_kernel_receive_failed(c->tls, -len);
+        return TLS_CONTROL_FAILED;
+    }
+    control = tls_kernel_control(c->tls, type, (struct slice){ record, (size_t)len });
+    if (control == TLS_CONTROL_KEY && give_key(c, TLS_RECEIVE) != 0) {
+        tls_kernel_receive_failed(c->tls, EKEYEXPIRED);
+        return TLS_CONTROL_FAILED;
+    }
+    return control;
+}
