@@ -206,6 +206,9 @@ struct engine_backend_ops {
     int (*socket_tls_record)(struct engine_backend *b, int fd, uint8_t *type_out, char *into,
                              size_t room);
 
+    /* Takes the error that a socket holds, so that the next send does not fail by it. */
+    void (*socket_take_error)(struct engine_backend *b, int fd);
+
     int (*bell_open)(struct engine_backend *b); /* an eventfd, or a negated errno */
     void (*bell_ring)(int bell);                /* from any thread */
     void (*fd_close)(struct engine_backend *b, int fd);

@@ -106,6 +106,10 @@ static void end_input(struct engine_socket *s, int error)
 {
     if (error != EIO || !engine_socket_has(s, FLAG_TLS_RECEIVE))
         engine_socket_set(s, FLAG_ENDED);
+    /* A record that does not open is also left as the socket's error, which would be the answer to
+     * the next send: the alert. */
+    if (error == EBADMSG || error == EMSGSIZE || error == EINVAL)
+        s->loop->backend->ops->socket_take_error(s->loop->backend, s->fd);
     if (s->state == STATE_OPEN)
         s->handlers->ended(s, error);
     else

@@ -195,6 +195,14 @@ static int fake_socket_tls_key(struct engine_backend *b, int fd,
     return -f->tls_key_error;
 }
 
+static void fake_socket_take_error(struct engine_backend *b, int fd)
+{
+    struct fake_backend *f = fake_of(b);
+
+    ASSERT(fd >= FAKE_FD_FIRST);
+    f->errors_taken++;
+}
+
 static int fake_socket_tls_record(struct engine_backend *b, int fd, uint8_t *type_out, char *into,
                                   size_t room)
 {
@@ -254,6 +262,7 @@ const struct engine_backend_ops fake_backend_ops = {
     .socket_tls_start = fake_socket_tls_start,
     .socket_tls_key = fake_socket_tls_key,
     .socket_tls_record = fake_socket_tls_record,
+    .socket_take_error = fake_socket_take_error,
     .bell_open = fake_bell_open,
     .bell_ring = fake_bell_ring,
     .fd_close = fake_fd_close,

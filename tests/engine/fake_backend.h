@@ -38,6 +38,7 @@ struct fake_backend {
     struct slice tls_record; /* that is found when one is asked for; empty: none */
     uint8_t tls_record_type;
     unsigned tls_records_taken;
+    unsigned errors_taken;
     unsigned waits;
     struct engine_backend_counters counters;
 };
