@@ -77,6 +77,7 @@ static void every_key_has_its_effect(void **unused)
     assert_string_equal(s->log_path, "/etc/p/log/mail");
     assert_string_equal(s->admin_socket_path, "/etc/p/a.sock");
     assert_int_equal(s->ktls, POLICY_KTLS_TX);
+    assert_int_equal(s->listeners[0].ktls, POLICY_KTLS_TX);
     assert_int_equal(s->tls_version_min, CONFIG_TLS_1_3);
     assert_string_equal(s->tls_ca_path, "/etc/p/ca.pem");
     assert_int_equal(s->command_timeout_s, 90);
@@ -92,8 +93,10 @@ static void every_key_has_its_effect(void **unused)
 static void a_domain_takes_from_the_default_what_it_does_not_say(void **unused)
 {
     static const char destinations[] =
-        "destinations = { default = { tls = \"preferred\"; max_connections = 20; }; domains = (\n"
-        "  { domain = \"a.example\"; tls = \"required\"; bounce_profile = \"fast\"; },\n"
+        "destinations = { default = { tls = \"preferred\"; max_connections = 20;\n"
+        "  ktls = \"tx\"; }; domains = (\n"
+        "  { domain = \"a.example\"; tls = \"required\"; bounce_profile = \"fast\";\n"
+        "    ktls = \"off\"; },\n"
         "  { domain = \".a.example\"; max_connections = 2; } ); };\n"
         "bounce_profiles = { fast = { max_age = \"1h\"; }; default = { max_retries = 7; }; };//";
     static char lines[TEXT_MAX];
@@ -112,11 +115,13 @@ static void a_domain_takes_from_the_default_what_it_does_not_say(void **unused)
         policy_destination_find(loaded->policy, SLICE("a.example"));
 
     assert_int_equal(d->tls, POLICY_TLS_REQUIRED);
+    assert_int_equal(d->ktls, POLICY_KTLS_OFF);
     assert_int_equal(d->max_connections, 20);
     assert_int_equal(d->bounce_profile->max_age_s, 3600);
     assert_int_equal(d->bounce_profile->max_retries, 100);
     d = policy_destination_find(loaded->policy, SLICE("b.a.example"));
     assert_int_equal(d->tls, POLICY_TLS_PREFERRED);
+    assert_int_equal(d->ktls, POLICY_KTLS_TX);
     assert_int_equal(d->max_connections, 2);
     assert_int_equal(d->bounce_profile->max_retries, 7);
     d = policy_destination_find(loaded->policy, SLICE("b.example"));
@@ -207,7 +212,7 @@ static void the_core_names_load_together(void **unused)
         "admin = { socket = \"/run/postern/admin.sock\"; };\n"
         "listeners = ( { name = \"Inbound\"; type = \"public\"; address = \"0.0.0.0\";\n"
         "  port = 25; certificate = \"mail\"; hat = \"inbound\"; rat = \"inbound\";\n"
-        "  max_connections = 1000; backlog = 50; } );\n"
+        "  max_connections = 1000; backlog = 50; ktls = \"both\"; } );\n"
         "mail_flow_policies = { ACCEPTED = { access = \"accept\"; tls = \"preferred\";\n"
         "    max_message_size = \"20M\"; max_connections_per_ip = 1000;\n"
         "    max_messages_per_connection = 1000; max_recipients_per_message = 1000; };\n"
@@ -236,6 +241,8 @@ static void the_core_names_load_together(void **unused)
                "and the other names of this row never match\n"
                "t.conf:19: warning: \".example.com\" in rat \"inbound\" is accepted, but no route "
                "covers it: its mail could not be delivered");
+    assert_int_equal(loaded->settings.ktls, POLICY_KTLS_AUTO);
+    assert_int_equal(loaded->settings.listeners[0].ktls, POLICY_KTLS_BOTH);
     config_loaded_destroy(loaded);
 }
 

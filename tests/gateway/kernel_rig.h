@@ -276,23 +276,21 @@ static inline bool rig_far_heard_control(const struct rig *r, uint8_t type, int 
                      (r)->is_server ? "server" : "client", #condition);                            \
     } while (0)
 
-/* first: data that the far end sends in one write with the end of its handshake, if it is a client;
- * may be empty. */
-static inline void rig_up(struct rig *r, enum combo combo, bool is_server,
-                          const struct suite *suite, struct slice first)
+/* The connection, and the handshake on it. first: data that the far end sends in one write with the
+ * end of its handshake, if it is a client; may be empty. */
+static inline void rig_open(struct rig *r, enum tls_kernel_use use, const struct suite *suite,
+                            struct slice first)
 {
     struct engine_loop_options options = { .requests_max = 64 };
     struct tls_session *near = NULL;
+    bool is_server = r->is_server;
     size_t used;
     int fds[2];
 
-    *r = (struct rig){ .is_server = is_server, .combo = combo };
     assert_int_equal(engine_loop_create(&options, &r->loop, NULL), STATUS_OK);
     rig_ops = engine_ring_ops;
     rig_ops.socket_tls_key = rig_tls_key;
     engine_loop_backend(r->loop)->ops = &rig_ops;
-    rig_refuses[ENGINE_TLS_SEND] = combo == COMBO_RECEIVE;
-    rig_refuses[ENGINE_TLS_RECEIVE] = combo == COMBO_SEND;
     rig_connect(fds);
     r->peer = fds[1];
     buffer_init(&r->got, RIG_BYTES_MAX);
@@ -311,7 +309,7 @@ static inline void rig_up(struct rig *r, enum combo combo, bool is_server,
     choose(near, suite);
     choose(r->far, suite);
     tls_kernel_allow(r->far, &able, TLS_KERNEL_BOTH);
-    tls_kernel_allow(near, &rig_support, combo == COMBO_USER ? TLS_KERNEL_OFF : TLS_KERNEL_BOTH);
+    tls_kernel_allow(near, &rig_support, use);
     assert_int_equal(gateway_channel_adopt(&r->channel, r->loop, &rig_handlers, fds[0], NULL),
                      STATUS_OK);
     gateway_channel_secure(&r->channel, near);
@@ -323,9 +321,19 @@ static inline void rig_up(struct rig *r, enum combo combo, bool is_server,
         rig_flush(r);
     }
     assert_true(r->far->established);
+    RIG_UNTIL(r, r->secured == 1);
+}
+
+/* With a far end that makes its own records. */
+static inline void rig_up(struct rig *r, enum combo combo, bool is_server,
+                          const struct suite *suite, struct slice first)
+{
+    *r = (struct rig){ .is_server = is_server, .combo = combo };
+    rig_refuses[ENGINE_TLS_SEND] = combo == COMBO_RECEIVE;
+    rig_refuses[ENGINE_TLS_RECEIVE] = combo == COMBO_SEND;
+    rig_open(r, combo == COMBO_USER ? TLS_KERNEL_OFF : TLS_KERNEL_BOTH, suite, first);
     rig_far_key(r, TLS_SEND, &r->far_send);
     rig_far_key(r, TLS_RECEIVE, &r->far_receive);
-    RIG_UNTIL(r, r->secured == 1);
 }
 
 /* One word each way, so that a client's receiving is handed over too; then nothing is left to be
