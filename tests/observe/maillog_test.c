@@ -1,6 +1,7 @@
 #include "tests/observe/support.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 
 /* Writes texts as lines into a fresh log and returns what stands behind its two first lines. */
@@ -257,11 +258,21 @@ struct game {
     unsigned players;
     _Atomic unsigned number;
     _Atomic unsigned joined;
+    sem_t turns[PLAYERS_MAX]; /* a player sleeps until it is its turn */
 };
 
 static unsigned player_of(const struct game *g, unsigned number)
 {
     return number * 2654435761u / 65536 % g->players;
+}
+
+/* The last number is for everybody. */
+static void hand_on(struct game *g, unsigned number)
+{
+    atomic_store_explicit(&g->number, number, memory_order_release);
+    for (unsigned i = 0; i < g->players; i++)
+        if (number == HAND_OVERS || player_of(g, number) == i)
+            (void)sem_post(&g->turns[i]);
 }
 
 static void *play(void *argument)
@@ -272,17 +283,17 @@ static void *play(void *argument)
     struct observe_log_writer *w = observe_log_writer(g->log, ring);
     unsigned number;
 
-    while ((number = atomic_load_explicit(&g->number, memory_order_acquire)) < HAND_OVERS) {
-        if (player_of(g, number) != me) {
-            (void)sched_yield();
+    for (;;) {
+        while (sem_wait(&g->turns[me]) != 0)
             continue;
-        }
+        number = atomic_load_explicit(&g->number, memory_order_acquire);
+        if (number == HAND_OVERS)
+            return NULL;
         observe_log_line(w, OBSERVE_INFO, NOW_S, "N %u %0*d", number, (int)(number * 7 % 50), 0);
-        atomic_store_explicit(&g->number, number + 1, memory_order_release);
+        hand_on(g, number + 1);
         if (number % LINES_A_TURN == 0)
             observe_log_flush(w);
     }
-    return NULL;
 }
 
 /* Each time the file is opened again the rings are drained, at any moment of the game. */
@@ -298,8 +309,11 @@ static void a_line_never_stands_before_one_that_caused_it(void **unused)
 
         (void)unlink(log_path);
         g.log = open_log(log_path, RINGS);
-        for (unsigned i = 0; i < players; i++)
+        for (unsigned i = 0; i < players; i++) {
+            assert_int_equal(sem_init(&g.turns[i], 0, 0), 0);
             assert_int_equal(pthread_create(&threads[i], NULL, play, &g), 0);
+        }
+        hand_on(&g, 0);
         while (atomic_load(&g.number) < HAND_OVERS)
             assert_int_equal(observe_log_reopen(g.log), STATUS_OK);
         for (unsigned i = 0; i < players; i++)
