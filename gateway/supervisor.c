@@ -21,7 +21,8 @@
 #include "gateway/tls_judge.h"
 
 #define TICK_MS         1000
-#define INBOUND_MIN     4 /* connections of a worker, however few descriptors there are */
+#define WAIT_MS         50 /* while something of the workers is waited for */
+#define INBOUND_MIN     4  /* connections of a worker, however few descriptors there are */
 #define HELPER_JOBS_MAX (4u * CONFIG_WORKERS_MAX)
 
 struct supervisor {
@@ -39,6 +40,7 @@ struct supervisor {
     bool is_log_stderr;
     bool has_threads; /* workers that may use the log */
     bool is_ready;
+    bool is_reloading; /* some workers do not have the current generation yet */
     bool is_stopping;
 };
 
@@ -157,7 +159,6 @@ static void reload(struct supervisor *s)
     struct gateway_generation *next = read_configuration(s);
     struct gateway_view *views[CONFIG_WORKERS_MAX];
     struct gateway_doors doors;
-    char text[96];
 
     if (next == NULL) {
         say(s, OBSERVE_WARNING, "reload: the configuration has errors, the old one stays in force");
@@ -178,14 +179,28 @@ static void reload(struct supervisor *s)
         say(s, OBSERVE_WARNING, "reload: cannot listen everywhere, the old configuration stays");
         return;
     }
-    if (hand_out(s, views, &doors) != STATUS_OK)
+    s->is_reloading = hand_out(s, views, &doors) == STATUS_OK;
+    if (!s->is_reloading)
         say(s, OBSERVE_CRITICAL, "reload: no memory; some workers keep the old configuration");
     s->current->older = s->older;
     s->older = s->current;
     s->current = next;
+}
+
+/* A worker takes its view between two completions; who connects before that gets the old one. */
+static void look_whether_in_force(struct supervisor *s)
+{
+    uint64_t generation = s->current->config->generation;
+    char text[96];
+
+    for (unsigned i = 0; i < s->process.workers_count; i++)
+        if (atomic_load(&s->process.workers[i].generation) != generation)
+            return;
+    s->is_reloading = false;
     (void)snprintf(text, sizeof(text), "configuration generation %llu is in force",
-                   (unsigned long long)s->generation);
+                   (unsigned long long)generation);
     say(s, OBSERVE_INFO, text);
+    gateway_notify_ready();
 }
 
 static void free_old_generations(struct supervisor *s)
@@ -410,13 +425,16 @@ static void look_whether_ready(struct supervisor *s)
 static void live(struct supervisor *s)
 {
     while (!has_ended(s)) {
-        switch (engine_signals_wait(s->is_stopping || !s->is_ready ? TICK_MS / 20 : TICK_MS)) {
+        bool is_waiting = s->is_stopping || s->is_reloading || !s->is_ready;
+
+        switch (engine_signals_wait(is_waiting ? WAIT_MS : TICK_MS)) {
         case SIGHUP:
             if (s->is_stopping)
                 break;
             gateway_notify_reloading(clock_monotonic_ms());
             reload(s);
-            gateway_notify_ready();
+            if (!s->is_reloading)
+                gateway_notify_ready();
             break;
         case SIGTERM:
         case SIGINT: stop(s); break;
@@ -428,6 +446,8 @@ static void live(struct supervisor *s)
         }
         if (!s->is_ready)
             look_whether_ready(s);
+        if (s->is_reloading && !s->is_stopping)
+            look_whether_in_force(s);
         on_tick(s);
         observe_log_flush(s->log);
     }

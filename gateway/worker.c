@@ -139,6 +139,7 @@ static void take_view(struct engine_loop *here, struct engine_message *message)
     if (!gateway_worker_is_stopping(w))
         change_ports(w, change);
     w->view = change->view;
+    atomic_store(&w->generation, w->view->generation->config->generation);
     if (is_first) {
         begin(w);
     } else {

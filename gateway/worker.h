@@ -67,6 +67,7 @@ struct gateway_worker {
     bool is_late;                      /* the last commit takes too long */
     uint64_t random;                   /* state of the jitter source */
     _Atomic int start;                 /* enum gateway_worker_start */
+    _Atomic uint64_t generation;       /* of the view that new sessions get */
     struct engine_reason start_reason; /* read after it failed */
 };
 
@@ -87,7 +88,8 @@ void gateway_worker_finish(struct gateway_worker *w);
 
 /* A new configuration, or the first one (then listeners open and recovered mail starts to
  * move). The worker takes the view. doors: one for each listener of the view's settings; fd -1:
- * the worker listens there already, else it takes the fd. STATUS_NO_MEMORY: nothing happened. */
+ * the worker listens there already, else it takes the fd. It is taken when w->generation says so.
+ * STATUS_NO_MEMORY: nothing happened. */
 struct gateway_door {
     struct gateway_listener_load *load;
     int fd;

@@ -1,5 +1,6 @@
 """SIGHUP: no session dropped, no message lost, each session of one generation."""
 import re
+import time
 
 import pytest
 
@@ -8,7 +9,7 @@ from postern_lab.certificates import Certificate
 from postern_lab.client import Client
 from postern_lab.ledger import Ledger
 from postern_lab.next_hop import NextHop
-from postern_lab.process import listens, wait_until
+from postern_lab.process import listens, thread_held, wait_until
 from postern_lab.traffic import Traffic
 
 RELOADS = 100 if LONG else 20
@@ -86,6 +87,16 @@ def test_a_session_keeps_the_generation_in_which_it_began(make_gateway, next_hop
             assert f'SIZE {1 << 20}' in old.ehlo()
             with gateway.connect() as new:
                 assert f'SIZE {(2 - number % 2) << 20}' in new.hello()
+
+
+def test_a_generation_is_in_force_when_every_worker_has_it(make_gateway, next_hop):
+    gateway = make_gateway(next_hop, **tables(1)).start()
+    gateway.configure(**tables(2))
+    with thread_held(gateway.pid, 'worker 1'):
+        since = gateway.reload()
+        time.sleep(0.5)  # it would be said by now
+        assert 'in force' not in gateway.log()[since:]
+    in_force(gateway, 2, since)
 
 
 def test_listeners_come_and_go_by_reload(make_gateway, next_hop):

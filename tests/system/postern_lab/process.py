@@ -1,6 +1,8 @@
 """A program in the background whose output goes to a file, and that never outlives its test."""
+import contextlib
 import ctypes
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -11,7 +13,9 @@ from postern_lab import PATIENCE
 
 STEP_SECONDS = 0.02
 PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)
+PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
+WAIT_ALL = 0x40000000  # __WALL: also for a thread
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def wait_until(condition, seconds, what):
@@ -30,6 +34,25 @@ def listens(port, address='127.0.0.1'):
     with socket.socket() as probe:
         probe.settimeout(2)
         return probe.connect_ex((address, port)) == 0
+
+
+def _ptrace(request, thread):
+    if _libc.ptrace(ctypes.c_long(request), ctypes.c_long(thread), None, None) != 0:
+        raise OSError(ctypes.get_errno(), f'ptrace({request:#x})')
+
+
+@contextlib.contextmanager
+def thread_held(pid, name):
+    """Meanwhile the thread of that name does not run, as on a machine that has no time for it."""
+    thread, = (int(task.name) for task in pathlib.Path(f'/proc/{pid}/task').iterdir()
+               if (task / 'comm').read_text().strip() == name)
+    _ptrace(PTRACE_SEIZE, thread)
+    _ptrace(PTRACE_INTERRUPT, thread)
+    os.waitpid(thread, WAIT_ALL)
+    try:
+        yield
+    finally:
+        _ptrace(PTRACE_DETACH, thread)
 
 
 class Process:
