@@ -201,7 +201,7 @@ def test_errors_and_commands_of_a_session_are_limited(make_gateway, next_hop):
 
 def test_a_silent_client_is_sent_away(make_gateway, next_hop):
     gateway = make_gateway(
-        next_hop, extra='session = { command_timeout = "1s"; data_timeout = "1s"; };').start()
+        next_hop, extra='session = { command_timeout = "3s"; data_timeout = "1s"; };').start()
     with gateway.connect() as client, gateway.connect() as sender:
         client.hello()
         sender.hello()

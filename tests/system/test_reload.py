@@ -188,7 +188,7 @@ def test_a_new_route_and_tls_rule_count_for_the_next_message(make_gateway):
             gateway.configure(routes=f'{{ domain = "ALL"; to = [ "127.0.0.1:{new.port}" ]; }}')
             in_force(gateway, 2, gateway.reload())
             send()
-            new.wait_messages(1, seconds=3)
+            new.wait_messages(1)
             gateway.configure(destinations='default = { tls = "required"; };')
             in_force(gateway, 3, gateway.reload())
             send()
