@@ -174,7 +174,7 @@ def test_a_busy_gateway_stops_at_sigterm_and_loses_nothing(make_gateway, next_ho
 
 def test_a_second_sigterm_leaves_at_once(make_gateway):
     with NextHop(body_delay=300) as hop:
-        gateway = make_gateway(hop, extra='shutdown = { grace = "10m"; };').start()
+        gateway = make_gateway(hop).start()
         with gateway.connect() as client:
             client.hello()
             client.transaction('a@lab.test', ['b@example.com'], b'x\r\n')
