@@ -19,13 +19,16 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def wait_until(condition, seconds, what):
-    """Polls condition until it is true and returns its value; fails after seconds (x PATIENCE)."""
+    """Polls condition until it is true and returns its value; fails after seconds (x PATIENCE).
+
+    The last look is behind the deadline: who was not let run meanwhile is not to blame."""
     deadline = time.monotonic() + seconds * PATIENCE
     while True:
+        is_late = time.monotonic() > deadline
         value = condition()
         if value:
             return value
-        if time.monotonic() > deadline:
+        if is_late:
             raise AssertionError(f'after {seconds * PATIENCE:g} s still not: {what}')
         time.sleep(STEP_SECONDS)
 
