@@ -16,6 +16,7 @@ PR_SET_PDEATHSIG = 1
 PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
 WAIT_ALL = 0x40000000  # __WALL: also for a thread
 _libc = ctypes.CDLL(None, use_errno=True)
+_prctl = _libc.prctl  # looked up here: a child of a process with threads must take no lock
 
 
 def wait_until(condition, seconds, what):
@@ -78,7 +79,7 @@ class Process:
 
     def in_child(self):
         """Before the exec. Nothing that was started may outlive the tests, however they end."""
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         if self.before_start:
             self.before_start(os.getpid())
 
