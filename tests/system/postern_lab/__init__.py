@@ -12,8 +12,8 @@ POSTERN = BUILD / 'cli' / 'postern'
 PEERS = ROOT / 'tools' / 'peers'
 CI = os.environ.get('CI') == 'true'
 
-# Sanitizers and small machines are slow: every wait of a test is multiplied by this.
-PATIENCE = float(os.environ.get('POSTERN_PATIENCE', '4' if 'asan' in BUILD.name else '1'))
+# Sanitizers and the machines of CI are slow: every wait of a test is multiplied by this.
+PATIENCE = float(os.environ.get('POSTERN_PATIENCE', '4' if CI or 'asan' in BUILD.name else '1'))
 
 # The heavier forms of the tests that repeat something.
 LONG = os.environ.get('POSTERN_LONG') == '1'

@@ -3,7 +3,7 @@ import subprocess
 
 import pytest
 
-from postern_lab import CI, PEERS, ports
+from postern_lab import CI, PATIENCE, PEERS, ports
 from postern_lab.process import Process
 
 CANNOT_BE_HAD = 3
@@ -69,7 +69,8 @@ def smtp_source(port, *arguments, seconds=120):
     need('postfix')
     return subprocess.run([PEERS, 'smtp-source', *map(str, arguments), f'127.0.0.1:{port}'],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=seconds, check=False)
+                          stderr=subprocess.STDOUT, text=True, timeout=seconds * PATIENCE,
+                          check=False)
 
 
 def posttls_finger(port, *arguments, match=(), seconds=30):
@@ -77,4 +78,5 @@ def posttls_finger(port, *arguments, match=(), seconds=30):
     need('postfix')
     return subprocess.run([PEERS, 'posttls-finger', *map(str, arguments), f'[127.0.0.1]:{port}',
                            *match], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=seconds, check=False)
+                          stderr=subprocess.STDOUT, text=True, timeout=seconds * PATIENCE,
+                          check=False)
