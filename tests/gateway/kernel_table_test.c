@@ -15,10 +15,13 @@ static const struct suite cbc = { "ECDHE-ECDSA-AES128-SHA256", false };
 static const char *kernel_name(void)
 {
     struct utsname name;
-    unsigned major = 0, minor = 0;
+    uint64_t major = 0, minor = 0;
+    struct slice rest;
 
     assert_int_equal(uname(&name), 0);
-    assert_int_equal(sscanf(name.release, "%u.%u", &major, &minor), 2);
+    rest = slice_from(name.release);
+    assert_true(slice_to_number(slice_cut(&rest, '.'), 1000, &major));
+    assert_true(slice_to_number(slice_cut(&rest, '.'), 1000, &minor));
     if (major == 6 && minor < 12)
         return "6.1";
     return major == 6 && minor < 14 ? "6.12" : "newer";
