@@ -48,19 +48,21 @@ static bool pair_open(struct pair *p)
     return false;
 }
 
-/* A key like any other; nobody else is on the line. */
-static void make_key(struct tls_kernel_key *key, bool is_13, enum tls_kernel_cipher cipher)
+/* On a pair of its own, with a key like any other: nobody else is on the line. */
+static bool try(bool (*works)(const struct pair *p, const struct tls_kernel_key *key), bool is_13,
+                enum tls_kernel_cipher cipher)
 {
     static const unsigned char bytes[32] = { 1, 2, 3 }, iv[12] = { 4, 5, 6 };
+    struct tls_kernel_key key;
+    struct pair p;
+    bool result;
 
-    tls_kernel_key_fill(key, is_13 ? TLS_1_3_VERSION : TLS_1_2_VERSION, cipher, bytes, iv, 0);
-}
-
-static bool set_keys(const struct pair *p, const struct tls_kernel_key *key)
-{
-    return engine_kernel_tls_start(p->near) == 0 && engine_kernel_tls_start(p->far) == 0 &&
-           engine_kernel_tls_key(p->near, ENGINE_TLS_SEND, &key->info, key->len) == 0 &&
-           engine_kernel_tls_key(p->far, ENGINE_TLS_RECEIVE, &key->info, key->len) == 0;
+    if (!pair_open(&p))
+        return false;
+    tls_kernel_key_fill(&key, is_13 ? TLS_1_3_VERSION : TLS_1_2_VERSION, cipher, bytes, iv, 0);
+    result = works(&p, &key);
+    pair_close(&p);
+    return result;
 }
 
 static bool is_readable(int fd)
@@ -70,90 +72,62 @@ static bool is_readable(int fd)
     return poll(&wait, 1, WAIT_MS) == 1;
 }
 
-static bool carries(const struct pair *p)
+static bool has_module(const struct pair *p, const struct tls_kernel_key *key)
+{
+    (void)key;
+    return engine_kernel_tls_start(p->near) == 0;
+}
+
+static bool takes_keys(const struct pair *p, const struct tls_kernel_key *key)
+{
+    return engine_kernel_tls_start(p->near) == 0 && engine_kernel_tls_start(p->far) == 0 &&
+           engine_kernel_tls_key(p->near, ENGINE_TLS_SEND, &key->info, key->len) == 0 &&
+           engine_kernel_tls_key(p->far, ENGINE_TLS_RECEIVE, &key->info, key->len) == 0;
+}
+
+static bool carries(const struct pair *p, const struct tls_kernel_key *key)
 {
     static const char text[] = "postern";
     char got[sizeof(text)];
 
-    return send(p->near, text, sizeof(text), MSG_NOSIGNAL) == (ssize_t)sizeof(text) &&
+    return takes_keys(p, key) &&
+           send(p->near, text, sizeof(text), MSG_NOSIGNAL) == (ssize_t)sizeof(text) &&
            is_readable(p->far) &&
            recv(p->far, got, sizeof(got), MSG_DONTWAIT) == (ssize_t)sizeof(got) &&
            memcmp(got, text, sizeof(text)) == 0;
 }
 
-static bool try_cipher(bool is_13, enum tls_kernel_cipher cipher)
-{
-    struct tls_kernel_key key;
-    struct pair p;
-    bool works;
-
-    if (!pair_open(&p))
-        return false;
-    make_key(&key, is_13, cipher);
-    works = set_keys(&p, &key) && carries(&p);
-    pair_close(&p);
-    return works;
-}
-
 /* The key of a direction is set a second time, as a KeyUpdate demands. */
-static bool try_rekey(void)
+static bool rekeys(const struct pair *p, const struct tls_kernel_key *key)
 {
-    struct tls_kernel_key key;
-    struct pair p;
-    bool works;
-
-    if (!pair_open(&p))
-        return false;
-    make_key(&key, true, TLS_KERNEL_AES_128_GCM);
-    works = set_keys(&p, &key) &&
-            engine_kernel_tls_key(p.near, ENGINE_TLS_SEND, &key.info, key.len) == 0;
-    pair_close(&p);
-    return works;
+    return takes_keys(p, key) &&
+           engine_kernel_tls_key(p->near, ENGINE_TLS_SEND, &key->info, key->len) == 0;
 }
 
 /* Linux 6.1 calls a socket readable that holds half a record. A receive through the ring then waits
  * in a thread of the kernel, of which there are few: whoever sends half records would stop the
  * work on files. */
-static bool try_half_record(void)
+static bool waits_inline(const struct pair *p, const struct tls_kernel_key *key)
 {
     static const char half[] = { 23, 3, 3 };
-    struct tls_kernel_key key;
-    struct pair p;
-    bool waits_inline;
 
-    if (!pair_open(&p))
-        return false;
-    make_key(&key, true, TLS_KERNEL_AES_128_GCM);
-    waits_inline = engine_kernel_tls_start(p.far) == 0 &&
-                   engine_kernel_tls_key(p.far, ENGINE_TLS_RECEIVE, &key.info, key.len) == 0 &&
-                   send(p.near, half, sizeof(half), MSG_NOSIGNAL) == (ssize_t)sizeof(half) &&
-                   !is_readable(p.far);
-    pair_close(&p);
-    return waits_inline;
-}
-
-static bool try_module(void)
-{
-    struct pair p;
-    bool works;
-
-    if (!pair_open(&p))
-        return false;
-    works = engine_kernel_tls_start(p.near) == 0;
-    pair_close(&p);
-    return works;
+    return engine_kernel_tls_start(p->far) == 0 &&
+           engine_kernel_tls_key(p->far, ENGINE_TLS_RECEIVE, &key->info, key->len) == 0 &&
+           send(p->near, half, sizeof(half), MSG_NOSIGNAL) == (ssize_t)sizeof(half) &&
+           !is_readable(p->far);
 }
 
 void gateway_kernel_tls_probe(struct tls_kernel_support *support_out)
 {
-    *support_out = (struct tls_kernel_support){ .has_module = try_module() };
+    *support_out =
+        (struct tls_kernel_support){ .has_module = try(has_module, true, TLS_KERNEL_AES_128_GCM) };
     if (!support_out->has_module)
         return;
     for (int is_13 = 0; is_13 < 2; is_13++)
         for (int c = 0; c < TLS_KERNEL_CIPHERS_COUNT; c++)
-            support_out->takes[is_13][c] = try_cipher(is_13 == 1, (enum tls_kernel_cipher)c);
-    support_out->rekeys = try_rekey();
-    support_out->waits_inline = try_half_record();
+            support_out->takes[is_13][c] = try(carries, is_13 == 1, (enum tls_kernel_cipher)c);
+    support_out->rekeys = try(rekeys, true, TLS_KERNEL_AES_128_GCM);
+    support_out->waits_inline = try(waits_inline, true, TLS_KERNEL_AES_128_GCM);
 }
 
 /* --- words ----------------------------------------------------------------------------------- */
