@@ -1,12 +1,12 @@
 # The front door. Each target works on a fresh Debian 12 or 13, as root or with sudo; the work is
 # done by meson and by the scripts in tools/ and bench/, which can also be called directly.
 .DEFAULT_GOAL := help
-.PHONY: help run test build bench fuzz asan format check clean packages
+.PHONY: help run test build bench fuzz asan vm-test format check clean packages
 
 PYTHON := /usr/bin/python3
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## install what is missing, build, start the demo gateway and send a few messages through it
 	@tools/install build run
@@ -34,6 +34,10 @@ fuzz: ## run every fuzzer for FUZZ_SECONDS (60) each
 asan: ## unit and system tests under the address and undefined-behaviour sanitizers
 	@tools/install build run test
 	@tools/test asan asan-system
+
+vm-test: ## what wants kernel TLS, in guests that have it: kernels 6.1, 6.12 and the newest
+	@tools/install build run test
+	@tools/test vm
 
 format: ## run clang-format over every C file
 	@tools/install test
