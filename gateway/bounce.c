@@ -1,5 +1,6 @@
 #include "gateway/bounce.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -8,7 +9,16 @@
 #include "gateway/worker.h"
 #include "observe/mail_events.h"
 
-#define DSN_BYTES_MAX ((size_t)4 * 1024 * 1024)
+/* What a bounce says of one recipient at the most, for people and for programs: address, reason and
+ * reply twice, folded, and names of fields. */
+#define RECIPIENT_BYTES_MAX                                                                        \
+    ((size_t)2 * (SMTP_MAILBOX_BYTES_MAX * 4 + DELIVERY_REASON_TEXT_MAX + GATEWAY_REPLY_TEXT_MAX))
+#define HEAD_BYTES_MAX ((size_t)64 * 1024) /* all that does not depend on their number */
+
+static_assert(GATEWAY_BOUNCE_RECIPIENTS_MAX * RECIPIENT_BYTES_MAX + HEAD_BYTES_MAX <=
+                  SPOOL_BODY_INLINE_MAX,
+              "a bounce fits into a record");
+static_assert(GATEWAY_BOUNCE_RECIPIENTS_MAX <= DELIVERY_DSN_RECIPIENTS_MAX, "and into a report");
 
 /* Header and body as one slice when both are in memory; else what there is. */
 static struct slice original_of(const struct spool_message *spool, bool *is_cut_out)
@@ -22,12 +32,14 @@ static struct slice original_of(const struct spool_message *spool, bool *is_cut_
     return *is_cut_out ? trace : body;
 }
 
-static size_t fill_recipients(const struct gateway_message *m, const struct gateway_report *report,
+/* The next ones that nobody has been told of; moves report->telling behind them. */
+static size_t fill_recipients(const struct gateway_message *m, struct gateway_report *report,
                               struct delivery_dsn_recipient *recipients)
 {
     size_t count = 0;
+    unsigned i = report->told;
 
-    for (unsigned i = 0; i < report->verdicts_count && count < DELIVERY_DSN_RECIPIENTS_MAX; i++) {
+    for (; i < report->verdicts_count && count < GATEWAY_BOUNCE_RECIPIENTS_MAX; i++) {
         const struct gateway_verdict *v = &report->verdicts[i];
 
         if (v->result.state != SPOOL_RESULT_BOUNCED)
@@ -43,10 +55,11 @@ static size_t fill_recipients(const struct gateway_message *m, const struct gate
         }
         count++;
     }
+    report->telling = i;
     return count;
 }
 
-static enum status build(const struct gateway_message *m, const struct gateway_report *report,
+static enum status build(const struct gateway_message *m, struct gateway_report *report,
                          uint64_t mid, struct buffer *text, struct delivery_dsn_traits *traits)
 {
     const struct gateway_worker *w = m->home;
@@ -65,7 +78,7 @@ static enum status build(const struct gateway_message *m, const struct gateway_r
     struct delivery_dsn_recipient *recipients;
     enum status status;
 
-    recipients = calloc(report->verdicts_count, sizeof(*recipients));
+    recipients = calloc(GATEWAY_BOUNCE_RECIPIENTS_MAX, sizeof(*recipients));
     if (recipients == NULL)
         return STATUS_NO_MEMORY;
     (void)snprintf(id, sizeof(id), "%llu.dsn@%.*s", (unsigned long long)mid, SLICE_ARGS(hostname));
@@ -104,7 +117,7 @@ static enum status attempt(struct gateway_message *m, struct gateway_report *rep
 
     if (mid == 0)
         return STATUS_LIMIT;
-    buffer_init(&text, DSN_BYTES_MAX);
+    buffer_init(&text, SPOOL_BODY_INLINE_MAX);
     spool_draft_init(&draft);
     status = build(m, report, mid, &text, &traits);
     if (status == STATUS_OK)
@@ -128,10 +141,36 @@ static enum status attempt(struct gateway_message *m, struct gateway_report *rep
 
 void gateway_bounce_start(struct gateway_message *m, struct gateway_report *report)
 {
-    if (!delivery_dsn_wanted(spool_message_sender(m->spool)))
+    enum status status = STATUS_OK;
+
+    if (!delivery_dsn_wanted(spool_message_sender(m->spool))) {
         gateway_message_bounced(m, report);
-    else if (attempt(m, report) != STATUS_OK)
-        gateway_bounce_retry(m, report);
+        return;
+    }
+    status = attempt(m, report);
+    if (status == STATUS_OK)
+        return;
+    observe_log_line(m->home->log, OBSERVE_WARNING, gateway_worker_now_s(m->home),
+                     "MID %llu: its bounce cannot be made now and is tried again: %s",
+                     (unsigned long long)spool_message_mid(m->spool), status_text(status));
+    gateway_bounce_retry(m, report);
+}
+
+static bool has_more_to_tell(const struct gateway_report *report)
+{
+    for (unsigned i = report->told; i < report->verdicts_count; i++)
+        if (report->verdicts[i].result.state == SPOOL_RESULT_BOUNCED)
+            return true;
+    return false;
+}
+
+void gateway_bounce_committed(struct gateway_message *m, struct gateway_report *report)
+{
+    report->told = report->telling;
+    if (has_more_to_tell(report))
+        gateway_bounce_start(m, report);
+    else
+        gateway_message_bounced(m, report);
 }
 
 static void on_retry(struct engine_timer *timer)

@@ -297,7 +297,7 @@ static void settle_bounce(struct gateway_message *m, enum status status)
     m->bounce_of = NULL;
     m->bounce_report = NULL;
     if (status == STATUS_OK)
-        gateway_message_bounced(original, report);
+        gateway_bounce_committed(original, report);
     else
         gateway_bounce_retry(original, report);
 }

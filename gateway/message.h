@@ -68,6 +68,8 @@ struct gateway_report {
     struct engine_timer retry; /* at home, while its bounce cannot be made */
     struct gateway_item *item;
     bool item_ended;
+    unsigned told;    /* bounces on stable storage tell of the verdicts before this one */
+    unsigned telling; /* and the one on its way of those before this one */
     unsigned verdicts_count;
     unsigned verdicts_max;
     struct gateway_verdict verdicts[];
@@ -113,7 +115,7 @@ MUST_USE enum status gateway_message_commit_bounce(struct gateway_worker *home,
                                                    struct gateway_message *m,
                                                    struct gateway_report *report);
 
-/* The bounce for the report, taken here, is on stable storage or is not wanted. */
+/* All bounces for the report, taken here, are on stable storage or are not wanted. */
 void gateway_message_bounced(struct gateway_message *m, struct gateway_report *report);
 
 /* Frees a message whatever its state; when no worker runs any more. */

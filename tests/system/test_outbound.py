@@ -77,7 +77,7 @@ def test_required_and_not_offered_is_not_sent_but_deferred(make_gateway, hop_cer
 def test_preferred_and_not_offered_is_sent_in_the_clear(gateway, next_hop):
     send(gateway)
     message, = next_hop.wait_messages(1)
-    assert message.session.tls == '' and 'TLS' not in gateway.log()
+    assert message.session.tls == '' and not re.search(r'CID \d+ TLS', gateway.log())
 
 
 def test_preferred_and_refused_goes_on_in_the_clear_on_the_same_connection(make_gateway,
@@ -286,6 +286,25 @@ def test_connections_are_reused_up_to_their_limit(make_gateway):
         counts = [sum(m.session is session for m in hop.messages) for session in hop.sessions]
         assert max(counts) == 5 and hop.most_sessions <= 2, counts
         assert len(hop.sessions) <= 14, counts
+
+
+def test_a_bounce_of_many_recipients_comes_in_parts(make_gateway):
+    """However much the hosts have to say about each: all of it is told, and the message ends."""
+    reply = '\n'.join(f'550-5.1.1 {"no such user, and here is why " * 4}{n}' for n in range(3))
+    reply += '\n550 5.1.1 that was all'
+    names = [f'{"user" * 12}{n}' for n in range(450)]
+
+    def judge(line, _):
+        return reply if 'user' in line else None
+    with NextHop(replies={'RCPT': judge}) as hop:
+        gateway = make_gateway(hop, bounce=bounce()).start()
+        send(gateway, recipients=[f'{name}@example.com' for name in names])
+        dsns = hop.wait_messages(3, seconds=30)
+        wait_until(lambda: gateway.log().count('Message finished MID') == 4, 20, 'all are over')
+        told = [name for dsn in dsns for name in re.findall(
+            rb'Final-Recipient: rfc822; (\w+)@example.com', dsn.data)]
+        assert sorted(told) == sorted(name.encode() for name in names)
+        assert all(len(dsn.data) < 1 << 20 and dsn.sender == '' for dsn in dsns)
 
 
 # --- next hops that misbehave -------------------------------------------------------------------
