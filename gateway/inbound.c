@@ -92,6 +92,8 @@ static void on_closed(struct gateway_channel *c)
     observe_icid_close(w->log, now_s(in), in->icid);
     observe_uncount(&w->counters, OBSERVE_CONNECTIONS_IN_NOW, 1);
     gateway_peer_count_leave(w->process->peers, &in->hold);
+    if (in->is_rejected)
+        atomic_fetch_sub(&in->load->rejected, 1);
     atomic_fetch_sub(&in->load->connections, 1);
     smtp_server_finish(&in->smtp);
     gateway_view_release(in->view);
@@ -346,9 +348,10 @@ static size_t on_input(struct gateway_channel *c, struct slice bytes)
     }
     if (in->is_stopping)
         gateway_inbound_stop(in);
-    /* Bytes that complete nothing do not buy a slow peer more time. */
-    if (progress && in->wait == GATEWAY_INBOUND_WAIT_NONE && !gateway_channel_is_paused(c) &&
-        !gateway_channel_is_closing(c))
+    /* Bytes that complete nothing do not buy a slow peer more time, and nothing does a rejected
+     * one. */
+    if (progress && !in->is_rejected && in->wait == GATEWAY_INBOUND_WAIT_NONE &&
+        !gateway_channel_is_paused(c) && !gateway_channel_is_closing(c))
         gateway_channel_set_deadline(c, gateway_inbound_time_left_ms(in));
     return total;
 }

@@ -47,6 +47,7 @@ struct gateway_inbound { /* Fields are private to gateway/inbound*.c. */
     uint16_t listener_index;
     uint8_t wait; /* enum gateway_inbound_wait */
     bool said_starttls;
+    bool is_rejected; /* by the HAT */
     bool is_stopping;
 };
 

@@ -44,6 +44,16 @@ struct smtp_answer gateway_inbound_commit_answer(enum status status)
     return trouble(status);
 }
 
+/* Those that are rejected have as many places of their own. */
+static bool is_full(const struct gateway_inbound *in)
+{
+    unsigned rejected = atomic_load(&in->load->rejected);
+    unsigned all = atomic_load(&in->load->connections);
+    unsigned others = all > rejected ? all - rejected : 0; /* they change while we look */
+
+    return (in->is_rejected ? rejected : others) > in->listener->max_connections;
+}
+
 struct gateway_opening gateway_inbound_open(struct gateway_inbound *in)
 {
     struct gateway_worker *w = in->worker;
@@ -54,13 +64,11 @@ struct gateway_opening gateway_inbound_open(struct gateway_inbound *in)
 
     if (in->icid == 0)
         return (struct gateway_opening){ 421, SLICE("4.3.0 Too busy, try again later") };
-    if (in->flow->access == POLICY_ACCESS_REJECT) {
-        observe_count(&w->counters, OBSERVE_HAT_REJECTED, 1);
-        return (struct gateway_opening){
-            554, SLICE("Your access to this mail system has been rejected")
-        };
-    }
-    if (atomic_load(&in->load->connections) > in->listener->max_connections) {
+    /* Who is rejected may stay to hear it, but takes no place from others. */
+    in->is_rejected = in->flow->access == POLICY_ACCESS_REJECT;
+    if (in->is_rejected)
+        atomic_fetch_add(&in->load->rejected, 1);
+    if (is_full(in)) {
         observe_count(&w->counters, OBSERVE_CONNECTIONS_CAPPED, 1);
         observe_icid_receiving_failed(w->log, now_s(in), in->icid,
                                       SLICE("Connection limit exceeded"));
@@ -72,6 +80,12 @@ struct gateway_opening gateway_inbound_open(struct gateway_inbound *in)
         observe_icid_receiving_failed(w->log, now_s(in), in->icid,
                                       SLICE("Connection limit exceeded"));
         return (struct gateway_opening){ 421, SLICE("#4.4.5 Too many connections from your host") };
+    }
+    if (in->is_rejected) {
+        observe_count(&w->counters, OBSERVE_HAT_REJECTED, 1);
+        return (struct gateway_opening){
+            554, SLICE("Your access to this mail system has been rejected")
+        };
     }
     return (struct gateway_opening){ 0 };
 }

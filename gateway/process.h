@@ -24,6 +24,8 @@ struct gateway_listener_load {
     struct ip_endpoint endpoint; /* changed by the supervisor only while connections is 0 */
     bool is_open;                /* for the supervisor: the workers listen there */
     _Atomic unsigned connections;
+    _Atomic unsigned
+        rejected; /* of these, sessions that the HAT rejected: not held against others */
 };
 
 struct gateway_process {

@@ -147,6 +147,28 @@ def test_connections_of_a_listener_are_limited(limited):
     wait_until(again, 5, 'the count goes down when connections close')
 
 
+REJECTING_HAT = '''
+    { group = "REJ"; senders = [ "127.0.0.2" ]; policy = "BLOCKED"; },
+    { group = "ALL"; senders = [ "ALL" ]; policy = "ACCEPTED"; }'''
+REJECTING = '''
+    ACCEPTED = { access = "accept"; tls = "preferred"; };
+    BLOCKED = { access = "reject"; max_connections_per_ip = 3; };'''
+
+
+def test_who_is_rejected_takes_no_place_from_others(make_gateway, next_hop):
+    gateway = make_gateway(next_hop, hat=REJECTING_HAT, policies=REJECTING,
+                           listener='max_connections = 4;').start()
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(gateway.connect(source='127.0.0.2')).expect(554)
+        with gateway.connect(source='127.0.0.2') as client:
+            client.expect(421)
+        for _ in range(4):
+            stack.enter_context(gateway.connect()).hello()
+        with gateway.connect() as client:
+            client.expect(421)
+
+
 def test_messages_of_a_connection_are_limited(limited, next_hop):
     with limited.connect() as client:
         client.hello()
