@@ -201,16 +201,20 @@ void gateway_dispatch_run_soon(struct gateway_dispatch *d)
     engine_loop_defer(d->worker->loop, &d->run, on_run);
 }
 
-void gateway_dispatch_reload(struct gateway_dispatch *d)
+void gateway_dispatch_reload(struct gateway_dispatch *d, const struct policy_snapshot *old)
 {
+    const struct policy_snapshot *policy = gateway_view_policy(d->worker->view);
+    uint64_t now_ms = gateway_worker_now_ms(d->worker);
     struct delivery_destination *destination = NULL;
 
     while ((destination = delivery_scheduler_walk(d->scheduler, destination)) != NULL) {
-        struct delivery_limits limits =
-            limits_for(d->worker, delivery_destination_domain(destination));
+        struct slice domain = delivery_destination_domain(destination);
+        struct delivery_limits limits = limits_for(d->worker, domain);
 
-        delivery_destination_set_limits(d->scheduler, gateway_worker_now_ms(d->worker), destination,
-                                        &limits);
+        delivery_destination_set_limits(d->scheduler, now_ms, destination, &limits);
+        /* What is known of the old hosts says nothing about new ones. */
+        if (!policy_route_equal(policy_route_find(old, domain), policy_route_find(policy, domain)))
+            delivery_destination_flush(d->scheduler, now_ms, destination);
     }
     gateway_dispatch_run_soon(d);
 }

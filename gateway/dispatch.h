@@ -16,6 +16,7 @@
 
 struct gateway_item;
 struct gateway_worker;
+struct policy_snapshot;
 
 struct gateway_dispatch { /* Fields are private, except scheduler for gateway/outbound.c. */
     struct gateway_worker *worker;
@@ -37,5 +38,6 @@ void gateway_dispatch_add(struct gateway_dispatch *d, struct gateway_item *item)
 /* After every other call of the scheduler: looks for what is to be done, at the end of the turn. */
 void gateway_dispatch_run_soon(struct gateway_dispatch *d);
 
-/* The worker has a new view: limits and routes follow it. */
-void gateway_dispatch_reload(struct gateway_dispatch *d);
+/* The worker has a new view: limits and routes follow it. Mail for a domain that had another route
+ * in the old one does not wait any longer. */
+void gateway_dispatch_reload(struct gateway_dispatch *d, const struct policy_snapshot *old);

@@ -143,8 +143,8 @@ static void take_view(struct engine_loop *here, struct engine_message *message)
     if (is_first) {
         begin(w);
     } else {
+        gateway_dispatch_reload(&w->dispatch, gateway_view_policy(old));
         gateway_view_release(old);
-        gateway_dispatch_reload(&w->dispatch);
         gateway_store_resume(&w->store);
     }
     free(change);

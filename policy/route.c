@@ -53,3 +53,25 @@ bool policy_route_host_parse(struct slice text, struct policy_route_host *host_o
     *host_out = host;
     return true;
 }
+
+static bool is_same_host(const struct policy_route_host *a, const struct policy_route_host *b)
+{
+    if (a->endpoints_count != b->endpoints_count)
+        return false;
+    for (size_t i = 0; i < a->endpoints_count; i++)
+        if (!ip_endpoint_equal(&a->endpoints[i], &b->endpoints[i]))
+            return false;
+    return true;
+}
+
+bool policy_route_equal(const struct policy_route *a, const struct policy_route *b)
+{
+    if (a == NULL || b == NULL)
+        return a == b;
+    if (a->hosts_count != b->hosts_count)
+        return false;
+    for (size_t i = 0; i < a->hosts_count; i++)
+        if (!is_same_host(&a->hosts[i], &b->hosts[i]))
+            return false;
+    return true;
+}

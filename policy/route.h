@@ -32,6 +32,9 @@ struct policy_route {
 const struct policy_route *policy_route_find(const struct policy_snapshot *snapshot,
                                              struct slice domain);
 
+/* Whether mail goes to the same endpoints in the same order. Both may be NULL. */
+bool policy_route_equal(const struct policy_route *a, const struct policy_route *b);
+
 /* Takes "host:port", "192.0.2.1", "[2001:db8::1]:25", "[host]" apart. host borrows from text;
  * *is_address_out says whether host is an address, which *endpoint_out then holds. False when
  * text is none of these. */

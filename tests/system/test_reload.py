@@ -174,6 +174,23 @@ def test_a_storm_of_signals_is_survived(make_gateway, next_hop, signals):
     next_hop.wait_messages(1)
 
 
+def test_a_repaired_route_is_tried_at_once(make_gateway):
+    """By what waits and by what comes, however long the dead host would have been left alone."""
+    bounce = 'default = { initial_retry = "30m"; max_retry = "1h"; };'
+    with NextHop() as hop:
+        gateway = make_gateway(routes='{ domain = "ALL"; to = [ "127.0.0.1:9" ]; }',
+                               bounce=bounce).start()
+        with gateway.connect() as client:
+            client.hello()
+            assert client.transaction('a@lab.test', ['b@example.com'], b'1\r\n').code == 250
+            gateway.wait_log(r'Delayed: |network error')
+            gateway.configure(routes=f'{{ domain = "ALL"; to = [ "127.0.0.1:{hop.port}" ]; }}')
+            in_force(gateway, 2, gateway.reload())
+            hop.wait_messages(1)
+            assert client.transaction('a@lab.test', ['b@example.com'], b'2\r\n').code == 250
+            hop.wait_messages(2)
+
+
 def test_a_new_route_and_tls_rule_count_for_the_next_message(make_gateway):
     """Also where a connection to the old host, in the clear, is open and could be used again."""
     with NextHop() as old, NextHop() as new:
