@@ -93,10 +93,10 @@ static void run_prepare(struct engine_job *job)
     struct gateway_process *process = store->worker->process;
     int flags = O_RDWR | (process->spool_is_direct ? O_DIRECT : 0);
 
-    store->prepare_status = STATUS_NO_SPACE;
-    if (!atomic_load(&process->spool_is_low))
-        store->prepare_status =
-            spool_pool_prepare(&process->pool, store->worker->index, &store->prepared);
+    /* Also while the spool is low: MAIL gets 452 then, but results and bounces have to be written,
+     * or nothing would ever become free again. */
+    store->prepare_status =
+        spool_pool_prepare(&process->pool, store->worker->index, &store->prepared);
     atomic_store(&process->segment_bytes, spool_pool_bytes_in_use(&process->pool));
     if (store->prepare_status == STATUS_OK)
         store->prepare_status = spool_segment_open(&process->directory, store->prepared.number,
