@@ -41,6 +41,7 @@ struct supervisor {
     bool has_threads; /* workers that may use the log */
     bool is_ready;
     bool is_reloading; /* some workers do not have the current generation yet */
+    bool is_asked;     /* to reload once more, when they have */
     bool is_stopping;
 };
 
@@ -337,8 +338,8 @@ static enum status start(struct supervisor *s)
 
 /* --- the life of the process ----------------------------------------------------------------- */
 
-/* The spool's own limit, and what is to be left of its disk. Segments already prepared are used
- * up; no new one is made while it is low, and MAIL gets 452. */
+/* The spool's own limit, and what is to be left of its disk. While it is low MAIL gets 452; results
+ * and bounces are still written, which may take a segment or two more for each worker. */
 static void watch_space(struct supervisor *s)
 {
     struct gateway_process *p = &s->process;
@@ -422,20 +423,23 @@ static void look_whether_ready(struct supervisor *s)
     say(s, OBSERVE_INFO, "Postern " POSTERN_VERSION " is ready");
 }
 
+/* One after another: a port that the last one closed may still be in the hands of a worker. */
+static void reload_as_asked(struct supervisor *s)
+{
+    s->is_asked = false;
+    gateway_notify_reloading(clock_monotonic_ms());
+    reload(s);
+    if (!s->is_reloading)
+        gateway_notify_ready();
+}
+
 static void live(struct supervisor *s)
 {
     while (!has_ended(s)) {
         bool is_waiting = s->is_stopping || s->is_reloading || !s->is_ready;
 
         switch (engine_signals_wait(is_waiting ? WAIT_MS : TICK_MS)) {
-        case SIGHUP:
-            if (s->is_stopping)
-                break;
-            gateway_notify_reloading(clock_monotonic_ms());
-            reload(s);
-            if (!s->is_reloading)
-                gateway_notify_ready();
-            break;
+        case SIGHUP: s->is_asked = !s->is_stopping; break;
         case SIGTERM:
         case SIGINT: stop(s); break;
         case SIGUSR1:
@@ -448,6 +452,8 @@ static void live(struct supervisor *s)
             look_whether_ready(s);
         if (s->is_reloading && !s->is_stopping)
             look_whether_in_force(s);
+        if (s->is_asked && !s->is_reloading && !s->is_stopping)
+            reload_as_asked(s);
         on_tick(s);
         observe_log_flush(s->log);
     }
