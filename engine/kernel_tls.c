@@ -20,8 +20,13 @@ int engine_kernel_tls_key(int fd, enum engine_tls_direction direction, const voi
                           unsigned key_bytes)
 {
     int option = direction == ENGINE_TLS_SEND ? TLS_TX : TLS_RX;
+    int window = ENGINE_KERNEL_TLS_WINDOW_BYTES;
 
-    return setsockopt(fd, SOL_TLS, option, key, key_bytes) == 0 ? 0 : -errno;
+    if (setsockopt(fd, SOL_TLS, option, key, key_bytes) < 0)
+        return -errno;
+    if (direction == ENGINE_TLS_RECEIVE)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, &window, sizeof(window));
+    return 0;
 }
 
 int engine_kernel_tls_record(int fd, uint8_t *type_out, char *into, size_t room)

@@ -8,6 +8,11 @@
 
 #include "engine/backend.h"
 
+/* What a peer may have on its way to a socket that the kernel decrypts: the kernel reads over
+ * records without data in one go, and whoever sends nothing else would hold up the worker by
+ * megabytes. */
+#define ENGINE_KERNEL_TLS_WINDOW_BYTES (256 * 1024)
+
 /* Each returns 0 (the last one bytes), or a negated errno. */
 int engine_kernel_tls_start(int fd);
 int engine_kernel_tls_key(int fd, enum engine_tls_direction direction, const void *key,

@@ -106,10 +106,12 @@ static void end_input(struct engine_socket *s, int error)
 {
     if (error != EIO || !engine_socket_has(s, FLAG_TLS_RECEIVE))
         engine_socket_set(s, FLAG_ENDED);
-    /* A record that does not open is also left as the socket's error, which would be the answer to
-     * the next send: the alert. */
-    if (error == EBADMSG || error == EMSGSIZE || error == EINVAL)
+    if (error == EBADMSG || error == EMSGSIZE || error == EINVAL) {
+        /* A record that does not open is also left as the socket's error, which would be the
+         * answer to the next send: the alert. */
         s->loop->backend->ops->socket_take_error(s->loop->backend, s->fd);
+        engine_socket_set(s, FLAG_BROKEN);
+    }
     if (s->state == STATE_OPEN)
         s->handlers->ended(s, error);
     else
@@ -293,6 +295,13 @@ static void cancel_all(struct engine_socket *s)
         push_cancel(s, FLAG_CANCEL_SEND, ENGINE_OP_SENDMSG);
 }
 
+/* What cannot be read makes the kernel send a reset when the socket is closed. The peer is given
+ * the time of a drain to read the alert before. */
+static bool is_left_unread(const struct engine_socket *s)
+{
+    return engine_socket_has(s, FLAG_BROKEN);
+}
+
 /* One step towards the peer's FIN: ours behind the last bytes, then reading what still comes. */
 static void wind_down(struct engine_socket *s)
 {
@@ -305,7 +314,7 @@ static void wind_down(struct engine_socket *s)
         engine_socket_set(s, FLAG_SHUT);
         engine_socket_push(s, &r, ENGINE_OP_SHUTDOWN);
     }
-    if (!engine_socket_has(s, FLAG_RECEIVING)) {
+    if (!engine_socket_has(s, FLAG_RECEIVING | FLAG_BROKEN)) {
         engine_socket_set(s, FLAG_RECEIVING);
         s->group = ENGINE_BUFFERS_SMALL;
         s->recv_bytes_max = 0;
@@ -324,12 +333,15 @@ static void step_close(struct engine_socket *s)
         return;
     if (!engine_socket_has(s, FLAG_CONNECTED))
         engine_socket_set(s, FLAG_HURRY);
-    if (!engine_socket_has(s, FLAG_HURRY) && (s->send != NULL || !engine_socket_has(s, FLAG_ENDED)))
+    if (!engine_socket_has(s, FLAG_HURRY) &&
+        (s->send != NULL || !engine_socket_has(s, FLAG_ENDED) || is_left_unread(s)))
         wind_down(s);
     if (engine_socket_has(s, FLAG_HURRY))
         cancel_all(s);
     if (s->in_flight > 0 || list_is_linked(&s->starved))
         return;
+    if (is_left_unread(s) && s->linger != NULL && !engine_socket_has(s, FLAG_HURRY))
+        return; /* until drain_time_is_over() */
     stop_linger(s);
     ASSERT(s->send == NULL);
     if (s->fd < 0) {

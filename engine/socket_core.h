@@ -28,8 +28,9 @@ enum engine_socket_flag {
     FLAG_CANCEL_RECV = 1 << 6, /* these are asked for once */
     FLAG_CANCEL_SEND = 1 << 7,
     FLAG_CANCEL_CONNECT = 1 << 8,
-    FLAG_TLS = 1 << 9,         /* kernel TLS is on */
-    FLAG_TLS_RECEIVE = 1 << 10 /* it has a key to receive */
+    FLAG_TLS = 1 << 9,          /* kernel TLS is on */
+    FLAG_TLS_RECEIVE = 1 << 10, /* it has a key to receive */
+    FLAG_BROKEN = 1 << 11       /* a record was read that does not open: nothing more will be */
 };
 
 /* What the kernel reads while a send or the connect is in flight. */
