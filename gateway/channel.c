@@ -487,6 +487,7 @@ static void on_closed(struct engine_socket *socket)
     struct gateway_channel *c = CONTAINER_OF(socket, struct gateway_channel, socket);
 
     ASSERT(c->state == GATEWAY_CHANNEL_CLOSED);
+    gateway_channel_settle(c);
     tls_session_destroy(c->tls);
     c->tls = NULL;
     buffer_finish(&c->output);

@@ -10,7 +10,7 @@
  *     drained  everything put out so far has been handed to the kernel
  *     secured  the TLS handshake ended, well or not
  *     settled  who makes the TLS records of each direction, OpenSSL or the kernel, is decided
- *              (tls/kernel.h); once after a handshake, unless the session ends before. May be NULL.
+ *              (tls/kernel.h), or the session ends; once after a handshake. May be NULL.
  *     expired  the deadline that the owner set has passed
  *     ended    no more input will come: the peer's FIN or close_notify (0) or an errno value
  *     closed   the last event; nothing is in flight, the owner may free itself

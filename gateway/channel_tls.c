@@ -62,15 +62,27 @@ static void offer(struct gateway_channel *c, enum tls_direction direction)
         tls_kernel_refused(c->tls, direction);
 }
 
-/* The owner hears of it once, when both directions are decided. */
-static void tell_if_settled(struct gateway_channel *c)
+static void tell(struct gateway_channel *c)
 {
-    if (c->settled || tls_kernel_reason(c->tls, TLS_SEND) == TLS_KERNEL_PENDING ||
-        tls_kernel_reason(c->tls, TLS_RECEIVE) == TLS_KERNEL_PENDING)
+    if (c->settled)
         return;
     c->settled = true;
     if (c->handlers->settled != NULL)
         c->handlers->settled(c);
+}
+
+/* The owner hears of it once, when both directions are decided. */
+static void tell_if_settled(struct gateway_channel *c)
+{
+    if (tls_kernel_reason(c->tls, TLS_SEND) != TLS_KERNEL_PENDING &&
+        tls_kernel_reason(c->tls, TLS_RECEIVE) != TLS_KERNEL_PENDING)
+        tell(c);
+}
+
+void gateway_channel_settle(struct gateway_channel *c)
+{
+    if (c->tls != NULL && tls_session_is_established(c->tls))
+        tell(c);
 }
 
 void gateway_channel_offer_send(struct gateway_channel *c)
@@ -119,10 +131,15 @@ bool gateway_channel_send_control(struct gateway_channel *c)
 
 bool gateway_channel_control_sent(struct gateway_channel *c)
 {
+    int error;
+
     if (!c->rekeys)
         return true;
     c->rekeys = false;
-    return give_key(c, TLS_SEND) == 0;
+    error = give_key(c, TLS_SEND);
+    if (error != 0)
+        tls_kernel_failed(c->tls, error);
+    return error == 0;
 }
 
 enum tls_control gateway_channel_take_control(struct gateway_channel *c)
@@ -130,16 +147,15 @@ enum tls_control gateway_channel_take_control(struct gateway_channel *c)
     char record[ENGINE_TLS_RECORD_BYTES];
     uint8_t type;
     int len = engine_socket_tls_record(&c->socket, &type, record, sizeof(record));
-    enum tls_control control;
+    enum tls_control control = TLS_CONTROL_FAILED;
+    int error = len < 0 ? -len : 0;
 
-    if (len < 0) {
-        tls_kernel_receive_failed(c->tls, -len);
-        return TLS_CONTROL_FAILED;
-    }
-    control = tls_kernel_control(c->tls, type, (struct slice){ record, (size_t)len });
-    if (control == TLS_CONTROL_KEY && give_key(c, TLS_RECEIVE) != 0) {
-        tls_kernel_receive_failed(c->tls, EKEYEXPIRED);
-        return TLS_CONTROL_FAILED;
-    }
-    return control;
+    if (error == 0)
+        control = tls_kernel_control(c->tls, type, (struct slice){ record, (size_t)len });
+    if (error == 0 && control == TLS_CONTROL_KEY)
+        error = give_key(c, TLS_RECEIVE);
+    if (error == 0)
+        return control;
+    tls_kernel_failed(c->tls, error);
+    return TLS_CONTROL_FAILED;
 }

@@ -18,6 +18,9 @@ bool gateway_channel_encrypt(struct gateway_channel *c);
 /* Before a send, none being in flight: offers the kernel the key if it is time. */
 void gateway_channel_offer_send(struct gateway_channel *c);
 
+/* The channel closes: what is not decided by now will not be. */
+void gateway_channel_settle(struct gateway_channel *c);
+
 /* Before a receive: offers the kernel the key if it is time. Otherwise says how many bytes the
  * receive may bring so that it will be, 0: any number. */
 size_t gateway_channel_offer_receive(struct gateway_channel *c);

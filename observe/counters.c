@@ -19,6 +19,7 @@ static const char *const names[] = {
     [OBSERVE_TLS_RESUMED] = "tls_resumed",
     [OBSERVE_KTLS_SEND] = "ktls_send",
     [OBSERVE_KTLS_RECEIVE] = "ktls_receive",
+    [OBSERVE_KTLS_UNDECIDED] = "ktls_undecided",
     [OBSERVE_KTLS_SWITCHED_OFF] = "ktls_switched_off",
     [OBSERVE_KTLS_NO_MODULE] = "ktls_no_module",
     [OBSERVE_KTLS_HALF_RECORDS] = "ktls_half_records",

@@ -27,7 +27,8 @@ enum observe_counter {
     OBSERVE_TLS_RESUMED,
     OBSERVE_KTLS_SEND, /* sessions whose records the kernel makes, by direction */
     OBSERVE_KTLS_RECEIVE,
-    OBSERVE_KTLS_SWITCHED_OFF, /* directions that stayed in user space, by reason: tls/kernel.h */
+    OBSERVE_KTLS_UNDECIDED, /* directions that stayed in user space, by reason: tls/kernel.h */
+    OBSERVE_KTLS_SWITCHED_OFF,
     OBSERVE_KTLS_NO_MODULE,
     OBSERVE_KTLS_HALF_RECORDS,
     OBSERVE_KTLS_VERSION,

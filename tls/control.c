@@ -38,26 +38,12 @@ static void fail_with(struct tls_session *s, int reason)
     tls_session_fail(s, text);
 }
 
-/* The kernel's own trouble. */
-static void fail_with_errno(struct tls_session *s, int error)
-{
-    char text[TLS_ERROR_TEXT_MAX];
-
-    (void)snprintf(text, sizeof(text), "(%d, 'kernel: %s')", error, strerrordesc_np(error));
-    tls_session_fail(s, text);
-}
-
 static enum tls_control refuse(struct tls_session *s, uint8_t alert, int reason)
 {
     if (tls_kernel_has(s, TLS_SEND))
         tls_kernel_say_alert(s, TLS_ALERT_FATAL, alert);
     fail_with(s, reason);
     return TLS_CONTROL_FAILED;
-}
-
-static bool is_13(const struct tls_session *s)
-{
-    return s->kernel.secrets[TLS_RECEIVE].len > 0;
 }
 
 static enum tls_control alert_came(struct tls_session *s, struct slice record)
@@ -72,7 +58,7 @@ static enum tls_control alert_came(struct tls_session *s, struct slice record)
         s->closed = true;
         return TLS_CONTROL_CLOSED;
     }
-    if (description == TLS1_AD_USER_CANCELLED || (!is_13(s) && level == TLS_ALERT_WARNING))
+    if (description == TLS1_AD_USER_CANCELLED || (!s->kernel.is_13 && level == TLS_ALERT_WARNING))
         return TLS_CONTROL_DONE;
     fail_with(s, ALERT_REASON_OFFSET + description);
     return TLS_CONTROL_FAILED;
@@ -80,12 +66,17 @@ static enum tls_control alert_came(struct tls_session *s, struct slice record)
 
 void tls_kernel_answer_update(struct tls_session *s)
 {
-    if (!tls_kernel_has(s, TLS_SEND))
-        (void)SSL_key_update(s->ssl, SSL_KEY_UPDATE_NOT_REQUESTED); /* before the next write */
-    else if (s->kernel.support->rekeys)
-        s->kernel.sayings.key_update = true;
-    else
-        s->ending = no_rekey;
+    if (tls_kernel_has(s, TLS_SEND)) {
+        if (s->kernel.support->rekeys)
+            s->kernel.sayings.key_update = true;
+        else
+            s->ending = no_rekey;
+        return;
+    }
+    /* OpenSSL says it before the next data, and then has another key than the one we know. */
+    if (tls_kernel_reason(s, TLS_SEND) == TLS_KERNEL_PENDING)
+        tls_kernel_settle(s, TLS_SEND, TLS_KERNEL_UPDATED);
+    (void)SSL_key_update(s->ssl, SSL_KEY_UPDATE_NOT_REQUESTED);
 }
 
 static enum tls_control update_came(struct tls_session *s, struct slice body, bool is_last)
@@ -171,7 +162,7 @@ enum tls_control tls_kernel_control(struct tls_session *s, uint8_t type, struct 
     if (type == SSL3_RT_ALERT)
         return alert_came(s, record);
     if (type == SSL3_RT_HANDSHAKE && record.len > 0)
-        return is_13(s) ? handshake_came(s, record) : renegotiation_came(s);
+        return s->kernel.is_13 ? handshake_came(s, record) : renegotiation_came(s);
     return refuse(s, SSL3_AD_UNEXPECTED_MESSAGE, SSL_R_UNEXPECTED_RECORD);
 }
 
@@ -179,6 +170,14 @@ void tls_kernel_data(struct tls_session *s)
 {
     s->kernel.controls = 0;
     s->has_data = true;
+}
+
+void tls_kernel_failed(struct tls_session *s, int error)
+{
+    char text[TLS_ERROR_TEXT_MAX];
+
+    (void)snprintf(text, sizeof(text), "(%d, 'kernel: %s')", error, strerrordesc_np(error));
+    tls_session_fail(s, text);
 }
 
 void tls_kernel_receive_failed(struct tls_session *s, int error)
@@ -190,7 +189,7 @@ void tls_kernel_receive_failed(struct tls_session *s, int error)
     else if (error == EINVAL)
         (void)refuse(s, TLS1_AD_PROTOCOL_VERSION, SSL_R_WRONG_VERSION_NUMBER);
     else
-        fail_with_errno(s, error);
+        tls_kernel_failed(s, error);
 }
 
 bool tls_kernel_has_record(const struct tls_session *s)

@@ -1,4 +1,4 @@
-/* tls/internal.h - what the files of tls/ share; nobody else includes it. */
+/* tls/internal.h - what the files of tls/ share; nobody else includes it, but for tests. */
 #pragma once
 #include <openssl/ssl.h>
 
@@ -38,6 +38,7 @@ struct tls_kernel {
     uint8_t use;         /* enum tls_kernel_use */
     uint8_t reasons[2];  /* enum tls_kernel_reason */
     uint8_t controls;    /* in a row */
+    bool is_13;
 };
 
 struct tls_session {
@@ -81,6 +82,10 @@ void tls_kernel_say_alert(struct tls_session *s, uint8_t level, uint8_t descript
 
 /* The peer wants to hear a KeyUpdate of ours before our next data. */
 void tls_kernel_answer_update(struct tls_session *s);
+
+/* Decides a direction for good. */
+void tls_kernel_settle(struct tls_session *s, enum tls_direction direction,
+                       enum tls_kernel_reason reason);
 
 /* Cleanses the secrets. */
 void tls_kernel_finish(struct tls_session *s);

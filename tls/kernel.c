@@ -13,7 +13,7 @@
 static_assert(TLS_KERNEL_REASONS_COUNT <= UINT8_MAX, "fits into a byte");
 
 static const char *const reason_texts[TLS_KERNEL_REASONS_COUNT] = {
-    [TLS_KERNEL_PENDING] = "not decided",
+    [TLS_KERNEL_PENDING] = "ended before",
     [TLS_KERNEL_TAKEN] = "kernel",
     [TLS_KERNEL_SWITCHED_OFF] = "switched off",
     [TLS_KERNEL_NO_MODULE] = "no module",
@@ -67,11 +67,24 @@ void tls_kernel_attach(SSL_CTX *ctx)
     SSL_CTX_set_keylog_callback(ctx, on_secret);
 }
 
-static void settle(struct tls_session *s, enum tls_direction direction,
-                   enum tls_kernel_reason reason)
+/* The secrets are needed for keys that are still to be given, and for key updates. */
+static void cleanse_if_done(struct tls_session *s)
+{
+    const struct tls_kernel *k = &s->kernel;
+    bool is_pending =
+        k->reasons[TLS_SEND] == TLS_KERNEL_PENDING || k->reasons[TLS_RECEIVE] == TLS_KERNEL_PENDING;
+    bool is_taken = tls_kernel_has(s, TLS_SEND) || tls_kernel_has(s, TLS_RECEIVE);
+
+    if (!is_pending && !(is_taken && k->support->rekeys))
+        tls_kernel_finish(s);
+}
+
+void tls_kernel_settle(struct tls_session *s, enum tls_direction direction,
+                       enum tls_kernel_reason reason)
 {
     ASSERT(s->kernel.reasons[direction] == TLS_KERNEL_PENDING);
     s->kernel.reasons[direction] = (uint8_t)reason;
+    cleanse_if_done(s);
 }
 
 /* OpenSSL read a KeyUpdate. Where it also sends, it changes both keys by itself; where the kernel
@@ -81,9 +94,9 @@ static void update_was_read(struct tls_session *s, const unsigned char *message,
     bool asks = len == KEY_UPDATE_BYTES && message[len - 1] == SSL_KEY_UPDATE_REQUESTED;
 
     if (tls_kernel_reason(s, TLS_RECEIVE) == TLS_KERNEL_PENDING)
-        settle(s, TLS_RECEIVE, TLS_KERNEL_UPDATED);
+        tls_kernel_settle(s, TLS_RECEIVE, TLS_KERNEL_UPDATED);
     if (asks && tls_kernel_reason(s, TLS_SEND) == TLS_KERNEL_PENDING)
-        settle(s, TLS_SEND, TLS_KERNEL_UPDATED);
+        tls_kernel_settle(s, TLS_SEND, TLS_KERNEL_UPDATED);
     if (asks && tls_kernel_has(s, TLS_SEND))
         tls_kernel_answer_update(s);
 }
@@ -120,7 +133,6 @@ void tls_kernel_allow(struct tls_session *s, const struct tls_kernel_support *su
 static enum tls_kernel_reason reason_for(const struct tls_session *s, enum tls_direction direction)
 {
     const struct tls_kernel *k = &s->kernel;
-    bool is_13 = SSL_version(s->ssl) == TLS1_3_VERSION;
     enum tls_kernel_cipher cipher;
     bool is_known = tls_keys_cipher(k->cipher, &cipher);
     bool wants = direction == TLS_SEND ? k->use != TLS_KERNEL_OFF
@@ -132,14 +144,15 @@ static enum tls_kernel_reason reason_for(const struct tls_session *s, enum tls_d
         return TLS_KERNEL_NO_MODULE;
     if (!is_known)
         return TLS_KERNEL_CIPHER;
-    if (!k->support->takes[is_13][cipher])
+    if (!k->support->takes[k->is_13][cipher])
         return TLS_KERNEL_VERSION;
     if (direction == TLS_RECEIVE && !k->support->waits_inline && k->use != TLS_KERNEL_BOTH)
         return TLS_KERNEL_HALF_RECORDS;
     if (SSL_SESSION_get_max_fragment_length(SSL_get_session(s->ssl)) !=
         TLSEXT_max_fragment_length_DISABLED)
         return TLS_KERNEL_FRAGMENT;
-    if ((is_13 && k->secrets[direction].len == 0) || !tls_records_is_sure(&s->records[direction]))
+    if ((k->is_13 && k->secrets[direction].len == 0) ||
+        !tls_records_is_sure(&s->records[direction]))
         return TLS_KERNEL_UNSURE;
     return TLS_KERNEL_PENDING;
 }
@@ -149,10 +162,10 @@ void tls_kernel_decide(struct tls_session *s)
     struct tls_kernel *k = &s->kernel;
 
     k->cipher = SSL_get_current_cipher(s->ssl);
+    k->is_13 = SSL_version(s->ssl) == TLS1_3_VERSION;
     for (int i = 0; i < 2; i++)
         k->reasons[i] = (uint8_t)reason_for(s, (enum tls_direction)i);
-    if (k->reasons[TLS_SEND] != TLS_KERNEL_PENDING && k->reasons[TLS_RECEIVE] != TLS_KERNEL_PENDING)
-        tls_kernel_finish(s);
+    cleanse_if_done(s);
 }
 
 void tls_kernel_finish(struct tls_session *s)
@@ -188,7 +201,7 @@ enum status tls_kernel_key(struct tls_session *s, enum tls_direction direction,
     bool is_rekey = tls_kernel_has(s, direction);
 
     ASSERT(s->established && tls_records_rest(records) == 0);
-    if (s->kernel.secrets[direction].len > 0)
+    if (s->kernel.is_13)
         return tls_keys_from_secret(s->kernel.cipher, &s->kernel.secrets[direction],
                                     is_rekey ? 0 : tls_records_next(records), key_out);
     ASSERT(!is_rekey);
@@ -203,12 +216,12 @@ void tls_kernel_key_finish(struct tls_kernel_key *key)
 
 void tls_kernel_taken(struct tls_session *s, enum tls_direction direction)
 {
-    settle(s, direction, TLS_KERNEL_TAKEN);
+    tls_kernel_settle(s, direction, TLS_KERNEL_TAKEN);
     if (tls_kernel_has(s, TLS_SEND) && tls_kernel_has(s, TLS_RECEIVE))
         tls_session_free_openssl(s);
 }
 
 void tls_kernel_refused(struct tls_session *s, enum tls_direction direction)
 {
-    settle(s, direction, TLS_KERNEL_REFUSED);
+    tls_kernel_settle(s, direction, TLS_KERNEL_REFUSED);
 }

@@ -48,8 +48,9 @@ void tls_kernel_key_fill(struct tls_kernel_key *key_out, uint16_t version,
 /* Records that are not data, in a row. A peer with more of them is at something else than mail. */
 #define TLS_CONTROL_RECORDS_MAX 32
 
-/* What this kernel does, as its self-test found (engine/kernel_tls.h). */
+/* What this kernel does, as its self-test found (gateway/kernel_tls.h). */
 struct tls_kernel_support {
+    bool was_tried; /* for the words about it */
     bool has_module;
     bool takes[2][TLS_KERNEL_CIPHERS_COUNT]; /* TLS 1.2, TLS 1.3 */
     bool rekeys;                             /* follows a KeyUpdate */
@@ -66,7 +67,7 @@ enum tls_kernel_use {
 
 /* Who makes the records of a direction, or why it is not the kernel. */
 enum tls_kernel_reason {
-    TLS_KERNEL_PENDING, /* not decided yet */
+    TLS_KERNEL_PENDING, /* not decided yet; said of a session that ended before */
     TLS_KERNEL_TAKEN,
     TLS_KERNEL_SWITCHED_OFF,
     TLS_KERNEL_NO_MODULE,
@@ -126,9 +127,12 @@ MUST_USE enum tls_control tls_kernel_control(struct tls_session *s, uint8_t type
 /* Data has come; what came before it is forgiven. */
 void tls_kernel_data(struct tls_session *s);
 
-/* A receive, or the change of a key, failed with this errno; tls_session_error() then says so.
- * EBADMSG, EMSGSIZE and EINVAL are the peer's bad records, which it is told of. */
+/* A receive failed with this errno; tls_session_error() then says so. EBADMSG, EMSGSIZE and EINVAL
+ * are the peer's bad records, which it is told of. */
 void tls_kernel_receive_failed(struct tls_session *s, int error);
+
+/* The kernel did not do what it had been found to do: change a key, give out a record. */
+void tls_kernel_failed(struct tls_session *s, int error);
 
 /* What is to be sent as a record of its own, when sending is the kernel's. */
 struct tls_control_record {

@@ -162,6 +162,7 @@ enum status tls_keys_from_secret(const SSL_CIPHER *cipher, const struct tls_secr
     if (status == STATUS_OK)
         tls_kernel_key_fill(key_out, TLS_1_3_VERSION, kind, key, iv, number);
     OPENSSL_cleanse(key, sizeof(key));
+    OPENSSL_cleanse(iv, sizeof(iv));
     return status;
 }
 
@@ -227,5 +228,6 @@ enum status tls_keys_from_master(SSL *ssl, bool of_client, const unsigned char *
         tls_kernel_key_fill(key_out, TLS_1_2_VERSION, kind, key, iv, number);
     }
     OPENSSL_cleanse(block, sizeof(block));
+    OPENSSL_cleanse(iv, sizeof(iv));
     return status;
 }

@@ -26,8 +26,8 @@ struct tls_records { /* Fields are private; start from all zero. */
 
 void tls_records_pass(struct tls_records *r, struct slice bytes);
 
-/* The next record is number 0 of a new key; said between two records. From now on no
- * ChangeCipherSpec counts, which in TLS 1.3 is an empty gesture (RFC 8446 D.4). */
+/* The next record is number 0 of a new key; said between two records. From now on a
+ * ChangeCipherSpec, an empty gesture in TLS 1.3 (RFC 8446 D.4), starts no new count. */
 void tls_records_restart(struct tls_records *r);
 
 /* Bytes to the end of the record under way, as far as it is known: of its header, then of its

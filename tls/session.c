@@ -282,13 +282,16 @@ enum tls_progress tls_session_read(struct tls_session *s, struct slice *input,
     ASSERT(s->established && room > 0 && !tls_kernel_has(s, TLS_RECEIVE));
     if (s->failed)
         return TLS_FAILED;
-    if (s->closed || s->ending != NULL)
+    if (s->closed)
         return TLS_CLOSED;
     /* An alert that gets stuck half way would spoil the next write. */
     if (buffer_room(output) < RECORD_OVERHEAD_MAX)
         return TLS_WANT_ROOM;
     lend(s, input, output);
     progress = take_back(s, SSL_read_ex(s->ssl, into, room, &len));
+    /* What has come is still read; there is no use in waiting for more. */
+    if (progress == TLS_WANT_INPUT && s->ending != NULL)
+        progress = TLS_CLOSED;
     if (progress == TLS_WANT_INPUT && s->input_ended) {
         s->truncated = true;
         progress = TLS_CLOSED;
@@ -301,6 +304,11 @@ enum tls_progress tls_session_read(struct tls_session *s, struct slice *input,
         *len_out = len;
     }
     return progress;
+}
+
+bool tls_session_is_established(const struct tls_session *s)
+{
+    return s->established;
 }
 
 bool tls_session_has_pending(const struct tls_session *s)

@@ -62,6 +62,9 @@ MUST_USE enum tls_progress tls_session_read(struct tls_session *s, struct slice 
                                             struct buffer *output, char *into, size_t room,
                                             size_t *len_out);
 
+/* Whether the handshake is done. */
+bool tls_session_is_established(const struct tls_session *s);
+
 /* True when a read could return something without more input: check it before waiting for the
  * network with the input slice empty. */
 bool tls_session_has_pending(const struct tls_session *s);

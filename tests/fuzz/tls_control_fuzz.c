@@ -31,7 +31,8 @@ static struct tls_session *session(uint8_t flags, struct tls_kernel_support *sup
         .reasons = { TLS_KERNEL_TAKEN, TLS_KERNEL_TAKEN },
     };
     ASSERT(s->kernel.cipher != NULL);
-    if ((flags & IS_13) != 0)
+    s->kernel.is_13 = flags & IS_13;
+    if (s->kernel.is_13)
         s->kernel.secrets[TLS_SEND].len = s->kernel.secrets[TLS_RECEIVE].len = 48;
     return s;
 }

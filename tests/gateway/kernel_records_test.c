@@ -4,6 +4,8 @@
 
 #include <netinet/in.h>
 
+#include "engine/kernel_tls.h"
+
 #define ALERT     SSL3_RT_ALERT
 #define HANDSHAKE SSL3_RT_HANDSHAKE
 #define TICKET    "\4\0\0\3abc"
@@ -468,6 +470,97 @@ static void data_that_comes_with_the_handshake_only_puts_it_off(void **unused)
         }
 }
 
+/* What the kernel was found to do it may fail at later. The session ends, and says why. */
+static void a_kernel_that_fails_later_ends_the_session(void **unused)
+{
+    static const int errors[] = { EAGAIN, ENOMEM, EPROTO };
+
+    (void)unused;
+    for (unsigned combo = COMBO_RECEIVE; combo < rig_combos(); combo++)
+        for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
+            struct rig r;
+
+            rig_up(&r, (enum combo)combo, true, suite_13, (struct slice){ 0 });
+            rig_settle(&r);
+            r.closes_on_end = true;
+            rig_record_error = errors[i];
+            far_record(&r, HANDSHAKE, SLICE(UPDATE));
+            rig_flush(&r);
+            RIG_UNTIL(&r, r.ended > 0);
+            assert_int_equal(r.ended_error, EPROTO);
+            assert_non_null(strstr(tls_session_error(gateway_channel_tls(&r.channel)), "kernel: "));
+            RIG_UNTIL(&r, r.closed == 1);
+            rig_down(&r);
+        }
+}
+
+/* The peer has been told of a key that the kernel then does not take: nothing may follow. */
+static void a_new_key_that_is_refused_ends_the_session(void **unused)
+{
+    (void)unused;
+    if (!rig_support.rekeys)
+        return;
+    for (int of_send = 0; of_send < 2; of_send++) {
+        struct rig r;
+
+        rig_up(&r, COMBO_BOTH, true, suite_13, (struct slice){ 0 });
+        rig_settle(&r);
+        r.closes_on_end = true;
+        rig_refuses[of_send ? ENGINE_TLS_SEND : ENGINE_TLS_RECEIVE] = true;
+        key_updates_that_ask(&r);
+        RIG_UNTIL(&r, r.ended > 0);
+        assert_int_equal(r.ended_error, EPROTO);
+        assert_non_null(strstr(tls_session_error(gateway_channel_tls(&r.channel)), "kernel: "));
+        RIG_UNTIL(&r, r.closed == 1);
+        rig_down(&r);
+    }
+}
+
+/* Nothing comes behind it that would make the channel look again. */
+static void a_key_update_alone_is_followed_or_ends_the_session(void **unused)
+{
+    (void)unused;
+    for (unsigned combo = 0; combo < rig_combos(); combo++)
+        for (int role = 0; role < 2; role++) {
+            struct rig r;
+
+            rig_up(&r, (enum combo)combo, role == 0, suite_13, (struct slice){ 0 });
+            rig_settle(&r);
+            r.closes_on_end = true;
+            far_record(&r, HANDSHAKE, SLICE(ASKING));
+            far_new_key(&r);
+            rig_flush(&r);
+            if (combo != COMBO_USER && !rig_support.rekeys) {
+                expect_no_rekey(&r);
+            } else {
+                rig_turn(&r);
+                rig_turn(&r);
+                rig_talk(&r);
+            }
+            rig_down(&r);
+        }
+}
+
+/* The kernel reads over records without data in one go: a peer may have few of them on their way.
+ */
+static void the_window_of_a_socket_that_the_kernel_decrypts_is_bounded(void **unused)
+{
+    (void)unused;
+    for (unsigned combo = COMBO_RECEIVE; combo < rig_combos(); combo++) {
+        int window = 0;
+        socklen_t len = sizeof(window);
+        struct rig r;
+
+        rig_up(&r, (enum combo)combo, true, suite_13, (struct slice){ 0 });
+        rig_settle(&r);
+        assert_int_equal(getsockopt(engine_socket_fd(&r.channel.socket), IPPROTO_TCP,
+                                    TCP_WINDOW_CLAMP, &window, &len),
+                         0);
+        assert_in_range(window, 1, ENGINE_KERNEL_TLS_WINDOW_BYTES);
+        rig_down(&r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -476,6 +569,10 @@ int main(void)
         cmocka_unit_test(the_last_reply_survives_what_the_peer_still_says),
         cmocka_unit_test(short_sends_lose_nothing),
         cmocka_unit_test(data_that_comes_with_the_handshake_only_puts_it_off),
+        cmocka_unit_test(a_kernel_that_fails_later_ends_the_session),
+        cmocka_unit_test(a_new_key_that_is_refused_ends_the_session),
+        cmocka_unit_test(a_key_update_alone_is_followed_or_ends_the_session),
+        cmocka_unit_test(the_window_of_a_socket_that_the_kernel_decrypts_is_bounded),
     };
 
     return cmocka_run_group_tests(tests, rig_begin, remove_certificates);
