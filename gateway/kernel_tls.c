@@ -1,15 +1,18 @@
 #include "gateway/kernel_tls.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "engine/kernel_tls.h"
 #include "gateway/worker.h"
 
-#define WAIT_MS 20 /* the loopback is quick; what has not come by then does not come */
+#define WAIT_MS    1000 /* at the most, on the loopback */
+#define WAIT_STEPS 1000
 
 /* --- the self-test --------------------------------------------------------------------------- */
 
@@ -65,11 +68,31 @@ static bool try(bool (*works)(const struct pair *p, const struct tls_kernel_key 
     return result;
 }
 
-static bool is_readable(int fd)
+static bool is_readable(int fd, int wait_ms)
 {
     struct pollfd wait = { .fd = fd, .events = POLLIN };
 
-    return poll(&wait, 1, WAIT_MS) == 1;
+    return poll(&wait, 1, wait_ms) == 1;
+}
+
+/* What was sent is acknowledged, and so in the hands of the other end. */
+static bool has_arrived(int fd)
+{
+    int left = 1;
+
+    for (int i = 0; i < WAIT_STEPS && left > 0; i++) {
+        if (ioctl(fd, SIOCOUTQ, &left) < 0)
+            return false;
+        if (left > 0)
+            (void)usleep(WAIT_MS * 1000 / WAIT_STEPS);
+    }
+    return left == 0;
+}
+
+static bool is_there(const struct pair *p, const struct tls_kernel_key *key)
+{
+    (void)key;
+    return p->far >= 0;
 }
 
 static bool has_module(const struct pair *p, const struct tls_kernel_key *key)
@@ -85,23 +108,29 @@ static bool takes_keys(const struct pair *p, const struct tls_kernel_key *key)
            engine_kernel_tls_key(p->far, ENGINE_TLS_RECEIVE, &key->info, key->len) == 0;
 }
 
-static bool carries(const struct pair *p, const struct tls_kernel_key *key)
+static bool passes(const struct pair *p)
 {
     static const char text[] = "postern";
     char got[sizeof(text)];
 
-    return takes_keys(p, key) &&
-           send(p->near, text, sizeof(text), MSG_NOSIGNAL) == (ssize_t)sizeof(text) &&
-           is_readable(p->far) &&
+    return send(p->near, text, sizeof(text), MSG_NOSIGNAL) == (ssize_t)sizeof(text) &&
+           is_readable(p->far, WAIT_MS) &&
            recv(p->far, got, sizeof(got), MSG_DONTWAIT) == (ssize_t)sizeof(got) &&
            memcmp(got, text, sizeof(text)) == 0;
 }
 
-/* The key of a direction is set a second time, as a KeyUpdate demands. */
+static bool carries(const struct pair *p, const struct tls_kernel_key *key)
+{
+    return takes_keys(p, key) && passes(p);
+}
+
+/* The keys are set a second time, as a KeyUpdate demands. */
 static bool rekeys(const struct pair *p, const struct tls_kernel_key *key)
 {
-    return takes_keys(p, key) &&
-           engine_kernel_tls_key(p->near, ENGINE_TLS_SEND, &key->info, key->len) == 0;
+    return takes_keys(p, key) && passes(p) &&
+           engine_kernel_tls_key(p->near, ENGINE_TLS_SEND, &key->info, key->len) == 0 &&
+           engine_kernel_tls_key(p->far, ENGINE_TLS_RECEIVE, &key->info, key->len) == 0 &&
+           passes(p);
 }
 
 /* Linux 6.1 calls a socket readable that holds half a record. A receive through the ring then waits
@@ -114,13 +143,14 @@ static bool waits_inline(const struct pair *p, const struct tls_kernel_key *key)
     return engine_kernel_tls_start(p->far) == 0 &&
            engine_kernel_tls_key(p->far, ENGINE_TLS_RECEIVE, &key->info, key->len) == 0 &&
            send(p->near, half, sizeof(half), MSG_NOSIGNAL) == (ssize_t)sizeof(half) &&
-           !is_readable(p->far);
+           has_arrived(p->near) && !is_readable(p->far, 0);
 }
 
 void gateway_kernel_tls_probe(struct tls_kernel_support *support_out)
 {
     *support_out =
-        (struct tls_kernel_support){ .has_module = try(has_module, true, TLS_KERNEL_AES_128_GCM) };
+        (struct tls_kernel_support){ .was_tried = try(is_there, true, TLS_KERNEL_AES_128_GCM) };
+    support_out->has_module = try(has_module, true, TLS_KERNEL_AES_128_GCM);
     if (!support_out->has_module)
         return;
     for (int is_13 = 0; is_13 < 2; is_13++)
@@ -143,6 +173,12 @@ const char *gateway_kernel_tls_text(const struct tls_kernel_support *support,
 {
     size_t len = 0;
 
+    if (!support->was_tried) {
+        (void)snprintf(text, GATEWAY_KERNEL_TLS_TEXT_MAX,
+                       "kernel TLS: could not be tried, for want of a connection on the loopback; "
+                       "OpenSSL makes all records");
+        return text;
+    }
     if (!support->has_module) {
         (void)snprintf(
             text, GATEWAY_KERNEL_TLS_TEXT_MAX,
@@ -180,6 +216,7 @@ enum tls_kernel_use gateway_kernel_tls_use(enum policy_ktls ktls)
 }
 
 static const enum observe_counter reason_counters[TLS_KERNEL_REASONS_COUNT] = {
+    [TLS_KERNEL_PENDING] = OBSERVE_KTLS_UNDECIDED,
     [TLS_KERNEL_SWITCHED_OFF] = OBSERVE_KTLS_SWITCHED_OFF,
     [TLS_KERNEL_NO_MODULE] = OBSERVE_KTLS_NO_MODULE,
     [TLS_KERNEL_HALF_RECORDS] = OBSERVE_KTLS_HALF_RECORDS,
@@ -196,7 +233,6 @@ static const char *tell_direction(struct gateway_worker *w, const struct tls_ses
 {
     enum tls_kernel_reason reason = tls_kernel_reason(tls, direction);
 
-    ASSERT(reason != TLS_KERNEL_PENDING);
     if (reason == TLS_KERNEL_TAKEN) {
         observe_count(&w->counters,
                       direction == TLS_SEND ? OBSERVE_KTLS_SEND : OBSERVE_KTLS_RECEIVE, 1);
@@ -231,4 +267,24 @@ void gateway_kernel_tls_tell_end(struct gateway_worker *w, const char *kind, uin
     else if (ending != NULL)
         observe_log_line(w->log, OBSERVE_INFO, gateway_worker_now_s(w), "%s %llu TLS ended: %s",
                          kind, (unsigned long long)id, ending);
+}
+
+bool gateway_kernel_tls_is_shunned(const struct gateway_kernel_tls_shunned *shunned,
+                                   const struct ip_endpoint *host)
+{
+    for (unsigned i = 0; i < shunned->count; i++)
+        if (ip_endpoint_equal(&shunned->hosts[i], host))
+            return true;
+    return false;
+}
+
+void gateway_kernel_tls_shun(struct gateway_kernel_tls_shunned *shunned,
+                             const struct ip_endpoint *host)
+{
+    if (gateway_kernel_tls_is_shunned(shunned, host))
+        return;
+    shunned->hosts[shunned->next] = *host;
+    shunned->next = (shunned->next + 1) % GATEWAY_KERNEL_TLS_SHUNNED_MAX;
+    if (shunned->count < GATEWAY_KERNEL_TLS_SHUNNED_MAX)
+        shunned->count++;
 }

@@ -2,12 +2,28 @@
  * said of it: at start, and by each session.
  */
 #pragma once
+#include "base/ip.h"
 #include "policy/destination.h"
 #include "tls/kernel.h"
 
 #define GATEWAY_KERNEL_TLS_TEXT_MAX 320 /* NUL included */
 
 struct gateway_worker;
+
+/* Hosts that have changed their key where this kernel cannot follow: in their next sessions OpenSSL
+ * makes the records, or their mail would never leave. One list for each worker; when it is full the
+ * oldest is forgotten. */
+#define GATEWAY_KERNEL_TLS_SHUNNED_MAX 64
+
+struct gateway_kernel_tls_shunned { /* Fields are private; start from all zero. */
+    struct ip_endpoint hosts[GATEWAY_KERNEL_TLS_SHUNNED_MAX];
+    unsigned count, next;
+};
+
+bool gateway_kernel_tls_is_shunned(const struct gateway_kernel_tls_shunned *shunned,
+                                   const struct ip_endpoint *host);
+void gateway_kernel_tls_shun(struct gateway_kernel_tls_shunned *shunned,
+                             const struct ip_endpoint *host);
 
 /* Takes pairs of connections on the loopback, turns kernel TLS on, gives keys of every cipher and
  * version in both directions, sends, receives, changes a key, leaves half a record lying. Takes

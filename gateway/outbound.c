@@ -96,7 +96,7 @@ static void leave(struct gateway_outbound *out, enum delivery_failure why)
                                    gateway_worker_random(w));
     enter(out, GATEWAY_OUTBOUND_CLOSING);
     gateway_dispatch_run_soon(&w->dispatch);
-    if (why == DELIVERY_FAILURE_NONE)
+    if (why == DELIVERY_FAILURE_NONE || out->has_ended)
         gateway_channel_close(&out->channel);
     else
         gateway_channel_reset(&out->channel);
@@ -367,6 +367,7 @@ static void tls_failed(struct gateway_outbound *out, struct slice reason, enum p
 static void start_tls(struct gateway_outbound *out, struct slice behind)
 {
     struct tls_session *session;
+    enum tls_kernel_use use;
 
     if (behind.len > 0) {
         /* RFC 3207 section 6: what came in the clear behind the 220 is an attack. */
@@ -378,8 +379,10 @@ static void start_tls(struct gateway_outbound *out, struct slice behind)
         tls_failed(out, SLICE("no memory"), POLICY_TLS_HANDSHAKE_FAILED);
         return;
     }
-    tls_kernel_allow(session, &out->view->generation->kernel,
-                     gateway_kernel_tls_use(out->policy->ktls));
+    use = gateway_kernel_tls_use(out->policy->ktls);
+    if (gateway_kernel_tls_is_shunned(&out->worker->shunned, &out->remote))
+        use = TLS_KERNEL_OFF;
+    tls_kernel_allow(session, &out->view->generation->kernel, use);
     gateway_channel_set_deadline(&out->channel, GATEWAY_OUTBOUND_HANDSHAKE_MS);
     gateway_channel_secure(&out->channel, session);
 }
@@ -519,9 +522,12 @@ static void on_ended(struct gateway_channel *c, int error)
     struct gateway_outbound *out = outbound_of(c);
     struct smtp_client_event event;
 
-    (void)error;
     if (out->state == GATEWAY_OUTBOUND_CLOSING)
         return;
+    /* In good order, or by a record of TLS that the peer is to be told of. */
+    if (gateway_channel_tls(c) != NULL && tls_session_ending(gateway_channel_tls(c)) != NULL)
+        gateway_kernel_tls_shun(&out->worker->shunned, &out->remote);
+    out->has_ended = error == 0 || error == EPROTO;
     gateway_kernel_tls_tell_end(out->worker, "DCID", out->dcid, gateway_channel_tls(c));
     event = smtp_client_ended(&out->smtp);
     if (out->state == GATEWAY_OUTBOUND_IDLE && event.kind == SMTP_CLIENT_FAILED)

@@ -47,6 +47,7 @@ struct gateway_outbound { /* Fields are private to gateway/outbound*.c. */
     bool is_announced;    /* in the log */
     bool sent_any;        /* a message has been dealt with on this connection */
     bool heard_of_item;   /* the peer has answered something about the item under way */
+    bool has_ended;       /* the peer has, in order or by a bad record of TLS */
     bool is_body_leaving; /* the final dot waits for the body to leave */
 
     struct gateway_item *item;     /* being delivered */

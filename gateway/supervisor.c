@@ -75,11 +75,26 @@ static void say_problems(struct supervisor *s, const struct config_problems *pro
         fprintf(stderr, "postern: and %zu more problems\n", problems->dropped_count);
 }
 
+static bool is_demanding(enum policy_ktls ktls)
+{
+    return ktls == POLICY_KTLS_TX || ktls == POLICY_KTLS_BOTH;
+}
+
+/* By the settings that are for more than one destination. */
+static bool is_kernel_tls_demanded(const struct config_settings *settings)
+{
+    bool is_demanded = is_demanding(settings->ktls);
+
+    for (size_t i = 0; i < settings->listeners_count; i++)
+        is_demanded = is_demanded || is_demanding(settings->listeners[i].ktls);
+    return is_demanded;
+}
+
 /* Said at the start, and when a reload finds it changed. */
 static void look_at_kernel_tls(struct supervisor *s, const struct config_settings *settings,
                                struct tls_kernel_support *kernel_out)
 {
-    bool is_demanded = settings->ktls == POLICY_KTLS_TX || settings->ktls == POLICY_KTLS_BOTH;
+    bool is_demanded = is_kernel_tls_demanded(settings);
     char text[GATEWAY_KERNEL_TLS_TEXT_MAX];
 
     gateway_kernel_tls_probe(kernel_out);

@@ -15,6 +15,7 @@
 #include "engine/thread.h"
 #include "engine/timer.h"
 #include "gateway/dispatch.h"
+#include "gateway/kernel_tls.h"
 #include "gateway/process.h"
 #include "gateway/store.h"
 #include "observe/counters.h"
@@ -64,7 +65,8 @@ struct gateway_worker {
     uint64_t accept_pauses_said;
     _Atomic uint64_t beat_ms; /* when the loop last ran, for the watchdog */
     enum gateway_worker_state state;
-    bool is_late;                      /* the last commit takes too long */
+    bool is_late; /* the last commit takes too long */
+    struct gateway_kernel_tls_shunned shunned;
     uint64_t random;                   /* state of the jitter source */
     _Atomic int start;                 /* enum gateway_worker_start */
     _Atomic uint64_t generation;       /* of the view that new sessions get */
