@@ -46,6 +46,15 @@ ENTRIES = [
     # These ask nothing of the kernel, only of OpenSSL.
     *(Entry(name, [f'build/tests/{name}_test'], 'unit', 180, NEWEST)
       for name in ('tls_session', 'tls_kernel', 'tls_control')),
+    # Clean under the sanitizers, where there is a build with them.
+    Entry('gateway_kernel_records_asan',
+          ['env', 'UBSAN_OPTIONS=halt_on_error=1', 'build-asan/tests/gateway_kernel_records_test'],
+          'unit', 180, NEWEST[:1], needs='build-asan/tests/gateway_kernel_records_test'),
+    # What becomes of a key update is another thing on kernels that cannot follow it.
+    Entry('system_key_update', [*PYTEST, '--junitxml={folder}/system_key_update.xml', '-m', 'ktls',
+                                '-k', 'key_update', 'tests/system'],
+          'pytest', 300, [pair for pair in SHIPPED if pair not in NEWEST],
+          needs='tests/system/test_ktls.py'),
     Entry('system', [*PYTEST, '--junitxml={folder}/system.xml', '-m', 'ktls', 'tests/system'],
           'pytest', 450, NEWEST, needs='tests/system/test_ktls.py'),
 ]
