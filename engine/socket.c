@@ -102,16 +102,23 @@ static bool drain_record(struct engine_socket *s)
     return true;
 }
 
+bool engine_socket_is_record_error(int error)
+{
+    return error == EBADMSG || error == EMSGSIZE || error == EINVAL;
+}
+
+void engine_socket_broke(struct engine_socket *s)
+{
+    s->loop->backend->ops->socket_take_error(s->loop->backend, s->fd);
+    engine_socket_set(s, FLAG_BROKEN);
+}
+
 static void end_input(struct engine_socket *s, int error)
 {
     if (error != EIO || !engine_socket_has(s, FLAG_TLS_RECEIVE))
         engine_socket_set(s, FLAG_ENDED);
-    if (error == EBADMSG || error == EMSGSIZE || error == EINVAL) {
-        /* A record that does not open is also left as the socket's error, which would be the
-         * answer to the next send: the alert. */
-        s->loop->backend->ops->socket_take_error(s->loop->backend, s->fd);
-        engine_socket_set(s, FLAG_BROKEN);
-    }
+    if (engine_socket_is_record_error(error))
+        engine_socket_broke(s);
     if (s->state == STATE_OPEN)
         s->handlers->ended(s, error);
     else

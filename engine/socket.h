@@ -47,7 +47,9 @@ struct engine_socket_handlers {
      * again. */
     void (*ended)(struct engine_socket *s, int error);
 
-    /* Answers engine_socket_send(): everything is in the kernel, or it failed (an errno). */
+    /* Answers engine_socket_send(): everything is in the kernel, or it failed (an errno). EBADMSG,
+     * EMSGSIZE and EINVAL on a socket with a key to receive: the kernel met a record that does not
+     * open, and what was sent may be on its way. */
     void (*sent)(struct engine_socket *s, int error);
 
     /* Answers engine_socket_connect(); NULL for a socket that never connects. */

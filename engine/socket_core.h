@@ -66,6 +66,11 @@ static inline bool engine_socket_has_slot(const struct engine_socket *s)
 /* Hands over a request of the socket's. token_op: what its completion is known by. */
 void engine_socket_push(struct engine_socket *s, struct engine_request *r, enum engine_op token_op);
 
+/* A record was met that does not open. The kernel tells of it by whatever is done next, and holds
+ * it against every send; the alert is to leave all the same. */
+void engine_socket_broke(struct engine_socket *s);
+bool engine_socket_is_record_error(int error);
+
 void engine_socket_release_send(struct engine_socket *s);
 void engine_socket_send_done(struct engine_socket *s, int result);
 

@@ -56,6 +56,8 @@ void engine_socket_send_done(struct engine_socket *s, int result)
         return;
     }
     engine_socket_release_send(s);
+    if (engine_socket_has(s, FLAG_TLS_RECEIVE) && engine_socket_is_record_error(-result))
+        engine_socket_broke(s);
     if (s->state != STATE_OPEN)
         return;
     s->loop->counters.sends++;

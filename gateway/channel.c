@@ -334,20 +334,26 @@ static void take_control(struct gateway_channel *c)
     arm_receive(c);
 }
 
+/* What the kernel says of a record that it cannot open becomes a failure of TLS. */
+static int judge_error(struct gateway_channel *c, int error)
+{
+    bool by_kernel = c->tls != NULL && tls_kernel_has(c->tls, TLS_RECEIVE);
+
+    if (!by_kernel || (error != EBADMSG && error != EMSGSIZE && error != EINVAL))
+        return error;
+    tls_kernel_receive_failed(c->tls, error);
+    return EPROTO;
+}
+
 static void on_ended(struct engine_socket *socket, int error)
 {
     struct gateway_channel *c = CONTAINER_OF(socket, struct gateway_channel, socket);
     bool by_kernel = c->tls != NULL && tls_kernel_has(c->tls, TLS_RECEIVE);
 
-    if (by_kernel && error == EIO) {
+    if (by_kernel && error == EIO)
         take_control(c);
-        return;
-    }
-    if (by_kernel && (error == EBADMSG || error == EMSGSIZE || error == EINVAL)) {
-        tls_kernel_receive_failed(c->tls, error);
-        error = EPROTO;
-    }
-    end_input(c, error);
+    else
+        end_input(c, judge_error(c, error));
 }
 
 static void on_connected(struct engine_socket *socket, int error)
@@ -377,6 +383,7 @@ static void on_sent(struct engine_socket *socket, int error)
 
     c->sending_now = false;
     buffer_release(&c->sending);
+    error = judge_error(c, error);
     if (error == 0 && !gateway_channel_control_sent(c))
         error = EPROTO;
     if (error != 0) {

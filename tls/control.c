@@ -182,6 +182,8 @@ void tls_kernel_failed(struct tls_session *s, int error)
 
 void tls_kernel_receive_failed(struct tls_session *s, int error)
 {
+    if (s->failed)
+        return; /* sends and receives may both have met it */
     if (error == EBADMSG)
         (void)refuse(s, SSL3_AD_BAD_RECORD_MAC, SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC);
     else if (error == EMSGSIZE)

@@ -470,6 +470,30 @@ static void data_that_comes_with_the_handshake_only_puts_it_off(void **unused)
         }
 }
 
+/* The kernel holds it against the reply, which would be the first to fail. */
+static void a_bad_record_right_behind_a_command_is_answered_by_an_alert(void **unused)
+{
+    (void)unused;
+    for (unsigned combo = 0; combo < rig_combos(); combo++) {
+        struct rig r;
+
+        rig_up(&r, (enum combo)combo, true, suite_13, (struct slice){ 0 });
+        rig_settle(&r);
+        r.closes_on_end = r.replies = true;
+        far_data(&r, SLICE("NOOP"));
+        far_data(&r, SLICE("bad"));
+        spoil(&r, 0);
+        RIG_UNTIL(&r, r.ended > 0);
+        assert_int_equal(r.ended_error, EPROTO);
+        assert_int_equal(buffer_len(&r.got), 4);
+        RIG_UNTIL(&r, (rig_far_read(&r), r.far_saw_end || r.far_error != 0));
+        if (combo != COMBO_RECEIVE)
+            assert_true(rig_far_heard_control(&r, ALERT, TLS_ALERT_FATAL, SSL3_AD_BAD_RECORD_MAC));
+        assert_int_equal(r.controls_count <= 1, true);
+        rig_down(&r);
+    }
+}
+
 /* What the kernel was found to do it may fail at later. The session ends, and says why. */
 static void a_kernel_that_fails_later_ends_the_session(void **unused)
 {
@@ -569,6 +593,7 @@ int main(void)
         cmocka_unit_test(the_last_reply_survives_what_the_peer_still_says),
         cmocka_unit_test(short_sends_lose_nothing),
         cmocka_unit_test(data_that_comes_with_the_handshake_only_puts_it_off),
+        cmocka_unit_test(a_bad_record_right_behind_a_command_is_answered_by_an_alert),
         cmocka_unit_test(a_kernel_that_fails_later_ends_the_session),
         cmocka_unit_test(a_new_key_that_is_refused_ends_the_session),
         cmocka_unit_test(a_key_update_alone_is_followed_or_ends_the_session),
