@@ -1,11 +1,13 @@
 """Fixtures of the system tests; the classes behind them are in postern_lab/."""
+import contextlib
+import os
 import pathlib
 import re
 import shutil
 
 import pytest
 
-from postern_lab import BUILD, POSTERN
+from postern_lab import BUILD, POSTERN, kernel_tls
 from postern_lab.certificates import Authority
 from postern_lab.gateway import Gateway
 from postern_lab.ledger import Ledger
@@ -13,6 +15,7 @@ from postern_lab.next_hop import NextHop
 
 SCRATCH = BUILD / 'system'
 TEMPORARY = ('tmpfs', 'ramfs')
+IN_GUEST = os.environ.get('POSTERN_GUEST') == '1'
 
 
 def file_system_of(path):
@@ -27,6 +30,27 @@ def file_system_of(path):
 
 def pytest_configure(config):
     config.addinivalue_line('markers', 'full: long; left out under the sanitizers')
+    config.addinivalue_line('markers', 'ktls: wants a kernel with TLS; run in the guest')
+    config.addinivalue_line('markers', 'no_ktls: wants a kernel without TLS')
+
+
+def is_left_out(item):
+    """Tests of kernel TLS are for the guest, where a kernel without it fails them, below."""
+    if item.get_closest_marker('ktls'):
+        return not IN_GUEST
+    return item.get_closest_marker('no_ktls') and kernel_tls.is_there()
+
+
+def pytest_collection_modifyitems(config, items):
+    left_out = [item for item in items if is_left_out(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker('ktls') and not kernel_tls.is_there():
+        pytest.fail('this kernel has no TLS', pytrace=False)
 
 
 def pytest_report_header():
@@ -102,9 +126,9 @@ def fixture_background():
         process.stop()
 
 
-@pytest.fixture(name='make_gateway')
-def fixture_make_gateway(folder, certificate, authority):
-    """make_gateway(...) as Gateway(...), not started; at the end each is stopped."""
+@contextlib.contextmanager
+def gateways_in(folder, certificate, authority):
+    """A function that makes gateways below folder; at the end each is stopped."""
     made = []
 
     def make(next_hop=None, **options):
@@ -117,14 +141,31 @@ def fixture_make_gateway(folder, certificate, authority):
         gateway = Gateway(home, **options)
         made.append(gateway)
         return gateway
-    yield make
     try:
+        yield make
         for gateway in made:
             gateway.stop()
             gateway.check_trouble()
     finally:
         for gateway in made:
             gateway.kill()
+
+
+@pytest.fixture(name='make_gateway')
+def fixture_make_gateway(folder, certificate, authority):
+    """make_gateway(...) as Gateway(...), not started; at the end each is stopped."""
+    with gateways_in(folder, certificate, authority) as make:
+        yield make
+
+
+@pytest.fixture(name='make_shared_gateway', scope='module')
+def fixture_make_shared_gateway(request, certificate, authority):
+    """The same for gateways that all tests of a module use."""
+    path = SCRATCH / pathlib.Path(request.node.path).stem / 'shared'
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    with gateways_in(path, certificate, authority) as make:
+        yield make
 
 
 @pytest.fixture(name='gateway')

@@ -3,6 +3,7 @@ import socket
 import ssl
 
 from postern_lab import PATIENCE
+from postern_lab.kernel_tls import OP_ENABLE_KTLS
 
 
 class Reply:
@@ -42,7 +43,7 @@ class Client:
         """Raw bytes, or text without a line end."""
         self.socket.sendall(data if isinstance(data, bytes) else data.encode() + b'\r\n')
 
-    def read_line(self):
+    def read_raw_line(self):
         while b'\n' not in self.pending:
             try:
                 data = self.socket.recv(65536)
@@ -52,6 +53,10 @@ class Client:
                 raise ConnectionEnded('end of file')
             self.pending += data
         line, self.pending = self.pending.split(b'\n', 1)
+        return line
+
+    def read_line(self):
+        line = self.read_raw_line()
         assert line.endswith(b'\r'), f'a reply line that ends in a bare LF: {line!r}'
         return line[:-1].decode()
 
@@ -75,14 +80,17 @@ class Client:
         assert reply.code == code, f'{data!r}: wanted {code}, got {reply}'
         return reply
 
-    def starttls(self, ca=None, name='mx.lab.test', certificate=None, **versions):
-        """STARTTLS and the handshake. ca: verify against it; versions: minimum_version etc."""
+    def starttls(self, ca=None, name='mx.lab.test', certificate=None, ktls=False, **versions):
+        """STARTTLS and the handshake. ca: verify against it; ktls: let the kernel make the records,
+        where OpenSSL can; versions: minimum_version etc."""
         self.expect(220, 'STARTTLS')
         context = ssl.create_default_context(cafile=ca) if ca else ssl.SSLContext(
             ssl.PROTOCOL_TLS_CLIENT)
         if not ca:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
+        if ktls:
+            context.options |= OP_ENABLE_KTLS
         for key, value in versions.items():
             setattr(context, key, value)
         if certificate:

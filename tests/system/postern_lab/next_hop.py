@@ -7,12 +7,14 @@ all sessions; None, and the end of the list, mean the ordinary reply; a function
 session) -> reply or None is asked each time; DROP closes the connection instead.
 """
 import dataclasses
+import re
 import socket
 import ssl
 import threading
 import time
 
 from postern_lab import ports
+from postern_lab.kernel_tls import OP_ENABLE_KTLS
 from postern_lab.process import wait_until
 
 DROP = object()
@@ -26,6 +28,11 @@ class Message:
     session: 'Session'
     parameters: str = ''
     received: float = dataclasses.field(default_factory=time.monotonic)
+
+    def without_received(self):
+        """As the client sent it: without the Received: field that the gateway has put in front."""
+        assert self.data.startswith(b'Received: from '), self.data[:80]
+        return re.sub(rb'\AReceived: [^\n]*\n(?:[ \t][^\n]*\n)*', b'', self.data)
 
 
 @dataclasses.dataclass
@@ -45,13 +52,14 @@ class Dropped(Exception):
 
 class NextHop:
     def __init__(self, replies=None, certificate=None, client_ca=None, port=None, extensions=(),
-                 body_delay=0.0, quit_delay=0.0, tls_version_max=None):
+                 body_delay=0.0, quit_delay=0.0, tls_version_max=None, ktls=False):
         self.port = port or ports.free_port()
         self.replies = {verb: list(value) if isinstance(value, (list, tuple)) else value
                         for verb, value in (replies or {}).items()}
         self.certificate = certificate
         self.client_ca = client_ca
         self.tls_version_max = tls_version_max
+        self.ktls = ktls  # let the kernel make its records, where OpenSSL can
         self.extensions = list(extensions)
         self.body_delay = body_delay
         self.quit_delay = quit_delay
@@ -111,14 +119,16 @@ class NextHop:
             self.connections.add(connection)
             self.open_sessions += 1
             self.most_sessions = max(self.most_sessions, self.open_sessions)
+        conversation = Conversation(self, session, connection)
         try:
-            Conversation(self, session, connection).run()
+            conversation.run()
         except (OSError, Dropped, ValueError):
             pass
         finally:
             self.leave(session)
             with self.lock:
                 self.connections.discard(connection)
+            conversation.close()
             connection.close()
 
     def leave(self, session):
@@ -141,6 +151,8 @@ class NextHop:
     def context(self, session):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.certificate.chain, self.certificate.key)
+        if self.ktls:
+            context.options |= OP_ENABLE_KTLS
         if self.tls_version_max:
             context.maximum_version = self.tls_version_max
         if self.client_ca:
@@ -152,6 +164,10 @@ class NextHop:
         context.sni_callback = note_name
         return context
 
+    def secure(self, connection, session):
+        """The handshake behind STARTTLS; returns what takes the connection's place."""
+        return self.context(session).wrap_socket(connection, server_side=True)
+
 
 class Conversation:
     """One session, from the greeting to the end of the connection."""
@@ -162,6 +178,10 @@ class Conversation:
         self.connection = connection
         self.file = connection.makefile('rb')
         self.reset()
+
+    def close(self):
+        self.file.close()
+        self.connection.close()
 
     def reset(self):
         self.sender = None
@@ -210,8 +230,7 @@ class Conversation:
         if not self.hop.certificate:
             return '502 5.5.1 no TLS here'
         self.reply('220 2.0.0 go ahead')
-        context = self.hop.context(self.session)
-        self.connection = context.wrap_socket(self.connection, server_side=True)
+        self.connection = self.hop.secure(self.connection, self.session)
         self.file = self.connection.makefile('rb')
         self.session.tls = self.connection.version()
         self.reset()

@@ -1,12 +1,15 @@
 """A program in the background whose output goes to a file, and that never outlives its test."""
 import contextlib
 import ctypes
+import fcntl
 import os
 import pathlib
 import re
 import signal
 import socket
+import struct
 import subprocess
+import termios
 import time
 
 from postern_lab import PATIENCE
@@ -57,6 +60,11 @@ def thread_held(pid, name):
         yield
     finally:
         _ptrace(PTRACE_DETACH, thread)
+
+
+def unread(file):
+    """How many bytes wait in a socket or pipe."""
+    return struct.unpack('i', fcntl.ioctl(file, termios.FIONREAD, bytes(4)))[0]
 
 
 class Process:
