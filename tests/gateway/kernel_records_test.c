@@ -4,46 +4,20 @@
 
 #include <netinet/in.h>
 
-#include "engine/kernel_tls.h"
-
-#define ALERT     SSL3_RT_ALERT
-#define HANDSHAKE SSL3_RT_HANDSHAKE
-#define TICKET    "\4\0\0\3abc"
-#define UPDATE    "\x18\0\0\1\0"
-#define ASKING    "\x18\0\0\1\1"
-#define ANY       (-1)
-#define STAYS     (-2) /* the session goes on */
-
-static const struct suite *const suite_13 = &suites[0], *const suite_12 = &suites[3];
-
-static void far_record(struct rig *r, uint8_t type, struct slice bytes)
-{
-    soft_seal(&r->far_send, type, bytes, &r->far_out);
-}
-
-static void far_data(struct rig *r, struct slice bytes)
-{
-    far_record(r, TYPE_DATA, bytes);
-}
-
-static void far_new_key(struct rig *r)
-{
-    assert_int_equal(tls_keys_next_secret(r->far->kernel.cipher, &r->far->kernel.secrets[TLS_SEND]),
-                     STATUS_OK);
-    rig_far_key(r, TLS_SEND, &r->far_send);
-    r->far_send.number = 0;
-}
+#define TICKET "\4\0\0\3abc"
+#define ANY    (-1)
+#define STAYS  (-2) /* the session goes on */
 
 /* --- what may be sent ------------------------------------------------------------------------ */
 
 static void empty_records_in_between(struct rig *r)
 {
-    far_data(r, SLICE(""));
-    far_data(r, SLICE("ab"));
-    far_data(r, SLICE(""));
-    far_data(r, SLICE(""));
-    far_data(r, SLICE("cd"));
-    far_data(r, SLICE(""));
+    rig_far_data(r, SLICE(""));
+    rig_far_data(r, SLICE("ab"));
+    rig_far_data(r, SLICE(""));
+    rig_far_data(r, SLICE(""));
+    rig_far_data(r, SLICE("cd"));
+    rig_far_data(r, SLICE(""));
     rig_flush(r);
 }
 
@@ -53,14 +27,14 @@ static void the_longest_records(struct rig *r)
 
     memset(most, 'm', sizeof(most));
     for (int i = 0; i < 3; i++)
-        far_data(r, (struct slice){ most, sizeof(most) });
+        rig_far_data(r, (struct slice){ most, sizeof(most) });
     rig_flush(r);
 }
 
 static void one_byte_a_record(struct rig *r)
 {
     for (int i = 0; i < 300; i++)
-        far_data(r, SLICE("1"));
+        rig_far_data(r, SLICE("1"));
     rig_flush(r);
 }
 
@@ -68,8 +42,8 @@ static void one_byte_a_write(struct rig *r)
 {
     struct slice bytes;
 
-    far_data(r, SLICE("first record"));
-    far_data(r, SLICE("second record"));
+    rig_far_data(r, SLICE("first record"));
+    rig_far_data(r, SLICE("second record"));
     bytes = buffer_contents(&r->far_out);
     for (size_t i = 0; i < bytes.len; i++) {
         rig_write(r, (struct slice){ bytes.data + i, 1 });
@@ -87,29 +61,29 @@ static void padded_records(struct rig *r)
 
 static void tickets(struct rig *r)
 {
-    far_record(r, HANDSHAKE, SLICE(TICKET));
-    far_record(r, HANDSHAKE, SLICE(TICKET TICKET));
-    far_data(r, SLICE("between"));
-    far_record(r, HANDSHAKE, SLICE(TICKET));
-    far_data(r, SLICE(" and behind"));
+    rig_far_record(r, HANDSHAKE, SLICE(TICKET));
+    rig_far_record(r, HANDSHAKE, SLICE(TICKET TICKET));
+    rig_far_data(r, SLICE("between"));
+    rig_far_record(r, HANDSHAKE, SLICE(TICKET));
+    rig_far_data(r, SLICE(" and behind"));
     rig_flush(r);
 }
 
 static void a_key_update(struct rig *r)
 {
-    far_data(r, SLICE("old "));
-    far_record(r, HANDSHAKE, SLICE(UPDATE));
-    far_new_key(r);
-    far_data(r, SLICE("new"));
+    rig_far_data(r, SLICE("old "));
+    rig_far_record(r, HANDSHAKE, SLICE(UPDATE));
+    rig_far_new_key(r);
+    rig_far_data(r, SLICE("new"));
     rig_flush(r);
 }
 
 static void key_updates_that_ask(struct rig *r)
 {
     for (int i = 0; i < 10; i++) {
-        far_record(r, HANDSHAKE, SLICE(ASKING));
-        far_new_key(r);
-        far_data(r, SLICE("k"));
+        rig_far_record(r, HANDSHAKE, SLICE(ASKING));
+        rig_far_new_key(r);
+        rig_far_data(r, SLICE("k"));
     }
     rig_flush(r);
 }
@@ -118,29 +92,29 @@ static void key_updates_that_ask(struct rig *r)
 
 static void data_and_close_notify_at_once(struct rig *r)
 {
-    far_data(r, SLICE("QUIT"));
-    far_record(r, ALERT, SLICE("\1\0"));
+    rig_far_data(r, SLICE("QUIT"));
+    rig_far_record(r, ALERT, SLICE("\1\0"));
     rig_flush(r);
 }
 
 static void data_and_a_fatal_alert_at_once(struct rig *r)
 {
-    far_data(r, SLICE("MAI"));
-    far_record(r, ALERT, SLICE("\2\x50"));
+    rig_far_data(r, SLICE("MAI"));
+    rig_far_record(r, ALERT, SLICE("\2\x50"));
     rig_flush(r);
 }
 
 static void a_fin_alone(struct rig *r)
 {
-    far_data(r, SLICE("data"));
+    rig_far_data(r, SLICE("data"));
     rig_flush(r);
     (void)shutdown(r->peer, SHUT_WR);
 }
 
 static void a_fin_within_a_record(struct rig *r)
 {
-    far_data(r, SLICE("data"));
-    far_data(r, SLICE("never all of it"));
+    rig_far_data(r, SLICE("data"));
+    rig_far_data(r, SLICE("never all of it"));
     rig_write(r, slice_first(buffer_contents(&r->far_out), buffer_len(&r->far_out) - 7));
     buffer_clear(&r->far_out);
     (void)shutdown(r->peer, SHUT_WR);
@@ -150,7 +124,7 @@ static void a_reset(struct rig *r)
 {
     struct linger now = { .l_onoff = 1 };
 
-    far_data(r, SLICE("data"));
+    rig_far_data(r, SLICE("data"));
     rig_flush(r);
     RIG_UNTIL(r, buffer_len(&r->got) == 4);
     assert_int_equal(setsockopt(r->peer, SOL_SOCKET, SO_LINGER, &now, sizeof(now)), 0);
@@ -168,18 +142,18 @@ static void spoil(struct rig *r, size_t from_the_end)
 
 static void a_bad_tag(struct rig *r)
 {
-    far_data(r, SLICE("good"));
+    rig_far_data(r, SLICE("good"));
     rig_flush(r);
-    far_data(r, SLICE("bad"));
+    rig_far_data(r, SLICE("bad"));
     spoil(r, 0);
 }
 
 static void a_lost_record(struct rig *r)
 {
-    far_data(r, SLICE("good"));
+    rig_far_data(r, SLICE("good"));
     rig_flush(r);
     r->far_send.number++;
-    far_data(r, SLICE("a number too high"));
+    rig_far_data(r, SLICE("a number too high"));
     rig_flush(r);
 }
 
@@ -202,29 +176,29 @@ static void plain_text(struct rig *r)
 
 static void change_cipher_spec(struct rig *r)
 {
-    far_record(r, SSL3_RT_CHANGE_CIPHER_SPEC, SLICE("\1"));
+    rig_far_record(r, SSL3_RT_CHANGE_CIPHER_SPEC, SLICE("\1"));
     rig_flush(r);
 }
 
 static void a_flood_of_tickets(struct rig *r)
 {
     for (int i = 0; i < 10 * TLS_CONTROL_RECORDS_MAX; i++)
-        far_record(r, HANDSHAKE, SLICE(TICKET));
+        rig_far_record(r, HANDSHAKE, SLICE(TICKET));
     rig_flush(r);
 }
 
 static void a_flood_of_key_updates(struct rig *r)
 {
     for (int i = 0; i < 10 * TLS_CONTROL_RECORDS_MAX; i++) {
-        far_record(r, HANDSHAKE, SLICE(UPDATE));
-        far_new_key(r);
+        rig_far_record(r, HANDSHAKE, SLICE(UPDATE));
+        rig_far_new_key(r);
     }
     rig_flush(r);
 }
 
 static void a_handshake_message_that_is_none(struct rig *r)
 {
-    far_record(r, HANDSHAKE, SLICE("\xfe\0\0\1x"));
+    rig_far_record(r, HANDSHAKE, SLICE("\xfe\0\0\1x"));
     rig_flush(r);
 }
 
@@ -316,7 +290,7 @@ static void expect_more(struct rig *r, const struct oddity *o)
         assert_true(rig_far_heard_control(r, HANDSHAKE, SSL3_MT_KEY_UPDATE, ANY));
     }
     buffer_clear(&r->heard);
-    far_data(r, SLICE("NOOP"));
+    rig_far_data(r, SLICE("NOOP"));
     rig_flush(r);
     RIG_UNTIL(r, buffer_len(&r->got) == o->got_bytes + 4);
     assert_int_equal(buffer_append_text(gateway_channel_output(&r->channel), "250 ok"), STATUS_OK);
@@ -383,8 +357,8 @@ static void an_alert_may_come_behind_any_byte_of_a_command(void **unused)
             rig_settle(&r);
             r.closes_on_end = true;
             if (n > 0)
-                far_data(&r, slice_first(command, n));
-            far_record(&r, ALERT, SLICE("\1\0"));
+                rig_far_data(&r, slice_first(command, n));
+            rig_far_record(&r, ALERT, SLICE("\1\0"));
             rig_flush(&r);
             RIG_UNTIL(&r, r.ended == 1);
             assert_int_equal(r.ended_error, 0);
@@ -409,10 +383,10 @@ static void the_last_reply_survives_what_the_peer_still_says(void **unused)
             gateway_channel_close(&r.channel);
             for (int i = 0; i < 3; i++)
                 rig_turn(&r);
-            far_data(&r, SLICE("one more thing"));
+            rig_far_data(&r, SLICE("one more thing"));
             if (role == 1)
-                far_record(&r, HANDSHAKE, SLICE(TICKET));
-            far_record(&r, ALERT, SLICE("\1\0"));
+                rig_far_record(&r, HANDSHAKE, SLICE(TICKET));
+            rig_far_record(&r, ALERT, SLICE("\1\0"));
             rig_flush(&r);
             (void)shutdown(r.peer, SHUT_WR);
             RIG_UNTIL(&r, r.closed == 1);
@@ -480,8 +454,8 @@ static void a_bad_record_right_behind_a_command_is_answered_by_an_alert(void **u
         rig_up(&r, (enum combo)combo, true, suite_13, (struct slice){ 0 });
         rig_settle(&r);
         r.closes_on_end = r.replies = true;
-        far_data(&r, SLICE("NOOP"));
-        far_data(&r, SLICE("bad"));
+        rig_far_data(&r, SLICE("NOOP"));
+        rig_far_data(&r, SLICE("bad"));
         spoil(&r, 0);
         RIG_UNTIL(&r, r.ended > 0);
         assert_int_equal(r.ended_error, EPROTO);
@@ -490,52 +464,6 @@ static void a_bad_record_right_behind_a_command_is_answered_by_an_alert(void **u
         if (combo != COMBO_RECEIVE)
             assert_true(rig_far_heard_control(&r, ALERT, TLS_ALERT_FATAL, SSL3_AD_BAD_RECORD_MAC));
         assert_int_equal(r.controls_count <= 1, true);
-        rig_down(&r);
-    }
-}
-
-/* What the kernel was found to do it may fail at later. The session ends, and says why. */
-static void a_kernel_that_fails_later_ends_the_session(void **unused)
-{
-    static const int errors[] = { EAGAIN, ENOMEM, EPROTO };
-
-    (void)unused;
-    for (unsigned combo = COMBO_RECEIVE; combo < rig_combos(); combo++)
-        for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
-            struct rig r;
-
-            rig_up(&r, (enum combo)combo, true, suite_13, (struct slice){ 0 });
-            rig_settle(&r);
-            r.closes_on_end = true;
-            rig_record_error = errors[i];
-            far_record(&r, HANDSHAKE, SLICE(UPDATE));
-            rig_flush(&r);
-            RIG_UNTIL(&r, r.ended > 0);
-            assert_int_equal(r.ended_error, EPROTO);
-            assert_non_null(strstr(tls_session_error(gateway_channel_tls(&r.channel)), "kernel: "));
-            RIG_UNTIL(&r, r.closed == 1);
-            rig_down(&r);
-        }
-}
-
-/* The peer has been told of a key that the kernel then does not take: nothing may follow. */
-static void a_new_key_that_is_refused_ends_the_session(void **unused)
-{
-    (void)unused;
-    if (!rig_support.rekeys)
-        return;
-    for (int of_send = 0; of_send < 2; of_send++) {
-        struct rig r;
-
-        rig_up(&r, COMBO_BOTH, true, suite_13, (struct slice){ 0 });
-        rig_settle(&r);
-        r.closes_on_end = true;
-        rig_refuses[of_send ? ENGINE_TLS_SEND : ENGINE_TLS_RECEIVE] = true;
-        key_updates_that_ask(&r);
-        RIG_UNTIL(&r, r.ended > 0);
-        assert_int_equal(r.ended_error, EPROTO);
-        assert_non_null(strstr(tls_session_error(gateway_channel_tls(&r.channel)), "kernel: "));
-        RIG_UNTIL(&r, r.closed == 1);
         rig_down(&r);
     }
 }
@@ -551,8 +479,8 @@ static void a_key_update_alone_is_followed_or_ends_the_session(void **unused)
             rig_up(&r, (enum combo)combo, role == 0, suite_13, (struct slice){ 0 });
             rig_settle(&r);
             r.closes_on_end = true;
-            far_record(&r, HANDSHAKE, SLICE(ASKING));
-            far_new_key(&r);
+            rig_far_record(&r, HANDSHAKE, SLICE(ASKING));
+            rig_far_new_key(&r);
             rig_flush(&r);
             if (combo != COMBO_USER && !rig_support.rekeys) {
                 expect_no_rekey(&r);
@@ -565,26 +493,6 @@ static void a_key_update_alone_is_followed_or_ends_the_session(void **unused)
         }
 }
 
-/* The kernel reads over records without data in one go: a peer may have few of them on their way.
- */
-static void the_window_of_a_socket_that_the_kernel_decrypts_is_bounded(void **unused)
-{
-    (void)unused;
-    for (unsigned combo = COMBO_RECEIVE; combo < rig_combos(); combo++) {
-        int window = 0;
-        socklen_t len = sizeof(window);
-        struct rig r;
-
-        rig_up(&r, (enum combo)combo, true, suite_13, (struct slice){ 0 });
-        rig_settle(&r);
-        assert_int_equal(getsockopt(engine_socket_fd(&r.channel.socket), IPPROTO_TCP,
-                                    TCP_WINDOW_CLAMP, &window, &len),
-                         0);
-        assert_in_range(window, 1, ENGINE_KERNEL_TLS_WINDOW_BYTES);
-        rig_down(&r);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -594,10 +502,7 @@ int main(void)
         cmocka_unit_test(short_sends_lose_nothing),
         cmocka_unit_test(data_that_comes_with_the_handshake_only_puts_it_off),
         cmocka_unit_test(a_bad_record_right_behind_a_command_is_answered_by_an_alert),
-        cmocka_unit_test(a_kernel_that_fails_later_ends_the_session),
-        cmocka_unit_test(a_new_key_that_is_refused_ends_the_session),
         cmocka_unit_test(a_key_update_alone_is_followed_or_ends_the_session),
-        cmocka_unit_test(the_window_of_a_socket_that_the_kernel_decrypts_is_bounded),
     };
 
     return cmocka_run_group_tests(tests, rig_begin, remove_certificates);

@@ -21,9 +21,16 @@
 #include "gateway/kernel_tls.h"
 #include "tests/gateway/peer.h"
 
+#define ALERT     SSL3_RT_ALERT
+#define HANDSHAKE SSL3_RT_HANDSHAKE
+#define UPDATE    "\x18\0\0\1\0"
+#define ASKING    "\x18\0\0\1\1"
+
 #define TURNS_MAX     2000
 #define QUICK_TURNS   500
 #define RIG_BYTES_MAX ((size_t)1 << 22)
+
+static const struct suite *const suite_13 = &suites[0], *const suite_12 = &suites[3];
 
 /* In which directions the kernel is to make the near end's records. */
 enum combo { COMBO_USER, COMBO_SEND, COMBO_RECEIVE, COMBO_BOTH, COMBOS_COUNT };
@@ -226,6 +233,24 @@ static inline void rig_far_key(struct rig *r, enum tls_direction direction, stru
     assert_int_equal(tls_kernel_rest(r->far, direction), 0);
     assert_int_equal(tls_kernel_key(r->far, direction, &key), STATUS_OK);
     soft_init(soft, &key);
+}
+
+static inline void rig_far_record(struct rig *r, uint8_t type, struct slice bytes)
+{
+    soft_seal(&r->far_send, type, bytes, &r->far_out);
+}
+
+static inline void rig_far_data(struct rig *r, struct slice bytes)
+{
+    rig_far_record(r, TYPE_DATA, bytes);
+}
+
+static inline void rig_far_new_key(struct rig *r)
+{
+    assert_int_equal(tls_keys_next_secret(r->far->kernel.cipher, &r->far->kernel.secrets[TLS_SEND]),
+                     STATUS_OK);
+    rig_far_key(r, TLS_SEND, &r->far_send);
+    r->far_send.number = 0;
 }
 
 /* Reads what has come and opens its records. */

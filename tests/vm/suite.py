@@ -41,6 +41,7 @@ ENTRIES = [
     Entry('gateway_kernel_table', ['build/tests/gateway_kernel_table_test'], 'unit', 60),
     Entry('gateway_kernel_dialogue', ['build/tests/gateway_kernel_dialogue_test'], 'unit', 180,
           SHIPPED),
+    Entry('gateway_kernel_faults', ['build/tests/gateway_kernel_faults_test'], 'unit', 60, NEWEST),
     Entry('gateway_kernel_records', ['build/tests/gateway_kernel_records_test'], 'unit', 180,
           SHIPPED),
     # These ask nothing of the kernel, only of OpenSSL.
