@@ -9,7 +9,7 @@ import pytest
 
 from postern_lab import PATIENCE, POSTERN, ports
 from postern_lab.client import Client
-from postern_lab.process import Process, wait_until
+from postern_lab.process import Process, is_asleep, wait_until
 
 ID = re.compile(rb'^X-Postern-Load-Id: (\S+)\r$', re.M)
 
@@ -100,6 +100,12 @@ def test_idle_sessions_stay_until_the_signal(folder, background):
         lines = sink.log().splitlines()
         return lines[-1].startswith('{') and json.loads(lines[-1])['open'] == 300
     wait_until(open_now, 20, '300 open sessions')
+    quiet = collections.deque(maxlen=10)  # the last of them may be in the middle of its EHLO
+
+    def is_quiet():
+        quiet.append(is_asleep(sink.pid) and is_asleep(idle.pid))
+        return len(quiet) == quiet.maxlen and all(quiet)
+    wait_until(is_quiet, 20, 'all have said EHLO')
     assert idle.running()
     assert idle.stop() == 0
     report = json.loads(idle.log())

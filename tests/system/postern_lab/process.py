@@ -62,6 +62,13 @@ def thread_held(pid, name):
         _ptrace(PTRACE_DETACH, thread)
 
 
+def is_asleep(pid):
+    """Whether no thread of a process runs or waits for a CPU: it has done all there was to do."""
+    states = [path.read_text().rpartition(')')[2].split()[0]
+              for path in pathlib.Path(f'/proc/{pid}/task').glob('*/stat')]
+    return all(state == 'S' for state in states)
+
+
 def unread(file):
     """How many bytes wait in a socket or pipe."""
     return struct.unpack('i', fcntl.ioctl(file, termios.FIONREAD, bytes(4)))[0]
