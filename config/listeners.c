@@ -247,7 +247,7 @@ static void read_listener(struct config_draft *d, const config_setting_t *at,
                        .max_connections = CONNECTIONS_DEFAULT,
                        .backlog = BACKLOG_DEFAULT,
                        .type = TYPE_NONE,
-                       .ktls = d->settings.ktls,
+                       .ktls = (int)d->settings.ktls,
                        .hostname = d->settings.hostname };
 
     (void)config_read_keys(&d->reader, at, "a listener", keys, ARRAY_LEN(keys), &e);
