@@ -587,8 +587,7 @@ def test_a_key_update_of_the_next_hop_is_followed_or_costs_one_try(lab, forged):
         if updates:
             hop.servers[-1].key_update(updates.pop())
     hop.replies = {'MAIL': update, 'RCPT': update, 'BODY': update}
-    off = RECORDS['off']
-    for wants_answer, otherwise in [(False, [BOTH, off]), (True, [off])]:
+    for wants_answer, otherwise in [(False, [BOTH, RECORDS['off']]), (True, [RECORDS['off']])]:
         part, tries = Part(lab), [BOTH] if follows else otherwise
         updates[:] = [wants_answer] * 3
         with Client(lab.gateway.port) as client:
