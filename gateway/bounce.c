@@ -141,7 +141,7 @@ static enum status attempt(struct gateway_message *m, struct gateway_report *rep
 
 void gateway_bounce_start(struct gateway_message *m, struct gateway_report *report)
 {
-    enum status status = STATUS_OK;
+    enum status status;
 
     if (!delivery_dsn_wanted(spool_message_sender(m->spool))) {
         gateway_message_bounced(m, report);

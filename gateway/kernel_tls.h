@@ -27,7 +27,7 @@ void gateway_kernel_tls_shun(struct gateway_kernel_tls_shunned *shunned,
 
 /* Takes pairs of connections on the loopback, turns kernel TLS on, gives keys of every cipher and
  * version in both directions, sends, receives, changes a key, leaves half a record lying. Takes
- * some 30 ms, once at start and once for a reload, never on a worker. */
+ * milliseconds, and seconds at the worst: at start and at each reload, never on a worker. */
 void gateway_kernel_tls_probe(struct tls_kernel_support *support_out);
 
 /* The finding as one line, with the remedy where there is no module. */

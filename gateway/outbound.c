@@ -524,9 +524,9 @@ static void on_ended(struct gateway_channel *c, int error)
 
     if (out->state == GATEWAY_OUTBOUND_CLOSING)
         return;
-    /* In good order, or by a record of TLS that the peer is to be told of. */
     if (gateway_channel_tls(c) != NULL && tls_session_ending(gateway_channel_tls(c)) != NULL)
         gateway_kernel_tls_shun(&out->worker->shunned, &out->remote);
+    /* In good order, or by a record of TLS that the peer is to be told of. */
     out->has_ended = error == 0 || error == EPROTO;
     gateway_kernel_tls_tell_end(out->worker, "DCID", out->dcid, gateway_channel_tls(c));
     event = smtp_client_ended(&out->smtp);

@@ -11,7 +11,8 @@
  * more: plaintext goes to and comes from the socket, and what is not data passes by here:
  *
  *     received a record that is not data  -> control(), which says what follows
- *     something has to be said as a record of its own -> next_record(), sent as such, then sent()
+ *     something has to be said as a record of its own -> next_record(), sent as such; behind one
+ *         that changes the key, key()
  *
  * With both directions taken OpenSSL's objects are freed; the facts about the session stay, and the
  * peer's ticket stays good. Pure like the rest of tls/: the socket's part is engine/socket.h.
