@@ -117,7 +117,7 @@ static void end_input(struct engine_socket *s, int error)
 {
     if (error != EIO || !engine_socket_has(s, FLAG_TLS_RECEIVE))
         engine_socket_set(s, FLAG_ENDED);
-    if (engine_socket_is_record_error(error))
+    if (engine_socket_has(s, FLAG_TLS_RECEIVE) && engine_socket_is_record_error(error))
         engine_socket_broke(s);
     if (s->state == STATE_OPEN)
         s->handlers->ended(s, error);
