@@ -79,8 +79,9 @@ struct config_draft {
 void config_read_general(struct config_draft *d);
 /* certificates.c */
 void config_read_certificates(struct config_draft *d);
-/* senders.c: mail flow policies and HATs. */
+/* mail_flows.c */
 void config_read_mail_flows(struct config_draft *d);
+/* hats.c */
 void config_read_hats(struct config_draft *d);
 /* recipients.c */
 void config_read_rats(struct config_draft *d);
@@ -92,12 +93,16 @@ void config_read_routes(struct config_draft *d);
 /* From here on the snapshot is there. */
 /* listeners.c */
 void config_read_listeners(struct config_draft *d);
-/* senders.c, recipients.c, loops.c: what only the compiled tables can tell. */
+/* hats.c, recipients.c, loops.c: what only the compiled tables can tell. */
 void config_check_hats(struct config_draft *d);
 void config_check_rats(struct config_draft *d);
 void config_check_routes(struct config_draft *d);
 /* certificates.c: files; after the listeners. */
 void config_check_certificates(struct config_draft *d);
+
+/* The policy that a HAT row names. NULL when there is none, which is then a problem of the row. */
+const struct config_flow_draft *config_flow_find(struct config_draft *d,
+                                                 const config_setting_t *row, const char *name);
 
 /* The table of that name, or NULL. */
 struct config_table_draft *config_table_find(struct config_table_draft *tables, size_t count,
