@@ -201,8 +201,10 @@ static int run_sender(int argc, char **argv)
                           a.operands[0]);
     if (host_name != NULL && !policy_domain_is_valid(slice_from(host_name)))
         return cli_misuse(sender_usage.name, "\"%s\" is not a host name", host_name);
-    if (host_name != NULL)
-        sender.verified_name = slice_from(host_name);
+    if (host_name != NULL) {
+        sender.reverse = POLICY_REVERSE_VERIFIED;
+        sender.name = slice_from(host_name);
+    }
     if (!cli_load(a.config, &loaded))
         return CLI_EXIT_FAILED;
     code = explain_listeners(&loaded->settings, &sender, a.json);

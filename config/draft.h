@@ -22,6 +22,11 @@ struct config_flow_draft {
     bool is_broken; /* what it does with a host is not known */
 };
 
+struct config_address_list_draft {
+    const char *name;
+    const struct policy_address_list *list;
+};
+
 struct config_profile_draft {
     const char *name;
     const struct policy_bounce_profile *profile;
@@ -50,7 +55,8 @@ struct config_root {
     uint32_t workers;
     const config_setting_t *spool, *certificates, *tls, *log, *admin, *session, *shutdown, *memory;
     const config_setting_t *listeners, *mail_flow_policies, *hat, *rat, *destinations, *routes;
-    const config_setting_t *bounce_profiles;
+    const config_setting_t *bounce_profiles, *address_lists, *exception_table, *limits, *dns;
+    const config_setting_t *reputation, *country, *call_ahead;
 };
 
 struct config_draft {
@@ -63,6 +69,7 @@ struct config_draft {
     struct policy_snapshot *snapshot; /* once built */
     struct config_certificate *certificates;
     struct config_certificate_draft *certificate_drafts;
+    struct config_address_list_draft *address_lists;
     struct config_flow_draft *flows;
     struct config_profile_draft *profiles;
     struct config_table_draft *hats;
@@ -72,13 +79,20 @@ struct config_draft {
     bool has_broken_route;    /* so that which domains have one is not known */
     bool has_postmaster_problem;
     bool has_certificates, has_mail_flows, has_hats, has_rats, has_bounce_profiles;
-    size_t flows_count, profiles_count, hats_count, rats_count;
+    size_t address_lists_count, flows_count, profiles_count, hats_count, rats_count;
 };
 
 /* general.c: hostname, workers, spool, tls, log, admin, session, shutdown, memory. */
 void config_read_general(struct config_draft *d);
 /* certificates.c */
 void config_read_certificates(struct config_draft *d);
+/* scores.c: the file of reputations. */
+void config_read_scores(struct config_draft *d, const config_setting_t *at, const char *path);
+/* sources.c: dns, reputation, country, call_ahead. */
+void config_read_sources(struct config_draft *d);
+/* addresses.c */
+void config_read_address_lists(struct config_draft *d);
+void config_read_exceptions(struct config_draft *d);
 /* mail_flows.c */
 void config_read_mail_flows(struct config_draft *d);
 /* hats.c */
@@ -99,6 +113,16 @@ void config_check_rats(struct config_draft *d);
 void config_check_routes(struct config_draft *d);
 /* certificates.c: files; after the listeners. */
 void config_check_certificates(struct config_draft *d);
+
+/* The list that a key of the group names. NULL when there is none, which is then a problem. */
+const struct policy_address_list *config_address_list_find(struct config_draft *d,
+                                                           const config_setting_t *group,
+                                                           const char *key, const char *name);
+
+/* The defaults of a listener, a group with the keys of a mail flow policy but "access"; at may be
+ * NULL. Texts and lists are borrowed from the draft. */
+struct policy_mail_flow config_read_flow_defaults(struct config_draft *d,
+                                                  const config_setting_t *at);
 
 /* The policy that a HAT row names. NULL when there is none, which is then a problem of the row. */
 const struct config_flow_draft *config_flow_find(struct config_draft *d,

@@ -42,6 +42,13 @@ static const struct config_key root_keys[] = {
     ROOT(destinations, CONFIG_KIND_GROUP, false),
     ROOT(routes, CONFIG_KIND_LIST, false),
     ROOT(bounce_profiles, CONFIG_KIND_GROUP, false),
+    ROOT(address_lists, CONFIG_KIND_GROUP, false),
+    ROOT(exception_table, CONFIG_KIND_LIST, false),
+    ROOT(limits, CONFIG_KIND_GROUP, false),
+    ROOT(dns, CONFIG_KIND_GROUP, false),
+    ROOT(reputation, CONFIG_KIND_GROUP, false),
+    ROOT(country, CONFIG_KIND_GROUP, false),
+    ROOT(call_ahead, CONFIG_KIND_GROUP, false),
 };
 
 const char *const config_ktls_words[] = { "auto", "off", "tx", "both", NULL };
@@ -75,6 +82,13 @@ static const struct config_key session_keys[] = {
     SETTING("max_time", CONFIG_KIND_DURATION, session_max_s, 10, 7 * 86400),
     SETTING("max_errors", CONFIG_KIND_NUMBER, max_errors, 1, 1000000),
     SETTING("max_commands", CONFIG_KIND_NUMBER, max_commands, 10, UINT32_MAX),
+    SETTING("delayed_rejection", CONFIG_KIND_BOOL, delayed_rejection),
+};
+
+static const struct config_key limits_keys[] = {
+    SETTING("max_connections", CONFIG_KIND_NUMBER, max_connections, 0, 10000000),
+    SETTING("max_tls_connections", CONFIG_KIND_NUMBER, max_tls_connections, 0, 10000000),
+    SETTING("rate_interval", CONFIG_KIND_DURATION, rate_interval_s, 1, 86400),
 };
 
 static const struct config_key shutdown_keys[] = {
@@ -105,6 +119,7 @@ static void set_defaults(struct config_settings *s)
         .max_errors = 10,
         .max_commands = 100000,
         .grace_s = 30,
+        .rate_interval_s = 3600,
     };
 }
 
@@ -276,6 +291,7 @@ void config_read_general(struct config_draft *d)
     read_section(d, r->admin, "admin", admin_keys, ARRAY_LEN(admin_keys));
     check_admin(d);
     read_section(d, r->session, "session", session_keys, ARRAY_LEN(session_keys));
+    read_section(d, r->limits, "limits", limits_keys, ARRAY_LEN(limits_keys));
     read_section(d, r->shutdown, "shutdown", shutdown_keys, ARRAY_LEN(shutdown_keys));
     read_section(d, r->memory, "memory", memory_keys, ARRAY_LEN(memory_keys));
 }

@@ -14,8 +14,9 @@
 /* A listener as it is written. */
 struct entry {
     const char *name, *address, *hostname, *certificate, *hat, *rat;
-    uint32_t port, max_connections, backlog;
+    uint32_t port, max_connections, max_tls_connections, backlog;
     int type, bare_newlines, ktls;
+    const config_setting_t *defaults, *proxy_from, *xclient_from;
 };
 
 /* What a field holds while the file has not said it. */
@@ -48,9 +49,13 @@ static const struct config_key keys[] = {
     TEXT(hat, true, 0),
     TEXT(rat, false, 0),
     NUMBER(max_connections, CONNECTIONS_MAX),
+    NUMBER(max_tls_connections, CONNECTIONS_MAX),
     NUMBER(backlog, BACKLOG_MAX),
     WORD(bare_newlines, false, bare_newlines_words),
     WORD(ktls, false, config_ktls_words),
+    { "defaults", CONFIG_KIND_GROUP, offsetof(struct entry, defaults) },
+    { "proxy_from", CONFIG_KIND_STRINGS, offsetof(struct entry, proxy_from) },
+    { "xclient_from", CONFIG_KIND_STRINGS, offsetof(struct entry, xclient_from) },
 };
 
 static struct config_table_draft *find_table(struct config_draft *d, const config_setting_t *at,
@@ -145,6 +150,21 @@ static void check_postmaster(struct config_draft *d, const config_setting_t *at,
                          name_of(listener), d->settings.hostname);
 }
 
+/* Whether a policy of the HAT that accepts mail offers TLS, so that the listener needs a
+ * certificate. */
+static bool offers_tls(const struct config_listener *listener)
+{
+    for (size_t i = 0; i < policy_hat_rows_count(listener->hat); i++) {
+        const struct policy_mail_flow *flow =
+            config_listener_flow(listener, policy_hat_row_flow(listener->hat, i));
+
+        if ((flow->access == POLICY_ACCESS_ACCEPT || flow->access == POLICY_ACCESS_RELAY) &&
+            flow->tls != POLICY_FLOW_TLS_OFF)
+            return true;
+    }
+    return false;
+}
+
 /* What follows from the policies of the HAT. */
 static void check_hat(struct config_draft *d, const config_setting_t *at,
                       const struct config_table_draft *hat, const struct config_listener *listener)
@@ -155,7 +175,7 @@ static void check_hat(struct config_draft *d, const config_setting_t *at,
                              "listener \"%s\" relays, but no route is for ALL: mail for other "
                              "domains could not be delivered",
                              name_of(listener));
-    if (policy_hat_offers_tls(listener->hat) && !is_meant(at, "certificate"))
+    if (offers_tls(listener) && !is_meant(at, "certificate"))
         config_reader_report(&d->reader, CONFIG_ERROR, at,
                              "listener \"%s\" has no certificate, but a policy of its hat \"%s\" "
                              "offers TLS",
@@ -199,6 +219,41 @@ static void resolve_names(struct config_draft *d, const config_setting_t *at, co
         check_hat(d, at, hat, listener);
     if (e->certificate != NULL)
         listener->certificate = find_certificate(d, at, e->certificate);
+}
+
+/* The policies as they are at this listener. */
+static void read_defaults(struct config_draft *d, const config_setting_t *at,
+                          struct config_listener *listener)
+{
+    struct policy_mail_flow defaults = config_read_flow_defaults(d, at);
+    struct policy_mail_flow *flows;
+
+    if (at == NULL)
+        return;
+    flows = config_reader_take(&d->reader, d->flows_count, sizeof(*flows));
+    if (flows == NULL)
+        return;
+    for (size_t i = 0; i < d->flows_count; i++) {
+        ASSERT(d->flows[i].flow->index == i);
+        flows[i] = policy_mail_flow_inherit(d->flows[i].flow, &defaults);
+    }
+    listener->flows = flows;
+    listener->flows_count = d->flows_count;
+    listener->defaults_given = defaults.given;
+}
+
+static void read_peers(struct config_draft *d, const config_setting_t *list,
+                       const struct ip_prefix **prefixes_out, size_t *count_out)
+{
+    struct ip_prefix *prefixes;
+
+    config_read_prefixes(&d->reader, list, &prefixes, count_out);
+    *prefixes_out = prefixes;
+    if (*count_out <= CONFIG_PEERS_MAX)
+        return;
+    config_reader_report(&d->reader, CONFIG_ERROR, list, "%s has more than %d entries",
+                         config_setting_name(list), CONFIG_PEERS_MAX);
+    *count_out = 0;
 }
 
 static void check_unique(struct config_draft *d, const config_setting_t *at,
@@ -245,6 +300,7 @@ static void read_listener(struct config_draft *d, const config_setting_t *at,
 {
     struct entry e = { .port = PORT_NONE,
                        .max_connections = CONNECTIONS_DEFAULT,
+                       .max_tls_connections = CONNECTIONS_MAX,
                        .backlog = BACKLOG_DEFAULT,
                        .type = TYPE_NONE,
                        .ktls = (int)d->settings.ktls,
@@ -258,6 +314,7 @@ static void read_listener(struct config_draft *d, const config_setting_t *at,
         .endpoint = read_endpoint(d, at, &e),
         .hostname = e.hostname,
         .max_connections = e.max_connections,
+        .max_tls_connections = e.max_tls_connections,
         .backlog = e.backlog,
         .bare_newlines = (enum config_bare_newlines)e.bare_newlines,
         .ktls = (enum policy_ktls)e.ktls,
@@ -265,6 +322,9 @@ static void read_listener(struct config_draft *d, const config_setting_t *at,
     if (!policy_domain_is_valid(slice_from(e.hostname)) && e.hostname != d->settings.hostname)
         config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "hostname"),
                              "hostname = \"%s\" is not a host name", e.hostname);
+    read_peers(d, e.proxy_from, &listener->proxies, &listener->proxies_count);
+    read_peers(d, e.xclient_from, &listener->xclients, &listener->xclients_count);
+    read_defaults(d, e.defaults, listener);
     resolve_names(d, at, &e, listener);
 }
 

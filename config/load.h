@@ -70,4 +70,7 @@ MUST_USE enum status config_load_text(const char *name, const char *text,
                                       struct config_loaded **loaded_out,
                                       struct config_problems *problems);
 
+/* The key that says this field of a mail flow policy (enum policy_flow_field). */
+const char *config_flow_key(unsigned field);
+
 void config_loaded_destroy(struct config_loaded *loaded); /* accepts NULL */

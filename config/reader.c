@@ -95,6 +95,7 @@ static const char *kind_text(enum config_kind kind)
     case CONFIG_KIND_DURATION: return "a duration like \"30s\", \"5m\", \"12h\" or \"3d\"";
     case CONFIG_KIND_SIZE: return "a size like \"64K\", \"20M\" or \"1G\"";
     case CONFIG_KIND_WORD: return "a word in quotes";
+    case CONFIG_KIND_BOOL: return "true or false";
     case CONFIG_KIND_GROUP: return "a group: { ... }";
     case CONFIG_KIND_LIST: return "a list: ( ... )";
     case CONFIG_KIND_STRINGS: return "a list of strings: [ \"...\", \"...\" ]";
@@ -163,6 +164,7 @@ static void refuse_range(struct config_reader *r, const config_setting_t *s,
     case CONFIG_KIND_PATH:
     case CONFIG_KIND_NUMBER:
     case CONFIG_KIND_WORD:
+    case CONFIG_KIND_BOOL:
     case CONFIG_KIND_GROUP:
     case CONFIG_KIND_LIST:
     case CONFIG_KIND_STRINGS:
@@ -278,6 +280,11 @@ static bool read_value(struct config_reader *r, const config_setting_t *s,
         *(uint64_t *)field = number;
         return true;
     case CONFIG_KIND_WORD: return read_word(r, s, key, field);
+    case CONFIG_KIND_BOOL:
+        if (config_setting_type(s) != CONFIG_TYPE_BOOL)
+            return refuse_type(r, s, key);
+        *(bool *)field = config_setting_get_bool(s) == CONFIG_TRUE;
+        return true;
     case CONFIG_KIND_GROUP:
     case CONFIG_KIND_LIST:
     case CONFIG_KIND_STRINGS:
@@ -360,4 +367,48 @@ bool config_read_keys(struct config_reader *r, const config_setting_t *group, co
         }
     }
     return ok;
+}
+
+void config_read_prefixes(struct config_reader *r, const config_setting_t *list,
+                          struct ip_prefix **prefixes_out, size_t *count_out)
+{
+    int count = list != NULL ? config_setting_length(list) : 0;
+    struct ip_prefix *prefixes = config_reader_take(r, (size_t)count, sizeof(*prefixes));
+    size_t used = 0;
+
+    for (int i = 0; i < count && prefixes != NULL; i++) {
+        const char *text = config_setting_get_string_elem(list, i);
+        bool is_loose = false;
+
+        if (ip_prefix_parse(slice_from(text), &prefixes[used], &is_loose) && !is_loose)
+            used++;
+        else
+            config_reader_report(r, CONFIG_ERROR, config_setting_get_elem(list, (unsigned)i),
+                                 "%s: \"%s\" is neither an address nor a CIDR block",
+                                 config_setting_name(list), text);
+    }
+    *prefixes_out = prefixes;
+    *count_out = used;
+}
+
+void config_read_endpoints(struct config_reader *r, const config_setting_t *list,
+                           uint16_t port_default, struct ip_endpoint **endpoints_out,
+                           size_t *count_out)
+{
+    int count = list != NULL ? config_setting_length(list) : 0;
+    struct ip_endpoint *endpoints = config_reader_take(r, (size_t)count, sizeof(*endpoints));
+    size_t used = 0;
+
+    for (int i = 0; i < count && endpoints != NULL; i++) {
+        const char *text = config_setting_get_string_elem(list, i);
+
+        if (ip_endpoint_parse(slice_from(text), port_default, &endpoints[used]))
+            used++;
+        else
+            config_reader_report(r, CONFIG_ERROR, config_setting_get_elem(list, (unsigned)i),
+                                 "%s: \"%s\" is not an address, or an address and a port",
+                                 config_setting_name(list), text);
+    }
+    *endpoints_out = endpoints;
+    *count_out = used;
 }

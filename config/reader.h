@@ -17,6 +17,7 @@ enum config_kind {
     CONFIG_KIND_DURATION, /* uint32_t seconds from min to max, "5m" */
     CONFIG_KIND_SIZE,     /* uint64_t bytes from min to max, "20M" or a number */
     CONFIG_KIND_WORD,     /* int: the index in words */
+    CONFIG_KIND_BOOL,     /* bool: true, false */
     CONFIG_KIND_GROUP,    /* const config_setting_t *: { ... } */
     CONFIG_KIND_LIST,     /* const config_setting_t *: ( ... ) or [ ... ] */
     CONFIG_KIND_STRINGS,  /* const config_setting_t *: the same, of strings, not empty */
@@ -53,6 +54,16 @@ bool config_read_keys(struct config_reader *r, const config_setting_t *group, co
  * the default in its field the key is wrong, and not left out. */
 bool config_is_meant(const config_setting_t *group, const struct config_key *keys,
                      size_t keys_count, const char *name);
+
+/* Strings of the list, each a prefix "192.0.2.0/24" or an address; *prefixes_out belongs to the
+ * settings. What is none is a problem and left out. */
+void config_read_prefixes(struct config_reader *r, const config_setting_t *list,
+                          struct ip_prefix **prefixes_out, size_t *count_out);
+
+/* Strings of the list as endpoints, "192.0.2.1" or "[2001:db8::1]:53". */
+void config_read_endpoints(struct config_reader *r, const config_setting_t *list,
+                           uint16_t port_default, struct ip_endpoint **endpoints_out,
+                           size_t *count_out);
 
 void config_reader_report(struct config_reader *r, enum config_severity severity,
                           const config_setting_t *at, const char *format, ...) PRINTF_LIKE(4, 5);

@@ -6,6 +6,9 @@ struct row {
     int action;
     uint32_t reply_code;
     const char *reply_text;
+    const char *comment; /* for people */
+    bool bypass_limits;
+    bool call_ahead;
 };
 
 _Static_assert(sizeof(enum policy_rat_action) == sizeof(int), "enum size");
@@ -18,46 +21,55 @@ static const struct config_key row_keys[] = {
     { "reply_code", CONFIG_KIND_NUMBER, offsetof(struct row, reply_code), false, 400, 599 },
     { "reply_text", CONFIG_KIND_TEXT, offsetof(struct row, reply_text), false, 1,
       POLICY_REPLY_TEXT_MAX },
+    { "bypass_limits", CONFIG_KIND_BOOL, offsetof(struct row, bypass_limits) },
+    { "call_ahead", CONFIG_KIND_BOOL, offsetof(struct row, call_ahead) },
+    { "comment", CONFIG_KIND_TEXT, offsetof(struct row, comment) },
 };
 
-static bool is_ascii(const char *text)
-{
-    for (; *text != '\0'; text++)
-        if (*text & 0x80)
-            return false;
-    return true;
-}
-
-/* Returns the reply that the row names, or NULL. */
-static const struct policy_reply *read_reply(struct config_draft *d, const config_setting_t *at,
-                                             const struct row *row, struct policy_reply *reply)
+/* The reply that the row names; code 0: none. */
+static struct policy_reply read_reply(struct config_draft *d, const config_setting_t *at,
+                                      const struct row *row)
 {
     bool has_code = config_setting_get_member(at, "reply_code") != NULL;
     bool has_text = config_setting_get_member(at, "reply_text") != NULL;
 
     if (!has_code && !has_text)
-        return NULL;
+        return (struct policy_reply){ 0 };
     if (row->action == POLICY_RAT_ACCEPT)
         config_reader_report(&d->reader, CONFIG_ERROR,
                              config_member(at, has_code ? "reply_code" : "reply_text"),
                              "a reply can only be given with action = \"reject\"");
-    if (!is_ascii(row->reply_text)) {
+    if (!policy_reply_text_is_valid(slice_from(row->reply_text))) {
         config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "reply_text"),
                              "reply_text has to be ASCII");
-        return NULL;
+        return (struct policy_reply){ 0 };
     }
-    *reply = (struct policy_reply){ row->reply_code, slice_from(row->reply_text) };
-    return reply;
+    return (struct policy_reply){ row->reply_code, slice_from(row->reply_text) };
+}
+
+static struct policy_rat_rule rule_of(struct config_draft *d, const config_setting_t *at,
+                                      const struct row *row)
+{
+    if (row->action == POLICY_RAT_REJECT && (row->bypass_limits || row->call_ahead))
+        config_reader_report(&d->reader, CONFIG_ERROR,
+                             config_member(at, row->bypass_limits ? "bypass_limits" : "call_ahead"),
+                             "%s can only be given with action = \"accept\"",
+                             row->bypass_limits ? "bypass_limits" : "call_ahead");
+    return (struct policy_rat_rule){
+        .action = (enum policy_rat_action)row->action,
+        .bypasses_limits = row->bypass_limits,
+        .is_called_ahead = row->call_ahead,
+        .reply = read_reply(d, at, row),
+    };
 }
 
 static void read_recipient(struct config_draft *d, struct config_table_draft *table,
                            struct policy_rat_draft *rat, const config_setting_t *row,
-                           const config_setting_t *at, enum policy_rat_action action,
-                           const struct policy_reply *reply)
+                           const config_setting_t *at, const struct policy_rat_rule *rule)
 {
     struct slice text = slice_from(config_setting_get_string(at));
 
-    if (policy_recipient_form(text) == POLICY_RECIPIENT_INVALID) {
+    if (policy_address_form(text) == POLICY_ADDRESS_INVALID) {
         config_reader_report(&d->reader, CONFIG_ERROR, at,
                              "\"%.*s\" is not a recipient: \"example.com\", \".example.com\", "
                              "\"user@example.com\", \"user@\" or \"ALL\"",
@@ -65,7 +77,7 @@ static void read_recipient(struct config_draft *d, struct config_table_draft *ta
         return;
     }
     if (!config_reader_check(&d->reader, at,
-                             policy_builder_add_rat_entry(d->builder, rat, text, action, reply)))
+                             policy_builder_add_rat_entry(d->builder, rat, text, rule)))
         return;
     table->entries[table->entries_count] = at;
     table->rows[table->entries_count++] = row;
@@ -78,14 +90,13 @@ static void read_row(struct config_draft *d, struct config_table_draft *table,
     struct row row = { .action = POLICY_RAT_REJECT,
                        .reply_code = POLICY_RAT_REJECT_CODE,
                        .reply_text = POLICY_RAT_REJECT_TEXT };
-    const struct policy_reply *reply;
-    struct policy_reply given;
+    struct policy_rat_rule rule;
 
     (void)config_read_keys(&d->reader, at, "a RAT row", row_keys, ARRAY_LEN(row_keys), &row);
-    reply = read_reply(d, at, &row, &given);
+    rule = rule_of(d, at, &row);
     for (int i = 0; row.recipients != NULL && i < config_setting_length(row.recipients); i++)
         read_recipient(d, table, rat, at, config_setting_get_elem(row.recipients, (unsigned)i),
-                       (enum policy_rat_action)row.action, reply);
+                       &rule);
 }
 
 static size_t count_recipients(const config_setting_t *rows)
@@ -147,15 +158,15 @@ static bool has_route(const struct policy_snapshot *snapshot, struct slice text)
 {
     struct slice rest = text;
 
-    switch (policy_recipient_form(text)) {
-    case POLICY_RECIPIENT_INVALID: return true;
-    case POLICY_RECIPIENT_USER:
-    case POLICY_RECIPIENT_ALL: return policy_route_find(snapshot, SLICE("")) != NULL;
-    case POLICY_RECIPIENT_ADDRESS:
+    switch (policy_address_form(text)) {
+    case POLICY_ADDRESS_INVALID: return true;
+    case POLICY_ADDRESS_USER:
+    case POLICY_ADDRESS_ALL: return policy_route_find(snapshot, SLICE("")) != NULL;
+    case POLICY_ADDRESS_WHOLE:
         (void)slice_cut(&rest, '@');
         return policy_route_find(snapshot, rest) != NULL;
-    case POLICY_RECIPIENT_DOMAIN:
-    case POLICY_RECIPIENT_PARTIAL: return policy_route_find(snapshot, text) != NULL;
+    case POLICY_ADDRESS_DOMAIN:
+    case POLICY_ADDRESS_PARTIAL: return policy_route_find(snapshot, text) != NULL;
     }
     UNREACHABLE();
 }
@@ -163,9 +174,9 @@ static bool has_route(const struct policy_snapshot *snapshot, struct slice text)
 /* Whether the entry stands for many domains, some of which may have a route of their own. */
 static bool is_many(struct slice text)
 {
-    enum policy_recipient_form form = policy_recipient_form(text);
+    enum policy_address_form form = policy_address_form(text);
 
-    return form == POLICY_RECIPIENT_PARTIAL || form == POLICY_RECIPIENT_USER;
+    return form == POLICY_ADDRESS_PARTIAL || form == POLICY_ADDRESS_USER;
 }
 
 static void check_rat(struct config_draft *d, const struct config_table_draft *table)

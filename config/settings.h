@@ -14,6 +14,9 @@
 #define CONFIG_CERTIFICATE_PAIRS_MAX 2 /* ECDSA and RSA side by side */
 #define CONFIG_WORKERS_MAX           256
 #define CONFIG_SOCKET_PATH_MAX       107 /* what a struct sockaddr_un holds besides its NUL */
+#define CONFIG_DNS_SERVERS_MAX       16
+#define CONFIG_DNS_STUBS_MAX         256
+#define CONFIG_PEERS_MAX             1000 /* load balancers, or hosts that say XCLIENT */
 
 /* One certificate chain (PEM, leaf first, then intermediates) and its private key (PEM). */
 struct config_key_pair {
@@ -52,10 +55,68 @@ struct config_listener {
     const struct config_certificate *certificate; /* NULL: none, and no policy offers TLS */
     const struct policy_hat *hat;                 /* never NULL */
     const struct policy_rat *rat;                 /* NULL exactly for a private listener */
-    uint32_t max_connections;                     /* over all workers */
+    const struct policy_mail_flow *flows;         /* by index, with the listener's defaults */
+    size_t flows_count;                           /* 0: it has none, policies are as they are */
+    uint64_t defaults_given;                      /* policy_mail_flow.given of the defaults */
+    const struct ip_prefix *proxies; /* these begin with a PROXY header, and nobody else may */
+    size_t proxies_count;
+    const struct ip_prefix *xclients; /* these may say XCLIENT */
+    size_t xclients_count;
+    uint32_t max_connections; /* over all workers */
+    uint32_t max_tls_connections;
     uint32_t backlog;
     enum config_bare_newlines bare_newlines;
     enum policy_ktls ktls;
+};
+
+/* The policy of a HAT row as it is used at the listener. */
+static inline const struct policy_mail_flow *config_listener_flow(
+    const struct config_listener *listener, const struct policy_mail_flow *flow)
+{
+    return flow->index < listener->flows_count ? &listener->flows[flow->index] : flow;
+}
+
+/* A zone whose name servers are named here, not found by asking. */
+struct config_dns_stub {
+    const char *zone;
+    const struct ip_endpoint *servers;
+    size_t servers_count; /* at least 1 */
+};
+
+struct config_dns {
+    const struct ip_endpoint *servers; /* resolvers; none: those of the system */
+    size_t servers_count;
+    const struct config_dns_stub *stubs;
+    size_t stubs_count;
+    const char *trust_anchor_path; /* "": answers are not validated */
+    uint32_t sender_timeout_s;     /* for all that is asked about a connecting host */
+};
+
+enum config_reputation_answer {
+    CONFIG_REPUTATION_TXT, /* the score as a text, "-3.4" */
+    CONFIG_REPUTATION_A    /* 127.0.x.N: N from 0 (-10.0) to 100 (10.0), x from 4 on known */
+};
+
+/* Where the reputation of a host comes from; the file is asked first. */
+struct config_reputation {
+    const char *zone; /* "": none */
+    enum config_reputation_answer answer;
+    bool has_file; /* the scores are in the snapshot: policy/scores.h */
+};
+
+enum config_unreachable {
+    CONFIG_UNREACHABLE_ACCEPT, /* as if the recipient were valid */
+    CONFIG_UNREACHABLE_DEFER,  /* 4xx */
+    CONFIG_UNREACHABLE_REJECT
+};
+
+/* Asking a recipient's host whether it takes the recipient, where the RAT says so. */
+struct config_call_ahead {
+    uint32_t timeout_s;
+    uint32_t positive_s; /* how long an answer is remembered */
+    uint32_t negative_s;
+    uint32_t unreachable_s;
+    enum config_unreachable unreachable;
 };
 
 enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
@@ -85,6 +146,17 @@ struct config_settings {
     uint32_t max_errors;   /* commands wrong in syntax or order; then a session ends with 421 */
     uint32_t max_commands; /* of one session; then 421 */
     uint32_t grace_s;      /* from SIGTERM to the end of sessions still open */
+
+    uint32_t max_connections;     /* over all listeners; 0: no limit but theirs */
+    uint32_t max_tls_connections; /* beyond it STARTTLS gets 454 */
+    uint32_t rate_interval_s;     /* of the rates per hour */
+    bool
+        delayed_rejection; /* a rejected host hears it at RCPT, so that the log has its envelopes */
+
+    struct config_dns dns;
+    struct config_reputation reputation;
+    const char *country_path; /* of a MaxMind database; "": none */
+    struct config_call_ahead call_ahead;
 
     const struct config_certificate *certificates;
     size_t certificates_count;

@@ -98,19 +98,112 @@ void policy_builder_destroy(struct policy_builder *b)
     free(b);
 }
 
+/* Copies texts to an array of the arena. */
+static enum status copy_texts(struct arena *arena, const struct slice *texts, size_t count,
+                              struct slice **copies_out)
+{
+    struct slice *copies = arena_take(arena, count, sizeof(*copies));
+
+    if (copies == NULL)
+        return STATUS_NO_MEMORY;
+    for (size_t i = 0; i < count; i++)
+        if (!arena_copy(arena, texts[i], &copies[i]))
+            return STATUS_NO_MEMORY;
+    *copies_out = copies;
+    return STATUS_OK;
+}
+
 enum status policy_builder_add_mail_flow(struct policy_builder *b,
                                          const struct policy_mail_flow *flow,
                                          const struct policy_mail_flow **flow_out)
 {
     struct arena *arena = &b->snapshot->arena;
     struct policy_mail_flow *copy = arena_take(arena, 1, sizeof(*copy));
+    struct slice *names = NULL;
 
     if (copy == NULL)
         return STATUS_NO_MEMORY;
     *copy = *flow;
-    if (!arena_copy(arena, flow->name, &copy->name))
+    if (!arena_copy(arena, flow->name, &copy->name) ||
+        !arena_copy(arena, flow->hostname, &copy->hostname))
         return STATUS_NO_MEMORY;
+    for (size_t i = 0; i < POLICY_FLOW_REPLIES_COUNT; i++) {
+        if (!policy_reply_text_is_valid(flow->replies[i].text))
+            return STATUS_INVALID;
+        if (!arena_copy(arena, flow->replies[i].text, &copy->replies[i].text))
+            return STATUS_NO_MEMORY;
+    }
+    TRY(copy_texts(arena, flow->client_names, flow->client_names_count, &names));
+    copy->client_names = names;
+    copy->index = b->snapshot->mail_flows_count++;
     *flow_out = copy;
+    return STATUS_OK;
+}
+
+/* Compiles patterns as they are written in a list. */
+static enum status build_table(struct arena *arena, const struct slice *patterns, size_t count,
+                               struct policy_address_table *table_out)
+{
+    struct slice *copies = NULL;
+
+    TRY(copy_texts(arena, patterns, count, &copies));
+    if (!policy_address_table_init(table_out, arena, count))
+        return STATUS_NO_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        if (!policy_address_list_takes(copies[i]))
+            return STATUS_INVALID;
+        policy_address_table_add(table_out, policy_address_list_pattern(copies[i]), i);
+    }
+    return STATUS_OK;
+}
+
+enum status policy_builder_add_address_list(struct policy_builder *b, struct slice name,
+                                            const struct slice *patterns, size_t count,
+                                            const struct policy_address_list **list_out)
+{
+    struct arena *arena = &b->snapshot->arena;
+    struct policy_address_list *list = arena_take(arena, 1, sizeof(*list));
+
+    if (count > POLICY_ADDRESS_LIST_ITEMS_MAX)
+        return STATUS_LIMIT;
+    if (list == NULL || !arena_copy(arena, name, &list->name))
+        return STATUS_NO_MEMORY;
+    TRY(build_table(arena, patterns, count, &list->table));
+    *list_out = list;
+    return STATUS_OK;
+}
+
+enum status policy_builder_set_scores(struct policy_builder *b, struct policy_score_entry *entries,
+                                      size_t count)
+{
+    ASSERT(b->snapshot->scores.count == 0);
+    return policy_scores_compile(&b->snapshot->scores, &b->snapshot->arena, entries, count);
+}
+
+enum status policy_builder_set_exceptions(struct policy_builder *b, const struct slice *patterns,
+                                          const struct policy_exception_rule *rules, size_t count)
+{
+    struct arena *arena = &b->snapshot->arena;
+    struct policy_exceptions e = { .count = count };
+
+    ASSERT(b->snapshot->exceptions.count == 0);
+    if (count > POLICY_EXCEPTIONS_MAX)
+        return STATUS_LIMIT;
+    e.rules = arena_take(arena, count, sizeof(*e.rules));
+    if (e.rules == NULL)
+        return STATUS_NO_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        e.rules[i] = rules[i];
+        if (rules[i].reply.code == 0)
+            e.rules[i].reply = (struct policy_reply){ POLICY_EXCEPTION_REJECT_CODE,
+                                                      SLICE(POLICY_EXCEPTION_REJECT_TEXT) };
+        if (!policy_reply_text_is_valid(e.rules[i].reply.text))
+            return STATUS_INVALID;
+        if (!arena_copy(arena, e.rules[i].reply.text, &e.rules[i].reply.text))
+            return STATUS_NO_MEMORY;
+    }
+    TRY(build_table(arena, patterns, count, &e.table));
+    b->snapshot->exceptions = e;
     return STATUS_OK;
 }
 
@@ -193,32 +286,27 @@ enum status policy_builder_add_rat(struct policy_builder *b, struct slice name,
 }
 
 enum status policy_builder_add_rat_entry(struct policy_builder *b, struct policy_rat_draft *rat,
-                                         struct slice text, enum policy_rat_action action,
-                                         const struct policy_reply *reply)
+                                         struct slice text, const struct policy_rat_rule *rule)
 {
     struct arena *arena = &b->snapshot->arena;
     struct recipient_link *link;
-    struct policy_rat_entry *e;
+    struct policy_reply *reply;
 
     if (rat->entries_count >= POLICY_RAT_ENTRIES_MAX)
         return STATUS_LIMIT;
+    if (policy_address_form(text) == POLICY_ADDRESS_INVALID)
+        return STATUS_INVALID;
     link = arena_take(&b->scratch, 1, sizeof(*link));
     if (link == NULL)
         return STATUS_NO_MEMORY;
-    e = &link->entry;
-    e->action = action;
-    e->form = policy_recipient_form(text);
-    e->reply = (struct policy_reply){ POLICY_RAT_REJECT_CODE, SLICE(POLICY_RAT_REJECT_TEXT) };
-    if (e->form == POLICY_RECIPIENT_INVALID)
+    link->entry.rule = *rule;
+    reply = &link->entry.rule.reply;
+    if (reply->code == 0)
+        *reply = (struct policy_reply){ POLICY_RAT_REJECT_CODE, SLICE(POLICY_RAT_REJECT_TEXT) };
+    if (reply->code < 400 || reply->code > 599 || !policy_reply_text_is_valid(reply->text))
         return STATUS_INVALID;
-    if (reply != NULL) {
-        if (reply->code < 400 || reply->code > 599 || reply->text.len > POLICY_REPLY_TEXT_MAX)
-            return STATUS_INVALID;
-        e->reply.code = reply->code;
-        if (!arena_copy(arena, reply->text, &e->reply.text))
-            return STATUS_NO_MEMORY;
-    }
-    if (!arena_copy(arena, text, &e->text))
+    if (!arena_copy(arena, reply->text, &reply->text) ||
+        !arena_copy(arena, text, &link->entry.text))
         return STATUS_NO_MEMORY;
     APPEND(rat->entries, rat->entries_last, link);
     rat->entries_count++;

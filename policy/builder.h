@@ -21,9 +21,26 @@ MUST_USE enum status policy_builder_create(uint64_t generation, size_t bytes_max
                                            struct policy_builder **builder_out);
 void policy_builder_destroy(struct policy_builder *b); /* accepts NULL */
 
+/* The lists that it names are of this builder; its texts and names are copied, its index is set. */
 MUST_USE enum status policy_builder_add_mail_flow(struct policy_builder *b,
                                                   const struct policy_mail_flow *flow,
                                                   const struct policy_mail_flow **flow_out);
+
+/* Complete at once: a mail flow that is added later may name it. */
+MUST_USE enum status policy_builder_add_address_list(struct policy_builder *b, struct slice name,
+                                                     const struct slice *patterns, size_t count,
+                                                     const struct policy_address_list **list_out);
+
+/* The local reputations, at most once. Sorts the entries. */
+MUST_USE enum status policy_builder_set_scores(struct policy_builder *b,
+                                               struct policy_score_entry *entries, size_t count);
+
+/* The exception table, pattern i with rule i; at most once. */
+MUST_USE enum status policy_builder_set_exceptions(struct policy_builder *b,
+                                                   const struct slice *patterns,
+                                                   const struct policy_exception_rule *rules,
+                                                   size_t count);
+
 MUST_USE enum status policy_builder_add_bounce_profile(
     struct policy_builder *b, const struct policy_bounce_profile *profile,
     const struct policy_bounce_profile **profile_out);
@@ -38,13 +55,12 @@ MUST_USE enum status policy_builder_add_hat_row(struct policy_builder *b,
 MUST_USE enum status policy_builder_add_hat_entry(struct policy_builder *b,
                                                   struct policy_hat_draft *hat, struct slice text);
 
-/* reply may be NULL: the default of policy/rat.h. */
 MUST_USE enum status policy_builder_add_rat(struct policy_builder *b, struct slice name,
                                             struct policy_rat_draft **rat_out);
+/* A reply of code 0 is the default of policy/rat.h; otherwise it is 400 to 599. */
 MUST_USE enum status policy_builder_add_rat_entry(struct policy_builder *b,
                                                   struct policy_rat_draft *rat, struct slice text,
-                                                  enum policy_rat_action action,
-                                                  const struct policy_reply *reply);
+                                                  const struct policy_rat_rule *rule);
 
 /* destination->name is ignored by set_default, and is the domain for add. A NULL bounce_profile
  * means the default's, or policy_bounce_profile_default(). */

@@ -53,7 +53,7 @@ struct policy_sender_verdict policy_hat_find(const struct policy_hat *hat,
                                              const struct policy_sender *sender)
 {
     size_t best = find_address(hat, &sender->address);
-    struct policy_domain_walk walk = policy_domain_walk_begin(sender->verified_name);
+    struct policy_domain_walk walk = policy_domain_walk_begin(sender->name);
     struct slice key;
     size_t number;
 
@@ -76,19 +76,6 @@ bool policy_hat_needs_name(const struct policy_hat *hat, const struct ip_address
     return hat->names_lowest != POLICY_NO_ENTRY && hat->entries[hat->names_lowest].row < entry->row;
 }
 
-static bool accepts_mail(const struct policy_mail_flow *flow)
-{
-    return flow->access == POLICY_ACCESS_ACCEPT || flow->access == POLICY_ACCESS_RELAY;
-}
-
-bool policy_hat_offers_tls(const struct policy_hat *hat)
-{
-    for (size_t i = 0; i < hat->rows_count; i++)
-        if (accepts_mail(hat->rows[i].flow) && hat->rows[i].flow->tls != POLICY_FLOW_TLS_OFF)
-            return true;
-    return false;
-}
-
 bool policy_hat_relays(const struct policy_hat *hat)
 {
     for (size_t i = 0; i < hat->rows_count; i++)
@@ -105,6 +92,12 @@ struct slice policy_hat_name(const struct policy_hat *hat)
 size_t policy_hat_rows_count(const struct policy_hat *hat)
 {
     return hat->rows_count;
+}
+
+const struct policy_mail_flow *policy_hat_row_flow(const struct policy_hat *hat, size_t row)
+{
+    ASSERT(row < hat->rows_count);
+    return hat->rows[row].flow;
 }
 
 size_t policy_hat_entries_count(const struct policy_hat *hat)

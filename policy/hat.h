@@ -17,18 +17,13 @@
 #include "base/slice.h"
 #include "base/status.h"
 #include "policy/mail_flow.h"
+#include "policy/sender.h"
 
 #define POLICY_NAME_BYTES_MAX 255 /* a domain or host name, RFC 1035 2.3.4 */
 #define POLICY_HAT_ROWS_MAX   65536
 #define POLICY_NO_ENTRY       SIZE_MAX
 
 struct policy_hat;
-
-/* The facts about a connecting host. */
-struct policy_sender {
-    struct ip_address address;
-    struct slice verified_name; /* PTR name that resolves back to the address; empty: none */
-};
 
 struct policy_sender_verdict {
     size_t row;                          /* from 0 */
@@ -46,15 +41,12 @@ struct policy_sender_verdict policy_hat_find(const struct policy_hat *hat,
  * means that asking the DNS for it would be wasted. */
 bool policy_hat_needs_name(const struct policy_hat *hat, const struct ip_address *address);
 
-/* Whether any policy of the HAT that accepts mail offers TLS, so that its listener needs a
- * certificate. */
-bool policy_hat_offers_tls(const struct policy_hat *hat);
-
 /* Whether any policy of the HAT lets hosts relay. */
 bool policy_hat_relays(const struct policy_hat *hat);
 
 struct slice policy_hat_name(const struct policy_hat *hat);
 size_t policy_hat_rows_count(const struct policy_hat *hat);
+const struct policy_mail_flow *policy_hat_row_flow(const struct policy_hat *hat, size_t row);
 
 /* One row as evaluation sees it. */
 struct policy_hat_step {

@@ -13,7 +13,7 @@ static bool name_is_below(struct slice name, struct slice partial)
 
 static bool entry_matches(const struct policy_hat_entry *e, const struct policy_sender *sender)
 {
-    struct slice name = policy_domain_normal(sender->verified_name);
+    struct slice name = policy_domain_normal(sender->name);
     struct slice text = policy_domain_normal(e->text);
 
     switch (e->form) {
@@ -31,7 +31,7 @@ static void why_matched(const struct policy_hat_entry *e, const struct policy_se
                         char why[static WHY_BYTES_MAX])
 {
     char address[IP_TEXT_MAX];
-    struct slice name = sender->verified_name;
+    struct slice name = sender->name;
 
     switch (e->form) {
     case POLICY_SENDER_INVALID: UNREACHABLE();
@@ -108,10 +108,10 @@ static void why_not(const struct policy_hat *hat, const struct policy_hat_row *r
         return;
     if (addresses > 0)
         append(why, "; ");
-    if (sender->verified_name.len == 0)
+    if (sender->name.len == 0)
         append(why, "the host has no verified name to compare with ");
     else
-        append(why, "the verified name %.*s is not ", SLICE_ARGS(sender->verified_name));
+        append(why, "the verified name %.*s is not ", SLICE_ARGS(sender->name));
     append_entries(why, hat, row, true, names);
 }
 
@@ -131,8 +131,8 @@ void policy_hat_explain(const struct policy_hat *hat, const struct policy_sender
     struct policy_sender known = *sender;
     bool decided = false;
 
-    if (known.verified_name.len > POLICY_NAME_BYTES_MAX + 1)
-        known.verified_name.len = 0; /* as policy_hat_find() sees it */
+    if (known.name.len > POLICY_NAME_BYTES_MAX + 1)
+        known.name.len = 0; /* as policy_hat_find() sees it */
     for (size_t i = 0; i < hat->rows_count && !decided; i++) {
         const struct policy_hat_row *row = &hat->rows[i];
         const struct policy_hat_entry *e = find_in_row(hat, row, &known);

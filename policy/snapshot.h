@@ -8,12 +8,14 @@
  */
 #pragma once
 #include "base/slice.h"
+#include "policy/address_list.h"
 #include "policy/bounce.h"
 #include "policy/destination.h"
 #include "policy/hat.h"
 #include "policy/mail_flow.h"
 #include "policy/rat.h"
 #include "policy/route.h"
+#include "policy/scores.h"
 
 struct policy_snapshot;
 

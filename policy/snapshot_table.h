@@ -1,9 +1,11 @@
 /* policy/snapshot_table.h - the inside of a snapshot, for the files of policy/. */
 #pragma once
 #include "base/arena.h"
+#include "policy/address_list_table.h"
 #include "policy/domain_map.h"
 #include "policy/hat_table.h"
 #include "policy/rat_table.h"
+#include "policy/scores_table.h"
 #include "policy/snapshot.h"
 
 struct policy_snapshot {
@@ -11,6 +13,9 @@ struct policy_snapshot {
     uint64_t generation;
     struct policy_hat *hats; /* in the order added */
     struct policy_rat *rats;
+    struct policy_exceptions exceptions;
+    struct policy_scores scores;
+    uint32_t mail_flows_count;
     struct policy_destination destination_default;
     struct policy_destination *destinations;
     size_t destinations_count;

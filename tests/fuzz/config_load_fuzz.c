@@ -15,7 +15,8 @@ const char *__lsan_default_suppressions(void)
 /* Asks the compiled tables what a session would. */
 static void ask(const struct config_loaded *loaded)
 {
-    struct policy_sender sender = { .verified_name = SLICE("a.b.example") };
+    struct policy_sender sender = { .reverse = POLICY_REVERSE_VERIFIED,
+                                    .name = SLICE("a.b.example") };
 
     ASSERT(loaded->settings.listeners_count > 0);
     for (size_t i = 0; i < loaded->settings.listeners_count; i++) {

@@ -49,7 +49,7 @@ static enum status build(const struct row *rows, size_t rows_count,
 
 static struct policy_sender sender_of(const char *address, const char *name)
 {
-    struct policy_sender s = { .verified_name = slice_from(name) };
+    struct policy_sender s = { .reverse = POLICY_REVERSE_VERIFIED, .name = slice_from(name) };
 
     assert_true(ip_parse(slice_from(address), &s.address));
     return s;
@@ -360,7 +360,7 @@ static void find_agrees_with_a_scan_from_the_first_row(void **unused)
             if (v.row != last.row || !slice_equal(v.entry, last.entry))
                 fail_msg("seed %u sender %u: row %zu (%.*s), the scan says %zu (%.*s)", seed, i,
                          v.row, SLICE_ARGS(v.entry), last.row, SLICE_ARGS(last.entry));
-            sender.verified_name.len = 0;
+            sender.name.len = 0;
             if (!policy_hat_needs_name(hat, &sender.address) &&
                 policy_hat_find(hat, &sender).row != v.row)
                 fail_msg("seed %u sender %u: the name mattered", seed, i);

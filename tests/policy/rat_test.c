@@ -23,13 +23,11 @@ static struct policy_snapshot *build(const struct entry *entries, size_t count)
     assert_int_equal(policy_builder_create(1, POLICY_BUILDER_BYTES_DEFAULT, &b), STATUS_OK);
     assert_int_equal(policy_builder_add_rat(b, SLICE("r"), &rat), STATUS_OK);
     for (size_t i = 0; i < count; i++) {
-        struct policy_reply reply = { entries[i].code, { 0 } };
+        struct policy_rat_rule rule = { .action = entries[i].action };
 
         if (entries[i].code != 0)
-            reply.text = slice_from(entries[i].reply);
-        assert_int_equal(policy_builder_add_rat_entry(b, rat, slice_from(entries[i].text),
-                                                      entries[i].action,
-                                                      entries[i].code != 0 ? &reply : NULL),
+            rule.reply = (struct policy_reply){ entries[i].code, slice_from(entries[i].reply) };
+        assert_int_equal(policy_builder_add_rat_entry(b, rat, slice_from(entries[i].text), &rule),
                          STATUS_OK);
     }
     assert_int_equal(policy_builder_finish(b, &s), STATUS_OK);
@@ -146,32 +144,32 @@ static void every_form_of_a_recipient_is_told_apart(void **unused)
 {
     static const struct {
         const char *text;
-        enum policy_recipient_form form;
+        enum policy_address_form form;
     } cases[] = {
-        { "example.com", POLICY_RECIPIENT_DOMAIN },
-        { ".example.com", POLICY_RECIPIENT_PARTIAL },
-        { "user@example.com", POLICY_RECIPIENT_ADDRESS },
-        { "user@", POLICY_RECIPIENT_USER },
-        { "all", POLICY_RECIPIENT_ALL },
-        { "[192.0.2.1]", POLICY_RECIPIENT_DOMAIN },
-        { "[IPv6:2001:db8::1]", POLICY_RECIPIENT_DOMAIN },
-        { "u@[192.0.2.1]", POLICY_RECIPIENT_ADDRESS },
-        { "[2001:db8::1]", POLICY_RECIPIENT_INVALID },
-        { "[IPv6:192.0.2.1]", POLICY_RECIPIENT_INVALID },
-        { "192.0.2.1", POLICY_RECIPIENT_INVALID },
-        { "@example.com", POLICY_RECIPIENT_INVALID },
-        { "*@example.com", POLICY_RECIPIENT_INVALID },
-        { "a@b@example.com", POLICY_RECIPIENT_INVALID },
-        { "a@.example.com", POLICY_RECIPIENT_INVALID },
-        { "a b@example.com", POLICY_RECIPIENT_INVALID },
-        { "\"a\"@example.com", POLICY_RECIPIENT_INVALID },
-        { "", POLICY_RECIPIENT_INVALID },
-        { "exam ple.com", POLICY_RECIPIENT_INVALID },
+        { "example.com", POLICY_ADDRESS_DOMAIN },
+        { ".example.com", POLICY_ADDRESS_PARTIAL },
+        { "user@example.com", POLICY_ADDRESS_WHOLE },
+        { "user@", POLICY_ADDRESS_USER },
+        { "all", POLICY_ADDRESS_ALL },
+        { "[192.0.2.1]", POLICY_ADDRESS_DOMAIN },
+        { "[IPv6:2001:db8::1]", POLICY_ADDRESS_DOMAIN },
+        { "u@[192.0.2.1]", POLICY_ADDRESS_WHOLE },
+        { "[2001:db8::1]", POLICY_ADDRESS_INVALID },
+        { "[IPv6:192.0.2.1]", POLICY_ADDRESS_INVALID },
+        { "192.0.2.1", POLICY_ADDRESS_INVALID },
+        { "@example.com", POLICY_ADDRESS_INVALID },
+        { "*@example.com", POLICY_ADDRESS_INVALID },
+        { "a@b@example.com", POLICY_ADDRESS_INVALID },
+        { "a@.example.com", POLICY_ADDRESS_INVALID },
+        { "a b@example.com", POLICY_ADDRESS_INVALID },
+        { "\"a\"@example.com", POLICY_ADDRESS_INVALID },
+        { "", POLICY_ADDRESS_INVALID },
+        { "exam ple.com", POLICY_ADDRESS_INVALID },
     };
 
     (void)unused;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-        assert_int_equal(policy_recipient_form(slice_from(cases[i].text)), cases[i].form);
+        assert_int_equal(policy_address_form(slice_from(cases[i].text)), cases[i].form);
 }
 
 static void an_entry_that_never_counts_is_known(void **unused)

@@ -13,7 +13,8 @@ static enum status build_with(struct policy_builder *b, struct policy_snapshot *
     struct policy_mail_flow flow = policy_mail_flow_default();
     struct policy_bounce_profile profile = policy_bounce_profile_default();
     struct policy_destination destination = policy_destination_default();
-    struct policy_reply reply = { 450, SLICE("4.2.1 Later") };
+    const struct policy_rat_rule rule = { .action = POLICY_RAT_REJECT,
+                                          .reply = { 450, SLICE("4.2.1 Later") } };
     struct ip_endpoint endpoints[2] = { { .port = 25 }, { .port = 26 } };
     struct policy_route_host hosts[2] = {
         { SLICE("mx1"), SLICE("mx1"), 25, endpoints, 2 },
@@ -33,7 +34,7 @@ static enum status build_with(struct policy_builder *b, struct policy_snapshot *
     TRY(policy_builder_add_hat_entry(b, hat, SLICE("mx.example.com")));
     TRY(policy_builder_add_hat_entry(b, hat, SLICE("ALL")));
     TRY(policy_builder_add_rat(b, SLICE("r"), &rat));
-    TRY(policy_builder_add_rat_entry(b, rat, SLICE("example.com"), POLICY_RAT_REJECT, &reply));
+    TRY(policy_builder_add_rat_entry(b, rat, SLICE("example.com"), &rule));
     profile.name = SLICE("fast");
     profile.max_age_s = 100;
     TRY(policy_builder_add_bounce_profile(b, &profile, &profile_added));
@@ -240,7 +241,8 @@ static void texts_of_no_known_form_are_refused(void **unused)
     struct policy_route_host host = { SLICE("x"), SLICE("x"), 25, NULL, 0 };
     struct policy_route route = { SLICE("a.example"), &host, 1 };
     struct policy_rat_draft *rat;
-    struct policy_reply reply = { 250, SLICE("2.0.0 Ok") };
+    const struct policy_rat_rule rule = { .action = POLICY_RAT_REJECT,
+                                          .reply = { 250, SLICE("2.0.0 Ok") } };
 
     (void)unused;
     assert_int_equal(policy_builder_create(1, POLICY_BUILDER_BYTES_DEFAULT, &b), STATUS_OK);
@@ -250,9 +252,8 @@ static void texts_of_no_known_form_are_refused(void **unused)
     route.name = SLICE("*");
     assert_int_equal(policy_builder_add_route(b, &route), STATUS_INVALID);
     assert_int_equal(policy_builder_add_rat(b, SLICE("r"), &rat), STATUS_OK);
-    assert_int_equal(
-        policy_builder_add_rat_entry(b, rat, SLICE("a.example"), POLICY_RAT_REJECT, &reply),
-        STATUS_INVALID);
+    assert_int_equal(policy_builder_add_rat_entry(b, rat, SLICE("a.example"), &rule),
+                     STATUS_INVALID);
     policy_builder_destroy(b);
     policy_builder_destroy(NULL);
     policy_snapshot_destroy(NULL);
