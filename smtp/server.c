@@ -31,13 +31,15 @@ struct smtp_server_event smtp_server_greet(struct smtp_server *s, struct buffer 
 {
     char text[SMTP_REPLY_LINE_BYTES_MAX];
     struct slice banner = s->options->banner.len > 0 ? s->options->banner : SLICE("ESMTP");
-    struct smtp_server_event e;
+    struct slice name =
+        s->options->has_banner_name ? s->options->banner_name : s->options->hostname;
 
     ASSERT(smtp_server_is_in(s, IN(NEW)));
-    (void)snprintf(text, sizeof(text), "%.*s %.*s", SLICE_ARGS(s->options->hostname),
+    (void)snprintf(text, sizeof(text), "%.*s%s%.*s", SLICE_ARGS(name), name.len > 0 ? " " : "",
                    SLICE_ARGS(banner));
-    e = smtp_server_step(s, SMTP_SERVER_STATE_NEW, 220, NULL, slice_from(text), out);
-    return e;
+    return smtp_server_step(s, SMTP_SERVER_STATE_NEW,
+                            s->options->banner_code > 0 ? s->options->banner_code : 220, NULL,
+                            slice_from(text), out);
 }
 
 struct smtp_server_event smtp_server_reject(struct smtp_server *s, unsigned code, struct slice text,
@@ -106,9 +108,12 @@ static struct smtp_server_event body_judge(struct smtp_server *s, uint64_t bytes
     if ((s->body.has_bare_lf || s->body.has_bare_cr) &&
         s->options->bare_newlines == SMTP_SERVER_BARE_NEWLINES_REFUSE)
         return run_bare_newline(s, out);
-    if (s->body.bytes_count > bytes_max)
-        return smtp_server_close(s, SMTP_CLOSE_OVERSIZE, 552, "5.3.4",
-                                 SLICE("Message size exceeds limit"), out);
+    if (s->body.bytes_count > bytes_max) {
+        struct smtp_answer answer = smtp_server_size_answer(s);
+
+        return smtp_server_close(s, SMTP_CLOSE_OVERSIZE, answer.code, answer.enhanced, answer.text,
+                                 out);
+    }
     if (smtp_server_is_in(s, IN(BODY)) &&
         (body_is_too_large(s) || s->body.received_count > SMTP_SERVER_RECEIVED_LINES_MAX))
         smtp_server_enter(s, SMTP_SERVER_STATE_SWALLOW);
@@ -122,9 +127,11 @@ static struct smtp_server_event body_end(struct smtp_server *s, struct buffer *o
         smtp_server_enter(s, SMTP_SERVER_STATE_ASK_END);
         return (struct smtp_server_event){ .kind = SMTP_SERVER_END, .end = s->body };
     }
-    if (body_is_too_large(s))
-        return smtp_server_step(s, SMTP_SERVER_STATE_READY, 552, "5.3.4",
-                                SLICE("Message size exceeds limit"), out);
+    if (body_is_too_large(s)) {
+        struct smtp_answer answer = smtp_server_size_answer(s);
+
+        return smtp_server_limited(s, SMTP_SERVER_STATE_READY, &answer, SMTP_CLOSE_OVERSIZE, out);
+    }
     /* RFC 5321 6.3: so many Received: lines are a loop. */
     return smtp_server_step(s, SMTP_SERVER_STATE_READY, 554, "5.4.6",
                             SLICE("Too many hops, this message loops"), out);

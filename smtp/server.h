@@ -44,19 +44,37 @@ enum smtp_server_bare_newlines {
 #define SMTP_SERVER_RECEIVED_LINES_MAX 100 /* RFC 5321 6.3 */
 #define SMTP_SERVER_OVERSIZE_FACTOR    2   /* a body above this many times the limit is cut off */
 
+/* What the caller decided. All zero means accepted, with the usual words. */
+struct smtp_answer {
+    uint16_t code;        /* 0: accepted, else 400..599; 421 also closes */
+    const char *enhanced; /* "4.7.1", or NULL */
+    struct slice text;    /* may have several lines (\n); for END, when accepted, the words behind
+                             "250 2.0.0 "; empty: the usual words */
+};
+
+#define SMTP_ANSWER_ACCEPTED ((struct smtp_answer){ .code = 0 })
+
 /* Immutable while a session borrows it. Zero in a number means its default above. */
 struct smtp_server_options {
     struct slice hostname;
-    struct slice banner;        /* behind "220 hostname "; "ESMTP" when empty */
+    struct slice banner;      /* behind "220 hostname "; "ESMTP" when empty */
+    struct slice banner_name; /* in place of the host name there, where has_banner_name; may be
+                                 empty: none is said */
+    uint16_t banner_code;     /* 0: 220 */
+    bool has_banner_name;
     uint64_t message_bytes_max; /* advertised as SIZE */
     uint32_t recipients_max;    /* in a message */
-    uint32_t messages_max;      /* accepted on a connection; then MAIL gets 421 */
+    uint32_t messages_max;      /* accepted on a connection; then MAIL is refused */
     uint32_t commands_max;      /* on a connection; then 421 */
     uint32_t errors_max;        /* commands wrong in syntax or order; then 421 */
     uint32_t command_ms_max;
     uint32_t body_ms_max;
     enum smtp_server_tls tls;
     enum smtp_server_bare_newlines bare_newlines;
+    /* What is said when a limit is reached; code 0: the usual words. 421 ends the session. */
+    struct smtp_answer messages_reply;
+    struct smtp_answer recipients_reply;
+    struct smtp_answer size_reply;
 };
 
 enum smtp_server_event_kind {
@@ -98,16 +116,6 @@ struct smtp_server_event {
         struct smtp_body end;        /* END: size, 8-bit, longest line... */
     };
 };
-
-/* What the caller decided. All zero means accepted, with the usual words. */
-struct smtp_answer {
-    uint16_t code;        /* 0: accepted, else 400..599; 421 also closes */
-    const char *enhanced; /* "4.7.1", or NULL */
-    struct slice text;    /* may have several lines (\n); for END, when accepted, the words behind
-                             "250 2.0.0 "; empty: the usual words */
-};
-
-#define SMTP_ANSWER_ACCEPTED ((struct smtp_answer){ .code = 0 })
 
 enum smtp_server_state {
     SMTP_SERVER_STATE_NEW,      /* nothing said yet, or TLS has just started */

@@ -17,6 +17,28 @@ uint64_t smtp_server_message_bytes_max(const struct smtp_server *s)
     return bytes_max > 0 ? bytes_max : SMTP_SERVER_MESSAGE_BYTES;
 }
 
+static struct smtp_answer or_usual(struct smtp_answer given, uint16_t code, const char *enhanced,
+                                   const char *text)
+{
+    if (given.code != 0)
+        return given;
+    return (struct smtp_answer){ .code = code, .enhanced = enhanced, .text = slice_from(text) };
+}
+
+struct smtp_answer smtp_server_size_answer(const struct smtp_server *s)
+{
+    return or_usual(s->options->size_reply, 552, "5.3.4", "Message size exceeds limit");
+}
+
+struct smtp_server_event smtp_server_limited(struct smtp_server *s, enum smtp_server_state next,
+                                             const struct smtp_answer *answer,
+                                             enum smtp_close_reason reason, struct buffer *out)
+{
+    if (answer->code == 421)
+        return smtp_server_close(s, reason, answer->code, answer->enhanced, answer->text, out);
+    return smtp_server_step(s, next, answer->code, answer->enhanced, answer->text, out);
+}
+
 static struct smtp_server_event ask(struct smtp_server *s, enum smtp_server_state next,
                                     enum smtp_server_event_kind kind, const struct smtp_command *c)
 {
@@ -60,12 +82,18 @@ static struct smtp_server_event run_mail(struct smtp_server *s, const struct smt
 {
     uint32_t messages_max = smtp_server_limit(s->options->messages_max, SMTP_SERVER_MESSAGES_MAX);
 
-    if (s->messages_count >= messages_max)
-        return smtp_server_close(s, SMTP_CLOSE_MESSAGES, 421, "4.7.0",
-                                 SLICE("Too many messages on this connection"), out);
+    struct smtp_answer answer;
+
+    if (s->messages_count >= messages_max) {
+        answer = or_usual(s->options->messages_reply, 421, "4.7.0",
+                          "Too many messages on this connection");
+        return smtp_server_limited(s, STAY(s), &answer, SMTP_CLOSE_MESSAGES, out);
+    }
     /* RFC 1870 6.1 (3): refused before it is sent. */
-    if (c->size_bytes > smtp_server_message_bytes_max(s))
-        return smtp_server_step(s, STAY(s), 552, "5.3.4", SLICE("Message size exceeds limit"), out);
+    if (c->size_bytes > smtp_server_message_bytes_max(s)) {
+        answer = smtp_server_size_answer(s);
+        return smtp_server_limited(s, STAY(s), &answer, SMTP_CLOSE_OVERSIZE, out);
+    }
     s->smtputf8 = c->smtputf8;
     s->recipients_count = 0;
     return ask(s, SMTP_SERVER_STATE_ASK_MAIL, SMTP_SERVER_ASK_MAIL, c);
@@ -78,8 +106,12 @@ static struct smtp_server_event run_rcpt(struct smtp_server *s, const struct smt
         smtp_server_limit(s->options->recipients_max, SMTP_SERVER_RECIPIENTS_MAX);
 
     /* RFC 5321 4.5.3.1.10: the client sends the message to those accepted, and comes again. */
-    if (s->recipients_count >= recipients_max)
-        return smtp_server_step(s, STAY(s), 452, "4.5.3", SLICE("Too many recipients"), out);
+    if (s->recipients_count >= recipients_max) {
+        struct smtp_answer answer =
+            or_usual(s->options->recipients_reply, 452, "4.5.3", "Too many recipients");
+
+        return smtp_server_limited(s, STAY(s), &answer, SMTP_CLOSE_ANSWER, out);
+    }
     if (c->mailbox.has_non_ascii && !s->smtputf8)
         return smtp_server_error(s, 553, "5.6.7", SLICE("Non-ASCII address needs SMTPUTF8"), out);
     return ask(s, SMTP_SERVER_STATE_ASK_RCPT, SMTP_SERVER_ASK_RCPT, c);

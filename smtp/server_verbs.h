@@ -8,3 +8,12 @@ struct smtp_server_event smtp_server_run(struct smtp_server *s, const struct smt
                                          struct buffer *out);
 
 uint64_t smtp_server_message_bytes_max(const struct smtp_server *s);
+
+/* What is said about a message that is too large. */
+struct smtp_answer smtp_server_size_answer(const struct smtp_server *s);
+
+/* Says that a limit is reached: goes on in `next`, or closes for `reason` when the answer is 421.
+ */
+struct smtp_server_event smtp_server_limited(struct smtp_server *s, enum smtp_server_state next,
+                                             const struct smtp_answer *answer,
+                                             enum smtp_close_reason reason, struct buffer *out);

@@ -169,6 +169,38 @@ static void limits_are_kept(void **unused)
 }
 
 /* errors_max is 3 here: what a client pipelined behind a refused MAIL does not count. */
+static void limits_and_the_greeting_are_worded_as_told(void **unused)
+{
+    static const struct smtp_server_options worded = {
+        .hostname = { "mx.example", 10 },
+        .banner = { "Welcome", 7 },
+        .banner_name = { "other.example", 13 },
+        .has_banner_name = true,
+        .banner_code = 250,
+        .message_bytes_max = 20,
+        .recipients_max = 1,
+        .messages_max = 1,
+        .messages_reply = { 451, NULL, { "4.7.9 Enough", 12 } },
+        .recipients_reply = { 421, NULL, { "4.7.8 One", 9 } },
+        .size_reply = { 554, NULL, { "5.7.7 Large", 11 } },
+    };
+    static const struct smtp_server_options nameless = { .hostname = { "mx.example", 10 },
+                                                         .has_banner_name = true };
+    struct converse c;
+
+    (void)unused;
+    expect_codes(&worded, EHLO "MAIL FROM:<> SIZE=21\r\n" MAIL, "250 250 554 250");
+    expect_codes(&worded, HI "0123456789012345678901\r\n.\r\n" MAIL, "250 250 250 250 354 554 250");
+    expect_codes(&worded, HI ".\r\n" MAIL RCPT "NOOP\r\n", "250 250 250 250 354 250 451 503 250");
+    expect_codes(&worded, EHLO MAIL RCPT RCPT, "250 250 250 250 421!");
+    converse_cut(&c, &worded, SLICE(""), 0, 0);
+    assert_true(slice_equal(buffer_contents(&c.log), SLICE("250 other.example Welcome\r\n")));
+    converse_finish(&c);
+    converse_cut(&c, &nameless, SLICE(""), 0, 0);
+    assert_true(slice_equal(buffer_contents(&c.log), SLICE("220 ESMTP\r\n")));
+    converse_finish(&c);
+}
+
 static void a_pipelining_client_is_not_punished(void **unused)
 {
     static const struct {
@@ -539,6 +571,7 @@ int main(void)
         cmocka_unit_test(each_verb_is_answered_as_its_state_demands),
         cmocka_unit_test(nothing_but_starttls_is_served_where_tls_is_required),
         cmocka_unit_test(limits_are_kept),
+        cmocka_unit_test(limits_and_the_greeting_are_worded_as_told),
         cmocka_unit_test(a_pipelining_client_is_not_punished),
         cmocka_unit_test(the_answers_of_the_policy_are_given),
         cmocka_unit_test(malformed_commands_get_their_code),
