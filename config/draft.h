@@ -67,6 +67,7 @@ struct config_draft {
     struct arena scratch;
     struct policy_builder *builder;
     struct policy_snapshot *snapshot; /* once built */
+    struct config_country *country;   /* NULL: none */
     struct config_certificate *certificates;
     struct config_certificate_draft *certificate_drafts;
     struct config_address_list_draft *address_lists;

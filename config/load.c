@@ -70,10 +70,15 @@ static enum status keep(struct config_draft *d, uint64_t generation, struct aren
     if (loaded == NULL)
         return STATUS_NO_MEMORY;
     *loaded = (struct config_loaded){
-        .settings = d->settings, .policy = d->snapshot, .generation = generation, .arena = *arena
+        .settings = d->settings,
+        .policy = d->snapshot,
+        .country = d->country,
+        .generation = generation,
+        .arena = *arena,
     };
     *arena = (struct arena){ 0 };
     d->snapshot = NULL;
+    d->country = NULL;
     *loaded_out = loaded;
     return STATUS_OK;
 }
@@ -102,6 +107,7 @@ static enum status compile(const config_t *file, const struct config_source *sou
         status = keep(&d, options->generation, &arena, loaded_out);
     policy_builder_destroy(d.builder);
     policy_snapshot_destroy(d.snapshot);
+    config_country_close(d.country);
     arena_finish(&d.scratch);
     arena_finish(&arena);
     return status;
@@ -179,6 +185,7 @@ void config_loaded_destroy(struct config_loaded *loaded)
     if (loaded == NULL)
         return;
     policy_snapshot_destroy(loaded->policy);
+    config_country_close(loaded->country);
     arena_finish(&loaded->arena);
     free(loaded);
 }

@@ -7,6 +7,7 @@
  */
 #pragma once
 #include "base/status.h"
+#include "config/country.h"
 #include "config/problems.h"
 #include "config/settings.h"
 
@@ -15,6 +16,7 @@
 struct config_loaded { /* arena is private, the rest is read-only */
     struct config_settings settings;
     struct policy_snapshot *policy; /* never NULL; owned */
+    struct config_country *country; /* owned; NULL: there is no database */
     uint64_t generation;
     struct arena arena;
 };

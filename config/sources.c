@@ -152,6 +152,21 @@ static void read_reputation(struct config_draft *d)
     reputation->has_file = written.file[0] != '\0';
 }
 
+static void read_country(struct config_draft *d)
+{
+    const char *path = d->settings.country_path, *why;
+    enum status status;
+
+    if (path[0] == '\0' || d->reader.options->skip_files)
+        return;
+    status = config_country_open(path, &d->country, &why);
+    if (status == STATUS_NO_MEMORY)
+        d->reader.is_out_of_memory = true;
+    else if (status != STATUS_OK)
+        config_reader_report(&d->reader, CONFIG_ERROR, config_member(d->root.country, "database"),
+                             "cannot use the database %s: %s", path, why);
+}
+
 void config_read_sources(struct config_draft *d)
 {
     struct config_settings *s = &d->settings;
@@ -169,7 +184,7 @@ void config_read_sources(struct config_draft *d)
     if (d->root.country != NULL)
         (void)config_read_keys(&d->reader, d->root.country, "country", country_keys,
                                ARRAY_LEN(country_keys), s);
-    check_readable(d, d->root.country, "database", s->country_path);
+    read_country(d);
     if (d->root.call_ahead != NULL)
         (void)config_read_keys(&d->reader, d->root.call_ahead, "call_ahead", call_ahead_keys,
                                ARRAY_LEN(call_ahead_keys), s);
