@@ -33,6 +33,10 @@ enum status gateway_receipt_create(struct gateway_worker *worker, struct gateway
     r->worker = worker;
     r->session = session;
     r->bytes_hint = bytes_hint;
+    ASSERT(envelope->sender.len <= sizeof(r->sender));
+    if (envelope->sender.len > 0)
+        memcpy(r->sender, envelope->sender.data, envelope->sender.len);
+    r->sender_bytes = (uint16_t)envelope->sender.len;
     buffer_init(&r->waiting, GATEWAY_RECEIPT_WAITING_MAX);
     spool_draft_init(&r->draft);
     if (atomic_load(&worker->process->spool_is_low) ||
@@ -71,6 +75,11 @@ enum status gateway_receipt_add_recipient(struct gateway_receipt *r, struct slic
         r->first_bytes = (uint16_t)address.len;
     }
     return STATUS_OK;
+}
+
+struct slice gateway_receipt_sender(const struct gateway_receipt *r)
+{
+    return (struct slice){ r->sender, r->sender_bytes };
 }
 
 struct slice gateway_receipt_first_recipient(const struct gateway_receipt *r)

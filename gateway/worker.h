@@ -67,7 +67,8 @@ struct gateway_worker {
     enum gateway_worker_state state;
     bool is_late; /* the last commit takes too long */
     struct gateway_kernel_tls_shunned shunned;
-    uint64_t random;                   /* state of the jitter source */
+    char reply_text[POLICY_REPLY_EXPANDED_MAX]; /* of the reply that is being given */
+    uint64_t random;                            /* state of the jitter source */
     _Atomic int start;                 /* enum gateway_worker_start */
     _Atomic uint64_t generation;       /* of the view that new sessions get */
     struct engine_reason start_reason; /* read after it failed */

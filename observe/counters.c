@@ -11,6 +11,7 @@ static const char *const names[] = {
     [OBSERVE_HAT_REJECTED] = "hat_rejected",
     [OBSERVE_HAT_REFUSED] = "hat_refused",
     [OBSERVE_RAT_REJECTED] = "rat_rejected",
+    [OBSERVE_RECIPIENTS_LIMITED] = "recipients_limited",
     [OBSERVE_TLS_IN_SUCCESS] = "tls_in_success",
     [OBSERVE_TLS_IN_FAILED] = "tls_in_failed",
     [OBSERVE_TLS_IN_REQUIRED_MISSED] = "tls_in_required_missed",
