@@ -78,13 +78,16 @@ struct printer {
 
 static bool decides(const struct policy_hat_step *step)
 {
-    return step->matched && step->flow->access != POLICY_ACCESS_CONTINUE;
+    return step->matched && !step->is_behind && step->flow->access != POLICY_ACCESS_CONTINUE;
 }
 
 static void print_step(struct policy_hat_visitor *visitor, const struct policy_hat_step *step)
 {
     const struct printer *p = CONTAINER_OF(visitor, struct printer, visitor);
-    const char *result = decides(step) ? "decides" : step->matched ? "continues" : "does not match";
+    const char *result = step->is_behind ? "is not asked"
+                         : decides(step) ? "decides"
+                         : step->matched ? "continues"
+                                         : "does not match";
 
     if (!p->json) {
         printf("  row %zu%s%.*s%s %s: %.*s\n", step->row + 1, step->group.len > 0 ? " (" : "",

@@ -24,21 +24,17 @@ static void read_sender(struct config_draft *d, struct config_table_draft *table
 {
     const char *text = config_setting_get_string(at);
 
-    switch (policy_sender_form(slice_from(text))) {
-    case POLICY_SENDER_INVALID:
-        config_reader_report(&d->reader, CONFIG_ERROR, at,
-                             "\"%s\" is not a sender: an address, a CIDR block, a host name, "
-                             "\".domain\" or \"ALL\"",
-                             text);
+    struct policy_sender_entry entry;
+    const char *why = policy_sender_parse(slice_from(text), &entry);
+
+    if (why != NULL) {
+        config_reader_report(&d->reader, CONFIG_ERROR, at, "\"%s\" is not a sender: %s", text, why);
         return;
-    case POLICY_SENDER_LOOSE:
+    }
+    if (entry.form == POLICY_SENDER_LOOSE) {
         config_reader_report(&d->reader, CONFIG_ERROR, at, "\"%s\" has bits set behind its prefix",
                              text);
         return;
-    case POLICY_SENDER_NAME:
-    case POLICY_SENDER_PARTIAL:
-    case POLICY_SENDER_ADDRESS:
-    case POLICY_SENDER_ALL: break;
     }
     if (hat == NULL ||
         !config_reader_check(&d->reader, at,
@@ -52,25 +48,6 @@ static bool sender_has_form(const config_setting_t *senders, int index,
                             enum policy_sender_form form)
 {
     return policy_sender_form(slice_from(config_setting_get_string_elem(senders, index))) == form;
-}
-
-static void warn_of_names(struct config_draft *d, const config_setting_t *senders)
-{
-    int names = 0, first = 0;
-
-    for (int i = config_setting_length(senders) - 1; i >= 0; i--) {
-        if (!sender_has_form(senders, i, POLICY_SENDER_NAME) &&
-            !sender_has_form(senders, i, POLICY_SENDER_PARTIAL))
-            continue;
-        names++;
-        first = i;
-    }
-    if (names > 0)
-        config_reader_report(&d->reader, CONFIG_WARNING, senders,
-                             "this version does not look up host names: \"%s\"%s never match%s",
-                             config_setting_get_string_elem(senders, first),
-                             names > 1 ? " and the other names of this row" : "",
-                             names > 1 ? "" : "es");
 }
 
 enum row_kind {
@@ -100,7 +77,6 @@ static enum row_kind read_row(struct config_draft *d, struct config_table_draft 
         read_sender(d, table, hat, at, config_setting_get_elem(row.senders, (unsigned)i));
         has_all = has_all || sender_has_form(row.senders, i, POLICY_SENDER_ALL);
     }
-    warn_of_names(d, row.senders);
     if (hat == NULL || (draft->is_broken && has_all))
         return ROW_BROKEN;
     table->accepts_mail = table->accepts_mail || draft->flow->access == POLICY_ACCESS_ACCEPT;
@@ -224,8 +200,11 @@ static void report_entry(struct config_draft *d, const struct config_table_draft
 static void check_hat(struct config_draft *d, const struct config_table_draft *table)
 {
     const struct policy_hat *hat = policy_snapshot_hat(d->snapshot, slice_from(table->name));
+    const uint32_t *shadows;
     size_t next;
 
+    if (!config_reader_check(&d->reader, table->at, policy_hat_shadows(hat, &d->scratch, &shadows)))
+        return;
     if (!table->is_used && !d->has_broken_listener)
         config_reader_report(&d->reader, CONFIG_WARNING, table->at,
                              "hat \"%s\" is used by no listener", table->name);
@@ -234,15 +213,11 @@ static void check_hat(struct config_draft *d, const struct config_table_draft *t
 
         for (next = first; next < table->entries_count && table->rows[next] == table->rows[first];
              next++) {
-            size_t by = policy_hat_entry_shadowed_by(hat, next);
-
-            is_whole_row = is_whole_row && by != POLICY_NO_ENTRY && by < first;
+            is_whole_row = is_whole_row && shadows[next] < first;
         }
         for (size_t i = first; i < (is_whole_row ? first + 1 : next); i++) {
-            size_t by = policy_hat_entry_shadowed_by(hat, i);
-
-            if (by != POLICY_NO_ENTRY)
-                report_entry(d, table, i, by, is_whole_row);
+            if (shadows[i] != POLICY_NO_SHADOW)
+                report_entry(d, table, i, shadows[i], is_whole_row);
         }
     }
 }

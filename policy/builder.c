@@ -2,31 +2,11 @@
 
 #include <stdlib.h>
 
+#include "policy/hat_draft.h"
 #include "policy/snapshot_table.h"
 
 /* Whatever is added is copied to the snapshot's arena at once; the lists that remember the
  * order, whose length is not known before the end, live in the scratch arena. */
-struct entry_link {
-    struct entry_link *next;
-    struct policy_hat_entry entry;
-};
-
-struct row_link {
-    struct row_link *next;
-    struct policy_hat_row row; /* without its entries */
-    struct entry_link *entries;
-    struct entry_link *entries_last;
-};
-
-struct policy_hat_draft {
-    struct policy_hat_draft *next;
-    struct slice name;
-    struct row_link *rows;
-    struct row_link *rows_last;
-    size_t rows_count;
-    size_t entries_count;
-};
-
 struct recipient_link {
     struct recipient_link *next;
     struct policy_rat_entry entry;
@@ -50,10 +30,15 @@ struct route_link {
     struct policy_route route;
 };
 
+struct hat_link {
+    struct hat_link *next;
+    struct policy_hat_draft *draft;
+};
+
 struct policy_builder {
     struct policy_snapshot *snapshot;
     struct arena scratch;
-    struct policy_hat_draft *hats, *hats_last;
+    struct hat_link *hats, *hats_last;
     struct policy_rat_draft *rats, *rats_last;
     struct destination_link *destinations, *destinations_last;
     struct route_link *routes, *routes_last;
@@ -226,51 +211,28 @@ enum status policy_builder_add_bounce_profile(struct policy_builder *b,
 enum status policy_builder_add_hat(struct policy_builder *b, struct slice name,
                                    struct policy_hat_draft **hat_out)
 {
-    struct policy_hat_draft *hat = arena_take(&b->scratch, 1, sizeof(*hat));
+    struct hat_link *link = arena_take(&b->scratch, 1, sizeof(*link));
 
-    if (hat == NULL || !arena_copy(&b->snapshot->arena, name, &hat->name))
+    if (link == NULL)
         return STATUS_NO_MEMORY;
-    APPEND(b->hats, b->hats_last, hat);
-    *hat_out = hat;
+    TRY(policy_hat_draft_create(name, &b->snapshot->arena, &b->scratch, &link->draft));
+    APPEND(b->hats, b->hats_last, link);
+    *hat_out = link->draft;
     return STATUS_OK;
 }
 
 enum status policy_builder_add_hat_row(struct policy_builder *b, struct policy_hat_draft *hat,
                                        struct slice group, const struct policy_mail_flow *flow)
 {
-    struct row_link *link;
-
-    ASSERT(flow != NULL);
-    if (hat->rows_count >= POLICY_HAT_ROWS_MAX)
-        return STATUS_LIMIT;
-    link = arena_take(&b->scratch, 1, sizeof(*link));
-    if (link == NULL || !arena_copy(&b->snapshot->arena, group, &link->row.group))
-        return STATUS_NO_MEMORY;
-    link->row.flow = flow;
-    APPEND(hat->rows, hat->rows_last, link);
-    hat->rows_count++;
-    return STATUS_OK;
+    ASSERT(b->snapshot != NULL);
+    return policy_hat_draft_add_row(hat, group, flow);
 }
 
 enum status policy_builder_add_hat_entry(struct policy_builder *b, struct policy_hat_draft *hat,
                                          struct slice text)
 {
-    struct row_link *row = hat->rows_last;
-    struct entry_link *link;
-
-    ASSERT(row != NULL);
-    if (hat->entries_count >= POLICY_HAT_ENTRIES_MAX)
-        return STATUS_LIMIT;
-    link = arena_take(&b->scratch, 1, sizeof(*link));
-    if (link == NULL || !arena_copy(&b->snapshot->arena, text, &text))
-        return STATUS_NO_MEMORY;
-    if (!policy_hat_entry_parse(text, &link->entry))
-        return STATUS_INVALID;
-    link->entry.row = (uint32_t)(hat->rows_count - 1);
-    APPEND(row->entries, row->entries_last, link);
-    row->row.entries_count++;
-    hat->entries_count++;
-    return STATUS_OK;
+    ASSERT(b->snapshot != NULL);
+    return policy_hat_draft_add_entry(hat, text);
 }
 
 enum status policy_builder_add_rat(struct policy_builder *b, struct slice name,
@@ -387,31 +349,11 @@ enum status policy_builder_add_route(struct policy_builder *b, const struct poli
 
 static enum status finish_hats(struct policy_builder *b)
 {
-    struct arena *arena = &b->snapshot->arena;
     struct policy_hat **next = &b->snapshot->hats;
 
-    for (const struct policy_hat_draft *d = b->hats; d != NULL; d = d->next) {
-        struct policy_hat *hat = arena_take(arena, 1, sizeof(*hat));
-        size_t row = 0, entry = 0;
-
-        if (hat == NULL)
-            return STATUS_NO_MEMORY;
-        *hat = (struct policy_hat){ .name = d->name,
-                                    .rows_count = d->rows_count,
-                                    .entries_count = d->entries_count };
-        hat->rows = arena_take(arena, d->rows_count, sizeof(*hat->rows));
-        hat->entries = arena_take(arena, d->entries_count, sizeof(*hat->entries));
-        if (hat->rows == NULL || hat->entries == NULL)
-            return STATUS_NO_MEMORY;
-        for (const struct row_link *r = d->rows; r != NULL; r = r->next) {
-            hat->rows[row] = r->row;
-            hat->rows[row++].entries_first = entry;
-            for (const struct entry_link *e = r->entries; e != NULL; e = e->next)
-                hat->entries[entry++] = e->entry;
-        }
-        TRY(policy_hat_compile(hat, arena, &b->scratch));
-        *next = hat;
-        next = &hat->next;
+    for (const struct hat_link *l = b->hats; l != NULL; l = l->next) {
+        TRY(policy_hat_draft_finish(l->draft, next));
+        next = &(*next)->next;
     }
     return STATUS_OK;
 }

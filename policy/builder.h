@@ -45,8 +45,9 @@ MUST_USE enum status policy_builder_add_bounce_profile(
     struct policy_builder *b, const struct policy_bounce_profile *profile,
     const struct policy_bounce_profile **profile_out);
 
-/* Rows are added in the order of evaluation, entries to the row added last. flow is one that
- * policy_builder_add_mail_flow() gave. */
+/* Rows are added in the order of evaluation, entries (policy/sender_form.h) to the row added last.
+ * flow is one that policy_builder_add_mail_flow() gave. STATUS_LIMIT for the zone of a DNS list
+ * when the HAT has POLICY_HAT_LISTS_MAX others. */
 MUST_USE enum status policy_builder_add_hat(struct policy_builder *b, struct slice name,
                                             struct policy_hat_draft **hat_out);
 MUST_USE enum status policy_builder_add_hat_row(struct policy_builder *b,

@@ -6,11 +6,29 @@
 #define LABEL_BYTES_MAX 63
 
 struct policy_domain_slot {
-    struct slice key; /* data is NULL in a free slot */
-    size_t number;
+    const char *key; /* NULL in a free slot */
+    uint32_t number;
+    uint16_t len;
+    uint16_t tag; /* of the hash; tells most keys apart without a look at their texts */
 };
 
-static const struct hash_seed seed = { 0x706f737465726e31u, 0x646f6d61696e7331u };
+/* A hash that grows from the last byte to the first, so that one pass over a name has the hash of
+ * every suffix on its way. Not keyed, as the header says. */
+#define HASH_START 0xcbf29ce484222325ull
+
+static inline uint64_t hash_add(uint64_t hash, char c)
+{
+    return (hash ^ (uint8_t)ascii_lower(c)) * 0x100000001b3ull;
+}
+
+static uint64_t hash_of(struct slice key)
+{
+    uint64_t hash = HASH_START;
+
+    for (size_t i = key.len; i-- > 0;)
+        hash = hash_add(hash, key.data[i]);
+    return hash_number(hash);
+}
 
 bool policy_domain_map_init(struct policy_domain_map *m, struct arena *arena, size_t keys_max)
 {
@@ -31,27 +49,40 @@ bool policy_domain_map_init(struct policy_domain_map *m, struct arena *arena, si
     return true;
 }
 
+static bool is_key(const struct policy_domain_slot *slot, struct slice key, uint16_t tag)
+{
+    return slot->tag == tag &&
+           slice_equal_nocase((struct slice){ .data = slot->key, .len = slot->len }, key);
+}
+
 /* The slot that holds key, or the free one where it belongs. At least half of the slots are
  * free, so the loop ends. */
-static struct policy_domain_slot *slot_of(const struct policy_domain_map *m, struct slice key)
+static struct policy_domain_slot *slot_of(const struct policy_domain_map *m, struct slice key,
+                                          uint64_t hash)
 {
-    size_t at = hash_text_nocase(&seed, key) & m->mask;
+    uint16_t tag = (uint16_t)(hash >> 48);
+    size_t at = hash & m->mask;
 
-    while (m->slots[at].key.data != NULL && !slice_equal_nocase(m->slots[at].key, key))
+    while (m->slots[at].key != NULL && !is_key(&m->slots[at], key, tag))
         at = (at + 1) & m->mask;
     return &m->slots[at];
 }
 
 void policy_domain_map_add(struct policy_domain_map *m, struct slice key, size_t number)
 {
+    uint64_t hash = hash_of(key);
     struct policy_domain_slot *slot;
 
     ASSERT(m->free_count > 0);
-    ASSERT(key.data != NULL);
+    ASSERT(key.data != NULL && key.len <= UINT16_MAX);
+    ASSERT(number <= UINT32_MAX);
     m->free_count--;
-    slot = slot_of(m, key);
-    if (slot->key.data == NULL)
-        *slot = (struct policy_domain_slot){ .key = key, .number = number };
+    slot = slot_of(m, key, hash);
+    if (slot->key == NULL)
+        *slot = (struct policy_domain_slot){ .key = key.data,
+                                             .number = (uint32_t)number,
+                                             .len = (uint16_t)key.len,
+                                             .tag = (uint16_t)(hash >> 48) };
 }
 
 bool policy_domain_map_get(const struct policy_domain_map *m, struct slice key, size_t *number_out)
@@ -60,11 +91,69 @@ bool policy_domain_map_get(const struct policy_domain_map *m, struct slice key, 
 
     if (m->slots == NULL)
         return false;
-    slot = slot_of(m, key);
-    if (slot->key.data == NULL)
+    slot = slot_of(m, key, hash_of(key));
+    if (slot->key == NULL)
         return false;
     *number_out = slot->number;
     return true;
+}
+
+/* The keys that cover a domain, the least specific first. */
+struct scan {
+    struct slice domain;
+    size_t at; /* bytes that are not yet hashed */
+    uint64_t hash;
+};
+
+static struct scan scan_begin(struct slice domain)
+{
+    return (struct scan){ .domain = policy_domain_walk_begin(domain).rest,
+                          .at = policy_domain_walk_begin(domain).rest.len,
+                          .hash = HASH_START };
+}
+
+/* Goes on to the next suffix that has a key; false behind the first byte of the domain. */
+static bool scan_next(struct scan *s, const struct policy_domain_map *m, size_t *number_out)
+{
+    while (s->at > 0) {
+        char c = s->domain.data[--s->at];
+        const struct policy_domain_slot *slot;
+
+        s->hash = hash_add(s->hash, c);
+        if (c != '.' && s->at > 0)
+            continue;
+        slot = slot_of(m, slice_after(s->domain, s->at), hash_number(s->hash));
+        if (slot->key == NULL)
+            continue;
+        *number_out = slot->number;
+        return true;
+    }
+    return false;
+}
+
+bool policy_domain_map_lowest(const struct policy_domain_map *m, struct slice domain,
+                              size_t *number_out)
+{
+    struct scan scan = scan_begin(domain);
+    size_t number, lowest = SIZE_MAX;
+
+    while (m->slots != NULL && scan_next(&scan, m, &number))
+        lowest = number < lowest ? number : lowest;
+    if (lowest == SIZE_MAX)
+        return false;
+    *number_out = lowest;
+    return true;
+}
+
+bool policy_domain_map_find(const struct policy_domain_map *m, struct slice domain,
+                            size_t *number_out)
+{
+    struct scan scan = scan_begin(domain);
+    bool found = false;
+
+    while (m->slots != NULL && scan_next(&scan, m, number_out))
+        found = true;
+    return found;
 }
 
 struct slice policy_domain_normal(struct slice domain)

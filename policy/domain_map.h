@@ -27,6 +27,13 @@ MUST_USE bool policy_domain_map_init(struct policy_domain_map *m, struct arena *
 void policy_domain_map_add(struct policy_domain_map *m, struct slice key, size_t number);
 bool policy_domain_map_get(const struct policy_domain_map *m, struct slice key, size_t *number_out);
 
+/* Of all keys that cover the domain, as the walk below gives them: the lowest number, and the
+ * number of the most specific key. The domain is hashed once for all of them. */
+bool policy_domain_map_lowest(const struct policy_domain_map *m, struct slice domain,
+                              size_t *number_out);
+bool policy_domain_map_find(const struct policy_domain_map *m, struct slice domain,
+                            size_t *number_out);
+
 /* The keys that cover a domain, the most specific first: "a.b.c", ".b.c", ".c". A partial key
  * may be walked as well: ".b.c", ".c". A domain that is empty or too long has none. */
 struct policy_domain_walk {

@@ -1,198 +1,34 @@
 #include "policy/hat_table.h"
 
-#include <stdlib.h>
-
-#define DEPTH_MAX 130 /* strictly longer prefixes inside each other: 0 to 128 bits */
-
-/* One prefix of the nest that is open while the sorted prefixes are swept. */
-struct open_prefix {
-    struct ip_prefix prefix;
-    size_t best; /* the lowest deciding entry of this prefix and those around it */
+/* An answer of a DNS list that an entry takes. */
+struct list_answer {
+    size_t list;
+    struct policy_range range;
 };
 
-struct sweep {
+/* What is gathered while the entries are gone through. */
+struct compilation {
     struct policy_hat *hat;
-    struct open_prefix open[DEPTH_MAX];
-    size_t depth;
+    struct arena *arena;
+    struct arena *scratch;
+    struct policy_range *v4, *v6;
+    struct list_answer *answers;
+    size_t v4_count, v6_count, answers_count;
 };
 
-static bool entry_decides(const struct policy_hat *hat, size_t number)
+static void keep_lowest(uint32_t *lowest, uint32_t number)
 {
-    return policy_hat_row_decides(&hat->rows[hat->entries[number].row]);
+    if (number < *lowest)
+        *lowest = number;
 }
 
-static bool is_prefix(const struct policy_hat_entry *e)
+static uint32_t *take_table(struct arena *arena, size_t count)
 {
-    return e->form == POLICY_SENDER_ADDRESS || e->form == POLICY_SENDER_LOOSE ||
-           e->form == POLICY_SENDER_ALL;
-}
+    uint32_t *table = arena_take(arena, count, sizeof(*table));
 
-static bool prefix_equal(const struct ip_prefix *a, const struct ip_prefix *b)
-{
-    return a->bits == b->bits && ip_equal(&a->address, &b->address);
-}
-
-/* By first address, the wider first, then as listed. */
-static int compare_entries(const void *left, const void *right)
-{
-    const struct policy_hat_entry *a = *(const struct policy_hat_entry *const *)left;
-    const struct policy_hat_entry *b = *(const struct policy_hat_entry *const *)right;
-    int order = memcmp(a->prefix.address.bytes, b->prefix.address.bytes, 16);
-
-    if (order != 0)
-        return order;
-    if (a->prefix.bits != b->prefix.bits)
-        return a->prefix.bits < b->prefix.bits ? -1 : 1;
-    return a < b ? -1 : a > b;
-}
-
-/* The first address behind the prefix; false when it reaches the end of the address space. */
-static bool prefix_end(const struct ip_prefix *p, struct ip_address *end_out)
-{
-    struct ip_address end = p->address;
-
-    if (p->bits == 0)
-        return false;
-    for (unsigned i = (p->bits - 1) / 8 + 1, add = 1u << (7 - (p->bits - 1) % 8); i-- > 0;
-         add = 1) {
-        unsigned sum = end.bytes[i] + add;
-
-        end.bytes[i] = (uint8_t)sum;
-        if (sum <= 0xff) {
-            *end_out = end;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* From this address on, `entry` is the answer. An interval that would be empty is replaced, one
- * that says what the previous says is left out. */
-static void emit(struct policy_hat *hat, const struct ip_address *first, size_t entry)
-{
-    size_t count = hat->intervals_count;
-
-    if (count > 0 && ip_equal(&hat->intervals[count - 1].first, first))
-        count--;
-    if (count == 0 || hat->intervals[count - 1].entry != entry)
-        hat->intervals[count++] =
-            (struct policy_hat_interval){ .first = *first, .entry = (uint32_t)entry };
-    hat->intervals_count = count;
-}
-
-/* Closes every open prefix that ends before the address begins (NULL: all of them). */
-static void close_before(struct sweep *s, const struct ip_address *address)
-{
-    while (s->depth > 1) {
-        const struct open_prefix *top = &s->open[s->depth - 1];
-        struct ip_address end;
-
-        if (address != NULL && ip_prefix_contains(&top->prefix, address))
-            return;
-        s->depth--;
-        if (prefix_end(&top->prefix, &end))
-            emit(s->hat, &end, s->open[s->depth - 1].best);
-    }
-}
-
-/* An entry is shadowed by the lowest deciding one around it when that is in an earlier row, or
- * by one of its own row that says the same. */
-static size_t shadow_of(const struct policy_hat *hat, size_t number, size_t around, bool is_equal)
-{
-    if (around == POLICY_NO_ENTRY || around >= number)
-        return POLICY_NO_ENTRY;
-    if (hat->entries[around].row < hat->entries[number].row)
-        return around;
-    return is_equal ? around : POLICY_NO_ENTRY;
-}
-
-static void sweep_entry(struct sweep *s, struct policy_hat_entry *e)
-{
-    size_t number = (size_t)(e - s->hat->entries);
-    bool decides = entry_decides(s->hat, number);
-    struct open_prefix *top;
-    bool is_equal;
-
-    close_before(s, &e->prefix.address);
-    top = &s->open[s->depth - 1];
-    is_equal = s->depth > 1 && prefix_equal(&top->prefix, &e->prefix);
-    e->shadowed_by = shadow_of(s->hat, number, top->best, is_equal);
-    if (!is_equal) {
-        ASSERT(s->depth < DEPTH_MAX);
-        s->depth++;
-        top[1] = (struct open_prefix){ .prefix = e->prefix, .best = top->best };
-        top++;
-    }
-    if (decides && number < top->best)
-        top->best = number;
-    if (top->best != POLICY_NO_ENTRY)
-        emit(s->hat, &e->prefix.address, top->best);
-}
-
-static enum status compile_addresses(struct policy_hat *hat, struct arena *arena,
-                                     struct arena *scratch)
-{
-    struct policy_hat_entry **sorted = arena_take(scratch, hat->entries_count, sizeof(*sorted));
-    struct sweep s = { .hat = hat, .depth = 1 };
-    size_t count = 0;
-
-    /* Each prefix begins one interval and ends one. */
-    hat->intervals = arena_take(arena, 2 * hat->entries_count, sizeof(*hat->intervals));
-    if (sorted == NULL || hat->intervals == NULL)
-        return STATUS_NO_MEMORY;
-    for (size_t i = 0; i < hat->entries_count; i++)
-        if (is_prefix(&hat->entries[i]))
-            sorted[count++] = &hat->entries[i];
-    qsort(sorted, count, sizeof(struct policy_hat_entry *), compare_entries);
-    s.open[0].best = POLICY_NO_ENTRY; /* a level below everything */
-    for (size_t i = 0; i < count; i++)
-        sweep_entry(&s, sorted[i]);
-    close_before(&s, NULL);
-    ASSERT(hat->intervals_count > 0);
-    ASSERT(hat->intervals_count <= 2 * hat->entries_count);
-    return STATUS_OK;
-}
-
-static void shadow_name(struct policy_hat *hat, size_t number, size_t lowest_all)
-{
-    struct policy_hat_entry *e = &hat->entries[number];
-    struct policy_domain_walk walk = policy_domain_walk_begin(e->text);
-    size_t around, best = shadow_of(hat, number, lowest_all, false);
-    struct slice key;
-
-    for (bool is_equal = true; policy_domain_walk_next(&walk, &key); is_equal = false) {
-        if (!policy_domain_map_get(&hat->names, key, &around))
-            continue;
-        around = shadow_of(hat, number, around, is_equal);
-        if (around < best)
-            best = around;
-    }
-    e->shadowed_by = best;
-}
-
-static enum status compile_names(struct policy_hat *hat, struct arena *arena)
-{
-    size_t names_count = 0, lowest_all = POLICY_NO_ENTRY;
-
-    hat->names_lowest = POLICY_NO_ENTRY;
-    for (size_t i = 0; i < hat->entries_count; i++)
-        names_count += is_prefix(&hat->entries[i]) ? 0 : 1;
-    if (!policy_domain_map_init(&hat->names, arena, names_count))
-        return STATUS_NO_MEMORY;
-    for (size_t i = hat->entries_count; i-- > 0;)
-        if (hat->entries[i].form == POLICY_SENDER_ALL && entry_decides(hat, i))
-            lowest_all = i;
-    for (size_t i = 0; i < hat->entries_count; i++) {
-        if (is_prefix(&hat->entries[i]) || !entry_decides(hat, i))
-            continue;
-        policy_domain_map_add(&hat->names, policy_domain_normal(hat->entries[i].text), i);
-        if (hat->names_lowest == POLICY_NO_ENTRY)
-            hat->names_lowest = i;
-    }
-    for (size_t i = 0; i < hat->entries_count; i++)
-        if (!is_prefix(&hat->entries[i]))
-            shadow_name(hat, i, lowest_all);
-    return STATUS_OK;
+    for (size_t i = 0; table != NULL && i < count; i++)
+        table[i] = POLICY_HAT_NONE;
+    return table;
 }
 
 /* The last row has to settle every host that no other row did. */
@@ -201,20 +37,192 @@ static bool settles_all(const struct policy_hat *hat)
     const struct policy_hat_row *last =
         hat->rows_count > 0 ? &hat->rows[hat->rows_count - 1] : NULL;
 
-    if (last == NULL || !policy_hat_row_decides(last))
-        return false;
-    for (size_t i = 0; i < last->entries_count; i++)
-        if (hat->entries[last->entries_first + i].form == POLICY_SENDER_ALL)
-            return true;
-    return false;
+    return last != NULL && policy_hat_row_decides(last) && last->counts[POLICY_SENDER_ALL] > 0;
+}
+
+static size_t count_forms(const struct policy_hat *hat, enum policy_sender_form a,
+                          enum policy_sender_form b, enum policy_sender_form c)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < hat->rows_count; i++) {
+        const struct policy_hat_row *row = &hat->rows[i];
+
+        if (policy_hat_row_decides(row))
+            count += row->counts[a] + (b != a ? row->counts[b] : 0) +
+                     (c != a && c != b ? row->counts[c] : 0);
+    }
+    return count;
+}
+
+static size_t count_form(const struct policy_hat *hat, enum policy_sender_form form)
+{
+    return count_forms(hat, form, form, form);
+}
+
+static enum status prepare(struct compilation *c)
+{
+    struct policy_hat *hat = c->hat;
+    size_t addresses =
+        count_forms(hat, POLICY_SENDER_ADDRESS, POLICY_SENDER_LOOSE, POLICY_SENDER_ALL);
+    size_t names =
+        count_forms(hat, POLICY_SENDER_NAME, POLICY_SENDER_PARTIAL, POLICY_SENDER_PARTIAL);
+
+    hat->names_lowest = hat->scores_lowest = hat->countries_lowest = POLICY_HAT_NONE;
+    for (size_t i = 0; i < POLICY_HAT_REVERSES; i++)
+        hat->reverses[i] = POLICY_HAT_NONE;
+    for (size_t i = 0; i < hat->lists_count; i++)
+        hat->lists[i].lowest = hat->lists[i].lowest_any = POLICY_HAT_NONE;
+    c->v4 = arena_take(c->scratch, addresses, sizeof(*c->v4));
+    c->v6 = arena_take(c->scratch, addresses, sizeof(*c->v6));
+    c->answers = arena_take(c->scratch, count_form(hat, POLICY_SENDER_LIST), sizeof(*c->answers));
+    if (c->v4 == NULL || c->v6 == NULL || c->answers == NULL ||
+        !policy_domain_map_init(&hat->names, c->arena, names))
+        return STATUS_NO_MEMORY;
+    if (count_forms(hat, POLICY_SENDER_SCORE, POLICY_SENDER_NO_SCORE, POLICY_SENDER_SCORE) > 0) {
+        hat->scores = take_table(c->arena, POLICY_HAT_SCORE_NONE + 1);
+        if (hat->scores == NULL)
+            return STATUS_NO_MEMORY;
+    }
+    if (count_form(hat, POLICY_SENDER_COUNTRY) > 0) {
+        hat->countries = take_table(c->arena, POLICY_HAT_COUNTRIES);
+        if (hat->countries == NULL)
+            return STATUS_NO_MEMORY;
+    }
+    return STATUS_OK;
+}
+
+static struct policy_range range_of(const struct policy_address_range *range, uint32_t number)
+{
+    return (struct policy_range){ .first = policy_range_key(&range->first),
+                                  .last = policy_range_key(&range->last),
+                                  .number = number };
+}
+
+static void add_address(struct compilation *c, const struct policy_sender_entry *e, uint32_t number)
+{
+    if (ip_is_v4(&e->range.first))
+        c->v4[c->v4_count++] = range_of(&e->range, number);
+    else
+        c->v6[c->v6_count++] = range_of(&e->range, number);
+}
+
+static void add_all(struct compilation *c, uint32_t number)
+{
+    c->v4[c->v4_count++] = (struct policy_range){ .last = UINT32_MAX, .number = number };
+    c->v6[c->v6_count++] = (struct policy_range){ .last = ~(unsigned __int128)0, .number = number };
+}
+
+static void add_list(struct compilation *c, const struct policy_sender_entry *e, uint32_t number)
+{
+    size_t i = policy_hat_list_find(c->hat, e->name);
+    struct policy_hat_list *list = &c->hat->lists[i];
+
+    ASSERT(i < c->hat->lists_count);
+    keep_lowest(&list->lowest, number);
+    if (e->has_answer)
+        c->answers[c->answers_count++] =
+            (struct list_answer){ .list = i, .range = range_of(&e->range, number) };
+    else
+        keep_lowest(&list->lowest_any, number);
+}
+
+static void add_score(struct policy_hat *hat, const struct policy_sender_entry *e, uint32_t number)
+{
+    for (int tenths = e->tenths_min; tenths <= e->tenths_max; tenths++)
+        keep_lowest(&hat->scores[tenths - POLICY_SCORE_TENTHS_MIN], number);
+    keep_lowest(&hat->scores_lowest, number);
+}
+
+static void add_entry(struct compilation *c, uint32_t number)
+{
+    struct policy_hat *hat = c->hat;
+    struct policy_sender_entry e = policy_hat_entry(hat, number);
+
+    switch (e.form) {
+    case POLICY_SENDER_INVALID: UNREACHABLE();
+    case POLICY_SENDER_ADDRESS:
+    case POLICY_SENDER_LOOSE: add_address(c, &e, number); break;
+    case POLICY_SENDER_NAME:
+    case POLICY_SENDER_PARTIAL:
+        policy_domain_map_add(&hat->names, e.name, number);
+        keep_lowest(&hat->names_lowest, number);
+        break;
+    case POLICY_SENDER_LIST: add_list(c, &e, number); break;
+    case POLICY_SENDER_REVERSE: keep_lowest(&hat->reverses[e.reverse], number); break;
+    case POLICY_SENDER_SCORE: add_score(hat, &e, number); break;
+    case POLICY_SENDER_NO_SCORE:
+        keep_lowest(&hat->scores[POLICY_HAT_SCORE_NONE], number);
+        keep_lowest(&hat->scores_lowest, number);
+        break;
+    case POLICY_SENDER_COUNTRY:
+        keep_lowest(&hat->countries[26 * (e.country[0] - 'A') + (e.country[1] - 'A')], number);
+        keep_lowest(&hat->countries_lowest, number);
+        break;
+    case POLICY_SENDER_ALL: add_all(c, number); break;
+    }
+}
+
+/* The numbers of a row are a range too. */
+static enum status compile_rows(struct compilation *c)
+{
+    struct policy_hat *hat = c->hat;
+    struct policy_range *ranges = arena_take(c->scratch, hat->rows_count, sizeof(*ranges));
+    size_t count = 0;
+
+    if (ranges == NULL)
+        return STATUS_NO_MEMORY;
+    for (size_t i = 0; i < hat->rows_count; i++) {
+        const struct policy_hat_row *row = &hat->rows[i];
+
+        if (row->entries_count > 0)
+            ranges[count++] =
+                (struct policy_range){ .first = row->entries_first,
+                                       .last = row->entries_first + row->entries_count - 1,
+                                       .number = (uint32_t)i };
+    }
+    return policy_range_map_init(&hat->row_of, false, ranges, count, c->arena, c->scratch);
+}
+
+static enum status compile_lists(struct compilation *c)
+{
+    for (size_t i = 0; i < c->hat->lists_count; i++) {
+        struct policy_range *ranges;
+        size_t count = 0;
+
+        for (size_t k = 0; k < c->answers_count; k++)
+            count += c->answers[k].list == i ? 1 : 0;
+        if (count == 0)
+            continue;
+        ranges = arena_take(c->scratch, count, sizeof(*ranges));
+        if (ranges == NULL)
+            return STATUS_NO_MEMORY;
+        count = 0;
+        for (size_t k = 0; k < c->answers_count; k++)
+            if (c->answers[k].list == i)
+                ranges[count++] = c->answers[k].range;
+        TRY(policy_range_map_init(&c->hat->lists[i].answers, false, ranges, count, c->arena,
+                                  c->scratch));
+    }
+    return STATUS_OK;
 }
 
 enum status policy_hat_compile(struct policy_hat *hat, struct arena *arena, struct arena *scratch)
 {
+    struct compilation c = { .hat = hat, .arena = arena, .scratch = scratch };
+
     if (!settles_all(hat))
         return STATUS_INVALID;
-    if (hat->entries_count > POLICY_HAT_ENTRIES_MAX)
-        return STATUS_LIMIT;
-    TRY(compile_names(hat, arena));
-    return compile_addresses(hat, arena, scratch);
+    ASSERT(hat->entries_count <= POLICY_HAT_ENTRIES_MAX);
+    TRY(prepare(&c));
+    for (size_t i = 0; i < hat->rows_count; i++) {
+        const struct policy_hat_row *row = &hat->rows[i];
+
+        for (uint32_t k = 0; policy_hat_row_decides(row) && k < row->entries_count; k++)
+            add_entry(&c, row->entries_first + k);
+    }
+    TRY(compile_rows(&c));
+    TRY(compile_lists(&c));
+    TRY(policy_range_map_init(&hat->v4, false, c.v4, c.v4_count, arena, scratch));
+    return policy_range_map_init(&hat->v6, true, c.v6, c.v6_count, arena, scratch);
 }

@@ -1,154 +1,172 @@
-#include <stdarg.h>
-#include <stdio.h>
-
 #include "policy/hat_table.h"
-
-#define WHY_BYTES_MAX 4096
-#define LISTED_MAX    3 /* entries of a kind */
+#include "policy/hat_why.h"
 
 static bool name_is_below(struct slice name, struct slice partial)
 {
     return name.len > partial.len && slice_ends_nocase(name, partial);
 }
 
-static bool entry_matches(const struct policy_hat_entry *e, const struct policy_sender *sender)
+static bool score_matches(const struct policy_sender_entry *e, const struct policy_score *score)
 {
-    struct slice name = policy_domain_normal(sender->name);
-    struct slice text = policy_domain_normal(e->text);
+    if (e->form == POLICY_SENDER_NO_SCORE)
+        return score->state == POLICY_SCORE_NONE || score->state == POLICY_SCORE_FAILED;
+    return score->state == POLICY_SCORE_KNOWN && e->tenths_min <= score->tenths &&
+           score->tenths <= e->tenths_max;
+}
 
+static bool listing_matches(const struct policy_hat *hat, const struct policy_sender_entry *e,
+                            const struct policy_sender *sender)
+{
+    size_t list = policy_hat_list_find(hat, e->name);
+    const struct policy_listing *listing;
+
+    ASSERT(list < hat->lists_count);
+    if (list >= sender->listings_count)
+        return false;
+    listing = &sender->listings[list];
+    if (listing->state != POLICY_LISTING_LISTED || !e->has_answer)
+        return listing->state == POLICY_LISTING_LISTED;
+    for (size_t i = 0; i < listing->addresses_count; i++)
+        if (policy_address_range_holds(&e->range, &listing->addresses[i]))
+            return true;
+    return false;
+}
+
+bool policy_hat_entry_matches(const struct policy_hat *hat, const struct policy_sender_entry *e,
+                              const struct policy_sender *sender)
+{
+    struct slice name = policy_hat_known_name(sender);
+
+    if (sender->reverse != POLICY_REVERSE_VERIFIED)
+        name.len = 0;
     switch (e->form) {
     case POLICY_SENDER_INVALID: break;
     case POLICY_SENDER_ALL: return true;
     case POLICY_SENDER_ADDRESS:
-    case POLICY_SENDER_LOOSE: return ip_prefix_contains(&e->prefix, &sender->address);
-    case POLICY_SENDER_NAME: return name.len > 0 && slice_equal_nocase(name, text);
-    case POLICY_SENDER_PARTIAL: return name_is_below(name, text);
+    case POLICY_SENDER_LOOSE: return policy_address_range_holds(&e->range, &sender->address);
+    case POLICY_SENDER_NAME: return name.len > 0 && slice_equal_nocase(name, e->name);
+    case POLICY_SENDER_PARTIAL: return name_is_below(name, e->name);
+    case POLICY_SENDER_LIST: return listing_matches(hat, e, sender);
+    case POLICY_SENDER_REVERSE: return e->reverse == sender->reverse;
+    case POLICY_SENDER_SCORE:
+    case POLICY_SENDER_NO_SCORE: return score_matches(e, &sender->score);
+    case POLICY_SENDER_COUNTRY:
+        return sender->is_country_known &&
+               slice_equal_nocase(sender->country, (struct slice){ e->country, 2 });
     }
     return false;
 }
 
-static void why_matched(const struct policy_hat_entry *e, const struct policy_sender *sender,
-                        char why[static WHY_BYTES_MAX])
+/* The first entry of the row that matches. "ALL" is left out where it is no news. */
+static uint32_t find_in_row(const struct policy_hat *hat, const struct policy_hat_row *row,
+                            const struct policy_sender *sender, bool with_all)
 {
-    char address[IP_TEXT_MAX];
-    struct slice name = sender->name;
+    for (uint32_t i = 0; i < row->entries_count; i++) {
+        struct policy_sender_entry e = policy_hat_entry(hat, row->entries_first + i);
 
-    switch (e->form) {
-    case POLICY_SENDER_INVALID: UNREACHABLE();
-    case POLICY_SENDER_ALL: (void)snprintf(why, WHY_BYTES_MAX, "ALL matches every host"); return;
-    case POLICY_SENDER_ADDRESS:
-    case POLICY_SENDER_LOOSE:
-        ip_format(&sender->address, address);
-        if (e->prefix.bits == 128)
-            (void)snprintf(why, WHY_BYTES_MAX, "the address is %s", address);
-        else
-            (void)snprintf(why, WHY_BYTES_MAX, "%s is in %.*s", address, SLICE_ARGS(e->text));
-        return;
-    case POLICY_SENDER_NAME:
-        (void)snprintf(why, WHY_BYTES_MAX, "the verified name is %.*s", SLICE_ARGS(name));
-        return;
-    case POLICY_SENDER_PARTIAL:
-        (void)snprintf(why, WHY_BYTES_MAX, "the verified name %.*s is below %.*s", SLICE_ARGS(name),
-                       SLICE_ARGS(e->text));
+        if ((with_all || e.form != POLICY_SENDER_ALL) && policy_hat_entry_matches(hat, &e, sender))
+            return row->entries_first + i;
+    }
+    return POLICY_HAT_NONE;
+}
+
+static void note_facts(const struct policy_hat_row *row, const struct policy_sender *sender,
+                       struct policy_hat_step *step)
+{
+    struct policy_hat_needs uses = {
+        .reverse = row->counts[POLICY_SENDER_NAME] + row->counts[POLICY_SENDER_PARTIAL] +
+                       row->counts[POLICY_SENDER_REVERSE] >
+                   0,
+        .score = row->counts[POLICY_SENDER_SCORE] + row->counts[POLICY_SENDER_NO_SCORE] > 0,
+        .country = row->counts[POLICY_SENDER_COUNTRY] > 0,
+        .listings = row->listings,
+    };
+    struct policy_hat_needs unknown = {
+        .reverse = uses.reverse && sender->reverse == POLICY_REVERSE_UNKNOWN,
+        .score = uses.score && sender->score.state == POLICY_SCORE_UNKNOWN,
+        .country = uses.country && !sender->is_country_known,
+        .listings = uses.listings,
+    };
+
+    for (size_t i = 0; i < sender->listings_count && i < POLICY_HAT_LISTS_MAX; i++)
+        if (sender->listings[i].state != POLICY_LISTING_UNKNOWN)
+            unknown.listings &= ~((uint64_t)1 << i);
+    uses.any = uses.reverse || uses.score || uses.country || uses.listings != 0;
+    unknown.any = unknown.reverse || unknown.score || unknown.country || unknown.listings != 0;
+    step->uses = uses;
+    step->unknown = unknown;
+}
+
+static struct policy_hat_step begin_step(const struct policy_hat *hat, size_t row,
+                                         const struct policy_sender *sender)
+{
+    struct policy_hat_step step = { .row = row,
+                                    .group = hat->rows[row].group,
+                                    .flow = hat->rows[row].flow };
+
+    note_facts(&hat->rows[row], sender, &step);
+    return step;
+}
+
+/* The verdict is known, so no deciding row before it matches, and only one that continues has to
+ * be searched. */
+static void explain_row(const struct policy_hat *hat, size_t row, uint32_t verdict,
+                        const struct policy_sender *sender, struct policy_hat_visitor *visitor)
+{
+    struct policy_hat_step step = begin_step(hat, row, sender);
+    char why[POLICY_HAT_WHY_BYTES] = "";
+    uint32_t entry = POLICY_HAT_NONE;
+
+    if (!policy_hat_row_decides(&hat->rows[row]))
+        entry = find_in_row(hat, &hat->rows[row], sender, true);
+    else if (row == policy_hat_row_of(hat, verdict))
+        entry = verdict;
+    if (entry != POLICY_HAT_NONE) {
+        step.matched = true;
+        step.entry = policy_hat_text(hat, entry);
+        policy_hat_why(why, hat, entry, sender);
+    } else {
+        policy_hat_why_not(why, hat, &hat->rows[row], sender);
+    }
+    step.why = slice_from(why);
+    visitor->step(visitor, &step);
+}
+
+static void explain_behind(const struct policy_hat *hat, size_t row, uint32_t verdict,
+                           const struct policy_sender *sender, struct policy_hat_visitor *visitor)
+{
+    struct policy_hat_step step = begin_step(hat, row, sender);
+    uint32_t entry = find_in_row(hat, &hat->rows[row], sender, false);
+    size_t by = policy_hat_row_of(hat, verdict);
+    struct slice group = hat->rows[by].group;
+    char why[POLICY_HAT_WHY_BYTES] = "";
+
+    step.is_behind = true;
+    if (entry != POLICY_HAT_NONE) {
+        step.matched = true;
+        step.entry = policy_hat_text(hat, entry);
+        policy_hat_why(why, hat, entry, sender);
+        policy_hat_why_append(why, ", but this is hidden");
+    } else if (step.unknown.any) {
+        policy_hat_why_unknown(why, hat, &step.unknown);
+    } else {
         return;
     }
-}
-
-static bool is_name(const struct policy_hat_entry *e)
-{
-    return e->form == POLICY_SENDER_NAME || e->form == POLICY_SENDER_PARTIAL;
-}
-
-/* Appends what fits; the rest is left out. */
-static void append(char why[static WHY_BYTES_MAX], const char *format, ...) PRINTF_LIKE(2, 3);
-
-static void append(char why[static WHY_BYTES_MAX], const char *format, ...)
-{
-    size_t used = strlen(why);
-    va_list args;
-
-    va_start(args, format);
-    (void)vsnprintf(why + used, WHY_BYTES_MAX - used, format, args);
-    va_end(args);
-}
-
-/* Appends the first names, or the first addresses, of the row. */
-static void append_entries(char why[static WHY_BYTES_MAX], const struct policy_hat *hat,
-                           const struct policy_hat_row *row, bool names, size_t count)
-{
-    size_t listed = 0;
-
-    for (size_t i = 0; i < row->entries_count && listed < LISTED_MAX; i++) {
-        const struct policy_hat_entry *e = &hat->entries[row->entries_first + i];
-
-        if (is_name(e) == names)
-            append(why, "%s%.*s", listed++ > 0 ? ", " : "", SLICE_ARGS(e->text));
-    }
-    if (count > listed)
-        append(why, " and %zu more", count - listed);
-}
-
-static void why_not(const struct policy_hat *hat, const struct policy_hat_row *row,
-                    const struct policy_sender *sender, char why[static WHY_BYTES_MAX])
-{
-    char address[IP_TEXT_MAX];
-    size_t names = 0, addresses;
-
-    for (size_t i = 0; i < row->entries_count; i++)
-        names += is_name(&hat->entries[row->entries_first + i]) ? 1 : 0;
-    addresses = row->entries_count - names;
-    why[0] = '\0';
-    if (row->entries_count == 0)
-        append(why, "the row has no senders");
-    if (addresses > 0) {
-        append(why, "%s is not in ", ip_format(&sender->address, address));
-        append_entries(why, hat, row, false, addresses);
-    }
-    if (names == 0)
-        return;
-    if (addresses > 0)
-        append(why, "; ");
-    if (sender->name.len == 0)
-        append(why, "the host has no verified name to compare with ");
-    else
-        append(why, "the verified name %.*s is not ", SLICE_ARGS(sender->name));
-    append_entries(why, hat, row, true, names);
-}
-
-static const struct policy_hat_entry *find_in_row(const struct policy_hat *hat,
-                                                  const struct policy_hat_row *row,
-                                                  const struct policy_sender *sender)
-{
-    for (size_t i = 0; i < row->entries_count; i++)
-        if (entry_matches(&hat->entries[row->entries_first + i], sender))
-            return &hat->entries[row->entries_first + i];
-    return NULL;
+    policy_hat_why_append(why, ": row %zu%s%.*s%s matches %.*s first", by + 1,
+                          group.len > 0 ? " (" : "", SLICE_ARGS(group), group.len > 0 ? ")" : "",
+                          SLICE_ARGS(policy_hat_text(hat, verdict)));
+    step.why = slice_from(why);
+    visitor->step(visitor, &step);
 }
 
 void policy_hat_explain(const struct policy_hat *hat, const struct policy_sender *sender,
                         struct policy_hat_visitor *visitor)
 {
-    struct policy_sender known = *sender;
-    bool decided = false;
+    struct policy_sender_verdict verdict = policy_hat_find(hat, sender);
 
-    if (known.name.len > POLICY_NAME_BYTES_MAX + 1)
-        known.name.len = 0; /* as policy_hat_find() sees it */
-    for (size_t i = 0; i < hat->rows_count && !decided; i++) {
-        const struct policy_hat_row *row = &hat->rows[i];
-        const struct policy_hat_entry *e = find_in_row(hat, row, &known);
-        struct policy_hat_step step = { .row = i, .group = row->group, .flow = row->flow };
-        char why[WHY_BYTES_MAX];
-
-        if (e != NULL) {
-            step.matched = true;
-            step.entry = e->text;
-            why_matched(e, &known, why);
-        } else {
-            why_not(hat, row, &known, why);
-        }
-        step.why = slice_from(why);
-        decided = e != NULL && policy_hat_row_decides(row);
-        visitor->step(visitor, &step);
-    }
-    ASSERT(decided);
+    for (size_t i = 0; i <= verdict.row; i++)
+        explain_row(hat, i, (uint32_t)verdict.number, sender, visitor);
+    for (size_t i = verdict.row + 1; i < hat->rows_count; i++)
+        if (policy_hat_row_decides(&hat->rows[i]))
+            explain_behind(hat, i, (uint32_t)verdict.number, sender, visitor);
 }

@@ -1,37 +1,44 @@
 /* policy/hat_table.h - the inside of a compiled HAT, for the files policy/hat*.c and builder.c.
  *
- * Addresses: the prefixes of all deciding rows cut the address space into intervals; each keeps
- * the lowest entry that covers it. Names: a map from each name to the lowest deciding entry with
- * it. Both answers are entry numbers, and the lower one wins, so first match over rows and a
- * million entries cost one binary search. The other choice, a hash per prefix length, needs up
- * to 129 probes for the same answer.
+ * Entries are numbered in listed order, and first match over the rows means: the lowest number of
+ * a deciding entry that matches. So each kind of fact has a table from its values to the lowest
+ * number for them, and a lookup takes the lowest of the tables' answers.
+ *
+ * A block list has a million entries, so an entry is its text and a 32-bit offset. What it says is
+ * read out of its text again by whoever wants to know (the compiler, explain, the check for
+ * hidden entries), and its row is found by its number.
  */
 #pragma once
 #include "base/arena.h"
-#include "base/ip.h"
 #include "policy/domain_map.h"
 #include "policy/hat.h"
+#include "policy/range_map.h"
 
-#define POLICY_HAT_ENTRIES_MAX ((size_t)1 << 26)
+/* In the tables below: no entry. Above every number. */
+#define POLICY_HAT_NONE POLICY_RANGE_NONE
 
-struct policy_hat_entry {
-    struct slice text;
-    enum policy_sender_form form;
-    struct ip_prefix prefix; /* of an address, and of ALL (everything) */
-    uint32_t row;
-    size_t shadowed_by;
-};
+#define POLICY_HAT_ENTRIES_MAX    ((size_t)POLICY_HAT_NONE)
+#define POLICY_HAT_TEXT_BYTES_MAX ((size_t)UINT32_MAX) /* of all entries, with a NUL each */
+
+#define POLICY_HAT_SCORES     (POLICY_SCORE_TENTHS_MAX - POLICY_SCORE_TENTHS_MIN + 1)
+#define POLICY_HAT_SCORE_NONE POLICY_HAT_SCORES /* the place behind the scores: there is none */
+#define POLICY_HAT_COUNTRIES  (26 * 26)
+#define POLICY_HAT_REVERSES   (POLICY_REVERSE_MISMATCHED + 1)
 
 struct policy_hat_row {
     struct slice group;
     const struct policy_mail_flow *flow;
-    size_t entries_first;
-    size_t entries_count;
+    uint32_t entries_first;
+    uint32_t entries_count;
+    uint32_t counts[POLICY_SENDER_FORMS_COUNT]; /* of its entries by form */
+    uint64_t listings;                          /* the lists they name, a bit each */
 };
 
-struct policy_hat_interval {
-    struct ip_address first; /* up to the next interval's first */
-    uint32_t entry;
+struct policy_hat_list {
+    struct slice zone;
+    uint32_t lowest;                 /* of all deciding entries with this zone */
+    uint32_t lowest_any;             /* of those that take any answer */
+    struct policy_range_map answers; /* of those that do not; none when they are none */
 };
 
 struct policy_hat {
@@ -39,19 +46,40 @@ struct policy_hat {
     struct policy_hat *next;
     struct policy_hat_row *rows;
     size_t rows_count;
-    struct policy_hat_entry *entries;
+    const char *texts;       /* of the entries, a NUL behind each */
+    const uint32_t *offsets; /* of each text, and of the end */
     size_t entries_count;
-    struct policy_hat_interval *intervals; /* at least one, the first begins at :: */
-    size_t intervals_count;
-    struct policy_domain_map names;
-    size_t names_lowest; /* entry number, POLICY_NO_ENTRY when no deciding row has a name */
-};
 
-/* Fills an entry from its text; false when it is of no known form. */
-bool policy_hat_entry_parse(struct slice text, struct policy_hat_entry *entry_out);
+    struct policy_range_map row_of; /* the row of an entry number */
+    struct policy_range_map v4, v6;
+    struct policy_domain_map names;
+    uint32_t names_lowest; /* of the names; and so on: what a fact could give at best */
+    uint32_t reverses[POLICY_HAT_REVERSES];
+    uint32_t *scores; /* by tenths from the lowest score, POLICY_HAT_SCORE_NONE; NULL: none */
+    uint32_t scores_lowest;
+    uint32_t *countries; /* by both letters; NULL: none */
+    uint32_t countries_lowest;
+    struct policy_hat_list *lists;
+    size_t lists_count;
+};
 
 bool policy_hat_row_decides(const struct policy_hat_row *row);
 
-/* Rows and entries are filled in; builds the rest. scratch is for the time of the call. */
+/* The text of an entry, and what it says. */
+struct slice policy_hat_text(const struct policy_hat *hat, uint32_t entry);
+struct policy_sender_entry policy_hat_entry(const struct policy_hat *hat, uint32_t entry);
+uint32_t policy_hat_row_of(const struct policy_hat *hat, uint32_t entry);
+
+/* The list with this zone; lists_count when there is none. */
+size_t policy_hat_list_find(const struct policy_hat *hat, struct slice zone);
+
+/* A name of 255 bytes at most; longer ones, which no entry could be meant for, are none. */
+struct slice policy_hat_known_name(const struct policy_sender *sender);
+
+/* Whether an entry matches, said plainly. */
+bool policy_hat_entry_matches(const struct policy_hat *hat, const struct policy_sender_entry *e,
+                              const struct policy_sender *sender);
+
+/* Rows, texts and zones are filled in; builds the rest. scratch is for the time of the call. */
 MUST_USE enum status policy_hat_compile(struct policy_hat *hat, struct arena *arena,
                                         struct arena *scratch);

@@ -47,6 +47,17 @@ bool policy_score_parse(struct slice text, int *tenths_out)
     return true;
 }
 
+bool policy_score_from_address(const struct ip_address *address, int *tenths_out)
+{
+    const uint8_t *octets = &address->bytes[12];
+
+    if (!ip_is_v4(address) || octets[0] != 127 || octets[1] != 0 || octets[2] != 4 ||
+        octets[3] > POLICY_SCORE_TENTHS_MAX)
+        return false;
+    *tenths_out = 2 * octets[3] + POLICY_SCORE_TENTHS_MIN;
+    return true;
+}
+
 const char *policy_score_format(int tenths, char text[static POLICY_SCORE_TEXT_MAX])
 {
     int size = abs(tenths);

@@ -42,15 +42,3 @@ const struct policy_destination *policy_snapshot_destination_default(
 {
     return &snapshot->destination_default;
 }
-
-bool policy_domain_map_find(const struct policy_domain_map *m, struct slice domain,
-                            size_t *number_out)
-{
-    struct policy_domain_walk walk = policy_domain_walk_begin(domain);
-    struct slice key;
-
-    while (policy_domain_walk_next(&walk, &key))
-        if (policy_domain_map_get(m, key, number_out))
-            return true;
-    return false;
-}

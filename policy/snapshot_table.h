@@ -25,7 +25,3 @@ struct policy_snapshot {
     struct policy_domain_map routes_map; /* all but ALL */
     const struct policy_route *route_all;
 };
-
-/* The number of the most specific key that covers the domain. */
-bool policy_domain_map_find(const struct policy_domain_map *m, struct slice domain,
-                            size_t *number_out);
