@@ -94,7 +94,7 @@ struct config_dns {
 
 enum config_reputation_answer {
     CONFIG_REPUTATION_TXT, /* the score as a text, "-3.4" */
-    CONFIG_REPUTATION_A    /* 127.0.x.N: N from 0 (-10.0) to 100 (10.0), x from 4 on known */
+    CONFIG_REPUTATION_A    /* 127.0.4.N, policy_score_from_address() */
 };
 
 /* Where the reputation of a host comes from; the file is asked first. */

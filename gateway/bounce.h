@@ -5,6 +5,7 @@
  */
 #pragma once
 #include "gateway/message.h"
+#include "smtp/address.h"
 
 #define GATEWAY_BOUNCE_RETRY_MS 60000 /* when memory or the spool has no room for it */
 

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "gateway/session_options.h"
+
 enum status gateway_generation_create(struct config_loaded *config,
                                       const struct tls_kernel_support *kernel,
                                       struct gateway_generation **generation_out)
@@ -31,10 +33,7 @@ static void view_destroy(struct gateway_view *view)
 
     for (size_t i = 0; view->servers != NULL && i < settings->listeners_count; i++)
         tls_context_destroy(view->servers[i]);
-    for (struct gateway_view_options *o = view->options, *next; o != NULL; o = next) {
-        next = o->next;
-        free(o);
-    }
+    gateway_view_options_destroy(view->options);
     free(view->servers);
     tls_context_destroy(view->client);
     atomic_fetch_sub(&view->generation->views_count, 1);
@@ -108,56 +107,6 @@ enum status gateway_view_create(struct gateway_generation *generation, struct tl
     }
     *view_out = view;
     return STATUS_OK;
-}
-
-static struct smtp_server_options smtp_options(const struct gateway_view *view,
-                                               const struct config_listener *listener,
-                                               const struct policy_mail_flow *flow)
-{
-    const struct config_settings *settings = gateway_view_settings(view);
-    struct smtp_server_options options = {
-        .hostname = slice_from(listener->hostname),
-        .message_bytes_max = flow->max_message_size,
-        .recipients_max = flow->max_recipients_per_message,
-        .messages_max = flow->max_messages_per_connection,
-        .commands_max = settings->max_commands,
-        .errors_max = settings->max_errors,
-        .command_ms_max = settings->command_timeout_s * 1000,
-        .body_ms_max = settings->data_timeout_s * 1000,
-        .bare_newlines = listener->bare_newlines == CONFIG_BARE_NEWLINES_ACCEPT
-                             ? SMTP_SERVER_BARE_NEWLINES_ACCEPT
-                             : SMTP_SERVER_BARE_NEWLINES_REFUSE,
-    };
-
-    switch (flow->tls) {
-    case POLICY_FLOW_TLS_OFF: options.tls = SMTP_SERVER_TLS_OFF; break;
-    case POLICY_FLOW_TLS_PREFERRED: options.tls = SMTP_SERVER_TLS_PREFERRED; break;
-    case POLICY_FLOW_TLS_REQUIRED: options.tls = SMTP_SERVER_TLS_REQUIRED; break;
-    }
-    return options;
-}
-
-const struct smtp_server_options *gateway_view_smtp_options(struct gateway_view *view,
-                                                            const struct config_listener *listener,
-                                                            const struct policy_mail_flow *flow)
-{
-    struct gateway_view_options *o = view->options;
-
-    while (o != NULL && (o->listener != listener || o->flow != flow))
-        o = o->next;
-    if (o != NULL)
-        return &o->smtp;
-    o = calloc(1, sizeof(*o));
-    if (o == NULL)
-        return NULL;
-    *o = (struct gateway_view_options){
-        .next = view->options,
-        .listener = listener,
-        .flow = flow,
-        .smtp = smtp_options(view, listener, flow),
-    };
-    view->options = o;
-    return &o->smtp;
 }
 
 struct gateway_view *gateway_view_acquire(struct gateway_view *view)

@@ -13,7 +13,6 @@
 #include <stdatomic.h>
 
 #include "config/load.h"
-#include "smtp/server.h"
 #include "tls/context.h"
 #include "tls/kernel.h"
 #include "tls/tickets.h"
@@ -25,13 +24,7 @@ struct gateway_generation {
     _Atomic unsigned views_count;
 };
 
-/* The SMTP server's options for one listener and one mail flow policy, made when first needed. */
-struct gateway_view_options {
-    struct gateway_view_options *next;
-    const struct config_listener *listener;
-    const struct policy_mail_flow *flow;
-    struct smtp_server_options smtp;
-};
+struct gateway_view_options; /* gateway/session_options.c */
 
 struct gateway_view {
     struct gateway_generation *generation;
@@ -55,11 +48,6 @@ MUST_USE enum status gateway_view_create(struct gateway_generation *generation,
                                          struct tls_tickets *tickets,
                                          struct gateway_view **view_out,
                                          struct tls_error *error_out);
-
-/* Lives as long as the view; NULL when there is no memory. */
-const struct smtp_server_options *gateway_view_smtp_options(struct gateway_view *view,
-                                                            const struct config_listener *listener,
-                                                            const struct policy_mail_flow *flow);
 
 struct gateway_view *gateway_view_acquire(struct gateway_view *view);
 void gateway_view_release(struct gateway_view *view); /* the last one destroys it */

@@ -2,14 +2,14 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "gateway/inbound_answer.h"
+#include "gateway/inquiry.h"
 #include "gateway/kernel_tls.h"
 #include "gateway/message.h"
-#include "gateway/port.h"
+#include "gateway/question.h"
 #include "gateway/receipt.h"
+#include "gateway/session_options.h"
 #include "gateway/worker.h"
 #include "observe/mail_events.h"
 
@@ -21,7 +21,7 @@ static void on_expired(struct gateway_channel *c);
 static void on_ended(struct gateway_channel *c, int error);
 static void on_closed(struct gateway_channel *c);
 
-static const struct gateway_channel_handlers channel_handlers = {
+const struct gateway_channel_handlers gateway_inbound_handlers = {
     .input = on_input,
     .drained = on_drained,
     .secured = on_secured,
@@ -61,6 +61,10 @@ static void let_go(struct gateway_inbound *in)
     if (in->message != NULL)
         gateway_message_forget_session(in->message);
     in->message = NULL;
+    gateway_inquiry_destroy(in->inquiry);
+    in->inquiry = NULL;
+    gateway_question_destroy(in->question);
+    in->question = NULL;
     if (in->receipt != NULL && in->wait == GATEWAY_INBOUND_WAIT_COMMIT) {
         gateway_receipt_forget_session(in->receipt);
         in->receipt = NULL;
@@ -68,14 +72,14 @@ static void let_go(struct gateway_inbound *in)
     drop_transaction(in);
 }
 
-static void close_session(struct gateway_inbound *in)
+void gateway_inbound_close(struct gateway_inbound *in)
 {
     struct gateway_worker *w = in->worker;
 
     if (gateway_channel_is_closing(&in->channel))
         return;
     let_go(in);
-    if (in->flow->tls == POLICY_FLOW_TLS_REQUIRED && !in->said_starttls &&
+    if (in->flow != NULL && in->flow->tls == POLICY_FLOW_TLS_REQUIRED && !in->said_starttls &&
         smtp_server_helo(&in->smtp).len > 0) {
         observe_icid_tls_missing(w->log, now_s(in), in->icid);
         observe_count(&w->counters, OBSERVE_TLS_IN_REQUIRED_MISSED, 1);
@@ -89,13 +93,22 @@ static void on_closed(struct gateway_channel *c)
     struct gateway_worker *w = in->worker;
 
     let_go(in);
-    observe_icid_close(w->log, now_s(in), in->icid);
+    if (in->icid != 0)
+        observe_icid_close(w->log, now_s(in), in->icid);
     observe_uncount(&w->counters, OBSERVE_CONNECTIONS_IN_NOW, 1);
     gateway_peer_count_leave(w->process->peers, &in->hold);
     if (in->is_rejected)
         atomic_fetch_sub(&in->load->rejected, 1);
+    if (in->counts_tls) {
+        atomic_fetch_sub(&in->load->tls_connections, 1);
+        atomic_fetch_sub(&w->process->tls_connections, 1);
+    }
     atomic_fetch_sub(&in->load->connections, 1);
-    smtp_server_finish(&in->smtp);
+    atomic_fetch_sub(&w->process->connections, 1);
+    if (in->flow != NULL)
+        smtp_server_finish(&in->smtp);
+    gateway_session_options_destroy(in->options);
+    free(in->name);
     gateway_view_release(in->view);
     list_remove(&in->node);
     free(in);
@@ -111,7 +124,7 @@ static void on_ended(struct gateway_channel *c, int error)
     /* A clean end behind QUIT or between messages is no loss. */
     if (error != 0 || smtp_server_in_transaction(&in->smtp))
         observe_icid_lost(in->worker->log, now_s(in), in->icid);
-    close_session(in);
+    gateway_inbound_close(in);
 }
 
 static void log_close(struct gateway_inbound *in, enum smtp_close_reason reason)
@@ -149,6 +162,9 @@ static void start_tls(struct gateway_inbound *in, struct slice behind)
     struct tls_session *session;
 
     in->said_starttls = true;
+    in->counts_tls = true;
+    atomic_fetch_add(&in->load->tls_connections, 1);
+    atomic_fetch_add(&w->process->tls_connections, 1);
     if (behind.len > 0) {
         /* RFC 3207 4.2: nothing that was said in the clear may count after the handshake. */
         observe_icid_tls_failed(w->log, now_s(in), in->icid,
@@ -161,7 +177,7 @@ static void start_tls(struct gateway_inbound *in, struct slice behind)
     if (tls_session_create(in->view->servers[in->listener_index], TLS_ROLE_SERVER, NULL,
                            &session) != STATUS_OK) {
         observe_icid_tls_failed(w->log, now_s(in), in->icid, SLICE("(0, 'no memory')"));
-        close_session(in);
+        gateway_inbound_close(in);
         return;
     }
     tls_kernel_allow(session, &in->view->generation->kernel,
@@ -179,7 +195,7 @@ static void on_secured(struct gateway_channel *c, bool success)
     if (!success) {
         observe_icid_tls_failed(w->log, now_s(in), in->icid, slice_from(tls_session_error(tls)));
         observe_count(&w->counters, OBSERVE_TLS_IN_FAILED, 1);
-        close_session(in);
+        gateway_inbound_close(in);
         return;
     }
     observe_icid_tls_success(w->log, now_s(in), in->icid, slice_from(tls_session_protocol(tls)),
@@ -253,7 +269,7 @@ void gateway_inbound_committed(struct gateway_inbound *in, enum status status, u
     if (event.kind == SMTP_SERVER_REPLIED && in->is_stopping)
         event = smtp_server_shutdown(&in->smtp, out);
     if (event.kind == SMTP_SERVER_CLOSE)
-        close_session(in);
+        gateway_inbound_close(in);
     else
         wait_over(in);
 }
@@ -292,8 +308,11 @@ static void act(struct gateway_inbound *in, const struct smtp_server_event *even
         drop_transaction(in);
     }
     switch (event->kind) {
-    case SMTP_SERVER_MORE:
-    case SMTP_SERVER_REPLIED: break;
+    case SMTP_SERVER_MORE: break;
+    case SMTP_SERVER_REPLIED:
+        if (event->is_bad_sender)
+            gateway_inbound_note_bad_sender(in, &event->command);
+        break;
     case SMTP_SERVER_ASK_MAIL:
     case SMTP_SERVER_ASK_RCPT:
     case SMTP_SERVER_ASK_DATA: answer_event(in, event, out); break;
@@ -302,27 +321,71 @@ static void act(struct gateway_inbound *in, const struct smtp_server_event *even
     case SMTP_SERVER_STARTTLS: start_tls(in, behind); break;
     case SMTP_SERVER_CLOSE:
         log_close(in, event->reason);
-        close_session(in);
+        gateway_inbound_close(in);
         break;
     }
+}
+
+/* Gives the answer to MAIL, RCPT or DATA. */
+static void give(struct gateway_inbound *in, const struct smtp_answer *answer, struct buffer *out)
+{
+    struct smtp_server_event next = smtp_server_answer(&in->smtp, answer, out);
+
+    act(in, &next, (struct slice){ 0 }, out);
+    if (in->is_dropped)
+        gateway_inbound_close(in);
 }
 
 static void answer_event(struct gateway_inbound *in, const struct smtp_server_event *event,
                          struct buffer *out)
 {
     struct smtp_answer answer = SMTP_ANSWER_ACCEPTED;
-    struct smtp_server_event next;
+    bool is_known = true;
 
     if (event->kind == SMTP_SERVER_ASK_MAIL)
-        answer = gateway_inbound_answer_mail(in, &event->command);
+        is_known = gateway_inbound_answer_mail(in, &event->command, &answer);
     else if (event->kind == SMTP_SERVER_ASK_RCPT)
-        answer = gateway_inbound_answer_rcpt(in, &event->command);
+        is_known = gateway_inbound_answer_rcpt(in, &event->command, &answer);
     else
         answer = gateway_inbound_answer_data(in);
+    if (!is_known) {
+        wait_for(in, GATEWAY_INBOUND_WAIT_ANSWER);
+        return;
+    }
     if (event->kind == SMTP_SERVER_ASK_DATA && answer.code == 0)
         gateway_channel_expect_bulk(&in->channel, true);
-    next = smtp_server_answer(&in->smtp, &answer, out);
-    act(in, &next, (struct slice){ 0 }, out);
+    give(in, &answer, out);
+}
+
+void gateway_inbound_answered(struct gateway_inbound *in, const struct smtp_answer *answer)
+{
+    struct buffer *out = gateway_channel_output(&in->channel);
+
+    ASSERT(in->wait == GATEWAY_INBOUND_WAIT_ANSWER);
+    in->wait = GATEWAY_INBOUND_WAIT_NONE;
+    give(in, answer, out);
+    if (gateway_channel_is_closing(&in->channel))
+        return;
+    if (in->is_stopping) {
+        struct smtp_server_event event = smtp_server_shutdown(&in->smtp, out);
+
+        if (event.kind == SMTP_SERVER_CLOSE) {
+            gateway_inbound_close(in);
+            return;
+        }
+    }
+    wait_over(in);
+}
+
+/* STARTTLS is refused for now while there are as many TLS connections as there may be. Workers that
+ * look at the same moment may each let one more in. */
+static void limit_tls(struct gateway_inbound *in)
+{
+    uint32_t max = gateway_view_settings(in->view)->max_tls_connections;
+    bool is_full = atomic_load(&in->load->tls_connections) >= in->listener->max_tls_connections ||
+                   (max > 0 && atomic_load(&in->worker->process->tls_connections) >= max);
+
+    smtp_server_tls_set_unavailable(&in->smtp, is_full);
 }
 
 static size_t on_input(struct gateway_channel *c, struct slice bytes)
@@ -332,6 +395,8 @@ static size_t on_input(struct gateway_channel *c, struct slice bytes)
     bool progress = false;
     size_t total = 0;
 
+    if (!smtp_server_is_tls(&in->smtp))
+        limit_tls(in);
     while (total < bytes.len && !gateway_channel_is_paused(c) && !gateway_channel_is_closing(c)) {
         struct smtp_server_event event;
         size_t used = 0;
@@ -379,6 +444,10 @@ void gateway_inbound_stop(struct gateway_inbound *in)
     in->is_stopping = true;
     if (gateway_channel_is_closing(&in->channel))
         return;
+    if (in->flow == NULL) {
+        gateway_inbound_reset(in); /* not greeted yet */
+        return;
+    }
     if (in->wait != GATEWAY_INBOUND_WAIT_NONE)
         return; /* our turn; the end of it looks at is_stopping */
     if (smtp_server_timeout_ms(&in->smtp) == 0) {
@@ -387,87 +456,11 @@ void gateway_inbound_stop(struct gateway_inbound *in)
     }
     event = smtp_server_shutdown(&in->smtp, gateway_channel_output(&in->channel));
     if (event.kind == SMTP_SERVER_CLOSE)
-        close_session(in);
+        gateway_inbound_close(in);
 }
 
 void gateway_inbound_reset(struct gateway_inbound *in)
 {
     let_go(in);
     gateway_channel_reset(&in->channel);
-}
-
-/* --- the beginning --------------------------------------------------------------------------- */
-
-/* A reset, before anything is said. */
-static void refuse(int fd)
-{
-    struct linger now = { .l_onoff = 1 };
-
-    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-    (void)close(fd);
-}
-
-static void greet(struct gateway_inbound *in)
-{
-    struct buffer *out = gateway_channel_output(&in->channel);
-    struct gateway_opening opening = gateway_inbound_open(in);
-    struct smtp_server_event event;
-
-    if (opening.code == 0)
-        event = smtp_server_greet(&in->smtp, out);
-    else
-        event = smtp_server_reject(&in->smtp, opening.code, opening.text, out);
-    if (event.kind == SMTP_SERVER_CLOSE) {
-        close_session(in);
-        return;
-    }
-    gateway_channel_set_deadline(&in->channel, opening.code == 0 ? smtp_server_timeout_ms(&in->smtp)
-                                                                 : GATEWAY_INBOUND_REJECTED_MS);
-    gateway_channel_resume(&in->channel);
-}
-
-void gateway_inbound_accept(struct gateway_port *port, int fd, const struct ip_endpoint *remote)
-{
-    struct gateway_worker *w = port->worker;
-    struct gateway_view *view = w->view;
-    const struct config_listener *listener = &gateway_view_settings(view)->listeners[port->index];
-    struct policy_sender sender = { .address = remote->address };
-    struct policy_sender_verdict verdict = policy_hat_find(listener->hat, &sender);
-    const struct smtp_server_options *options =
-        gateway_view_smtp_options(view, listener, verdict.flow);
-    struct gateway_inbound *in;
-
-    observe_count(&w->counters, OBSERVE_CONNECTIONS_IN, 1);
-    if (verdict.flow->access == POLICY_ACCESS_REFUSE) {
-        gateway_inbound_log_access(w, 0, &verdict);
-        observe_count(&w->counters, OBSERVE_HAT_REFUSED, 1);
-        refuse(fd);
-        return;
-    }
-    in = options != NULL ? calloc(1, sizeof(*in)) : NULL;
-    if (in == NULL ||
-        gateway_channel_adopt(&in->channel, w->loop, &channel_handlers, fd, remote) != STATUS_OK) {
-        if (in == NULL)
-            refuse(fd);
-        free(in);
-        return;
-    }
-    in->worker = w;
-    in->view = gateway_view_acquire(view);
-    in->listener = listener;
-    in->listener_index = (uint16_t)port->index;
-    in->flow = verdict.flow;
-    in->group = verdict.group;
-    in->load = port->load;
-    in->opened_ms = gateway_worker_now_ms(w);
-    in->icid = spool_ids_take(&w->process->ids, SPOOL_ID_ICID);
-    smtp_server_init(&in->smtp, options);
-    list_append(&w->inbound, &in->node);
-    atomic_fetch_add(&in->load->connections, 1);
-    observe_count(&w->counters, OBSERVE_CONNECTIONS_IN_NOW, 1);
-    gateway_worker_inbound_opened(w);
-    gateway_inbound_log_new(in, remote);
-    gateway_inbound_log_access(w, in->icid, &verdict);
-    gateway_inbound_log_generation(in);
-    greet(in);
 }

@@ -3,6 +3,10 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "gateway/inbound_log.h"
+#include "gateway/inbound_open.h"
+#include "gateway/question.h"
+#include "gateway/rate_limits.h"
 #include "gateway/receipt.h"
 #include "gateway/worker.h"
 #include "observe/mail_events.h"
@@ -44,52 +48,6 @@ struct smtp_answer gateway_inbound_commit_answer(enum status status)
     return trouble(status);
 }
 
-/* Those that are rejected have as many places of their own. */
-static bool is_full(const struct gateway_inbound *in)
-{
-    unsigned rejected = atomic_load(&in->load->rejected);
-    unsigned all = atomic_load(&in->load->connections);
-    unsigned others = all > rejected ? all - rejected : 0; /* they change while we look */
-
-    return (in->is_rejected ? rejected : others) > in->listener->max_connections;
-}
-
-struct gateway_opening gateway_inbound_open(struct gateway_inbound *in)
-{
-    struct gateway_worker *w = in->worker;
-    struct gateway_peer peer = {
-        .address = engine_socket_remote(&in->channel.socket)->address,
-        .listener = (uint32_t)(in->load - w->process->loads),
-    };
-
-    if (in->icid == 0)
-        return (struct gateway_opening){ 421, SLICE("4.3.0 Too busy, try again later") };
-    /* Who is rejected may stay to hear it, but takes no place from others. */
-    in->is_rejected = in->flow->access == POLICY_ACCESS_REJECT;
-    if (in->is_rejected)
-        atomic_fetch_add(&in->load->rejected, 1);
-    if (is_full(in)) {
-        observe_count(&w->counters, OBSERVE_CONNECTIONS_CAPPED, 1);
-        observe_icid_receiving_failed(w->log, now_s(in), in->icid,
-                                      SLICE("Connection limit exceeded"));
-        return (struct gateway_opening){ 421, SLICE("#4.4.5 Too many connections") };
-    }
-    if (!gateway_peer_count_enter(w->process->peers, &peer, in->flow->max_connections_per_ip,
-                                  &in->hold)) {
-        observe_count(&w->counters, OBSERVE_CONNECTIONS_CAPPED, 1);
-        observe_icid_receiving_failed(w->log, now_s(in), in->icid,
-                                      SLICE("Connection limit exceeded"));
-        return (struct gateway_opening){ 421, SLICE("#4.4.5 Too many connections from your host") };
-    }
-    if (in->is_rejected) {
-        observe_count(&w->counters, OBSERVE_HAT_REJECTED, 1);
-        return (struct gateway_opening){
-            554, SLICE("Your access to this mail system has been rejected")
-        };
-    }
-    return (struct gateway_opening){ 0 };
-}
-
 uint64_t gateway_inbound_time_left_ms(const struct gateway_inbound *in)
 {
     const struct config_settings *settings = gateway_view_settings(in->view);
@@ -112,7 +70,96 @@ static unsigned flags_of(const struct gateway_inbound *in, const struct smtp_com
            (in->flow->access == POLICY_ACCESS_RELAY ? SPOOL_MESSAGE_RELAYED : 0u);
 }
 
-struct smtp_answer gateway_inbound_answer_mail(struct gateway_inbound *in,
+/* Of the transaction; empty: <>. */
+static struct slice sender_of(const struct gateway_inbound *in)
+{
+    return in->receipt != NULL ? gateway_receipt_sender(in->receipt) : SLICE("");
+}
+
+/* The text carries its own enhanced code. */
+static struct smtp_answer reply_of(const struct policy_reply *reply)
+{
+    return (struct smtp_answer){ .code = (uint16_t)reply->code, .text = reply->text };
+}
+
+struct smtp_answer gateway_inbound_worded(const struct gateway_inbound *in,
+                                          enum policy_flow_reply which, struct slice sender)
+{
+    const struct policy_reply *reply = &in->flow->replies[which];
+    char *text = in->worker->reply_text, ip[IP_TEXT_MAX];
+    struct policy_reply_facts facts = gateway_inbound_facts(in, ip);
+
+    facts.envelope_sender = sender;
+    return (struct smtp_answer){
+        .code = (uint16_t)reply->code,
+        .text = { text, policy_reply_expand(reply->text, &facts, text) },
+    };
+}
+
+static struct smtp_answer worded(const struct gateway_inbound *in, enum policy_flow_reply which)
+{
+    return gateway_inbound_worded(in, which, sender_of(in));
+}
+
+static struct gateway_client client_of(const struct gateway_inbound *in)
+{
+    return (struct gateway_client){
+        .flow = in->flow,
+        .address = in->client.address,
+        .interval_s = gateway_view_settings(in->view)->rate_interval_s,
+        .now_s = gateway_worker_now_ms(in->worker) / 1000,
+    };
+}
+
+/* --- MAIL ------------------------------------------------------------------------------------ */
+
+void gateway_inbound_note_bad_sender(struct gateway_inbound *in, const struct smtp_command *command)
+{
+    if (in->flow->verify_sender)
+        observe_icid_sender_rejected(in->worker->log, now_s(in), in->icid, command->argument,
+                                     SLICE("envelope sender domain missing"));
+}
+
+/* Whether a rejected host goes on for the log's sake. */
+static bool is_delayed(const struct gateway_inbound *in)
+{
+    return in->flow->access == POLICY_ACCESS_REJECT;
+}
+
+/* What TLS has to do with the sender; code 0: nothing is wrong. */
+static struct smtp_answer check_tls(struct gateway_inbound *in, const struct smtp_mailbox *sender)
+{
+    const struct policy_mail_flow *flow = in->flow;
+    bool is_listed = flow->tls_senders != NULL &&
+                     policy_address_list_has(flow->tls_senders, sender->local, sender->domain);
+
+    if (smtp_server_is_tls(&in->smtp) ||
+        (!is_listed && flow->verify_client != POLICY_FLOW_VERIFY_REQUIRED))
+        return SMTP_ANSWER_ACCEPTED;
+    return no(530, "5.7.0", "Must issue a STARTTLS command first");
+}
+
+/* What the exception table says of the sender. */
+static enum policy_exception check_exceptions(struct gateway_inbound *in,
+                                              const struct smtp_mailbox *sender,
+                                              struct smtp_answer *answer_out)
+{
+    struct policy_exception_rule rule;
+
+    if (!in->flow->use_exception_table)
+        return POLICY_EXCEPTION_NONE;
+    rule = policy_exception_find(gateway_view_policy(in->view), sender->local, sender->domain);
+    if (rule.action == POLICY_EXCEPTION_ALLOW)
+        observe_icid_sender_allowed(in->worker->log, now_s(in), in->icid, sender->whole);
+    if (rule.action == POLICY_EXCEPTION_REJECT) {
+        observe_icid_sender_rejected(in->worker->log, now_s(in), in->icid, sender->whole,
+                                     SLICE("envelope sender matched domain exception"));
+        *answer_out = reply_of(&rule.reply);
+    }
+    return rule.action;
+}
+
+struct smtp_answer gateway_inbound_accept_mail(struct gateway_inbound *in,
                                                const struct smtp_command *command)
 {
     struct gateway_worker *w = in->worker;
@@ -135,7 +182,7 @@ struct smtp_answer gateway_inbound_answer_mail(struct gateway_inbound *in,
     envelope.mid = spool_ids_take(&w->process->ids, SPOOL_ID_MID);
     if (envelope.mid == 0)
         return trouble(STATUS_NO_MEMORY);
-    (void)ip_format(&engine_socket_remote(&in->channel.socket)->address, ip);
+    (void)ip_format(&in->client.address, ip);
     envelope.info[SPOOL_INFO_CLIENT_IP] = slice_from(ip);
     envelope.info[SPOOL_INFO_HELO] = smtp_server_helo(&in->smtp);
     status = gateway_receipt_create(w, in, &envelope, command->size_bytes, &in->receipt);
@@ -149,44 +196,184 @@ struct smtp_answer gateway_inbound_answer_mail(struct gateway_inbound *in,
     return SMTP_ANSWER_ACCEPTED;
 }
 
-/* The text carries its own enhanced code. */
-static struct smtp_answer reply_of(const struct policy_reply *reply)
+bool gateway_inbound_answer_mail(struct gateway_inbound *in, const struct smtp_command *command,
+                                 struct smtp_answer *answer_out)
 {
-    return (struct smtp_answer){ .code = (uint16_t)reply->code, .text = reply->text };
+    const struct smtp_mailbox *sender = &command->mailbox;
+
+    if (is_delayed(in)) {
+        gateway_inbound_log_delayed_sender(in, sender->whole);
+        *answer_out = SMTP_ANSWER_ACCEPTED;
+        return true;
+    }
+    *answer_out = check_tls(in, sender);
+    if (answer_out->code != 0)
+        return true;
+    switch (check_exceptions(in, sender, answer_out)) {
+    case POLICY_EXCEPTION_REJECT: return true;
+    case POLICY_EXCEPTION_NONE:
+        /* Bounces come from nobody, and an address literal is asked of nobody. */
+        if (in->flow->verify_sender && sender->domain_kind == SMTP_DOMAIN_NAME) {
+            if (gateway_question_ask_sender(in, command))
+                return false;
+            *answer_out = worded(in, POLICY_FLOW_REPLY_SENDER_TEMPORARY);
+            return true;
+        }
+        break;
+    case POLICY_EXCEPTION_ALLOW: break;
+    }
+    *answer_out = gateway_inbound_accept_mail(in, command);
+    return true;
 }
 
-struct smtp_answer gateway_inbound_answer_rcpt(struct gateway_inbound *in,
+/* --- RCPT ------------------------------------------------------------------------------------ */
+
+struct smtp_answer gateway_inbound_refuse_rcpt(struct gateway_inbound *in,
+                                               const struct smtp_command *command,
+                                               const struct policy_reply *reply, const char *by)
+{
+    struct gateway_worker *w = in->worker;
+    struct gateway_client client = client_of(in);
+    char ip[IP_TEXT_MAX];
+
+    observe_mid_rejected(w->log, now_s(in), gateway_receipt_mid(in->receipt), in->icid,
+                         command->mailbox.whole, by);
+    observe_count(&w->counters, OBSERVE_RAT_REJECTED, 1);
+    if (gateway_rates_count_invalid(w->process->rates, &client))
+        return reply_of(reply);
+    observe_count(&w->counters, OBSERVE_RECIPIENTS_LIMITED, 1);
+    if (in->flow->drop_invalid) {
+        observe_icid_harvest(w->log, now_s(in), in->icid,
+                             slice_from(ip_format(&in->client.address, ip)), in->group);
+        in->is_dropped = true;
+    }
+    return worded(in, POLICY_FLOW_REPLY_INVALID_RECIPIENTS);
+}
+
+static struct smtp_answer limited(struct gateway_inbound *in, const struct smtp_command *command,
+                                  enum policy_flow_reply which)
+{
+    struct gateway_worker *w = in->worker;
+
+    observe_mid_rejected(w->log, now_s(in), gateway_receipt_mid(in->receipt), in->icid,
+                         command->mailbox.whole, "Receiving Control");
+    observe_count(&w->counters, OBSERVE_RECIPIENTS_LIMITED, 1);
+    return worded(in, which);
+}
+
+/* Whether the policy counts what this envelope sender sends. */
+static bool is_sender_limited(const struct gateway_inbound *in)
+{
+    const struct policy_address_list *exceptions = in->flow->sender_exceptions;
+    struct slice sender = sender_of(in), domain = sender, local;
+
+    if (in->flow->max_recipients_per_sender == 0 || sender.len == 0)
+        return false;
+    if (exceptions == NULL)
+        return true;
+    /* The last "@": a quoted local part may hold others. */
+    for (domain.len = 0; domain.len < sender.len; domain.len++)
+        if (sender.data[sender.len - 1 - domain.len] == '@')
+            break;
+    local = slice_first(sender, sender.len - domain.len);
+    domain.data = sender.data + local.len;
+    if (local.len > 0)
+        local.len--;
+    return !policy_address_list_has(exceptions, local, domain);
+}
+
+/* Counts the recipient in the rates of the policy; code 0: there is room for it. */
+static struct smtp_answer take_rates(struct gateway_inbound *in, const struct smtp_command *command)
+{
+    struct rates_table *rates = in->worker->process->rates;
+    struct gateway_client client = client_of(in);
+
+    if (!gateway_rates_take_recipient(rates, &client))
+        return limited(in, command, POLICY_FLOW_REPLY_RECIPIENTS_PER_HOUR);
+    if (is_sender_limited(in) && !gateway_rates_take_sender(rates, &client, sender_of(in))) {
+        gateway_rates_give_recipient(rates, &client);
+        return limited(in, command, POLICY_FLOW_REPLY_RECIPIENTS_PER_SENDER);
+    }
+    return SMTP_ANSWER_ACCEPTED;
+}
+
+static void give_rates(struct gateway_inbound *in)
+{
+    struct rates_table *rates = in->worker->process->rates;
+    struct gateway_client client = client_of(in);
+
+    gateway_rates_give_recipient(rates, &client);
+    if (is_sender_limited(in))
+        gateway_rates_give_sender(rates, &client, sender_of(in));
+}
+
+static struct policy_rat_verdict rat_verdict(const struct gateway_inbound *in,
+                                             const struct smtp_mailbox *to)
+{
+    if (in->flow->access == POLICY_ACCESS_RELAY || in->listener->rat == NULL)
+        return (struct policy_rat_verdict){ .action = POLICY_RAT_ACCEPT };
+    return policy_rat_find(in->listener->rat, to->local, to->domain);
+}
+
+struct smtp_answer gateway_inbound_accept_rcpt(struct gateway_inbound *in,
                                                const struct smtp_command *command)
 {
     struct gateway_worker *w = in->worker;
     const struct smtp_mailbox *to = &command->mailbox;
-    uint64_t mid = gateway_receipt_mid(in->receipt);
+    bool is_counted = !rat_verdict(in, to).bypasses_limits;
     unsigned rid = gateway_receipt_recipients_count(in->receipt);
-    struct slice domain;
+    struct smtp_answer answer = SMTP_ANSWER_ACCEPTED;
     enum status status;
 
-    if (in->flow->access != POLICY_ACCESS_RELAY && in->listener->rat != NULL) {
-        struct policy_rat_verdict verdict =
-            policy_rat_find(in->listener->rat, to->local, to->domain);
+    if (is_counted)
+        answer = take_rates(in, command);
+    if (answer.code != 0)
+        return answer;
+    status = gateway_receipt_add_recipient(in->receipt, to->whole);
+    if (status != STATUS_OK) {
+        if (is_counted)
+            give_rates(in);
+        return trouble(status);
+    }
+    observe_mid_to(w->log, now_s(in), gateway_receipt_mid(in->receipt), in->icid, rid, to->whole);
+    observe_count(&w->counters, OBSERVE_RECIPIENTS_ACCEPTED, 1);
+    return SMTP_ANSWER_ACCEPTED;
+}
 
-        if (verdict.action == POLICY_RAT_REJECT) {
-            observe_mid_rejected_by_rat(w->log, now_s(in), mid, in->icid, to->whole);
-            observe_count(&w->counters, OBSERVE_RAT_REJECTED, 1);
-            return reply_of(&verdict.reply);
-        }
+bool gateway_inbound_answer_rcpt(struct gateway_inbound *in, const struct smtp_command *command,
+                                 struct smtp_answer *answer_out)
+{
+    const struct smtp_mailbox *to = &command->mailbox;
+    struct policy_rat_verdict verdict = rat_verdict(in, to);
+    struct gateway_client client = client_of(in);
+    struct slice domain;
+
+    if (is_delayed(in)) {
+        gateway_inbound_log_delayed_recipient(in, to->whole);
+        *answer_out = no(550, "5.7.1",
+                         "Your access to submit messages to this e-mail system has been rejected");
+        return true;
+    }
+    if (!verdict.bypasses_limits &&
+        gateway_rates_is_harvesting(in->worker->process->rates, &client)) {
+        *answer_out = limited(in, command, POLICY_FLOW_REPLY_INVALID_RECIPIENTS);
+        return true;
+    }
+    if (verdict.action == POLICY_RAT_REJECT) {
+        *answer_out = gateway_inbound_refuse_rcpt(in, command, &verdict.reply, "RAT");
+        return true;
     }
     /* <postmaster> without a domain is ours, RFC 5321 4.5.1. */
     domain =
         to->domain.len > 0 ? to->domain : slice_from(gateway_view_settings(in->view)->hostname);
     if (policy_route_find(gateway_view_policy(in->view), domain) == NULL)
-        return no(451, "4.4.4", "No route to this domain is configured");
-    status = gateway_receipt_add_recipient(in->receipt, to->whole);
-    if (status != STATUS_OK)
-        return trouble(status);
-    observe_mid_to(w->log, now_s(in), mid, in->icid, rid, to->whole);
-    observe_count(&w->counters, OBSERVE_RECIPIENTS_ACCEPTED, 1);
-    return SMTP_ANSWER_ACCEPTED;
+        *answer_out = no(451, "4.4.4", "No route to this domain is configured");
+    else
+        *answer_out = gateway_inbound_accept_rcpt(in, command);
+    return true;
 }
+
+/* --- DATA ------------------------------------------------------------------------------------ */
 
 struct smtp_answer gateway_inbound_answer_data(struct gateway_inbound *in)
 {
@@ -194,7 +381,8 @@ struct smtp_answer gateway_inbound_answer_data(struct gateway_inbound *in)
     char date[CLOCK_DATE_MAX], detail[128];
     struct smtp_trace trace = {
         .helo = smtp_server_helo(&in->smtp),
-        .peer = engine_socket_remote(&in->channel.socket)->address,
+        .peer_name = in->reverse == POLICY_REVERSE_VERIFIED ? slice_from(in->name) : SLICE(""),
+        .peer = in->client.address,
         .host = slice_from(in->listener->hostname),
         .esmtp = smtp_server_is_esmtp(&in->smtp),
         .tls = smtp_server_is_tls(&in->smtp),
@@ -218,51 +406,4 @@ struct smtp_answer gateway_inbound_answer_data(struct gateway_inbound *in)
         status = gateway_receipt_trace(in->receipt, buffer_contents(&text));
     buffer_finish(&text);
     return trouble(status);
-}
-
-void gateway_inbound_log_new(struct gateway_inbound *in, const struct ip_endpoint *remote)
-{
-    char ours[IP_TEXT_MAX] = "unknown", theirs[IP_TEXT_MAX];
-    struct ip_endpoint local;
-
-    if (engine_socket_local(&in->channel.socket, &local))
-        (void)ip_format(&local.address, ours);
-    observe_icid_new(in->worker->log, now_s(in),
-                     &(struct observe_icid_new){
-                         .icid = in->icid,
-                         .interface_name = slice_from(in->listener->name),
-                         .interface_ip = slice_from(ours),
-                         .address = slice_from(ip_format(&remote->address, theirs)),
-                     });
-}
-
-void gateway_inbound_log_generation(struct gateway_inbound *in)
-{
-    observe_log_line(in->worker->log, OBSERVE_INFO, now_s(in),
-                     "ICID %llu configuration generation %llu", (unsigned long long)in->icid,
-                     (unsigned long long)in->view->generation->config->generation);
-}
-
-static enum observe_access access_of(enum policy_access access)
-{
-    switch (access) {
-    case POLICY_ACCESS_ACCEPT: return OBSERVE_ACCEPT;
-    case POLICY_ACCESS_RELAY: return OBSERVE_RELAY;
-    case POLICY_ACCESS_REJECT: return OBSERVE_REJECT;
-    case POLICY_ACCESS_REFUSE: return OBSERVE_TCPREFUSE;
-    case POLICY_ACCESS_CONTINUE: break;
-    }
-    UNREACHABLE();
-}
-
-void gateway_inbound_log_access(struct gateway_worker *w, uint64_t icid,
-                                const struct policy_sender_verdict *verdict)
-{
-    observe_icid_access(w->log, gateway_worker_now_s(w),
-                        &(struct observe_icid_access){
-                            .icid = icid,
-                            .access = access_of(verdict->flow->access),
-                            .group = verdict->group,
-                            .match = verdict->entry,
-                        });
 }

@@ -5,26 +5,38 @@
  */
 #pragma once
 #include "gateway/inbound.h"
-#include "policy/hat.h"
 
 #define GATEWAY_INBOUND_HANDSHAKE_MS (60 * 1000)
 #define GATEWAY_INBOUND_REJECTED_MS  (30 * 1000) /* for the QUIT of a rejected host */
 #define GATEWAY_INBOUND_BODY_BYTES_S 1024        /* a slower body ends with session.max_time */
 
-/* How to open: code 0: with a greeting; else with this reply, and then close. */
-struct gateway_opening {
-    unsigned code;
-    struct slice text;
-};
+/* True: *answer_out is what to say; for MAIL the receipt is there when that is yes. False: it has
+ * to be asked for, and gateway_inbound_answered() follows, never from inside. */
+bool gateway_inbound_answer_mail(struct gateway_inbound *in, const struct smtp_command *command,
+                                 struct smtp_answer *answer_out);
+bool gateway_inbound_answer_rcpt(struct gateway_inbound *in, const struct smtp_command *command,
+                                 struct smtp_answer *answer_out);
 
-/* Counts the connection of its peer. */
-struct gateway_opening gateway_inbound_open(struct gateway_inbound *in);
+/* The rest of it, for a question (gateway/question.h) that has its answer. */
+struct smtp_answer gateway_inbound_accept_mail(struct gateway_inbound *in,
+                                               const struct smtp_command *command);
+struct smtp_answer gateway_inbound_accept_rcpt(struct gateway_inbound *in,
+                                               const struct smtp_command *command);
 
-/* Creates the receipt when the answer is yes. */
-struct smtp_answer gateway_inbound_answer_mail(struct gateway_inbound *in,
-                                               const struct smtp_command *command);
-struct smtp_answer gateway_inbound_answer_rcpt(struct gateway_inbound *in,
-                                               const struct smtp_command *command);
+/* The reply to a recipient that the RAT or its host does not take. It may be the last one. */
+struct smtp_answer gateway_inbound_refuse_rcpt(struct gateway_inbound *in,
+                                               const struct smtp_command *command,
+                                               const struct policy_reply *reply, const char *by);
+
+/* A reply of the policy as it is for this session; its text lies in the worker's scratch until the
+ * next one is worded. */
+struct smtp_answer gateway_inbound_worded(const struct gateway_inbound *in,
+                                          enum policy_flow_reply which, struct slice sender);
+
+/* MAIL was refused by the SMTP machine, because its address is none. */
+void gateway_inbound_note_bad_sender(struct gateway_inbound *in,
+                                     const struct smtp_command *command);
+
 struct smtp_answer gateway_inbound_answer_data(struct gateway_inbound *in);
 
 /* The reply to the final dot; for STATUS_OK the caller adds the text. */
@@ -33,8 +45,3 @@ struct smtp_answer gateway_inbound_commit_answer(enum status status);
 /* Until the peer must have said something: the state's time, but not beyond the session's, which
  * a body prolongs by what it brings at GATEWAY_INBOUND_BODY_BYTES_S. At least 1. */
 uint64_t gateway_inbound_time_left_ms(const struct gateway_inbound *in);
-
-void gateway_inbound_log_new(struct gateway_inbound *in, const struct ip_endpoint *remote);
-void gateway_inbound_log_generation(struct gateway_inbound *in);
-void gateway_inbound_log_access(struct gateway_worker *w, uint64_t icid,
-                                const struct policy_sender_verdict *verdict);

@@ -6,6 +6,7 @@
 #pragma once
 #include <stdatomic.h>
 
+#include "base/rates.h"
 #include "engine/helper.h"
 #include "gateway/generation.h"
 #include "gateway/peer_count.h"
@@ -26,12 +27,14 @@ struct gateway_listener_load {
     _Atomic unsigned connections;
     _Atomic unsigned
         rejected; /* of these, sessions that the HAT rejected: not held against others */
+    _Atomic unsigned tls_connections;
 };
 
 struct gateway_process {
     struct observe_log *log;
     struct tls_tickets *tickets;
     struct gateway_peer_count *peers;
+    struct rates_table *rates; /* of clients and senders: gateway/rate_limits.h */
     struct hash_seed seed;
     struct gateway_worker *workers; /* array */
     unsigned workers_count;
@@ -46,6 +49,8 @@ struct gateway_process {
     struct engine_helper *committer; /* writes and syncs where the ring cannot; else NULL */
 
     struct gateway_listener_load loads[GATEWAY_LISTENER_LOADS_MAX];
+    _Atomic unsigned connections; /* over all listeners */
+    _Atomic unsigned tls_connections;
     _Atomic uint64_t message_bytes; /* of messages in memory and on their way in */
     _Atomic uint64_t segment_bytes; /* on disk: segment files that are not free */
     _Atomic uint64_t body_bytes;    /* on disk: body files of living messages */

@@ -292,6 +292,7 @@ static enum status start_shared(struct supervisor *s)
     s->log = observe_log_writer(p->log, p->workers_count);
     TRY(tls_tickets_create(clock_wall_s(), &p->tickets));
     TRY(gateway_peer_count_create(&p->seed, &p->peers));
+    TRY(rates_create(RATES_WORDS_DEFAULT, &p->seed, &p->rates));
     TRY(engine_helper_create(1, HELPER_JOBS_MAX, &p->segments));
     if (!p->spool_is_direct)
         TRY(engine_helper_create(p->workers_count, HELPER_JOBS_MAX, &p->committer));
@@ -389,6 +390,7 @@ static void on_tick(struct supervisor *s)
     uint64_t lost = observe_log_lost(p->log);
 
     free_old_generations(s);
+    rates_sweep(p->rates, clock_monotonic_ms() / 1000);
     watch_space(s);
     if (are_workers_alive(s))
         gateway_notify_alive();
@@ -489,6 +491,7 @@ static void tear_down(struct supervisor *s)
     free_old_generations(s);
     gateway_generation_destroy(s->current);
     gateway_peer_count_destroy(p->peers);
+    rates_destroy(p->rates);
     tls_tickets_destroy(p->tickets);
     observe_log_destroy(p->log);
     free(p->workers);

@@ -128,6 +128,18 @@ static void begin(struct gateway_worker *w)
     }
 }
 
+/* A resolver that cannot be had leaves every lookup a failure, as a DNS that is down does. */
+static void renew_names(struct gateway_worker *w, const struct config_settings *settings)
+{
+    struct dns_reason reason;
+
+    gateway_names_release(w->names);
+    w->names = NULL;
+    if (gateway_names_create(w->loop, &settings->dns, &w->names, &reason) != STATUS_OK)
+        observe_log_line(w->log, OBSERVE_WARNING, gateway_worker_now_s(w), "DNS: no resolver: %s",
+                         reason.text);
+}
+
 static void take_view(struct engine_loop *here, struct engine_message *message)
 {
     struct view_change *change = CONTAINER_OF(message, struct view_change, message);
@@ -140,6 +152,9 @@ static void take_view(struct engine_loop *here, struct engine_message *message)
         change_ports(w, change);
     w->view = change->view;
     atomic_store(&w->generation, w->view->generation->config->generation);
+    if (is_first || !gateway_names_are_same(&gateway_view_settings(old)->dns,
+                                            &gateway_view_settings(w->view)->dns))
+        renew_names(w, gateway_view_settings(w->view));
     if (is_first) {
         begin(w);
     } else {
@@ -258,6 +273,8 @@ static void drained(struct gateway_worker *w)
 
     w->state = GATEWAY_WORKER_DRAINED;
     engine_timer_stop(w->loop, &w->grace);
+    gateway_names_release(w->names);
+    w->names = NULL;
     if (atomic_fetch_sub(&process->workers_running, 1) > 1)
         return;
     /* Not by the bell of our ring: it rings with the next turn, and this may be our last one. */

@@ -16,6 +16,7 @@
 #include "engine/timer.h"
 #include "gateway/dispatch.h"
 #include "gateway/kernel_tls.h"
+#include "gateway/names.h"
 #include "gateway/process.h"
 #include "gateway/store.h"
 #include "observe/counters.h"
@@ -49,7 +50,8 @@ struct gateway_worker {
     struct gateway_process *process;
     unsigned index;
     struct engine_loop *loop;
-    struct gateway_view *view; /* the current one */
+    struct gateway_view *view;   /* the current one */
+    struct gateway_names *names; /* whom new questions are put to; NULL: nobody */
     struct observe_log_writer *log;
     struct observe_counters counters;
     struct gateway_store store;
@@ -69,9 +71,9 @@ struct gateway_worker {
     struct gateway_kernel_tls_shunned shunned;
     char reply_text[POLICY_REPLY_EXPANDED_MAX]; /* of the reply that is being given */
     uint64_t random;                            /* state of the jitter source */
-    _Atomic int start;                 /* enum gateway_worker_start */
-    _Atomic uint64_t generation;       /* of the view that new sessions get */
-    struct engine_reason start_reason; /* read after it failed */
+    _Atomic int start;                          /* enum gateway_worker_start */
+    _Atomic uint64_t generation;                /* of the view that new sessions get */
+    struct engine_reason start_reason;          /* read after it failed */
 };
 
 /* The supervisor's part. init: everything but the thread; messages found by the recovery are

@@ -189,6 +189,41 @@ void observe_icid_disconnected(struct observe_log_writer *w, time_t now_s, uint6
     end(w);
 }
 
+void observe_icid_sender_allowed(struct observe_log_writer *w, time_t now_s, uint64_t icid,
+                                 struct slice sender)
+{
+    struct observe_line *l = begin(w, now_s, "ICID ", icid);
+
+    address(l, " Address: <", sender);
+    observe_line_text(l, " sender allowed, envelope sender matched domain exception");
+    end(w);
+}
+
+void observe_icid_delayed_reject(struct observe_log_writer *w, time_t now_s, uint64_t icid,
+                                 const char *what, struct slice mailbox, struct slice ip)
+{
+    size_t len = strlen(what);
+    struct observe_line *l = begin(w, now_s, "ICID ", icid);
+
+    observe_line_text(l, " Delayed HAT REJECT ");
+    observe_line_text(l, what);
+    if (len > 0 && what[len - 1] == ' ')
+        address(l, "<", mailbox);
+    text(l, " (", ip);
+    observe_line_text(l, ")");
+    end(w);
+}
+
+void observe_icid_harvest(struct observe_log_writer *w, time_t now_s, uint64_t icid,
+                          struct slice ip, struct slice group)
+{
+    struct observe_line *l = begin(w, now_s, "ICID ", icid);
+
+    text(l, " Dropping connection due to potential Directory Harvest Attack from host=(", ip);
+    text_or(l, "), sender_group=", group, "None");
+    end(w);
+}
+
 void observe_icid_sender_rejected(struct observe_log_writer *w, time_t now_s, uint64_t icid,
                                   struct slice sender, struct slice reason)
 {
@@ -228,14 +263,15 @@ void observe_mid_to(struct observe_log_writer *w, time_t now_s, uint64_t mid, ui
     end(w);
 }
 
-void observe_mid_rejected_by_rat(struct observe_log_writer *w, time_t now_s, uint64_t mid,
-                                 uint64_t icid, struct slice recipient)
+void observe_mid_rejected(struct observe_log_writer *w, time_t now_s, uint64_t mid, uint64_t icid,
+                          struct slice recipient, const char *by)
 {
     struct observe_line *l = begin(w, now_s, "MID ", mid);
 
     number(l, " ICID ", icid);
     address(l, " To: <", recipient);
-    observe_line_text(l, " Rejected by RAT");
+    observe_line_text(l, " Rejected by ");
+    observe_line_text(l, by);
     end(w);
 }
 

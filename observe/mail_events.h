@@ -63,6 +63,16 @@ void observe_icid_disconnected(struct observe_log_writer *w, time_t now_s, uint6
 void observe_icid_sender_rejected(struct observe_log_writer *w, time_t now_s, uint64_t icid,
                                   struct slice sender, struct slice reason);
 
+/* "Address: <sender> sender allowed, envelope sender matched domain exception" */
+void observe_icid_sender_allowed(struct observe_log_writer *w, time_t now_s, uint64_t icid,
+                                 struct slice sender);
+/* "Delayed HAT REJECT WHAT (IP)"; what ends in ": " when an address, written in <>, follows. */
+void observe_icid_delayed_reject(struct observe_log_writer *w, time_t now_s, uint64_t icid,
+                                 const char *what, struct slice address, struct slice ip);
+/* "Dropping connection due to potential Directory Harvest Attack from host=(...)" */
+void observe_icid_harvest(struct observe_log_writer *w, time_t now_s, uint64_t icid,
+                          struct slice ip, struct slice group);
+
 /* Messages; sender and recipients without angle brackets, an empty sender is "<>" */
 
 void observe_mid_start(struct observe_log_writer *w, time_t now_s, uint64_t mid, uint64_t icid);
@@ -70,9 +80,9 @@ void observe_mid_from(struct observe_log_writer *w, time_t now_s, uint64_t mid, 
                       struct slice sender);
 void observe_mid_to(struct observe_log_writer *w, time_t now_s, uint64_t mid, uint64_t icid,
                     uint64_t rid, struct slice recipient);
-/* "MID 1 ICID 2 To: <x> Rejected by RAT" */
-void observe_mid_rejected_by_rat(struct observe_log_writer *w, time_t now_s, uint64_t mid,
-                                 uint64_t icid, struct slice recipient);
+/* "MID 1 ICID 2 To: <x> Rejected by RAT"; by: "RAT", "Receiving Control"... */
+void observe_mid_rejected(struct observe_log_writer *w, time_t now_s, uint64_t mid, uint64_t icid,
+                          struct slice recipient, const char *by);
 void observe_mid_message_id(struct observe_log_writer *w, time_t now_s, uint64_t mid,
                             struct slice message_id); /* with its angle brackets */
 void observe_mid_ready(struct observe_log_writer *w, time_t now_s, uint64_t mid, uint64_t bytes,

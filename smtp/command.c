@@ -134,8 +134,11 @@ static enum smtp_command_error mail_parse(struct slice rest, struct smtp_command
 
     if (rest.len == 0)
         return SMTP_COMMAND_BAD_SYNTAX;
-    if (!path_argument_take(&rest, SLICE("FROM:"), SMTP_PATH_REVERSE, &c->mailbox))
+    if (!path_argument_take(&rest, SLICE("FROM:"), SMTP_PATH_REVERSE, &c->mailbox)) {
+        (void)slice_cut(&rest, ':');
+        c->argument = slice_trim(rest);
         return SMTP_COMMAND_BAD_SENDER;
+    }
     error = mail_parameters_parse(rest, c);
     if (error == SMTP_COMMAND_OK && c->mailbox.has_non_ascii && !c->smtputf8)
         return SMTP_COMMAND_NEEDS_SMTPUTF8;

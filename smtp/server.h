@@ -75,6 +75,7 @@ struct smtp_server_options {
     struct smtp_answer messages_reply;
     struct smtp_answer recipients_reply;
     struct smtp_answer size_reply;
+    struct smtp_answer bad_sender_reply; /* to MAIL whose address is none; code 0: 501 5.1.7 */
 };
 
 enum smtp_server_event_kind {
@@ -108,10 +109,12 @@ struct smtp_server_event {
     enum smtp_server_event_kind kind;
     enum smtp_close_reason reason; /* of CLOSE */
     uint16_t code;                 /* of the reply that was appended; 0 when there was none */
+    bool is_bad_sender;            /* MAIL was refused because its address is none */
     bool transaction_dropped;      /* there was a transaction, and it ended without acceptance */
     enum smtp_verb verb;           /* the command that was read; UNKNOWN when there was none */
     union {
-        struct smtp_command command; /* ASK_MAIL, ASK_RCPT, ASK_DATA; until the next call */
+        struct smtp_command command; /* ASK_MAIL, ASK_RCPT, ASK_DATA; until the next call. For
+                                        REPLIED, what is_bad_sender speaks of. */
         struct slice body;           /* BODY: borrows from input or constant memory */
         struct smtp_body end;        /* END: size, 8-bit, longest line... */
     };

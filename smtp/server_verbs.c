@@ -240,7 +240,7 @@ static struct smtp_server_event run_misplaced(struct smtp_server *s, const struc
     return smtp_server_error(s, 503, "5.5.1", text, out);
 }
 
-static struct smtp_server_event run_malformed(struct smtp_server *s, enum smtp_command_error error,
+static struct smtp_server_event run_malformed(struct smtp_server *s, const struct smtp_command *c,
                                               struct buffer *out)
 {
     static const struct {
@@ -257,8 +257,18 @@ static struct smtp_server_event run_malformed(struct smtp_server *s, enum smtp_c
         [SMTP_COMMAND_NEEDS_SMTPUTF8] = { 553, "5.6.7", "Non-ASCII address needs SMTPUTF8" },
     };
 
-    return smtp_server_error(s, replies[error].code, replies[error].enhanced,
-                             slice_from(replies[error].text), out);
+    struct smtp_answer answer = { (uint16_t)replies[c->error].code, replies[c->error].enhanced,
+                                  slice_from(replies[c->error].text) };
+    struct smtp_server_event e;
+
+    if (c->error == SMTP_COMMAND_BAD_SENDER && s->options->bad_sender_reply.code != 0)
+        answer = s->options->bad_sender_reply;
+    e = smtp_server_error(s, answer.code, answer.enhanced, answer.text, out);
+    if (c->error == SMTP_COMMAND_BAD_SENDER && e.kind == SMTP_SERVER_REPLIED) {
+        e.is_bad_sender = true;
+        e.command = *c;
+    }
+    return e;
 }
 
 struct smtp_server_event smtp_server_run(struct smtp_server *s, const struct smtp_command *c,
@@ -283,6 +293,6 @@ struct smtp_server_event smtp_server_run(struct smtp_server *s, const struct smt
     if (!smtp_server_is_in(s, verb->allowed))
         return run_misplaced(s, verb, out);
     if (c->error != SMTP_COMMAND_OK)
-        return run_malformed(s, c->error, out);
+        return run_malformed(s, c, out);
     return verb->run(s, c, out);
 }

@@ -62,7 +62,7 @@ static void write_message(struct observe_log_writer *w)
     observe_mid_from(w, NOW_S, 6, 5, SLICE("sender@remotehost.com"));
     observe_mid_from(w, NOW_S, 7, 0, SLICE(""));
     observe_mid_to(w, NOW_S, 6, 5, 0, SLICE("mary@yourdomain.com"));
-    observe_mid_rejected_by_rat(w, NOW_S, 1, 2, SLICE("postmaster@corestaff.com"));
+    observe_mid_rejected(w, NOW_S, 1, 2, SLICE("postmaster@corestaff.com"), "RAT");
     observe_mid_message_id(w, NOW_S, 71897, SLICE("<322n7l$266p@stable.mfg>"));
     observe_mid_message_id(w, NOW_S, 71898, SLICE("<o'b\\c@x>"));
     observe_mid_message_id(w, NOW_S, 71899, SLICE("<o'\"@x>"));

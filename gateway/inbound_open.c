@@ -1,0 +1,267 @@
+#include "gateway/inbound_open.h"
+
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "gateway/inbound_answer.h"
+#include "gateway/inbound_log.h"
+#include "gateway/inquiry.h"
+#include "gateway/port.h"
+#include "gateway/session_options.h"
+#include "gateway/worker.h"
+#include "observe/mail_events.h"
+
+bool gateway_inbound_is_judged(const struct gateway_inbound *in)
+{
+    return in->flow != NULL;
+}
+
+struct policy_reply_facts gateway_inbound_facts(const struct gateway_inbound *in,
+                                                char ip[static IP_TEXT_MAX])
+{
+    return (struct policy_reply_facts){
+        .group = in->group,
+        .hostname = in->reverse == POLICY_REVERSE_VERIFIED ? slice_from(in->name) : SLICE(""),
+        .is_lookup_failed =
+            in->reverse != POLICY_REVERSE_VERIFIED && in->reverse != POLICY_REVERSE_NONE,
+        .remote_ip = slice_from(ip_format(&in->client.address, ip)),
+        .hat_entry = in->entry,
+    };
+}
+
+/* --- is there room --------------------------------------------------------------------------- */
+
+/* Those that are rejected have as many places of their own. */
+static bool is_full(const struct gateway_inbound *in)
+{
+    unsigned rejected = atomic_load(&in->load->rejected);
+    unsigned all = atomic_load(&in->load->connections);
+    unsigned others = all > rejected ? all - rejected : 0; /* they change while we look */
+    uint32_t max = gateway_view_settings(in->view)->max_connections;
+
+    if (max > 0 && atomic_load(&in->worker->process->connections) > max)
+        return true;
+    return (in->is_rejected ? rejected : others) > in->listener->max_connections;
+}
+
+static struct gateway_opening no_room(struct gateway_inbound *in, unsigned code, struct slice text)
+{
+    struct gateway_worker *w = in->worker;
+
+    observe_count(&w->counters, OBSERVE_CONNECTIONS_CAPPED, 1);
+    observe_icid_receiving_failed(w->log, gateway_worker_now_s(w), in->icid,
+                                  SLICE("Connection limit exceeded"));
+    return (struct gateway_opening){ code, text };
+}
+
+static struct gateway_opening worded(const struct gateway_inbound *in, enum policy_flow_reply which)
+{
+    struct smtp_answer answer = gateway_inbound_worded(in, which, SLICE(""));
+
+    return (struct gateway_opening){ answer.code, answer.text };
+}
+
+/* Counts the connection of its peer. */
+static struct gateway_opening open_session(struct gateway_inbound *in)
+{
+    struct gateway_worker *w = in->worker;
+    struct gateway_peer peer = {
+        .address = in->client.address,
+        .listener = (uint32_t)(in->load - w->process->loads),
+    };
+    struct gateway_opening opening = { 0 };
+
+    if (in->icid == 0)
+        return (struct gateway_opening){ 421, SLICE("4.3.0 Too busy, try again later") };
+    /* Who is rejected may stay to hear it, but takes no place from others. */
+    in->is_rejected = in->flow->access == POLICY_ACCESS_REJECT;
+    if (in->is_rejected)
+        atomic_fetch_add(&in->load->rejected, 1);
+    if (is_full(in))
+        return no_room(in, 421, SLICE("#4.4.5 Too many connections"));
+    if (!gateway_peer_count_enter(w->process->peers, &peer, in->flow->max_connections_per_ip,
+                                  &in->hold)) {
+        opening = worded(in, POLICY_FLOW_REPLY_CONNECTIONS);
+        return no_room(in, opening.code, opening.text);
+    }
+    if (!in->is_rejected)
+        return opening;
+    observe_count(&w->counters, OBSERVE_HAT_REJECTED, 1);
+    if (gateway_view_settings(in->view)->delayed_rejection) {
+        gateway_inbound_log_delayed(in);
+        return opening;
+    }
+    return worded(in, POLICY_FLOW_REPLY_REJECT);
+}
+
+static void greet(struct gateway_inbound *in)
+{
+    struct buffer *out = gateway_channel_output(&in->channel);
+    struct gateway_opening opening = open_session(in);
+    struct smtp_server_event event;
+
+    if (opening.code == 0)
+        event = smtp_server_greet(&in->smtp, out);
+    else
+        event = smtp_server_reject(&in->smtp, opening.code, opening.text, out);
+    if (event.kind == SMTP_SERVER_CLOSE) {
+        gateway_inbound_close(in);
+        return;
+    }
+    gateway_channel_set_deadline(&in->channel, opening.code == 0 ? smtp_server_timeout_ms(&in->smtp)
+                                                                 : GATEWAY_INBOUND_REJECTED_MS);
+    gateway_channel_resume(&in->channel);
+}
+
+/* --- the verdict ----------------------------------------------------------------------------- */
+
+/* A reset, before anything is said. */
+static void refuse(int fd)
+{
+    struct linger now = { .l_onoff = 1 };
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+    (void)close(fd);
+}
+
+/* Options with the texts as they are for this session, where they have variables. */
+static const struct smtp_server_options *options_for(struct gateway_inbound *in)
+{
+    const struct smtp_server_options *shared =
+        gateway_view_smtp_options(in->view, in->listener, in->flow);
+    char ip[IP_TEXT_MAX];
+    struct policy_reply_facts facts;
+
+    if (shared == NULL || !gateway_session_options_are_own(in->flow))
+        return shared;
+    facts = gateway_inbound_facts(in, ip);
+    in->options = gateway_session_options_create(shared, &facts);
+    return in->options != NULL ? gateway_session_options_smtp(in->options) : NULL;
+}
+
+/* Keeps of the facts what the session will need. */
+static enum status keep(struct gateway_inbound *in, const struct policy_sender *sender)
+{
+    in->reverse = (uint8_t)sender->reverse;
+    if (sender->name.len == 0)
+        return STATUS_OK;
+    in->name = strndup(sender->name.data, sender->name.len);
+    return in->name != NULL ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
+static void judge(struct gateway_inbound *in, const struct policy_sender *sender)
+{
+    struct gateway_worker *w = in->worker;
+    struct policy_sender_verdict verdict = policy_hat_find(in->listener->hat, sender);
+    const struct policy_mail_flow *flow = config_listener_flow(in->listener, verdict.flow);
+    const struct smtp_server_options *options;
+
+    if (flow->access == POLICY_ACCESS_REFUSE) {
+        gateway_inbound_log_access(w, 0, &verdict, sender);
+        observe_count(&w->counters, OBSERVE_HAT_REFUSED, 1);
+        gateway_channel_reset(&in->channel);
+        return;
+    }
+    in->flow = flow;
+    in->group = verdict.group;
+    in->entry = verdict.entry;
+    if (keep(in, sender) != STATUS_OK || (options = options_for(in)) == NULL) {
+        gateway_channel_reset(&in->channel);
+        return;
+    }
+    in->icid = spool_ids_take(&w->process->ids, SPOOL_ID_ICID);
+    smtp_server_init(&in->smtp, options);
+    gateway_inbound_log_new(in);
+    gateway_inbound_log_access(w, in->icid, &verdict, sender);
+    gateway_inbound_log_generation(in);
+    greet(in);
+}
+
+void gateway_inbound_known(struct gateway_inbound *in)
+{
+    struct gateway_inquiry *inquiry = in->inquiry;
+
+    ASSERT(in->wait == GATEWAY_INBOUND_WAIT_OPEN);
+    in->wait = GATEWAY_INBOUND_WAIT_NONE;
+    in->inquiry = NULL;
+    judge(in, gateway_inquiry_sender(inquiry));
+    gateway_inquiry_destroy(inquiry);
+}
+
+/* Asks what has to be asked; known: what the machine knows itself. */
+static void inquire(struct gateway_inbound *in, const struct policy_sender *known)
+{
+    struct policy_sender sender = *known;
+    struct policy_hat_needs needs;
+
+    policy_hat_needs(in->listener->hat, &sender, &needs);
+    if (!needs.any) {
+        judge(in, &sender);
+        return;
+    }
+    in->wait = GATEWAY_INBOUND_WAIT_OPEN;
+    if (gateway_inquiry_start(in, &sender, &in->inquiry) == STATUS_OK)
+        return;
+    /* Without a resolver, or memory for it, nothing can be found out for now. */
+    in->wait = GATEWAY_INBOUND_WAIT_NONE;
+    sender.reverse = POLICY_REVERSE_FAILED;
+    if (sender.score.state == POLICY_SCORE_UNKNOWN)
+        sender.score.state = POLICY_SCORE_FAILED;
+    judge(in, &sender);
+}
+
+/* --- the beginning --------------------------------------------------------------------------- */
+
+/* Whether the machine's own facts are enough to refuse the host, so that it costs no memory. */
+static bool is_refused_at_once(struct gateway_worker *w, const struct config_listener *listener,
+                               const struct policy_sender *sender)
+{
+    struct policy_sender_verdict verdict = policy_hat_find(listener->hat, sender);
+    struct policy_hat_needs needs;
+
+    if (config_listener_flow(listener, verdict.flow)->access != POLICY_ACCESS_REFUSE)
+        return false;
+    policy_hat_needs(listener->hat, sender, &needs);
+    if (needs.any)
+        return false;
+    gateway_inbound_log_access(w, 0, &verdict, sender);
+    observe_count(&w->counters, OBSERVE_HAT_REFUSED, 1);
+    return true;
+}
+
+void gateway_inbound_accept(struct gateway_port *port, int fd, const struct ip_endpoint *remote)
+{
+    struct gateway_worker *w = port->worker;
+    struct gateway_view *view = w->view;
+    const struct config_listener *listener = &gateway_view_settings(view)->listeners[port->index];
+    struct policy_sender sender = gateway_inquiry_local(w, &remote->address);
+    struct gateway_inbound *in;
+
+    observe_count(&w->counters, OBSERVE_CONNECTIONS_IN, 1);
+    if (is_refused_at_once(w, listener, &sender)) {
+        refuse(fd);
+        return;
+    }
+    in = calloc(1, sizeof(*in));
+    if (in == NULL || gateway_channel_adopt(&in->channel, w->loop, &gateway_inbound_handlers, fd,
+                                            remote) != STATUS_OK) {
+        if (in == NULL)
+            refuse(fd);
+        free(in);
+        return;
+    }
+    in->worker = w;
+    in->view = gateway_view_acquire(view);
+    in->listener = listener;
+    in->listener_index = (uint16_t)port->index;
+    in->client = *remote;
+    in->load = port->load;
+    in->opened_ms = gateway_worker_now_ms(w);
+    list_append(&w->inbound, &in->node);
+    atomic_fetch_add(&in->load->connections, 1);
+    atomic_fetch_add(&w->process->connections, 1);
+    observe_count(&w->counters, OBSERVE_CONNECTIONS_IN_NOW, 1);
+    gateway_worker_inbound_opened(w);
+    inquire(in, &sender);
+}

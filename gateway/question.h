@@ -1,0 +1,17 @@
+/* gateway/question.h - what MAIL or RCPT has to wait for: the DNS, or another host.
+ *
+ * Belongs to a session, which is told the answer by gateway_inbound_answered(). A sender's domain
+ * is looked for as MX, A and AAAA at once: one of them is enough for it to exist.
+ */
+#pragma once
+#include "smtp/command.h"
+
+struct gateway_inbound;
+struct gateway_question; /* private */
+
+/* Whether the domain of MAIL exists. False: it cannot be asked, and what follows from that is the
+ * same as from a DNS that fails. The command's texts live as long as its answer is awaited. */
+bool gateway_question_ask_sender(struct gateway_inbound *in, const struct smtp_command *command);
+
+/* At any time; accepts NULL. */
+void gateway_question_destroy(struct gateway_question *question);
