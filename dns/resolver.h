@@ -4,12 +4,13 @@
  * call of it waits for the network. Equal questions that run at the same time are sent once.
  *
  * Cached: answers for their time to live, at most DNS_CACHE_TTL_S_MAX; that a name or a type does
- * not exist, for what the zone says, at most DNS_NEGATIVE_TTL_S_MAX (RFC 2308); a failure 5 s; a
- * bogus answer DNS_BOGUS_TTL_S. Expired entries are never served.
+ * not exist, for what the zone says, at most DNS_NEGATIVE_TTL_S_MAX (RFC 2308); a failure for 5 to
+ * 6 s; a bogus answer for DNS_BOGUS_TTL_S. Expired entries are never served.
  *
  * A query that libunbound has not answered after query_ms_max has failed. libunbound may go on
- * with it for a while (it gives a silent server up after some 20 s); it counts as in flight until
- * then, and what comes of it still gets into the cache.
+ * with it for a while (it gives a silent server up after some 17 s, and takes it for down for up to
+ * DNS_SERVER_TTL_S more); it counts as in flight until then, and what comes of it still gets into
+ * the cache.
  */
 #pragma once
 #include "base/ip.h"
@@ -67,7 +68,8 @@ struct dns_resolver; /* private */
 
 /* Borrows world, which must outlive it, and the options for the call. Reads /etc/resolv.conf and
  * the trust anchor, and does all the work of libunbound's first query; see gateway/resolver.h for
- * how long that takes. STATUS_INVALID, STATUS_NOT_FOUND, STATUS_NO_MEMORY, STATUS_LIMIT; the reason
+ * how long that takes. Asks nothing of the world yet, so that another thread than the one it will
+ * belong to may do it. STATUS_INVALID, STATUS_NOT_FOUND, STATUS_NO_MEMORY, STATUS_LIMIT; the reason
  * is then one line, without the files' contents. */
 MUST_USE enum status dns_resolver_create(const struct dns_options *options, struct dns_world *world,
                                          struct dns_resolver **resolver_out,

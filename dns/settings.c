@@ -13,13 +13,14 @@ struct setting {
 };
 
 /* What libunbound would answer itself without asking anybody (RFC 6303, 6761): the networks that
- * are nobody's on the Internet are somebody's behind a gateway. "localhost" and "onion" stay. */
+ * are nobody's on the Internet are somebody's behind a gateway. "localhost" and "onion" stay.
+ * Not "nodefault", which libunbound 1.17 takes and then forgets. */
 static const char *const zones_passed_on[] = {
-    "test. nodefault",
-    "invalid. nodefault",
-    "home.arpa. nodefault",
-    "127.in-addr.arpa. nodefault",
-    "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa. nodefault",
+    "test. transparent",
+    "invalid. transparent",
+    "home.arpa. transparent",
+    "127.in-addr.arpa. transparent",
+    "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa. transparent",
 };
 
 static const struct setting settings[] = {
@@ -79,9 +80,8 @@ static enum status apply_common(struct ub_ctx *context, unsigned queries_max,
     TRY(set_number(context, "key-cache-size:", DNS_KEY_CACHE_BYTES, reason));
     TRY(set_number(context, "neg-cache-size:", DNS_NEGATIVE_CACHE_BYTES, reason));
     TRY(set_number(context, "outgoing-range:", sockets, reason));
-    for (size_t i = 0; i < ARRAY_LEN(zones_passed_on); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(zones_passed_on); i++)
         TRY(set(context, "local-zone:", zones_passed_on[i], reason));
-    }
     return STATUS_OK;
 }
 

@@ -37,6 +37,8 @@ static struct dns_resolver *create(void)
 
     if (dns_resolver_create(&options, &world.dns, &r, &why) != STATUS_OK)
         fail_msg("%s", why.text);
+    assert_int_equal(world_running(&world), 0);
+    assert_false(world.is_deferred);
     return r;
 }
 

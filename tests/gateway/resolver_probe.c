@@ -28,7 +28,7 @@ struct probe {
     struct dns_stub stubs[SERVERS_MAX];
     struct ip_endpoint stub_servers[SERVERS_MAX];
     struct gateway_resolver *resolver;
-    unsigned running;
+    struct list questions;             /* that run */
     unsigned outcomes[DNS_FAILED + 1]; /* of a flood */
     struct engine_timer tick;
     uint64_t ticked_ms;
@@ -38,6 +38,7 @@ struct probe {
 };
 
 struct question {
+    struct list_node node;
     struct dns_query query;
     struct dns_host host;
     struct probe *probe;
@@ -89,11 +90,16 @@ static void print_record(const struct dns_answer *a, size_t i)
         printf(" (%zu bytes)", dns_answer_data(a, i).len);
 }
 
+static void end(struct question *q)
+{
+    list_remove(&q->node);
+    free(q);
+}
+
 static void answered(struct dns_query *q, const struct dns_answer *a)
 {
     struct question *question = CONTAINER_OF(q, struct question, query);
 
-    question->probe->running--;
     question->probe->outcomes[a->outcome]++;
     if (!question->is_flood) {
         printf("%s %s %s ttl=%u", question->what, outcome_names[a->outcome],
@@ -104,7 +110,7 @@ static void answered(struct dns_query *q, const struct dns_answer *a)
             print_record(a, i);
         printf("\n");
     }
-    free(question);
+    end(question);
 }
 
 static void looked_up(struct dns_host *h)
@@ -113,8 +119,7 @@ static void looked_up(struct dns_host *h)
     struct slice name = dns_host_name(h);
 
     printf("%s %s %.*s\n", question->what, host_names[dns_host_outcome(h)], SLICE_ARGS(name));
-    question->probe->running--;
-    free(question);
+    end(question);
 }
 
 static struct question *new_question(struct probe *p, const char *what)
@@ -125,7 +130,7 @@ static struct question *new_question(struct probe *p, const char *what)
         misused("no resolver");
     q->probe = p;
     (void)snprintf(q->what, sizeof(q->what), "%s", what);
-    p->running++;
+    list_append(&p->questions, &q->node);
     return q;
 }
 
@@ -137,7 +142,7 @@ static void turn(struct probe *p)
 
 static void wait_all(struct probe *p)
 {
-    while (p->running > 0)
+    while (!list_is_empty(&p->questions))
         turn(p);
 }
 
@@ -163,8 +168,7 @@ static void flood(struct probe *p, struct slice rest, bool is_cancelled)
                         answered);
         if (is_cancelled) {
             dns_query_cancel(&q->query);
-            free(q);
-            p->running--;
+            end(q);
         } else if (i % 50 == 49) {
             turn(p); /* as they come in from the network */
         }
@@ -227,7 +231,8 @@ static void destroy(struct probe *p)
 
     gateway_resolver_destroy(p->resolver);
     p->resolver = NULL;
-    p->running = 0; /* cancelled */
+    LIST_FOR_EACH (n, &p->questions)
+        end(CONTAINER_OF(n, struct question, node)); /* cancelled */
     while (engine_loop_owners(p->loop) > 0)
         turn(p);
     printf("destroyed ms=%llu\n", (unsigned long long)(clock_monotonic_ms() - begin_ms));
@@ -313,6 +318,7 @@ int main(int argc, char **argv)
     struct rusage usage;
     int i = 1;
 
+    list_init(&p.questions);
     p.options.servers = p.servers;
     p.options.stubs = p.stubs;
     for (; i + 1 < argc && argv[i][0] == '-'; i += 2)
