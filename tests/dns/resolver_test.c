@@ -5,6 +5,9 @@
 
 #include <cmocka.h>
 
+#include <pthread.h>
+#include <stdlib.h>
+
 #include "dns/resolver.h"
 #include "tests/dns/fake_world.h"
 
@@ -249,6 +252,47 @@ static void several_resolvers_live_side_by_side(void **state)
     destroy(r[0]);
 }
 
+static void check_found(struct dns_query *q, const struct dns_answer *a)
+{
+    (void)q;
+    ASSERT(a->outcome == DNS_FOUND);
+}
+
+/* A worker: has its own resolver, world and questions. */
+static void *work(void *unused)
+{
+    (void)unused;
+    for (int round = 0; round < 10; round++) {
+        struct world *w = calloc(1, sizeof(*w));
+        struct dns_resolver *r;
+        struct dns_reason why;
+        struct dns_query q = { 0 };
+
+        ASSERT(w != NULL);
+        world_init(w);
+        ASSERT(dns_resolver_create(&options, &w->dns, &r, &why) == STATUS_OK);
+        for (int i = 0; i < 100; i++) {
+            dns_query_start(&q, dns_resolver_source(r), SLICE("localhost"), DNS_TYPE_A,
+                            check_found);
+            dns_resolver_deliver(r);
+        }
+        dns_resolver_destroy(r);
+        free(w);
+    }
+    return NULL;
+}
+
+static void resolvers_come_and_go_in_several_threads(void **state)
+{
+    pthread_t threads[4];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, work, NULL), 0);
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +304,7 @@ int main(void)
         cmocka_unit_test_setup(a_done_may_start_and_cancel_queries, setup),
         cmocka_unit_test_setup(settings_that_cannot_work_are_refused_with_a_reason, setup),
         cmocka_unit_test_setup(several_resolvers_live_side_by_side, setup),
+        cmocka_unit_test_setup(resolvers_come_and_go_in_several_threads, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

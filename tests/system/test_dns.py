@@ -7,6 +7,7 @@ import pytest
 from postern_lab import BUILD, PATIENCE
 from postern_lab.name_servers import (NXDOMAIN, REFUSED, SERVFAIL, TYPES, NameServer, Nsd, record,
                                       response, wire_name)
+from postern_lab.signed_zone import SignedZone
 from postern_lab.tools import run
 
 PROBE = BUILD / 'tests' / 'gateway' / 'resolver_probe'
@@ -269,3 +270,53 @@ def test_a_resolver_with_thousands_of_queries_in_flight_can_be_dropped():
     assert [line.split()[0] for line in lines if 'destroyed' in line] == ['destroyed'] * 2
     assert answers(lines) == {'A:localhost': 'FOUND INSECURE ttl=10800 127.0.0.1'}
 
+
+@pytest.fixture(name='signed', scope='module')
+def fixture_signed(tmp_path_factory):
+    """Steps -> answers, of a resolver that trusts the key of signed.test."""
+    folder = tmp_path_factory.mktemp('signed')
+    address = socket.inet_aton('192.0.2.1')
+    zone = SignedZone(folder, 'signed.test', [
+        ('www', 'A', address), ('spoiled', 'A', address), ('bare', 'A', address),
+        ('alias', 'CNAME', wire_name('www.signed.test')),
+        ('astray', 'CNAME', wire_name('www.lab.test')),
+        ('1', 'PTR', wire_name('www.signed.test'))],
+        spoiled=[('spoiled', 'A')], bare=[('bare', 'A')])
+    anchor = folder / 'anchor'
+    anchor.write_text(zone.anchor())
+    server = Nsd(folder, {'lab.test': 'www A 192.0.2.1'}, {'signed.test': zone.text()}).start()
+
+    def ask_signed(*steps, trust=('--anchor', anchor)):
+        stubs = [f'{name}=127.0.0.1:{server.port}' for name in ('signed.test', 'lab.test')]
+        return answers(probe('--server', '127.0.0.1:1', '--stub', stubs[0], '--stub', stubs[1],
+                             *trust, *steps))
+    yield ask_signed
+    server.stop()
+
+
+def test_signed_answers_are_secure_and_others_are_not(signed):
+    got = signed('A:www.signed.test', 'PTR:1.signed.test', 'A:alias.signed.test',
+                 'A:nowhere.signed.test', 'TXT:www.signed.test', 'A:www.lab.test',
+                 'A:astray.signed.test')
+    assert {step: answer.split()[:2] for step, answer in got.items()} == {
+        'A:www.signed.test': ['FOUND', 'SECURE'],
+        'PTR:1.signed.test': ['FOUND', 'SECURE'],
+        'A:alias.signed.test': ['FOUND', 'SECURE'],
+        'A:nowhere.signed.test': ['NO_NAME', 'SECURE'],
+        'TXT:www.signed.test': ['NO_DATA', 'SECURE'],
+        'A:www.lab.test': ['FOUND', 'INSECURE'],
+        'A:astray.signed.test': ['FOUND', 'INSECURE']}
+    assert values(got['PTR:1.signed.test']) == ['www.signed.test']
+
+
+@pytest.mark.parametrize('name', ['spoiled', 'bare'])
+def test_a_wrong_or_missing_signature_is_a_failure(signed, name):
+    got = signed(f'A:{name}.signed.test', 'wait', 'A:www.signed.test')
+    assert re.match(r'FAILED BOGUS ttl=0 \(validation failure .*signed\.test',
+                    got[f'A:{name}.signed.test'])
+    assert got['A:www.signed.test'].startswith('FOUND SECURE')
+
+
+def test_without_an_anchor_nothing_is_secure_or_bogus(signed):
+    got = signed('A:www.signed.test', 'A:spoiled.signed.test', trust=())
+    assert {answer.split(' ttl')[0] for answer in got.values()} == {'FOUND INSECURE'}

@@ -40,16 +40,18 @@ ns A 127.0.0.1
 
 
 class Nsd(Process):
-    """zones: a dict of zone name -> lines of the zone file, behind SOA and NS."""
+    """zones: a dict of zone name -> lines of the zone file, behind SOA and NS. whole: a dict
+    of zone name -> complete zone file."""
 
-    def __init__(self, folder, zones):
+    def __init__(self, folder, zones, whole=None):
         need('nsd')
         self.port = ports.free_port()
         home = folder / 'nsd'
         home.mkdir()
         config = NSD_CONF.format(port=self.port, folder=home)
-        for zone, lines in zones.items():
-            (home / f'{zone}.zone').write_text(ZONE_HEAD.format(zone=zone) + lines + '\n')
+        files = {zone: ZONE_HEAD.format(zone=zone) + lines + '\n' for zone, lines in zones.items()}
+        for zone, text in {**files, **(whole or {})}.items():
+            (home / f'{zone}.zone').write_text(text)
             config += f'zone:\n    name: "{zone}"\n    zonefile: "{zone}.zone"\n'
         (home / 'nsd.conf').write_text(config)
         super().__init__('nsd', [PEERS, 'nsd', '-d', '-c', home / 'nsd.conf'], folder)
