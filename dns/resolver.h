@@ -7,17 +7,18 @@
  * not exist, for what the zone says, at most DNS_NEGATIVE_TTL_S_MAX (RFC 2308); a failure for 5 to
  * 6 s; a bogus answer for DNS_BOGUS_TTL_S. Expired entries are never served.
  *
- * A query that libunbound has not answered after query_ms_max has failed. libunbound may go on
- * with it for a while (it gives a silent server up after some 17 s, and takes it for down for up to
- * DNS_SERVER_TTL_S more); it counts as in flight until then, and what comes of it still gets into
- * the cache.
+ * A query that libunbound has not answered after query_ms_max has failed. libunbound goes on with
+ * it (it gives up 5 s after the first packet to a server that else is fast, 17 s to one it does not
+ * know, and takes a server that never answers for down for up to DNS_SERVER_TTL_S more); it counts
+ * as in flight until then, and what comes of it still gets into the cache. A query that libunbound
+ * works on takes 10 KiB of memory and a descriptor; without a descriptor it fails.
  */
 #pragma once
 #include "base/ip.h"
 #include "dns/query.h"
 #include "dns/world.h"
 
-#define DNS_QUERIES_DEFAULT  8192
+#define DNS_QUERIES_DEFAULT  4096
 #define DNS_QUERIES_MAX      65536
 #define DNS_QUERY_MS_DEFAULT 20000
 #define DNS_SERVERS_MAX      16 /* of one list */
@@ -25,13 +26,14 @@
 #define DNS_REASON_MAX       160 /* NUL included */
 
 /* Sockets at a time; each question has its own, with a port of its own (RFC 5452 9.2). What does
- * not get one waits within libunbound. */
-#define DNS_UDP_SOCKETS_MAX 1024
+ * not get one waits within libunbound. As many as queries by default, so that questions to which
+ * nobody answers, for which an attacker only needs a zone, do not keep the others waiting. */
+#define DNS_UDP_SOCKETS_MAX 4096
 #define DNS_TCP_SOCKETS_MAX 16 /* each holds 64 KiB from the start */
 
-/* Bounds of each resolver's memory: 8 MiB of entries at the most. */
-#define DNS_MESSAGE_CACHE_BYTES  (2u << 20)
-#define DNS_RECORD_CACHE_BYTES   (4u << 20)
+/* Bounds of each resolver's memory: 14 MiB of entries at the most, more than 10,000 answers. */
+#define DNS_MESSAGE_CACHE_BYTES  (4u << 20)
+#define DNS_RECORD_CACHE_BYTES   (8u << 20)
 #define DNS_KEY_CACHE_BYTES      (1u << 20)
 #define DNS_NEGATIVE_CACHE_BYTES (512u << 10)
 #define DNS_SERVER_CACHE_COUNT   4096

@@ -4,12 +4,13 @@
  * destroy it: it leaves by itself when the last of its polls has had its last event. Until then
  * engine_loop_owners() is not 0.
  *
- * Making one keeps a thread for 5 to 10 ms (the first in a process 10 to 20 ms): half of it is a
- * list of 65,536 ports, half the places of DNS_UDP_SOCKETS_MAX sockets. Files are read then, and
- * what libunbound does for its first query is done then. Nothing is asked of the loop yet, so the
- * supervisor can make it and hand it to the worker, whose thread must not stand still so long.
- * Afterwards a query costs 60 us in all (10,000 at once from a server on the same machine: 0.6 s,
- * no turn longer than 30 ms), an answer from the cache some 2 us, a destruction 1 ms and more.
+ * Making one keeps a thread for 16 ms (5 ms more for the first in a process), 12 of them for the
+ * places of DNS_UDP_SOCKETS_MAX sockets. Files are read then, and what libunbound does for its
+ * first query is done then. Nothing is asked of the loop yet, so the supervisor can make it and
+ * hand it to the worker, whose thread must not stand still so long. Afterwards a query costs 60 us
+ * in all (10,000 at once from a server on the same machine: 0.6 s, no turn longer than 30 ms), an
+ * answer from the cache 2 us. Destroying one takes 1 ms, and 15 us more for each query in flight;
+ * who has time waits for gateway_resolver_in_flight() to reach 0 first.
  */
 #pragma once
 #include "dns/resolver.h"

@@ -262,6 +262,19 @@ def test_queries_beyond_the_maximum_fail_and_the_others_do_not(nsd):
     assert flood['FOUND'] + flood['FAILED'] == 500
 
 
+def test_a_zone_that_keeps_silent_does_not_hold_up_the_others():
+    """Of the same server, which has no answer for thousands of names, and then has one."""
+    def answer(packet, name, _):
+        if name.endswith('silent.test'):
+            return None
+        return response(packet, 0, [record(name, 'A', bytes([192, 0, 2, 1]))], flags=0x8180)
+    with NameServer(answer) as server:
+        lines = probe('--server', f'127.0.0.1:{server.port}', '--query-ms', '3000',
+                      'A:first.test', 'wait', 'cancel=2000:A:silent.test', 'A:second.test', 'wait',
+                      'sleep=1000', 'A:third.test')
+    assert {answer.split()[0] for answer in answers(lines).values()} == {'FOUND'}
+
+
 def test_a_resolver_with_thousands_of_queries_in_flight_can_be_dropped():
     with NameServer(lambda *_: None) as server:
         lines = probe(*stub('silent.test', server), 'cancel=3000:A:silent.test',
