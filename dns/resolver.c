@@ -118,22 +118,27 @@ static void abandon(struct dns_ticket *t)
     list_append(&t->resolver->abandoned, &t->node);
 }
 
+/* Fails the queries that are due; all of them: UINT64_MAX. */
+static void cut_off_until(struct dns_resolver *r, uint64_t now_ms, const char *why)
+{
+    LIST_FOR_EACH (n, &r->asked) {
+        struct dns_ticket *t = CONTAINER_OF(n, struct dns_ticket, node);
+        struct dns_query *q = t->query;
+
+        if (t->due_ms > now_ms)
+            break;
+        abandon(t);
+        refuse(r, q, why);
+    }
+}
+
 static void set_cut_off(struct dns_resolver *r);
 
 static void cut_off(struct dns_timer *timer)
 {
     struct dns_resolver *r = CONTAINER_OF(timer, struct dns_resolver, cut_off);
-    uint64_t now_ms = r->world->ops->now_ms(r->world);
 
-    LIST_FOR_EACH (n, &r->asked) {
-        struct dns_ticket *t = CONTAINER_OF(n, struct dns_ticket, node);
-
-        if (t->due_ms > now_ms)
-            break;
-        struct dns_query *q = t->query;
-        abandon(t);
-        refuse(r, q, "no answer in time");
-    }
+    cut_off_until(r, r->world->ops->now_ms(r->world), "no answer in time");
     set_cut_off(r);
 }
 
@@ -146,9 +151,10 @@ static void set_cut_off(struct dns_resolver *r)
     uint64_t now_ms = r->world->ops->now_ms(r->world);
 
     r->cut_off.handler = cut_off;
-    /* Without memory for it the next query tries again. */
-    (void)r->world->ops->timer_start(r->world, &r->cut_off,
-                                     first->due_ms > now_ms ? first->due_ms - now_ms : 0);
+    if (r->world->ops->timer_start(r->world, &r->cut_off,
+                                   first->due_ms > now_ms ? first->due_ms - now_ms : 0) !=
+        STATUS_OK)
+        cut_off_until(r, UINT64_MAX, "no memory");
 }
 
 /* --- the source ------------------------------------------------------------------------------ */
@@ -222,6 +228,8 @@ static void deliver_answer(struct dns_ticket *t)
     list_remove(&t->node);
     if (t->rcode != 0)
         dns_answer_set(DNS_FAILED, q->type, "server failure", &answer);
+    else if (t->packet == NULL)
+        dns_answer_set(DNS_FAILED, q->type, "no memory", &answer);
     else
         dns_answer_parse((struct slice){ t->packet, t->packet_len }, q->type, &answer);
     if (t->security == SECURITY_BOGUS) {
@@ -294,7 +302,10 @@ static enum status make_context(struct dns_resolver *r, const struct dns_options
         ub_resolve_event(r->context, "localhost", DNS_TYPE_A, CLASS_IN, NULL, ignore_answer, NULL);
     if (error == 0)
         return STATUS_OK;
-    (void)snprintf(reason->text, sizeof(reason->text), "%s", ub_strerror(error));
+    const char *anchor = options->is_validating ? options->trust_anchor_file : NULL;
+    /* All other settings were looked at when they were made. */
+    (void)snprintf(reason->text, sizeof(reason->text), "%s%slibunbound: %s",
+                   anchor != NULL ? anchor : "", anchor != NULL ? ": " : "", ub_strerror(error));
     return error == UB_NOMEM ? STATUS_NO_MEMORY : STATUS_INVALID;
 }
 

@@ -137,6 +137,32 @@ static void a_query_without_an_answer_is_cut_off(void **state)
     destroy(r);
 }
 
+static void without_memory_for_the_wait_a_query_fails(void **state)
+{
+    struct dns_resolver *r;
+    struct dns_query first = { 0 }, second = { 0 };
+
+    (void)state;
+    options.query_ms_max = 100;
+    r = create();
+    world.is_out_of_memory = true;
+    ask(r, &first, "first.example");
+    assert_int_equal(done_count, 0);
+    deliver(r);
+    assert_int_equal(done_count, 1);
+    assert_int_equal(outcome, DNS_FAILED);
+    world.is_out_of_memory = false;
+    ask(r, &first, "second.example");
+    world_pass(&world, 50);
+    ask(r, &second, "third.example");
+    world.is_out_of_memory = true; /* when the timer is to be set for the second */
+    world_pass(&world, 50);
+    deliver(r);
+    assert_int_equal(done_count, 3);
+    assert_string_equal(reason, "no memory");
+    destroy(r);
+}
+
 static void too_many_queries_fail(void **state)
 {
     struct dns_resolver *r;
@@ -299,6 +325,7 @@ int main(void)
         cmocka_unit_test_setup(what_is_known_at_once_is_told_later, setup),
         cmocka_unit_test_setup(what_was_cancelled_is_not_told, setup),
         cmocka_unit_test_setup(a_query_without_an_answer_is_cut_off, setup),
+        cmocka_unit_test_setup(without_memory_for_the_wait_a_query_fails, setup),
         cmocka_unit_test_setup(too_many_queries_fail, setup),
         cmocka_unit_test_setup(answers_are_handed_over_some_at_a_time, setup),
         cmocka_unit_test_setup(a_done_may_start_and_cancel_queries, setup),
