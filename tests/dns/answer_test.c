@@ -225,6 +225,28 @@ static void pointers_cannot_be_walked_for_ever(void **state)
     assert_int_equal(a.records, 0);
 }
 
+static void a_pointer_leads_back_and_never_forth(void **state)
+{
+    char text[DNS_NAME_MAX];
+
+    (void)state;
+    packet_begin(&p, 0, "x", DNS_TYPE_PTR);
+    size_t here = p.len + 3 + 10; /* the data of the record that follows */
+    packet_record(&p, "x", DNS_TYPE_PTR, TTL_S, "\5there\0", 7);
+    packet_record(&p, "x", DNS_TYPE_PTR, TTL_S, (uint8_t[]){ 0xc0, (uint8_t)here }, 2);
+    parse(DNS_TYPE_PTR);
+    assert_true(dns_answer_name(&a, 1, text));
+    assert_string_equal(text, "there");
+
+    packet_begin(&p, 0, "x", DNS_TYPE_PTR);
+    here += 2 + 3 + 10;
+    packet_record(&p, "x", DNS_TYPE_PTR, TTL_S, (uint8_t[]){ 0xc0, (uint8_t)here }, 2);
+    packet_record(&p, "x", DNS_TYPE_PTR, TTL_S, "\5there\0", 7);
+    parse(DNS_TYPE_PTR);
+    assert_false(dns_answer_name(&a, 0, text));
+    assert_true(dns_answer_name(&a, 1, text));
+}
+
 static void thousands_of_records_are_cut(void **state)
 {
     struct ip_address address;
@@ -340,6 +362,7 @@ int main(void)
         cmocka_unit_test(a_pointer_must_lead_to_the_name_of_a_host),
         cmocka_unit_test(the_longest_name_is_taken_and_no_longer),
         cmocka_unit_test(pointers_cannot_be_walked_for_ever),
+        cmocka_unit_test(a_pointer_leads_back_and_never_forth),
         cmocka_unit_test(thousands_of_records_are_cut),
         cmocka_unit_test(strings_of_a_text_are_joined_and_cut),
         cmocka_unit_test(exchanges_have_a_preference_and_may_be_null),

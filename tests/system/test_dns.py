@@ -262,6 +262,16 @@ def test_queries_beyond_the_maximum_fail_and_the_others_do_not(nsd):
     assert flood['FOUND'] + flood['FAILED'] == 500
 
 
+def test_what_comes_of_a_cancelled_query_is_cached():
+    def answer(packet, name, _):
+        return response(packet, 0, [record(name, 'A', bytes([192, 0, 2, 1]))], flags=0x8180)
+    with NameServer(answer) as server:
+        lines = probe('--server', f'127.0.0.1:{server.port}', 'cancel=50:A:some.test',
+                      'sleep=500', 'flood=50:A:some.test')
+        assert server.asked.total() == 50
+    assert 'in-flight=50' in lines[1] and 'FOUND=50' in lines[2] and 'in-flight=0' in lines[2]
+
+
 def test_a_zone_that_keeps_silent_does_not_hold_up_the_others():
     """Of the same server, which has no answer for thousands of names, and then has one."""
     def answer(packet, name, _):
