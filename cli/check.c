@@ -20,22 +20,8 @@ static void print_json(const struct config_problems *problems, bool ok)
 {
     putchar('{');
     cli_json_bool(true, "ok", ok);
-    cli_json_number(false, "errors", problems->errors_count);
-    cli_json_number(false, "not_shown", problems->dropped_count);
-    cli_json_name(false, "problems");
-    putchar('[');
-    for (size_t i = 0; i < problems->count; i++) {
-        const struct config_problem *p = &problems->items[i];
-
-        fputs(i > 0 ? ",\n  {" : "\n  {", stdout);
-        cli_json_member(true, "file", slice_from(p->file));
-        cli_json_number(false, "line", p->line);
-        cli_json_member(false, "severity",
-                        p->severity == CONFIG_ERROR ? SLICE("error") : SLICE("warning"));
-        cli_json_member(false, "reason", slice_from(p->text));
-        putchar('}');
-    }
-    fputs(problems->count > 0 ? "\n]}\n" : "]}\n", stdout);
+    cli_print_problems_json(problems);
+    fputs("}\n", stdout);
 }
 
 static int run(int argc, char **argv)

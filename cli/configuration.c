@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "cli/json.h"
+
 #define LINE_MAX_BYTES 8192
 
 void cli_print_problems(const struct config_problems *problems, bool is_verbose)
@@ -13,6 +15,26 @@ void cli_print_problems(const struct config_problems *problems, bool is_verbose)
             fprintf(stderr, "%s\n", config_problem_format(&problems->items[i], line, sizeof(line)));
     if (problems->dropped_count > 0)
         fprintf(stderr, "and %zu more\n", problems->dropped_count);
+}
+
+void cli_print_problems_json(const struct config_problems *problems)
+{
+    cli_json_number(false, "errors", problems->errors_count);
+    cli_json_number(false, "not_shown", problems->dropped_count);
+    cli_json_name(false, "problems");
+    putchar('[');
+    for (size_t i = 0; i < problems->count; i++) {
+        const struct config_problem *p = &problems->items[i];
+
+        fputs(i > 0 ? ",\n  {" : "\n  {", stdout);
+        cli_json_member(true, "file", slice_from(p->file));
+        cli_json_number(false, "line", p->line);
+        cli_json_member(false, "severity",
+                        p->severity == CONFIG_ERROR ? SLICE("error") : SLICE("warning"));
+        cli_json_member(false, "reason", slice_from(p->text));
+        putchar('}');
+    }
+    fputs(problems->count > 0 ? "\n]" : "]", stdout);
 }
 
 bool cli_load(const char *path, struct config_loaded **loaded_out)

@@ -5,6 +5,9 @@
 /* Prints each problem on standard error; warnings only when is_verbose. */
 void cli_print_problems(const struct config_problems *problems, bool is_verbose);
 
+/* The members "errors", "not_shown" and "problems" of a JSON object that has others already. */
+void cli_print_problems_json(const struct config_problems *problems);
+
 /* The configuration of the file, without asking for the other files that it names. False, with
  * its errors printed, when it has some. */
 MUST_USE bool cli_load(const char *path, struct config_loaded **loaded_out);
