@@ -157,7 +157,7 @@ static const struct cli_usage usage = {
              "\n"
              "Each prints our configuration, and tells what it could not carry over.\n",
     .operands_min = 1,
-    .operands_max = 1,
+    .operands_max = 2, /* so that another table is told, and not its file */
 };
 
 static int run(int argc, char **argv)

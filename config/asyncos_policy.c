@@ -232,10 +232,10 @@ void config_asyncos_policies_resolve(struct config_asyncos_hat *hat)
 
     for (size_t i = 0; i < count && hat->a.status == STATUS_OK; i++)
         resolve_row(hat, config_asyncos_row_at(hat, i), i + 1);
-    if (!hat->has_all)
-        make_all(hat);
     if (hat->a.status != STATUS_OK || hat->a.problems->errors_count > 0)
         return;
+    if (!hat->has_all)
+        make_all(hat);
     resolve_row(hat, &hat->all, count + 1);
     if (hat->a.problems->errors_count == 0 && hat->a.status == STATUS_OK &&
         config_asyncos_policy_at(hat, hat->all.policy)->action.access == POLICY_ACCESS_CONTINUE)

@@ -243,7 +243,7 @@ static void read_table(struct rat *rat)
         case CONFIG_ASYNCOS_END:
             if (rat->row.count > 0)
                 config_asyncos_error(a, rat->row.line, "this recipient has no action");
-            else if (rows_count(rat) == 0 && !rat->has_all)
+            else if (rows_count(rat) == 0 && !rat->has_all && a->problems->errors_count == 0)
                 config_asyncos_warn(a, 0, "has no entries: every recipient is rejected");
             rat->end_mark = config_asyncos_mark(a);
             return;

@@ -1,0 +1,64 @@
+"""Tables of AsyncOS, imported into a configuration that `postern explain` can be asked about.
+
+    tables = ImportedTables(folder, hat='...', rat='...')
+    tables.hat_report                     # what the import said on standard error
+    tables.row_for('192.0.2.1', host='mail.example.com')
+"""
+import collections
+import json
+import re
+
+from postern_lab.gateway import run_postern
+
+# Keys that an import writes and this version does not read: their lines are taken out before the
+# tables are used. The list may only shrink.
+NOT_YET = ['comment', 'verify_client', 'significant_bits', 'banner_code', 'banner_text',
+           'reject_code', 'reject_text', 'hostname', 'verify_sender', 'bypass_limits',
+           'max_recipients_per_hour', 'max_recipients_per_hour_code',
+           'max_recipients_per_hour_text', 'max_invalid_recipients_per_hour']
+NOT_YET_LINE = re.compile(rf'^ *(?:{"|".join(NOT_YET)}) = .*\n', re.M)
+
+CONFIGURATION = '''hostname = "mx.lab.test";
+spool = { path = "spool"; };
+certificates = { mail = { chain = "mail.pem"; key = "mail.key"; }; };
+listeners = ( { name = "Inbound"; type = "public"; address = "127.0.0.1"; port = 2525;
+                certificate = "mail"; hat = "inbound"; rat = "inbound"; } );
+routes = ( { domain = "ALL"; to = [ "127.0.0.1:2526" ]; } );
+@include "hat.conf"
+@include "rat.conf"
+'''
+
+Row = collections.namedtuple('Row', 'group policy access tls')
+
+
+def run_import(table, path, *arguments, code=0):
+    """Runs `postern import TABLE PATH`, and expects its exit code."""
+    result = run_postern('import', table, path.name, *arguments, cwd=path.parent)
+    assert result.returncode == code, result.stdout + result.stderr
+    return result
+
+
+class ImportedTables:
+    def __init__(self, folder, hat, rat='example.com ACCEPT\nALL REJECT\n'):
+        self.folder = folder
+        self.hat_report = self.add('hat', hat)
+        self.rat_report = self.add('rat', rat)
+        (folder / 'postern.conf').write_text(CONFIGURATION)
+
+    def add(self, table, text):
+        path = self.folder / f'{table}.txt'
+        path.write_text(text, encoding='utf-8')
+        result = run_import(table, path)
+        known = NOT_YET_LINE.sub('', result.stdout)
+        (self.folder / f'{table}.conf').write_text(known, encoding='utf-8')
+        return result.stderr
+
+    def row_for(self, address, host=None):
+        """The row that decides about a host, and its policy."""
+        name = ['--host', host] if host else []
+        result = run_postern('explain', 'sender', address, *name, '--json', '-c', 'postern.conf',
+                             cwd=self.folder)
+        assert result.returncode == 0, result.stdout + result.stderr
+        verdict, = json.loads(result.stdout)
+        policy = verdict['policy']
+        return Row(verdict['group'], policy['name'], policy['access'], policy['tls'])
