@@ -31,19 +31,35 @@ static const char *keep_name(struct config_problems *p, const char *file)
     return arena_text(&p->arena, slice_from(file));
 }
 
+/* Makes room for an error by giving up the last warning; false when there is none. The text of
+ * the warning stays in the arena, which has room for that: it happens once for each item. */
+static bool give_up_warning(struct config_problems *p)
+{
+    for (size_t i = p->count; i-- > 0;) {
+        if (p->items[i].severity != CONFIG_WARNING)
+            continue;
+        memmove(&p->items[i], &p->items[i + 1], (p->count - i - 1) * sizeof(p->items[0]));
+        p->count--;
+        p->dropped_count++;
+        return true;
+    }
+    return false;
+}
+
 void config_problems_add(struct config_problems *p, enum config_severity severity, const char *file,
                          unsigned line, const char *format, ...)
 {
     char text[CONFIG_PROBLEM_TEXT_MAX];
-    struct config_problem *item = &p->items[p->count];
+    struct config_problem *item;
     va_list args;
 
     if (severity == CONFIG_ERROR)
         p->errors_count++;
-    if (p->count == CONFIG_PROBLEMS_MAX) {
+    if (p->count == CONFIG_PROBLEMS_MAX && (severity != CONFIG_ERROR || !give_up_warning(p))) {
         p->dropped_count++;
         return;
     }
+    item = &p->items[p->count];
     va_start(args, format);
     (void)vsnprintf(text, sizeof(text), format, args);
     va_end(args);

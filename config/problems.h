@@ -1,8 +1,8 @@
 /* config/problems.h - everything that is wrong with a configuration, in the order found.
  *
  * An error means that the configuration cannot run; a warning, that it runs but may not do what
- * was meant. At most CONFIG_PROBLEMS_MAX are kept and the rest is counted. The object owns its
- * texts.
+ * was meant. At most CONFIG_PROBLEMS_MAX are kept, errors before warnings, and the rest is
+ * counted. The object owns its texts.
  */
 #pragma once
 #include "base/arena.h"

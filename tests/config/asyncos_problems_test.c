@@ -178,6 +178,23 @@ static void what_is_no_text_or_too_long_is_refused(void **unused)
     assert_true(config_asyncos_name_is_valid(SLICE("in-bound_2")));
 }
 
+static void an_error_is_told_behind_any_number_of_warnings(void **unused)
+{
+    static struct imported i;
+    struct buffer text;
+
+    (void)unused;
+    buffer_init(&text, CONFIG_ASYNCOS_BYTES_MAX);
+    for (int k = 0; k < 3 * CONFIG_PROBLEMS_MAX; k++)
+        assert_int_equal(buffer_append_text(&text, "SBO:1\n"), STATUS_OK);
+    assert_int_equal(buffer_append_text(&text, "a..b\n REJECT" ALL), STATUS_OK);
+    import_text(&i, config_import_hat, buffer_contents(&text));
+    assert_int_equal(i.status, STATUS_INVALID);
+    assert_non_null(strstr(i.lines, "t.txt:301: \"a..b\""));
+    imported_finish(&i);
+    buffer_finish(&text);
+}
+
 /* Whatever becomes of it, what is written can be read. */
 static void expect_sane(struct slice text)
 {
@@ -270,6 +287,7 @@ int main(void)
         cmocka_unit_test(what_is_no_hat_is_told_with_its_line),
         cmocka_unit_test(what_is_no_rat_is_told_with_its_line),
         cmocka_unit_test(what_is_no_text_or_too_long_is_refused),
+        cmocka_unit_test(an_error_is_told_behind_any_number_of_warnings),
         cmocka_unit_test(a_file_may_be_cut_anywhere),
         cmocka_unit_test(garbage_is_told_and_never_more),
     };

@@ -9,6 +9,8 @@
 #include "config/asyncos_rat.h"
 #include "tests/config/sample.h"
 
+#define LINES_MAX ((size_t)2 * CONFIG_PROBLEMS_MAX * CONFIG_PROBLEM_TEXT_MAX)
+
 typedef enum status import_function(const struct config_asyncos_import *import, struct buffer *out,
                                     struct config_problems *problems);
 
@@ -16,7 +18,7 @@ typedef enum status import_function(const struct config_asyncos_import *import, 
 struct imported {
     enum status status;
     struct buffer text;
-    char lines[TEXT_MAX];
+    char lines[LINES_MAX];
 };
 
 static inline void import_text(struct imported *i, import_function *function, struct slice text)
@@ -33,8 +35,8 @@ static inline void import_text(struct imported *i, import_function *function, st
     if (i->status != STATUS_OK)
         buffer_clear(&i->text);
     assert_int_equal(buffer_append(&i->text, (struct slice){ "", 1 }), STATUS_OK);
-    for (size_t k = 0; k < problems.count && used < TEXT_MAX - CONFIG_PROBLEM_TEXT_MAX; k++) {
-        config_problem_format(&problems.items[k], i->lines + used, TEXT_MAX - used);
+    for (size_t k = 0; k < problems.count && used < LINES_MAX - CONFIG_PROBLEM_TEXT_MAX; k++) {
+        config_problem_format(&problems.items[k], i->lines + used, LINES_MAX - used);
         used += strlen(i->lines + used);
         if (k + 1 < problems.count)
             i->lines[used++] = '\n';
