@@ -53,11 +53,6 @@ static enum status write_settings(const struct config_asyncos_hat *hat,
     return config_asyncos_write_marks(&hat->a, out, INDENT_SETTING, next, p->action.marks_end);
 }
 
-static bool lets_mail_in(enum policy_access access)
-{
-    return access == POLICY_ACCESS_ACCEPT || access == POLICY_ACCESS_RELAY;
-}
-
 /* Whether the policy says it by itself. Verification of clients is a part of their "tls". */
 static bool says(const struct config_asyncos_hat *hat, const struct config_asyncos_policy *p,
                  const char *key)
@@ -69,17 +64,25 @@ static bool says(const struct config_asyncos_hat *hat, const struct config_async
     return config_asyncos_setting_find(&hat->settings, &p->action, key) != NULL;
 }
 
+/* Whether the key of the default parameters is for policies with this access rule. */
+static bool concerns(const char *key, enum policy_access access)
+{
+    if (strncmp(key, "reject_", strlen("reject_")) == 0)
+        return access == POLICY_ACCESS_REJECT;
+    return access == POLICY_ACCESS_ACCEPT || access == POLICY_ACCESS_RELAY;
+}
+
 /* What the policy leaves to the default parameters of the listener. */
 static enum status write_inherited(const struct config_asyncos_hat *hat,
                                    const struct config_asyncos_policy *p, struct buffer *out)
 {
     bool is_first = true;
 
-    for (size_t i = 0; i < hat->defaults.count && lets_mail_in(p->action.access); i++) {
+    for (size_t i = 0; i < hat->defaults.count; i++) {
         const struct config_asyncos_setting *s =
             config_asyncos_setting_at(&hat->settings, hat->defaults.first + i);
 
-        if (says(hat, p, s->key))
+        if (!concerns(s->key, p->action.access) || says(hat, p, s->key))
             continue;
         if (is_first)
             TRY(config_asyncos_write_comment(out, INDENT_SETTING,

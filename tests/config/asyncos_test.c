@@ -186,6 +186,14 @@ static void the_row_of_all_and_the_policies_are_made_whole(void **unused)
           "" },
         { "$P\n ACCEPT { tls = \"required\" }\nALL\n $P\n ACCEPT { tls = \"on_verify\" }\n",
           "    tls = \"required\";\n  };", "" },
+        { "$P\n ACCEPT\n$Q\n REJECT\nALL\n $P\n"
+          " ACCEPT { reject_banner_code = 550 smtp_banner_code = 221 }\n",
+          "    banner_code = 221;\n  };\n  Q = {\n    access = \"reject\";\n"
+          "    # from the default policy parameters:\n    reject_code = 550;\n  };",
+          "" },
+        { "$P\n ACCEPT { use_override_hostname = off }\nALL\n $P\n"
+          " ACCEPT { override_hostname = \"mx.example\" }\n",
+          "    access = \"accept\";\n  };", "" },
         /* policies that every ESA has */
         { "10.0.0.1\n $THROTTLED\nALL\n REJECT\n",
           "    max_messages_per_connection = 10;\n    max_recipients_per_message = 20;\n"
