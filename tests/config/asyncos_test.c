@@ -168,6 +168,11 @@ static void the_row_of_all_and_the_policies_are_made_whole(void **unused)
     static const struct good_case cases[] = {
         { "ALL\n  ACCEPT { tls = \"required\" }\n", "group = \"ALL\";\n      senders = [ \"ALL\" ]",
           "" },
+        { "ALL, 10.0.0.1\n  REJECT\n10.0.0.2\n  ACCEPT\n",
+          "      policy = \"ACCEPTED_ROW_1\";\n    },\n    {\n      group = \"ALL\";\n"
+          "      senders = [\n        \"ALL\", \"10.0.0.1\"\n      ];",
+          "t.txt:1: warning: ALL stands before other rows (the first is in line 3): it is asked "
+          "last on an ESA, and written last" },
         { "ALL:\n  REJECT\n", "group = \"ALL\";\n      senders = [ \"ALL\" ]", "" },
         { "", "# Not in the export: the default of a public listener.",
           "t.txt: warning: has no row for ALL: written with policy ACCEPTED, the default of a "
@@ -352,6 +357,11 @@ static void every_form_of_recipient_is_carried_over(void **unused)
         { "ALL REJECT\na.example ACCEPT\n",
           "[ \"a.example\" ];\n      action = \"accept\";\n    },\n",
           "t.txt:1: warning: ALL: stands before other entries: it is asked last on an ESA, and "
+          "written last" },
+        { "a.example ACCEPT\nALL REJECT\nb.example ACCEPT\n",
+          "[ \"a.example\" ];\n      action = \"accept\";\n    },\n    {\n"
+          "      recipients = [ \"b.example\" ];\n",
+          "t.txt:2: warning: ALL: stands before other entries: it is asked last on an ESA, and "
           "written last" },
         { "all accept", "[ \"ALL\" ];\n      action = \"accept\";",
           "t.txt:1: warning: ALL ACCEPT takes mail for every domain of the world, as on the ESA: "
