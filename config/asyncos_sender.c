@@ -1,6 +1,7 @@
 #include "config/asyncos_sender.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/ip.h"
 #include "config/asyncos_country.h"
@@ -30,16 +31,23 @@ static bool has(struct slice text, char c)
     return text.len > 0 && memchr(text.data, c, text.len) != NULL;
 }
 
+/* Without zeroes in front, which some would read as octal. Serves for prefixes too. */
+static bool read_octet(struct slice text, uint64_t *octet_out)
+{
+    return (text.len == 1 || (text.len > 1 && text.data[0] != '0')) &&
+           slice_to_number(text, OCTET_MAX, octet_out);
+}
+
 /* One octet, or with is_last a range of them; *low_out is its lower end. */
-static bool read_octet(struct slice text, bool is_last, uint64_t *low_out)
+static bool read_octet_range(struct slice text, bool is_last, uint64_t *low_out)
 {
     bool has_range = has(text, '-');
     struct slice low = slice_cut(&text, '-');
     uint64_t high;
 
-    if (!slice_to_number(low, OCTET_MAX, low_out))
+    if (!read_octet(low, low_out))
         return false;
-    return !has_range || (is_last && slice_to_number(text, OCTET_MAX, &high) && *low_out <= high);
+    return !has_range || (is_last && read_octet(text, &high) && *low_out <= high);
 }
 
 /* "10.1.1.10-20", "10.1.": up to four octets, the last of them perhaps a range. What is not
@@ -55,7 +63,7 @@ static bool read_octets(struct slice text, uint64_t octets[static OCTETS])
 
         has_more = has(text, '.');
         octet = slice_cut(&text, '.');
-        if (count == OCTETS || !read_octet(octet, !has_more, &octets[count]))
+        if (count == OCTETS || !read_octet_range(octet, !has_more, &octets[count]))
             return false;
         count++;
     }
@@ -77,7 +85,8 @@ static enum config_asyncos_sender_result convert_v4(struct slice text, char *ent
         return CONFIG_ASYNCOS_SENDER_INVALID;
     if (!has_prefix)
         return CONFIG_ASYNCOS_SENDER_SAME;
-    if (has(body, '-') || body.data[body.len - 1] == '.' || !slice_to_number(rest, V4_BITS, &bits))
+    if (has(body, '-') || body.data[body.len - 1] == '.' || !read_octet(rest, &bits) ||
+        bits > V4_BITS)
         return CONFIG_ASYNCOS_SENDER_INVALID;
     (void)snprintf(full, sizeof(full), "%u.%u.%u.%u/%u", (unsigned)octets[0], (unsigned)octets[1],
                    (unsigned)octets[2], (unsigned)octets[3], (unsigned)bits);
@@ -104,11 +113,12 @@ static bool hextet(struct slice text, unsigned *value_out)
     return text.len > 0 && text.len <= HEXTET_LETTERS && has_only(text, "0123456789abcdefABCDEF");
 }
 
-/* "2001:db8::1-ff": with either end of the range it has to be an address. */
+/* "2001:db8::1-ff", where with either end of the range it has to be an address; or two whole
+ * addresses. */
 static bool is_v6_range(struct slice text)
 {
     char address[V6_TEXT_MAX];
-    struct ip_address parsed;
+    struct ip_address parsed, last;
     const char *dash = memchr(text.data, '-', text.len);
     size_t at = dash != NULL ? (size_t)(dash - text.data) : 0, from = at, to = at + 1;
     unsigned low, high;
@@ -119,6 +129,9 @@ static bool is_v6_range(struct slice text)
         from--;
     while (to < text.len && text.data[to] != ':')
         to++;
+    if (ip_parse(slice_first(text, at), &parsed) && ip_parse(slice_after(text, at + 1), &last))
+        return ip_is_v4(&parsed) == ip_is_v4(&last) &&
+               memcmp(parsed.bytes, last.bytes, sizeof(last.bytes)) <= 0;
     if (!hextet((struct slice){ text.data + from, at - from }, &low) ||
         !hextet((struct slice){ text.data + at + 1, to - at - 1 }, &high) || low > high)
         return false;
@@ -182,8 +195,9 @@ static enum config_asyncos_sender_result convert_score(struct slice inside, char
         *why_out = "not a range of scores from -10.0 to 10.0, the lower one first";
         return CONFIG_ASYNCOS_SENDER_INVALID;
     }
-    (void)snprintf(entry, CONFIG_ASYNCOS_SENDER_MAX, "SBRS[%.*s:%.*s]", SLICE_ARGS(from),
-                   SLICE_ARGS(rest));
+    (void)snprintf(entry, CONFIG_ASYNCOS_SENDER_MAX, "SBRS[%s%d.%d:%s%d.%d]", low < 0 ? "-" : "",
+                   abs(low) / 10, abs(low) % 10, high < 0 ? "-" : "", abs(high) / 10,
+                   abs(high) % 10);
     return CONFIG_ASYNCOS_SENDER_SPELT;
 }
 
