@@ -97,7 +97,7 @@ static void read_recipient(struct rat *rat)
         rat->is_all = true;
         entry.text = SLICE("ALL");
     } else if (!is_literal(entry.text) &&
-               policy_recipient_form(entry.text) == POLICY_RECIPIENT_INVALID) {
+               policy_address_form(entry.text) == POLICY_ADDRESS_INVALID) {
         config_asyncos_error(a, line,
                              "\"%.*s\" is not a recipient: \"example.com\", \".example.com\", "
                              "\"user@example.com\", \"user@\", \"[192.0.2.1]\" or ALL",

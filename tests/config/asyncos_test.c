@@ -384,21 +384,6 @@ static void every_form_of_recipient_is_carried_over(void **unused)
  * left out before the text is loaded. The list may only shrink. */
 static const char *const not_yet[] = {
     "comment",
-    "verify_client",
-    "max_recipients_per_hour",
-    "max_recipients_per_hour_code",
-    "max_recipients_per_hour_text",
-    "max_connections_per_ip_text",
-    "max_invalid_recipients_per_hour",
-    "drop_invalid_recipients",
-    "significant_bits",
-    "banner_code",
-    "banner_text",
-    "reject_code",
-    "reject_text",
-    "hostname",
-    "verify_sender",
-    "bypass_limits",
 };
 
 static bool is_known(struct slice line)
