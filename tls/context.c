@@ -12,12 +12,28 @@
 
 struct tls_context {
     SSL_CTX *ctx;
+    unsigned char asking_id[TLS_ASKING_ID_BYTES]; /* of a server */
 };
 
 SSL_CTX *tls_context_openssl(struct tls_context *context)
 {
     ASSERT(context != NULL && context->ctx != NULL);
     return context->ctx;
+}
+
+void tls_context_asking_id(const struct tls_context *context,
+                           unsigned char id_out[static TLS_ASKING_ID_BYTES])
+{
+    memcpy(id_out, context->asking_id, TLS_ASKING_ID_BYTES);
+}
+
+int tls_version_openssl(enum tls_version version)
+{
+    switch (version) {
+    case TLS_VERSION_1_2: return TLS1_2_VERSION;
+    case TLS_VERSION_1_3: return TLS1_3_VERSION;
+    }
+    UNREACHABLE();
 }
 
 static void say(struct tls_error *error, const char *format, ...) PRINTF_LIKE(2, 3);
@@ -125,11 +141,10 @@ static enum status load_pairs(SSL_CTX *ctx, const struct tls_server_options *opt
 static SSL_CTX *ctx_new(const SSL_METHOD *method, enum tls_version min_version)
 {
     SSL_CTX *ctx = SSL_CTX_new(method);
-    int version = min_version == TLS_VERSION_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION;
 
     if (ctx == NULL)
         return NULL;
-    if (SSL_CTX_set_min_proto_version(ctx, version) != 1 ||
+    if (SSL_CTX_set_min_proto_version(ctx, tls_version_openssl(min_version)) != 1 ||
         SSL_CTX_set_max_proto_version(ctx, 0) != 1) {
         SSL_CTX_free(ctx);
         return NULL;
@@ -145,7 +160,7 @@ static SSL_CTX *ctx_new(const SSL_METHOD *method, enum tls_version min_version)
 /* Takes ctx, also when it fails. */
 static enum status wrap(SSL_CTX *ctx, struct tls_context **context_out)
 {
-    struct tls_context *context = malloc(sizeof(*context));
+    struct tls_context *context = calloc(1, sizeof(*context));
 
     if (context == NULL) {
         SSL_CTX_free(ctx);
@@ -156,11 +171,110 @@ static enum status wrap(SSL_CTX *ctx, struct tls_context **context_out)
     return STATUS_OK;
 }
 
+/* Where nothing is trusted, building and checking chains would be work without a use. */
+static int verify_nothing(X509_STORE_CTX *chain, void *unused)
+{
+    (void)unused;
+    X509_STORE_CTX_set_error(chain, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY);
+    return 1;
+}
+
+/* Takes the chain as it is: a server that asks for certificates lets its policy judge them. OpenSSL
+ * checks it for the purpose of a TLS client, stops at the first fault and keeps it for
+ * SSL_get_verify_result(), in the session and in its tickets. */
+static int verify_and_go_on(X509_STORE_CTX *chain, void *unused)
+{
+    (void)unused;
+    if (X509_verify_cert(chain) != 1 && X509_STORE_CTX_get_error(chain) == X509_V_OK)
+        X509_STORE_CTX_set_error(chain, X509_V_ERR_UNSPECIFIED);
+    return 1;
+}
+
+/* Tells clients what this context trusts, unless that is too much to be told. */
+static enum status name_authorities(SSL_CTX *ctx, const STACK_OF(X509_OBJECT) * objects)
+{
+    STACK_OF(X509_NAME) *names = sk_X509_NAME_new_null();
+    size_t bytes = 0;
+    bool ok = names != NULL;
+
+    for (int i = 0; ok && i < sk_X509_OBJECT_num(objects); i++) {
+        X509 *authority = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i));
+        X509_NAME *name =
+            authority != NULL ? X509_NAME_dup(X509_get_subject_name(authority)) : NULL;
+
+        if (authority == NULL)
+            continue; /* a CRL in the file */
+        ok = name != NULL && sk_X509_NAME_push(names, name) > 0;
+        if (ok)
+            bytes += (size_t)i2d_X509_NAME(name, NULL);
+        else
+            X509_NAME_free(name);
+    }
+    if (!ok) {
+        sk_X509_NAME_pop_free(names, X509_NAME_free);
+        return STATUS_NO_MEMORY;
+    }
+    if (sk_X509_NAME_num(names) > TLS_CLIENT_CA_NAMES_MAX || bytes > TLS_CLIENT_CA_NAME_BYTES_MAX) {
+        sk_X509_NAME_pop_free(names, X509_NAME_free);
+        names = sk_X509_NAME_new_null();
+    }
+    SSL_CTX_set_client_CA_list(ctx, names); /* takes them; NULL is none */
+    return STATUS_OK;
+}
+
+/* A ticket carries the verdict on a certificate, and all contexts share the keys of tickets: what
+ * is trusted has to be part of the id, or a client could take the verdict of one listener to
+ * another, or to the time after a reload that no longer trusts its authority. */
+static enum status asking_id_make(const STACK_OF(X509_OBJECT) * objects,
+                                  unsigned char id_out[static TLS_ASKING_ID_BYTES])
+{
+    static const char label[] = "postern asks for a certificate";
+    EVP_MD_CTX *all = EVP_MD_CTX_new();
+    unsigned char one[TLS_ASKING_ID_BYTES];
+    bool ok = all != NULL && EVP_DigestInit_ex(all, EVP_sha256(), NULL) == 1 &&
+              EVP_DigestUpdate(all, label, sizeof(label)) == 1;
+
+    for (int i = 0; ok && i < sk_X509_OBJECT_num(objects); i++) {
+        X509 *authority = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i));
+
+        if (authority != NULL)
+            ok = X509_digest(authority, EVP_sha256(), one, NULL) == 1 &&
+                 EVP_DigestUpdate(all, one, sizeof(one)) == 1;
+    }
+    ok = ok && EVP_DigestFinal_ex(all, id_out, NULL) == 1;
+    EVP_MD_CTX_free(all);
+    ERR_clear_error();
+    return ok ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
+/* The store is for judging clients only: in the place of the context's own store it would also be
+ * searched, at each handshake, for what might complete the chain of the server. */
+static enum status trust_for_clients(struct tls_context *context, const char *ca_file,
+                                     struct tls_error *error)
+{
+    X509_STORE *store = X509_STORE_new();
+    const STACK_OF(X509_OBJECT) * objects;
+
+    if (store == NULL || SSL_CTX_set0_verify_cert_store(context->ctx, store) != 1) {
+        X509_STORE_free(store);
+        return STATUS_NO_MEMORY;
+    }
+    ERR_clear_error();
+    if (ca_file != NULL && X509_STORE_load_file(store, ca_file) != 1)
+        return file_failed(ca_file, "certificate", error);
+    SSL_CTX_set_cert_verify_callback(context->ctx,
+                                     ca_file != NULL ? verify_and_go_on : verify_nothing, NULL);
+    objects = X509_STORE_get0_objects(store);
+    TRY(name_authorities(context->ctx, objects));
+    return asking_id_make(objects, context->asking_id);
+}
+
 enum status tls_context_create_server(const struct tls_server_options *options,
                                       struct tls_context **context_out, struct tls_error *error_out)
 {
     static const unsigned char id_context[] = "postern"; /* a ticket is for this service only */
     SSL_CTX *ctx = ctx_new(TLS_server_method(), options->min_version);
+    struct tls_context *context;
     enum status status;
 
     error_out->text[0] = '\0';
@@ -184,15 +298,13 @@ enum status tls_context_create_server(const struct tls_server_options *options,
         (void)SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
         (void)SSL_CTX_set_num_tickets(ctx, 0);
     }
-    return wrap(ctx, context_out);
-}
-
-/* Where nothing is trusted, building and checking chains would be work without a use. */
-static int verify_nothing(X509_STORE_CTX *chain, void *unused)
-{
-    (void)unused;
-    X509_STORE_CTX_set_error(chain, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY);
-    return 1;
+    TRY(wrap(ctx, &context));
+    status = trust_for_clients(context, options->client_ca_file, error_out);
+    if (status == STATUS_OK)
+        *context_out = context;
+    else
+        tls_context_destroy(context);
+    return status;
 }
 
 enum status tls_context_create_client(const struct tls_client_options *options,

@@ -17,6 +17,12 @@
 
 #define TLS_CERTIFICATES_MAX 8 /* pairs per server context */
 
+/* A client that is asked for a certificate is told the names of the authorities, so that it can
+ * choose among its certificates (RFC 8446 4.2.4), unless there are more than these: all the
+ * authorities of the world are no help, and cost each handshake 16 KiB. */
+#define TLS_CLIENT_CA_NAMES_MAX      100
+#define TLS_CLIENT_CA_NAME_BYTES_MAX 8192 /* of all names together */
+
 struct tls_context;
 struct tls_tickets;
 
@@ -36,6 +42,9 @@ struct tls_server_options {
     enum tls_version min_version;
     struct tls_tickets *tickets; /* shared by all workers, outlives every context and session
                                     that uses it; NULL: no resumption */
+    const char *client_ca_file;  /* PEM: who may vouch for clients; NULL: nobody, every client is
+                                    unverified. Sessions that do not ask for a certificate
+                                    (tls_session_ask_certificate) have no use for it. */
     bool kernel;                 /* its sessions may be handed to the kernel: tls/kernel.h */
 };
 

@@ -11,6 +11,14 @@
 /* Lives as long as the context; an SSL made from it keeps its own reference. */
 SSL_CTX *tls_context_openssl(struct tls_context *context);
 
+int tls_version_openssl(enum tls_version version);
+
+/* What a server session that asks for certificates gives as its session id context. Tickets are
+ * good only where it is the same: among those that ask, and trust the same authorities. */
+#define TLS_ASKING_ID_BYTES 32 /* SHA-256, and SSL_MAX_SID_CTX_LENGTH */
+void tls_context_asking_id(const struct tls_context *context,
+                           unsigned char id_out[static TLS_ASKING_ID_BYTES]);
+
 /* Makes a server context seal and open its tickets with these keys. */
 void tls_tickets_attach(struct tls_tickets *tickets, SSL_CTX *ctx);
 
@@ -62,6 +70,8 @@ struct tls_session {
     const char *cipher;
     const char *ending; /* static text */
     char *common_name;  /* heap, of the peer's certificate; NULL: none */
+    X509 *peer;         /* of a server that asked: its own reference; NULL: none */
+    unsigned char asking_id[TLS_ASKING_ID_BYTES]; /* of a server's context, which may be gone */
     struct tls_records records[2];
     struct tls_kernel kernel;
 };

@@ -134,6 +134,7 @@ enum status tls_session_create(struct tls_context *context, enum tls_role role,
     SSL_set_app_data(s->ssl, s);
     if (role == TLS_ROLE_SERVER) {
         SSL_set_accept_state(s->ssl);
+        tls_context_asking_id(context, s->asking_id);
     } else {
         SSL_set_connect_state(s->ssl);
         if (server_name != NULL && is_host_name(server_name) &&
@@ -150,12 +151,27 @@ no_memory:
     return STATUS_NO_MEMORY;
 }
 
+void tls_session_ask_certificate(struct tls_session *s)
+{
+    ASSERT(s->is_server && SSL_in_before(s->ssl));
+    /* No callback: the context's lets every chain pass and keeps what was wrong with it. */
+    SSL_set_verify(s->ssl, SSL_VERIFY_PEER, NULL);
+    ASSERT(SSL_set_session_id_context(s->ssl, s->asking_id, sizeof(s->asking_id)) == 1);
+}
+
+void tls_session_set_min_version(struct tls_session *s, enum tls_version version)
+{
+    ASSERT(SSL_in_before(s->ssl));
+    ASSERT(SSL_set_min_proto_version(s->ssl, tls_version_openssl(version)) == 1);
+}
+
 void tls_session_destroy(struct tls_session *s)
 {
     if (s == NULL)
         return;
     tls_session_free_openssl(s);
     tls_kernel_finish(s);
+    X509_free(s->peer);
     free(s->common_name);
     free(s->error);
     free(s);
@@ -216,6 +232,9 @@ static void note_facts(struct tls_session *s)
     s->is_resumed = SSL_session_reused(s->ssl) == 1;
     s->has_certificate = SSL_get0_peer_certificate(s->ssl) != NULL;
     s->verify_result = SSL_get_verify_result(s->ssl);
+    /* A few KiB, which only those pay who want to know the client. */
+    if (s->is_server)
+        s->peer = SSL_get1_peer_certificate(s->ssl);
     if (s->has_certificate && common_name(s->ssl, name))
         s->common_name = strdup(name);
 }
@@ -411,11 +430,16 @@ const char *tls_session_peer_common_name(const struct tls_session *s)
     return s->common_name;
 }
 
+bool tls_session_has_peer_certificate(const struct tls_session *s)
+{
+    return s->has_certificate;
+}
+
 const char *tls_session_verify_problem(const struct tls_session *s)
 {
     /* Without a certificate OpenSSL's result is "ok". */
     if (!s->has_certificate)
-        return "no certificate from server";
+        return s->is_server ? "no certificate from client" : "no certificate from server";
     return s->verify_result == X509_V_OK ? NULL : X509_verify_cert_error_string(s->verify_result);
 }
 

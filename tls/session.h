@@ -18,7 +18,7 @@
 #include "base/buffer.h"
 #include "base/slice.h"
 #include "base/status.h"
-#include "tls/error.h"
+#include "tls/context.h"
 
 /* An output buffer's maximum must be at least this, so that one full record with its overhead
  * (and a post-handshake message before it) always fits into an empty one. */
@@ -27,7 +27,6 @@
 #define TLS_SERVER_NAME_MAX 254 /* NUL included */
 #define TLS_COMMON_NAME_MAX 256 /* NUL included */
 
-struct tls_context;
 struct tls_session;
 
 enum tls_role { TLS_ROLE_SERVER, TLS_ROLE_CLIENT };
@@ -47,6 +46,18 @@ enum tls_direction { TLS_SEND, TLS_RECEIVE };
  * Costs several KiB at once; create it when STARTTLS arrives, not before. STATUS_NO_MEMORY. */
 MUST_USE enum status tls_session_create(struct tls_context *context, enum tls_role role,
                                         const char *server_name, struct tls_session **session_out);
+
+/* Before the first tls_session_handshake(), of a server: asks the client for a certificate. The
+ * handshake fails for none and for none that is bad: afterwards tls_session_has_peer_certificate()
+ * and tls_session_verify_problem() say what came, and the policy decides. A ticket of a session
+ * that did not ask is no good for one that does, nor the other way round, nor between contexts that
+ * trust different authorities; one that is good brings the certificate and the verdict of its first
+ * handshake along, which may be as old as a ticket lives (two hours). */
+void tls_session_ask_certificate(struct tls_session *s);
+
+/* Before the first tls_session_handshake(): the lowest version, in place of the context's. A peer
+ * that has only older ones gets the alert protocol_version. */
+void tls_session_set_min_version(struct tls_session *s, enum tls_version version);
 
 /* Gives everything back; the session stays resumable by the peer. Accepts NULL. */
 void tls_session_destroy(struct tls_session *s);
@@ -95,8 +106,14 @@ bool tls_session_is_resumed(const struct tls_session *s);
  * is the peer's choice, control characters included. Lives as long as s. */
 const char *tls_session_peer_common_name(const struct tls_session *s);
 
-/* NULL when the peer's certificate chain leads to an authority of the context's ca_file and is
- * valid today; otherwise the reason. Says nothing about the names in the certificate. */
+/* Whether the peer has shown a certificate, good or bad, in this handshake or in the one that it
+ * resumes, and proved that its key is the peer's. */
+bool tls_session_has_peer_certificate(const struct tls_session *s);
+
+/* NULL when the peer's certificate chain leads to an authority of the context's file (ca_file,
+ * client_ca_file), is valid today and made for this role (RFC 5280 4.2.1.12: serverAuth of a
+ * server, clientAuth of a client, where it says so at all); otherwise the reason, also when there
+ * is no certificate. Says nothing about the names in it: tls/peer_names.h. */
 const char *tls_session_verify_problem(const struct tls_session *s);
 
 /* One line after TLS_FAILED, "" before: "(167772353, 'error:0A0000C1:SSL routines::no shared

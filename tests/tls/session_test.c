@@ -91,7 +91,7 @@ static void the_chain_is_judged_by_the_authorities_alone(void **unused)
         end_open(&c, client, TLS_ROLE_CLIENT, BOUND);
         assert_true(handshake(&c, &s, BOUND));
         assert_int_equal(tls_session_verify_problem(c.session) == NULL, cases[i].trusted);
-        assert_string_equal(tls_session_verify_problem(s.session), "no certificate from server");
+        assert_string_equal(tls_session_verify_problem(s.session), "no certificate from client");
         end_close(&c);
         end_close(&s);
         tls_context_destroy(client);
