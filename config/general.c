@@ -65,6 +65,7 @@ static const struct config_key tls_keys[] = {
     SETTING("ktls", CONFIG_KIND_WORD, ktls, 0, 0, config_ktls_words),
     SETTING("min_version", CONFIG_KIND_WORD, tls_version_min, 0, 0, version_words),
     SETTING("ca_file", CONFIG_KIND_PATH, tls_ca_path, 1),
+    SETTING("client_ca_file", CONFIG_KIND_PATH, tls_client_ca_path, 1),
 };
 
 static const struct config_key log_keys[] = {
@@ -109,6 +110,7 @@ static void set_defaults(struct config_settings *s)
         .ktls = POLICY_KTLS_AUTO,
         .tls_version_min = CONFIG_TLS_1_2,
         .tls_ca_path = "",
+        .tls_client_ca_path = "",
         .log_format = CONFIG_LOG_ASYNCOS,
         .log_path = "-",
         .admin_socket_path = "/run/postern/admin.sock",
@@ -180,24 +182,29 @@ static void check_spool(struct config_draft *d)
                          "cannot use the spool folder %s: %m", path);
 }
 
-static void check_tls(struct config_draft *d)
+static void check_authorities(struct config_draft *d, const char *key, const char *path)
 {
     struct config_tls_judge *judge = d->reader.options->judge;
-    const char *path = d->settings.tls_ca_path;
     char why[CONFIG_PROBLEM_TEXT_MAX] = "";
     bool ok;
 
     if (path[0] == '\0' || d->reader.options->skip_files)
         return;
     if (access(path, R_OK) != 0) {
-        config_reader_report(&d->reader, CONFIG_ERROR, config_member(d->root.tls, "ca_file"),
+        config_reader_report(&d->reader, CONFIG_ERROR, config_member(d->root.tls, key),
                              "cannot read the CA file %s: %m", path);
         return;
     }
     ok = judge == NULL || judge->authorities(judge, path, why, sizeof(why));
     if (!ok || why[0] != '\0')
         config_reader_report(&d->reader, ok ? CONFIG_WARNING : CONFIG_ERROR,
-                             config_member(d->root.tls, "ca_file"), "the CA file: %s", why);
+                             config_member(d->root.tls, key), "the CA file: %s", why);
+}
+
+static void check_tls(struct config_draft *d)
+{
+    check_authorities(d, "ca_file", d->settings.tls_ca_path);
+    check_authorities(d, "client_ca_file", d->settings.tls_client_ca_path);
 }
 
 /* The file is appended to, or made in its folder. */

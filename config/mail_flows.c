@@ -213,6 +213,11 @@ static void finish_flow(struct config_draft *d, const config_setting_t *at, stru
     if (w->sender_exceptions != NULL)
         w->flow.sender_exceptions =
             config_address_list_find(d, at, "sender_exceptions", w->sender_exceptions);
+    if (w->flow.verify_client != POLICY_FLOW_VERIFY_OFF &&
+        d->settings.tls_client_ca_path[0] == '\0')
+        config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "verify_client"),
+                             "verify_client needs the authorities that may vouch for clients: "
+                             "tls: client_ca_file");
     if (w->flow.client_names_count > 0 && w->flow.verify_client == POLICY_FLOW_VERIFY_OFF &&
         !config_is_meant(at, flow_keys, ARRAY_LEN(flow_keys), "verify_client"))
         config_reader_report(&d->reader, CONFIG_WARNING, config_member(at, "client_names"),

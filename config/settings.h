@@ -133,7 +133,8 @@ struct config_settings {
 
     enum policy_ktls ktls; /* where a listener or a destination says nothing */
     enum config_tls_version tls_version_min;
-    const char *tls_ca_path; /* "" when none was named */
+    const char *tls_ca_path;        /* "" when none was named */
+    const char *tls_client_ca_path; /* who may vouch for clients; "" when none was named */
 
     enum config_log_format log_format;
     const char *log_path; /* "-": standard error */

@@ -57,6 +57,8 @@ static enum status server_context(const struct gateway_view *view,
         .certificates_count = certificate->pairs_count,
         .min_version = version_of(settings),
         .tickets = tickets,
+        .client_ca_file =
+            settings->tls_client_ca_path[0] != '\0' ? settings->tls_client_ca_path : NULL,
         .kernel = view->generation->kernel.has_module,
     };
 

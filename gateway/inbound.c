@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "gateway/inbound_answer.h"
+#include "gateway/inbound_open.h"
+#include "gateway/inbound_tls.h"
 #include "gateway/inquiry.h"
 #include "gateway/kernel_tls.h"
 #include "gateway/message.h"
@@ -15,8 +17,6 @@
 
 static size_t on_input(struct gateway_channel *c, struct slice bytes);
 static void on_drained(struct gateway_channel *c);
-static void on_secured(struct gateway_channel *c, bool success);
-static void on_settled(struct gateway_channel *c);
 static void on_expired(struct gateway_channel *c);
 static void on_ended(struct gateway_channel *c, int error);
 static void on_closed(struct gateway_channel *c);
@@ -24,8 +24,8 @@ static void on_closed(struct gateway_channel *c);
 const struct gateway_channel_handlers gateway_inbound_handlers = {
     .input = on_input,
     .drained = on_drained,
-    .secured = on_secured,
-    .settled = on_settled,
+    .secured = gateway_inbound_secured,
+    .settled = gateway_inbound_settled,
     .expired = on_expired,
     .ended = on_ended,
     .closed = on_closed,
@@ -99,16 +99,14 @@ static void on_closed(struct gateway_channel *c)
     gateway_peer_count_leave(w->process->peers, &in->hold);
     if (in->is_rejected)
         atomic_fetch_sub(&in->load->rejected, 1);
-    if (in->counts_tls) {
-        atomic_fetch_sub(&in->load->tls_connections, 1);
-        atomic_fetch_sub(&w->process->tls_connections, 1);
-    }
+    gateway_inbound_uncount_tls(in);
     atomic_fetch_sub(&in->load->connections, 1);
     atomic_fetch_sub(&w->process->connections, 1);
     if (in->flow != NULL)
         smtp_server_finish(&in->smtp);
     gateway_session_options_destroy(in->options);
     free(in->name);
+    free(in->proxy);
     gateway_view_release(in->view);
     list_remove(&in->node);
     free(in);
@@ -120,6 +118,10 @@ static void on_ended(struct gateway_channel *c, int error)
 {
     struct gateway_inbound *in = inbound_of(c);
 
+    if (in->flow == NULL) {
+        gateway_inbound_reset(in); /* nobody to speak of: it did not say who it is */
+        return;
+    }
     gateway_kernel_tls_tell_end(in->worker, "ICID", in->icid, gateway_channel_tls(c));
     /* A clean end behind QUIT or between messages is no loss. */
     if (error != 0 || smtp_server_in_transaction(&in->smtp))
@@ -155,67 +157,6 @@ static void log_close(struct gateway_inbound *in, enum smtp_close_reason reason)
 }
 
 /* --- events of the SMTP machine -------------------------------------------------------------- */
-
-static void start_tls(struct gateway_inbound *in, struct slice behind)
-{
-    struct gateway_worker *w = in->worker;
-    struct tls_session *session;
-
-    in->said_starttls = true;
-    in->counts_tls = true;
-    atomic_fetch_add(&in->load->tls_connections, 1);
-    atomic_fetch_add(&w->process->tls_connections, 1);
-    if (behind.len > 0) {
-        /* RFC 3207 4.2: nothing that was said in the clear may count after the handshake. */
-        observe_icid_tls_failed(w->log, now_s(in), in->icid,
-                                SLICE("(0, 'plaintext behind STARTTLS')"));
-        observe_count(&w->counters, OBSERVE_TLS_IN_FAILED, 1);
-        let_go(in);
-        gateway_channel_reset(&in->channel);
-        return;
-    }
-    if (tls_session_create(in->view->servers[in->listener_index], TLS_ROLE_SERVER, NULL,
-                           &session) != STATUS_OK) {
-        observe_icid_tls_failed(w->log, now_s(in), in->icid, SLICE("(0, 'no memory')"));
-        gateway_inbound_close(in);
-        return;
-    }
-    tls_kernel_allow(session, &in->view->generation->kernel,
-                     gateway_kernel_tls_use(in->listener->ktls));
-    gateway_channel_set_deadline(&in->channel, GATEWAY_INBOUND_HANDSHAKE_MS);
-    gateway_channel_secure(&in->channel, session);
-}
-
-static void on_secured(struct gateway_channel *c, bool success)
-{
-    struct gateway_inbound *in = inbound_of(c);
-    struct gateway_worker *w = in->worker;
-    const struct tls_session *tls = gateway_channel_tls(c);
-
-    if (!success) {
-        observe_icid_tls_failed(w->log, now_s(in), in->icid, slice_from(tls_session_error(tls)));
-        observe_count(&w->counters, OBSERVE_TLS_IN_FAILED, 1);
-        gateway_inbound_close(in);
-        return;
-    }
-    observe_icid_tls_success(w->log, now_s(in), in->icid, slice_from(tls_session_protocol(tls)),
-                             slice_from(tls_session_cipher(tls)));
-    observe_count(&w->counters, OBSERVE_TLS_IN_SUCCESS, 1);
-    if (tls_session_is_resumed(tls))
-        observe_count(&w->counters, OBSERVE_TLS_RESUMED, 1);
-    smtp_server_tls_started(&in->smtp);
-    gateway_channel_set_deadline(c, smtp_server_timeout_ms(&in->smtp));
-    gateway_channel_resume(c);
-    if (in->is_stopping)
-        gateway_inbound_stop(in);
-}
-
-static void on_settled(struct gateway_channel *c)
-{
-    struct gateway_inbound *in = inbound_of(c);
-
-    gateway_kernel_tls_tell(in->worker, "ICID", in->icid, gateway_channel_tls(c));
-}
 
 static void wait_for(struct gateway_inbound *in, enum gateway_inbound_wait what)
 {
@@ -318,7 +259,7 @@ static void act(struct gateway_inbound *in, const struct smtp_server_event *even
     case SMTP_SERVER_ASK_DATA: answer_event(in, event, out); break;
     case SMTP_SERVER_BODY: take_body(in, event->body); break;
     case SMTP_SERVER_END: end_message(in); break;
-    case SMTP_SERVER_STARTTLS: start_tls(in, behind); break;
+    case SMTP_SERVER_STARTTLS: gateway_inbound_start_tls(in, behind); break;
     case SMTP_SERVER_CLOSE:
         log_close(in, event->reason);
         gateway_inbound_close(in);
@@ -377,17 +318,6 @@ void gateway_inbound_answered(struct gateway_inbound *in, const struct smtp_answ
     wait_over(in);
 }
 
-/* STARTTLS is refused for now while there are as many TLS connections as there may be. Workers that
- * look at the same moment may each let one more in. */
-static void limit_tls(struct gateway_inbound *in)
-{
-    uint32_t max = gateway_view_settings(in->view)->max_tls_connections;
-    bool is_full = atomic_load(&in->load->tls_connections) >= in->listener->max_tls_connections ||
-                   (max > 0 && atomic_load(&in->worker->process->tls_connections) >= max);
-
-    smtp_server_tls_set_unavailable(&in->smtp, is_full);
-}
-
 static size_t on_input(struct gateway_channel *c, struct slice bytes)
 {
     struct gateway_inbound *in = inbound_of(c);
@@ -395,8 +325,14 @@ static size_t on_input(struct gateway_channel *c, struct slice bytes)
     bool progress = false;
     size_t total = 0;
 
+    if (in->proxy != NULL) {
+        total = gateway_inbound_take_header(in, bytes);
+        /* Greeted already: what follows the header is the client's. */
+        if (!gateway_inbound_is_judged(in))
+            return total;
+    }
     if (!smtp_server_is_tls(&in->smtp))
-        limit_tls(in);
+        gateway_inbound_limit_tls(in);
     while (total < bytes.len && !gateway_channel_is_paused(c) && !gateway_channel_is_closing(c)) {
         struct smtp_server_event event;
         size_t used = 0;
@@ -426,6 +362,10 @@ static void on_expired(struct gateway_channel *c)
     struct gateway_inbound *in = inbound_of(c);
     struct smtp_server_event event;
 
+    if (in->flow == NULL) {
+        gateway_inbound_reset(in);
+        return;
+    }
     if (in->wait != GATEWAY_INBOUND_WAIT_NONE || smtp_server_timeout_ms(&in->smtp) == 0) {
         /* It does not read its replies, or does not finish its handshake. */
         observe_icid_lost(in->worker->log, now_s(in), in->icid);

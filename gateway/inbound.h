@@ -22,6 +22,7 @@ struct gateway_receipt;
 struct gateway_session_options;
 struct gateway_view;
 struct gateway_worker;
+struct smtp_proxy_header;
 
 enum gateway_inbound_wait {
     GATEWAY_INBOUND_WAIT_NONE,
@@ -43,6 +44,7 @@ struct gateway_inbound { /* Fields are private to gateway/inbound*.c. */
     struct gateway_inquiry *inquiry;         /* of WAIT_OPEN */
     struct gateway_question *question;       /* of WAIT_ANSWER */
     struct gateway_session_options *options; /* its own, if any */
+    struct smtp_proxy_header *proxy;         /* of a load balancer, while it is awaited */
     struct gateway_receipt *receipt;         /* the message under way, until its commit */
     struct gateway_message *message;         /* the message whose commit is awaited */
 
@@ -56,10 +58,11 @@ struct gateway_inbound { /* Fields are private to gateway/inbound*.c. */
     uint64_t body_bytes; /* of bodies, received on this connection */
     struct gateway_peer_hold hold;
     uint16_t listener_index;
-    uint8_t wait;    /* enum gateway_inbound_wait */
-    uint8_t reverse; /* enum policy_reverse */
-    bool counts_tls; /* among the TLS connections */
-    bool is_dropped; /* the answer that is being given is the last one */
+    uint8_t wait;        /* enum gateway_inbound_wait */
+    uint8_t reverse;     /* enum policy_reverse */
+    uint8_t certificate; /* enum gateway_client_certificate */
+    bool counts_tls;     /* among the TLS connections */
+    bool is_dropped;     /* the answer that is being given is the last one */
     bool said_starttls;
     bool is_rejected; /* by the HAT */
     bool is_stopping;

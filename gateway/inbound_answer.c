@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "gateway/inbound_log.h"
 #include "gateway/inbound_open.h"
+#include "gateway/inbound_tls.h"
 #include "gateway/question.h"
 #include "gateway/rate_limits.h"
 #include "gateway/receipt.h"
@@ -126,19 +127,6 @@ static bool is_delayed(const struct gateway_inbound *in)
     return in->flow->access == POLICY_ACCESS_REJECT;
 }
 
-/* What TLS has to do with the sender; code 0: nothing is wrong. */
-static struct smtp_answer check_tls(struct gateway_inbound *in, const struct smtp_mailbox *sender)
-{
-    const struct policy_mail_flow *flow = in->flow;
-    bool is_listed = flow->tls_senders != NULL &&
-                     policy_address_list_has(flow->tls_senders, sender->local, sender->domain);
-
-    if (smtp_server_is_tls(&in->smtp) ||
-        (!is_listed && flow->verify_client != POLICY_FLOW_VERIFY_REQUIRED))
-        return SMTP_ANSWER_ACCEPTED;
-    return no(530, "5.7.0", "Must issue a STARTTLS command first");
-}
-
 /* What the exception table says of the sender. */
 static enum policy_exception check_exceptions(struct gateway_inbound *in,
                                               const struct smtp_mailbox *sender,
@@ -206,7 +194,7 @@ bool gateway_inbound_answer_mail(struct gateway_inbound *in, const struct smtp_c
         *answer_out = SMTP_ANSWER_ACCEPTED;
         return true;
     }
-    *answer_out = check_tls(in, sender);
+    *answer_out = gateway_inbound_check_tls(in, sender);
     if (answer_out->code != 0)
         return true;
     switch (check_exceptions(in, sender, answer_out)) {

@@ -11,6 +11,7 @@
 #include "gateway/session_options.h"
 #include "gateway/worker.h"
 #include "observe/mail_events.h"
+#include "smtp/proxy_header.h"
 
 bool gateway_inbound_is_judged(const struct gateway_inbound *in)
 {
@@ -211,6 +212,57 @@ static void inquire(struct gateway_inbound *in, const struct policy_sender *know
     judge(in, &sender);
 }
 
+/* --- behind a load balancer --------------------------------------------------------------------
+ */
+
+static bool is_listed(const struct ip_prefix *prefixes, size_t count, const struct ip_address *a)
+{
+    for (size_t i = 0; i < count; i++)
+        if (ip_prefix_contains(&prefixes[i], a))
+            return true;
+    return false;
+}
+
+static void await_header(struct gateway_inbound *in)
+{
+    in->proxy = malloc(sizeof(*in->proxy));
+    if (in->proxy == NULL) {
+        gateway_channel_reset(&in->channel);
+        return;
+    }
+    smtp_proxy_header_init(in->proxy);
+    gateway_channel_set_deadline(&in->channel, GATEWAY_INBOUND_HEADER_MS);
+    gateway_channel_resume(&in->channel);
+}
+
+size_t gateway_inbound_take_header(struct gateway_inbound *in, struct slice bytes)
+{
+    struct gateway_worker *w = in->worker;
+    struct policy_sender sender;
+    char ip[IP_TEXT_MAX];
+    size_t used = 0;
+
+    switch (smtp_proxy_header_feed(in->proxy, bytes, &used)) {
+    case SMTP_PROXY_MORE: return used;
+    case SMTP_PROXY_BAD:
+        observe_log_line(w->log, OBSERVE_WARNING, gateway_worker_now_s(w),
+                         "Listener %s: %s is listed in proxy_from and sent no PROXY header",
+                         in->listener->name, ip_format(&in->client.address, ip));
+        gateway_channel_reset(&in->channel);
+        return bytes.len;
+    case SMTP_PROXY_DONE: break;
+    }
+    gateway_channel_pause(&in->channel);
+    gateway_channel_set_deadline(&in->channel, 0);
+    if (in->proxy->kind == SMTP_PROXY_CLIENT)
+        in->client = in->proxy->source;
+    free(in->proxy);
+    in->proxy = NULL;
+    sender = gateway_inquiry_local(w, &in->client.address);
+    inquire(in, &sender);
+    return used;
+}
+
 /* --- the beginning --------------------------------------------------------------------------- */
 
 /* Whether the machine's own facts are enough to refuse the host, so that it costs no memory. */
@@ -236,10 +288,11 @@ void gateway_inbound_accept(struct gateway_port *port, int fd, const struct ip_e
     struct gateway_view *view = w->view;
     const struct config_listener *listener = &gateway_view_settings(view)->listeners[port->index];
     struct policy_sender sender = gateway_inquiry_local(w, &remote->address);
+    bool is_proxy = is_listed(listener->proxies, listener->proxies_count, &remote->address);
     struct gateway_inbound *in;
 
     observe_count(&w->counters, OBSERVE_CONNECTIONS_IN, 1);
-    if (is_refused_at_once(w, listener, &sender)) {
+    if (!is_proxy && is_refused_at_once(w, listener, &sender)) {
         refuse(fd);
         return;
     }
@@ -263,5 +316,8 @@ void gateway_inbound_accept(struct gateway_port *port, int fd, const struct ip_e
     atomic_fetch_add(&w->process->connections, 1);
     observe_count(&w->counters, OBSERVE_CONNECTIONS_IN_NOW, 1);
     gateway_worker_inbound_opened(w);
-    inquire(in, &sender);
+    if (is_proxy)
+        await_header(in);
+    else
+        inquire(in, &sender);
 }

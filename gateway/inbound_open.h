@@ -3,11 +3,14 @@
  *
  *     accept -> [header of a load balancer] -> [inquiry] -> verdict -> greeting, or the door
  *
- * A host that the machine's own facts already refuse is reset at once. A host is not greeted, and
- * nothing that it says is read, before the verdict.
+ * A listed load balancer (listener: proxy_from) has to begin with a PROXY header; from anybody else
+ * it is no command of ours. A host that the machine's own facts already refuse is reset at once. A
+ * host is not greeted, and nothing that it says is read, before the verdict.
  */
 #pragma once
 #include "gateway/inbound.h"
+
+#define GATEWAY_INBOUND_HEADER_MS 10000 /* for the header of a load balancer */
 
 /* How to open: code 0: with a greeting; else with this reply, and then close. */
 struct gateway_opening {
@@ -17,6 +20,9 @@ struct gateway_opening {
 
 /* For the inquiry: nothing more has to be known. */
 void gateway_inbound_known(struct gateway_inbound *in);
+
+/* Bytes of a load balancer's header; returns how many were taken. */
+size_t gateway_inbound_take_header(struct gateway_inbound *in, struct slice bytes);
 
 /* The session has a verdict, so there is a policy. Before that it is of no generation's interest.
  */

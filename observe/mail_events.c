@@ -189,6 +189,16 @@ void observe_icid_disconnected(struct observe_log_writer *w, time_t now_s, uint6
     end(w);
 }
 
+void observe_icid_client_certificate(struct observe_log_writer *w, time_t now_s, uint64_t icid,
+                                     struct slice name, struct slice verdict)
+{
+    struct observe_line *l = begin(w, now_s, "ICID ", icid);
+
+    text_or(l, " TLS client certificate ", name, "without a name");
+    text(l, ": ", verdict);
+    end(w);
+}
+
 void observe_icid_sender_allowed(struct observe_log_writer *w, time_t now_s, uint64_t icid,
                                  struct slice sender)
 {

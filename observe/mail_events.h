@@ -43,6 +43,9 @@ void observe_icid_tls_success(struct observe_log_writer *w, time_t now_s, uint64
 /* reason: tls_session_error(), or empty: "TLS failed" alone. */
 void observe_icid_tls_failed(struct observe_log_writer *w, time_t now_s, uint64_t icid,
                              struct slice reason);
+/* "TLS client certificate NAME: VERDICT" */
+void observe_icid_client_certificate(struct observe_log_writer *w, time_t now_s, uint64_t icid,
+                                     struct slice name, struct slice verdict);
 /* The policy demands TLS and the peer left without STARTTLS. */
 void observe_icid_tls_missing(struct observe_log_writer *w, time_t now_s, uint64_t icid);
 void observe_icid_lost(struct observe_log_writer *w, time_t now_s, uint64_t icid);
