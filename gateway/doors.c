@@ -116,3 +116,22 @@ void gateway_doors_close(struct gateway_doors *d)
     free(d->doors);
     *d = (struct gateway_doors){ 0 };
 }
+
+void gateway_doors_tell(struct gateway_process *process, const struct config_settings *settings,
+                        uint64_t generation)
+{
+    struct gateway_listing_copy copy = { .generation = generation };
+
+    for (size_t i = 0; i < settings->listeners_count; i++) {
+        const struct config_listener *listener = &settings->listeners[i];
+        struct gateway_listing_listener *listed = &copy.listeners[copy.listeners_count++];
+        bool is_new;
+        const struct gateway_listener_load *load = load_for(process, &listener->endpoint, &is_new);
+
+        ASSERT(load != NULL && !is_new);
+        (void)snprintf(listed->name, sizeof(listed->name), "%s", listener->name);
+        listed->endpoint = listener->endpoint;
+        listed->load = (uint32_t)(load - process->loads);
+    }
+    gateway_listing_write(&process->listing, &copy);
+}

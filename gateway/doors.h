@@ -29,3 +29,7 @@ void gateway_doors_finish(struct gateway_doors *d, struct gateway_process *proce
 
 /* Nobody took them: closes what was bound. */
 void gateway_doors_close(struct gateway_doors *d);
+
+/* After gateway_doors_open() for these settings: tells other threads of them. */
+void gateway_doors_tell(struct gateway_process *process, const struct config_settings *settings,
+                        uint64_t generation);

@@ -9,6 +9,7 @@
 #include "base/rates.h"
 #include "engine/helper.h"
 #include "gateway/generation.h"
+#include "gateway/listing.h"
 #include "gateway/peer_count.h"
 #include "observe/maillog.h"
 #include "spool/files.h"
@@ -36,6 +37,8 @@ struct gateway_process {
     struct gateway_peer_count *peers;
     struct rates_table *rates; /* of clients and senders: gateway/rate_limits.h */
     struct hash_seed seed;
+    struct gateway_listing listing; /* for threads that are no workers */
+    uint64_t started_ms;            /* monotonic */
     struct gateway_worker *workers; /* array */
     unsigned workers_count;
 

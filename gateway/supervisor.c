@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "engine/probe.h"
 #include "engine/signals.h"
+#include "gateway/admin.h"
 #include "gateway/doors.h"
 #include "gateway/kernel_tls.h"
 #include "gateway/notify.h"
@@ -31,6 +32,7 @@ struct supervisor {
     struct gateway_generation *current;
     struct gateway_generation *older; /* waiting for their last session */
     struct observe_log_writer *log;
+    struct gateway_admin *admin; /* NULL: its thread could not be started */
     uint64_t generation;
     uint64_t log_lost;
     char *spool_path; /* what this process runs with, whatever later files say */
@@ -164,6 +166,18 @@ static enum status hand_out(struct supervisor *s, struct gateway_view **views,
     return STATUS_OK;
 }
 
+/* The socket is for people; a gateway that cannot have it carries mail all the same. */
+static void open_admin_socket(struct supervisor *s)
+{
+    const char *path = s->current->config->settings.admin_socket_path;
+    char why[GATEWAY_ADMIN_WHY_MAX], text[GATEWAY_ADMIN_WHY_MAX + CONFIG_SOCKET_PATH_MAX + 32];
+
+    if (s->admin == NULL || gateway_admin_listen(s->admin, path, why) == STATUS_OK)
+        return;
+    (void)snprintf(text, sizeof(text), "admin socket %s: %s", path, why);
+    say(s, OBSERVE_WARNING, text);
+}
+
 static bool needs_restart(const struct supervisor *s, const struct config_settings *next)
 {
     return strcmp(s->spool_path, next->spool_path) != 0 || s->workers != next->workers ||
@@ -201,6 +215,8 @@ static void reload(struct supervisor *s)
     s->current->older = s->older;
     s->older = s->current;
     s->current = next;
+    gateway_doors_tell(&s->process, &next->config->settings, next->config->generation);
+    open_admin_socket(s);
 }
 
 /* A worker takes its view between two completions; who connects before that gets the old one. */
@@ -264,9 +280,11 @@ static enum status start_shared(struct supervisor *s)
 {
     struct gateway_process *p = &s->process;
     const struct config_settings *settings = &s->current->config->settings;
+    struct hash_seed rates_seed;
     enum status status;
 
-    if (getrandom(&p->seed, sizeof(p->seed), 0) != sizeof(p->seed))
+    if (getrandom(&p->seed, sizeof(p->seed), 0) != sizeof(p->seed) ||
+        getrandom(&rates_seed, sizeof(rates_seed), 0) != sizeof(rates_seed))
         return STATUS_IO;
     s->spool_path = strdup(settings->spool_path);
     s->log_path = strdup(settings->log_path);
@@ -292,7 +310,7 @@ static enum status start_shared(struct supervisor *s)
     s->log = observe_log_writer(p->log, p->workers_count);
     TRY(tls_tickets_create(clock_wall_s(), &p->tickets));
     TRY(gateway_peer_count_create(&p->seed, &p->peers));
-    TRY(rates_create(RATES_WORDS_DEFAULT, &p->seed, &p->rates));
+    TRY(rates_create(RATES_WORDS_DEFAULT, &rates_seed, &p->rates));
     TRY(engine_helper_create(1, HELPER_JOBS_MAX, &p->segments));
     if (!p->spool_is_direct)
         TRY(engine_helper_create(p->workers_count, HELPER_JOBS_MAX, &p->committer));
@@ -349,7 +367,13 @@ static enum status start(struct supervisor *s)
         status = start_workers(s);
     if (status == STATUS_OK)
         status = hand_out(s, views, &doors);
-    return status;
+    if (status != STATUS_OK)
+        return status;
+    gateway_doors_tell(&s->process, &s->current->config->settings, s->generation);
+    if (gateway_admin_create(&s->process, &s->admin) != STATUS_OK)
+        say(s, OBSERVE_WARNING, "admin socket: its thread cannot be started");
+    open_admin_socket(s);
+    return STATUS_OK;
 }
 
 /* --- the life of the process ----------------------------------------------------------------- */
@@ -390,8 +414,8 @@ static void on_tick(struct supervisor *s)
     uint64_t lost = observe_log_lost(p->log);
 
     free_old_generations(s);
-    rates_sweep(p->rates, clock_monotonic_ms() / 1000);
     watch_space(s);
+    rates_sweep(p->rates, clock_monotonic_ms() / 1000);
     if (are_workers_alive(s))
         gateway_notify_alive();
     if (spool_ids_need_extend(&p->ids) && spool_ids_extend(&p->ids) != STATUS_OK)
@@ -480,6 +504,7 @@ static void tear_down(struct supervisor *s)
 {
     struct gateway_process *p = &s->process;
 
+    gateway_admin_destroy(s->admin);
     engine_helper_destroy(p->committer);
     engine_helper_destroy(p->segments);
     atomic_store(&p->nobody_posts, true);
@@ -490,10 +515,11 @@ static void tear_down(struct supervisor *s)
     gateway_spool_close(p);
     free_old_generations(s);
     gateway_generation_destroy(s->current);
-    gateway_peer_count_destroy(p->peers);
     rates_destroy(p->rates);
+    gateway_peer_count_destroy(p->peers);
     tls_tickets_destroy(p->tickets);
     observe_log_destroy(p->log);
+    gateway_listing_finish(&p->listing);
     free(p->workers);
     free(s->spool_path);
     free(s->log_path);
@@ -511,6 +537,8 @@ int gateway_run(const char *config_path)
     engine_signals_block();
     s->descriptors = raise_descriptor_limit();
     s->config_path = config_path;
+    s->process.started_ms = clock_monotonic_ms();
+    gateway_listing_init(&s->process.listing);
     if (engine_probe(NULL, &report) != STATUS_OK)
         fprintf(stderr, "postern: %s\n", report.reason.text);
     else

@@ -1,0 +1,153 @@
+#include "gateway/admin_request.h"
+
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "gateway/limits_describe.h"
+#include "gateway/worker.h"
+
+static const struct {
+    const char *word;
+    enum gateway_admin_verb verb;
+    bool has_address;
+} verbs[] = {
+    { "status", GATEWAY_ADMIN_STATUS, false },
+    { "counters", GATEWAY_ADMIN_COUNTERS, false },
+    { "generation", GATEWAY_ADMIN_GENERATION, false },
+    { "sender", GATEWAY_ADMIN_SENDER, true },
+};
+
+bool gateway_admin_request_parse(struct slice line, struct gateway_admin_request *request_out,
+                                 const char **why_out)
+{
+    struct gateway_admin_request request = { 0 };
+    struct slice rest = slice_trim(line), word = slice_cut(&rest, ' ');
+
+    rest = slice_trim(rest);
+    for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
+        if (!slice_equal(word, slice_from(verbs[i].word)))
+            continue;
+        *why_out = verbs[i].has_address ? "an IP address is missing, or is none"
+                                        : "this request takes no operand";
+        request.verb = verbs[i].verb;
+        if (verbs[i].has_address ? !ip_parse(rest, &request.address) : rest.len > 0)
+            return false;
+        *request_out = request;
+        return true;
+    }
+    *why_out = "no such request; there are: status, counters, generation, sender ADDRESS";
+    return false;
+}
+
+static void write_counters(struct gateway_process *p, struct json_writer *w)
+{
+    const struct observe_counters *sets[CONFIG_WORKERS_MAX];
+    uint64_t sums[OBSERVE_COUNTERS_COUNT];
+
+    for (unsigned i = 0; i < p->workers_count; i++)
+        sets[i] = &p->workers[i].counters;
+    observe_counters_sum(sets, p->workers_count, sums);
+    json_name(w, "counters");
+    json_open_object(w);
+    for (unsigned which = 0; which < OBSERVE_COUNTERS_COUNT; which++)
+        json_member_number(w, observe_counter_name(which), sums[which]);
+    json_close(w);
+}
+
+/* A worker that has not taken up the newest generation gives new sessions the one before. */
+static void write_generation(struct gateway_process *p, const struct gateway_listing_copy *listing,
+                             struct json_writer *w)
+{
+    bool is_in_force = true;
+
+    json_member_number(w, "generation", listing->generation);
+    json_name(w, "workers");
+    json_open_array(w);
+    for (unsigned i = 0; i < p->workers_count; i++) {
+        uint64_t generation = atomic_load(&p->workers[i].generation);
+
+        is_in_force = is_in_force && generation == listing->generation;
+        json_number(w, generation);
+    }
+    json_close(w);
+    json_name(w, "in_force");
+    json_bool(w, is_in_force);
+}
+
+static void write_status(struct gateway_process *p, const struct gateway_listing_copy *listing,
+                         struct json_writer *w)
+{
+    json_member_text(w, "version", SLICE(POSTERN_VERSION));
+    json_member_number(w, "pid", (uint64_t)getpid());
+    json_member_number(w, "uptime_s", (clock_monotonic_ms() - p->started_ms) / 1000);
+    write_generation(p, listing, w);
+    json_name(w, "listeners");
+    json_open_array(w);
+    for (size_t i = 0; i < listing->listeners_count; i++) {
+        const struct gateway_listing_listener *listener = &listing->listeners[i];
+        char endpoint[IP_ENDPOINT_MAX];
+
+        json_open_object(w);
+        json_member_text(w, "name", slice_from(listener->name));
+        json_member_text(w, "endpoint",
+                         slice_from(ip_endpoint_format(&listener->endpoint, endpoint)));
+        json_member_number(w, "connections", atomic_load(&p->loads[listener->load].connections));
+        json_close(w);
+    }
+    json_close(w);
+    json_member_number(w, "message_bytes", atomic_load(&p->message_bytes));
+    json_member_number(w, "spool_segment_bytes", atomic_load(&p->segment_bytes));
+    json_member_number(w, "spool_body_bytes", atomic_load(&p->body_bytes));
+    json_name(w, "spool_is_low");
+    json_bool(w, atomic_load(&p->spool_is_low));
+    write_counters(p, w);
+}
+
+static void write_sender(struct gateway_process *p, const struct ip_address *address,
+                         struct json_writer *w)
+{
+    char text[IP_TEXT_MAX];
+
+    json_member_text(w, "sender", slice_from(ip_format(address, text)));
+    gateway_limits_describe(p, address, w);
+}
+
+static enum status end_reply(struct json_writer *w, struct buffer *reply)
+{
+    json_close(w);
+    TRY(json_finish(w));
+    return buffer_append(reply, SLICE("\n"));
+}
+
+enum status gateway_admin_answer(struct gateway_process *process, struct slice line,
+                                 struct buffer *reply)
+{
+    struct gateway_admin_request request;
+    struct gateway_listing_copy listing;
+    struct json_writer w;
+    const char *why;
+
+    if (!gateway_admin_request_parse(line, &request, &why))
+        return gateway_admin_answer_error(why, reply);
+    gateway_listing_read(&process->listing, &listing);
+    json_init(&w, reply);
+    json_open_object(&w);
+    switch (request.verb) {
+    case GATEWAY_ADMIN_STATUS: write_status(process, &listing, &w); break;
+    case GATEWAY_ADMIN_COUNTERS: write_counters(process, &w); break;
+    case GATEWAY_ADMIN_GENERATION: write_generation(process, &listing, &w); break;
+    case GATEWAY_ADMIN_SENDER: write_sender(process, &request.address, &w); break;
+    }
+    return end_reply(&w, reply);
+}
+
+enum status gateway_admin_answer_error(const char *why, struct buffer *reply)
+{
+    struct json_writer w;
+
+    json_init(&w, reply);
+    json_open_object(&w);
+    json_member_text(&w, "error", slice_from(why));
+    return end_reply(&w, reply);
+}

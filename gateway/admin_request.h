@@ -1,0 +1,43 @@
+/* gateway/admin_request.h - the requests of the admin socket, and their replies.
+ *
+ * A request is one line, without its end: a word and its operands, separated by spaces.
+ *
+ *     status           version, pid, uptime, generation, listeners, spool, and the counters
+ *     counters         all counters of observe/counters.h by name, summed over the workers
+ *     generation       the newest configuration, and what each worker has of it
+ *     sender ADDRESS   what is counted for this client: gateway/limits_describe.h
+ *
+ * A reply is one JSON object on one line, ended by LF; {"error": "why"} when the request was not
+ * understood. All of it reads atomics and the listing only; any thread may call it while the
+ * process's workers exist.
+ */
+#pragma once
+#include "base/buffer.h"
+#include "gateway/process.h"
+
+#define GATEWAY_ADMIN_REQUEST_MAX 1024  /* bytes of a line, its end included */
+#define GATEWAY_ADMIN_REPLY_MAX   65536 /* bytes */
+
+enum gateway_admin_verb {
+    GATEWAY_ADMIN_STATUS,
+    GATEWAY_ADMIN_COUNTERS,
+    GATEWAY_ADMIN_GENERATION,
+    GATEWAY_ADMIN_SENDER
+};
+
+struct gateway_admin_request {
+    enum gateway_admin_verb verb;
+    struct ip_address address; /* SENDER */
+};
+
+/* False with a phrase in *why_out for a line that is no request. */
+MUST_USE bool gateway_admin_request_parse(struct slice line,
+                                          struct gateway_admin_request *request_out,
+                                          const char **why_out);
+
+/* Appends the reply to a line. An error leaves nothing that could be sent. */
+MUST_USE enum status gateway_admin_answer(struct gateway_process *process, struct slice line,
+                                          struct buffer *reply);
+
+/* Appends {"error": why}. */
+MUST_USE enum status gateway_admin_answer_error(const char *why, struct buffer *reply);
