@@ -3,15 +3,23 @@
 
 #include "cli/commands.h"
 #include "cli/configuration.h"
+#include "cli/explain_facts.h"
 #include "cli/json.h"
 #include "cli/options.h"
 #include "config/units.h"
 #include "policy/domain_map.h"
 
-static const char *host_name, *listener_name;
+static const char *listener_name;
+static struct cli_facts_text facts;
 
 static const struct cli_option sender_options[] = {
-    { "host", '\0', "NAME", "the verified host name of the sender", &host_name },
+    { "host", '\0', "NAME", "the verified host name of the sender", &facts.host },
+    { "reverse", '\0', "RESULT",
+      "of the double lookup: verified, none, failed, mismatched (of --host)", &facts.reverse },
+    { "score", '\0', "N", "its reputation, -10.0 to 10.0, or none", &facts.score },
+    { "country", '\0', "XX", "its country, two letters, or none", &facts.country },
+    { "listed", '\0', "ZONE[=ADDR]", "a DNS list that has it, and its answer; may be repeated",
+      facts.listed, &facts.listed_count, POLICY_HAT_LISTS_MAX },
     { "listener", '\0', "NAME", "only this listener; default: all of them", &listener_name },
 };
 
@@ -101,6 +109,7 @@ static void print_step(struct policy_hat_visitor *visitor, const struct policy_h
     cli_json_member(false, "policy", step->flow->name);
     cli_json_bool(false, "matched", step->matched);
     cli_json_bool(false, "decides", decides(step));
+    cli_json_bool(false, "behind", step->is_behind);
     cli_json_member(false, "entry", step->entry);
     cli_json_member(false, "why", step->why);
     putchar('}');
@@ -166,9 +175,10 @@ static void explain_at(const struct config_listener *listener, const struct poli
     print_flow(verdict.flow);
 }
 
-static int explain_listeners(const struct config_settings *settings,
-                             const struct policy_sender *sender, bool json)
+static int explain_listeners(const struct config_settings *settings, struct policy_sender *sender,
+                             bool json)
 {
+    struct policy_listing listings[POLICY_HAT_LISTS_MAX];
     bool is_first = true;
 
     for (size_t i = 0; i < settings->listeners_count; i++) {
@@ -178,6 +188,7 @@ static int explain_listeners(const struct config_settings *settings,
             continue;
         if (json && is_first)
             putchar('[');
+        cli_facts_set_listings(&facts, l->hat, listings, sender);
         explain_at(l, sender, json, is_first);
         is_first = false;
     }
@@ -195,19 +206,17 @@ static int run_sender(int argc, char **argv)
     struct cli_arguments a;
     int code;
 
-    host_name = listener_name = NULL;
+    facts = (struct cli_facts_text){ 0 };
+    listener_name = NULL;
     code = cli_parse(&sender_usage, argc, argv, &a);
     if (code != CLI_GO_ON)
         return code;
     if (!ip_parse(slice_from(a.operands[0]), &sender.address))
         return cli_misuse(sender_usage.name, "\"%s\" is not an IPv4 or IPv6 address",
                           a.operands[0]);
-    if (host_name != NULL && !policy_domain_is_valid(slice_from(host_name)))
-        return cli_misuse(sender_usage.name, "\"%s\" is not a host name", host_name);
-    if (host_name != NULL) {
-        sender.reverse = POLICY_REVERSE_VERIFIED;
-        sender.name = slice_from(host_name);
-    }
+    code = cli_facts_parse(sender_usage.name, &facts, &sender);
+    if (code != CLI_GO_ON)
+        return code;
     if (!cli_load(a.config, &loaded))
         return CLI_EXIT_FAILED;
     code = explain_listeners(&loaded->settings, &sender, a.json);
@@ -339,7 +348,8 @@ static int run_destination(int argc, char **argv)
 static const struct cli_usage usage = {
     .name = "explain",
     .operands = "sender|destination",
-    .about = "postern explain sender IP [--host NAME] [--listener NAME] [-c FILE] [--json]\n"
+    .about = "postern explain sender IP [--host NAME] [--score N] [--country XX] [--listed ZONE]\n"
+             "    [--reverse RESULT] [--listener NAME] [-c FILE] [--json]\n"
              "    which row of the HAT decides about a host, and why\n"
              "postern explain destination DOMAIN [-c FILE] [--json]\n"
              "    how mail for a domain leaves\n",
