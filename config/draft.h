@@ -37,7 +37,9 @@ struct config_table_draft {
     const char *name;
     const config_setting_t *at;
     const config_setting_t **entries;
-    const config_setting_t **rows; /* of each entry */
+    const config_setting_t **rows;   /* of each entry */
+    struct config_senders_run *runs; /* HAT, which may have a million entries: instead of these */
+    size_t runs_count;
     size_t entries_count;
     bool is_used;      /* by a listener */
     bool accepts_mail; /* HAT: a policy of it lets mail for our own domains in */
@@ -108,8 +110,10 @@ void config_read_routes(struct config_draft *d);
 /* From here on the snapshot is there. */
 /* listeners.c */
 void config_read_listeners(struct config_draft *d);
-/* hats.c, recipients.c, loops.c: what only the compiled tables can tell. */
+/* hat_lint.c, recipients.c, loops.c: what only the compiled tables can tell. */
 void config_check_hats(struct config_draft *d);
+/* Whether what the HATs look at can be found out. */
+void config_check_hat_sources(struct config_draft *d);
 void config_check_rats(struct config_draft *d);
 void config_check_routes(struct config_draft *d);
 /* certificates.c: files; after the listeners. */

@@ -55,6 +55,7 @@ static enum status read_sections(struct config_draft *d)
     if (d->reader.is_out_of_memory)
         return STATUS_NO_MEMORY;
     config_check_hats(d);
+    config_check_hat_sources(d);
     config_check_rats(d);
     config_check_routes(d);
     config_check_certificates(d);

@@ -51,7 +51,8 @@ struct config_load_options {
     uint64_t generation;
     struct config_resolver *resolver; /* NULL: host names in routes are a problem */
     struct config_tls_judge *judge;   /* NULL: certificates only have to be readable */
-    bool skip_files;                  /* do not ask whether certificates and folders exist */
+    bool skip_files;                  /* do not ask whether certificates and folders exist;
+                                         what a policy is read from is read all the same */
     size_t bytes_max; /* of the settings, of the policies, of work space each; 0: the default */
 };
 
@@ -66,7 +67,7 @@ MUST_USE enum status config_load_file(const char *path, const struct config_load
                                       struct config_problems *problems);
 
 /* From memory; name stands for the file in problems and its folder in relative paths. An
- * @include is refused. */
+ * @include is refused, and so is a senders_file: no other file decides what is loaded. */
 MUST_USE enum status config_load_text(const char *name, const char *text,
                                       const struct config_load_options *options,
                                       struct config_loaded **loaded_out,

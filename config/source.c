@@ -160,8 +160,7 @@ static enum status add_text(struct config_source *s, const char *file, struct sl
     return STATUS_INVALID;
 }
 
-/* On failure errno says why. */
-static enum status read_all(const char *path, struct buffer *text)
+enum status config_file_read(const char *path, struct buffer *text)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO without a writer is empty */
     enum status status = STATUS_OK;
@@ -211,7 +210,7 @@ static enum status add_file(struct config_source *s, const char *path, unsigned 
         return STATUS_INVALID;
     }
     buffer_init(&text, CONFIG_SOURCE_BYTES_MAX);
-    status = read_all(path, &text);
+    status = config_file_read(path, &text);
     if (status != STATUS_OK)
         config_problems_add(problems, CONFIG_ERROR, file, line, "cannot read%s%s: %m",
                             from != NULL ? " " : "", from != NULL ? path : "");
@@ -254,5 +253,6 @@ enum status config_source_take(struct config_source *s, const char *name, struct
     char *copy = arena_text(&s->arena, slice_from(name));
     enum status status = copy != NULL ? add_text(s, copy, text, 0, problems) : STATUS_NO_MEMORY;
 
+    s->is_memory = true;
     return close_text(s, name, status, problems);
 }

@@ -23,11 +23,12 @@ struct config_source_piece {
     const char *file;
 };
 
-struct config_source {  /* read text; the rest is private */
+struct config_source {  /* read text and is_memory; the rest is private */
     struct buffer text; /* followed by a NUL once it is read */
     struct config_source_piece *pieces;
     size_t pieces_count;
     unsigned lines_count;
+    bool is_memory; /* no file of its own, and none beside it */
     struct arena arena;
 };
 
@@ -47,3 +48,6 @@ const char *config_source_where(const struct config_source *s, unsigned line, un
 
 /* NAME beside the file `file`: NAME itself when it is absolute. NULL: no memory. */
 MUST_USE char *config_path_beside(struct arena *arena, const char *file, struct slice name);
+
+/* Appends a whole file, as far as the buffer may grow. On failure errno says why. */
+MUST_USE enum status config_file_read(const char *path, struct buffer *text);

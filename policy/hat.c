@@ -245,3 +245,14 @@ struct slice policy_hat_entry_text(const struct policy_hat *hat, size_t entry)
     ASSERT(entry < hat->entries_count);
     return policy_hat_text(hat, (uint32_t)entry);
 }
+
+bool policy_hat_has_domain(const struct policy_hat *hat, struct slice domain)
+{
+    char text[POLICY_NAME_BYTES_MAX + 1] = ".";
+    size_t number;
+
+    if (domain.len == 0 || domain.len > POLICY_NAME_BYTES_MAX)
+        return false;
+    memcpy(text + 1, domain.data, domain.len);
+    return policy_domain_map_get(&hat->names, (struct slice){ text, domain.len + 1 }, &number);
+}

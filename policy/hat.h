@@ -104,6 +104,9 @@ size_t policy_hat_entries_count(const struct policy_hat *hat);
 size_t policy_hat_entry_row(const struct policy_hat *hat, size_t entry);
 struct slice policy_hat_entry_text(const struct policy_hat *hat, size_t entry);
 
+/* Whether a deciding row has the hosts below the domain, as ".domain". */
+bool policy_hat_has_domain(const struct policy_hat *hat, struct slice domain);
+
 /* For each entry the number of the first entry of an earlier deciding row that alone matches
  * whatever this one could match, so that this one never counts; or, within its own row, of the
  * first that says the same; otherwise POLICY_NO_SHADOW. Slow, about a second for a million

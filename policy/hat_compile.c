@@ -60,11 +60,26 @@ static size_t count_form(const struct policy_hat *hat, enum policy_sender_form f
     return count_forms(hat, form, form, form);
 }
 
+/* No fewer than the IPv6 entries, most of which a block list does not have. */
+static size_t count_colons(const struct policy_hat *hat)
+{
+    size_t count = 0;
+
+    for (uint32_t i = 0; i < hat->entries_count; i++) {
+        struct slice text = policy_hat_text(hat, i);
+
+        count += memchr(text.data, ':', text.len) != NULL ? 1 : 0;
+    }
+    return count;
+}
+
 static enum status prepare(struct compilation *c)
 {
     struct policy_hat *hat = c->hat;
+    size_t alls = count_form(hat, POLICY_SENDER_ALL);
     size_t addresses =
-        count_forms(hat, POLICY_SENDER_ADDRESS, POLICY_SENDER_LOOSE, POLICY_SENDER_ALL);
+        count_forms(hat, POLICY_SENDER_ADDRESS, POLICY_SENDER_LOOSE, POLICY_SENDER_ADDRESS);
+    size_t colons = count_colons(hat);
     size_t names =
         count_forms(hat, POLICY_SENDER_NAME, POLICY_SENDER_PARTIAL, POLICY_SENDER_PARTIAL);
 
@@ -73,8 +88,9 @@ static enum status prepare(struct compilation *c)
         hat->reverses[i] = POLICY_HAT_NONE;
     for (size_t i = 0; i < hat->lists_count; i++)
         hat->lists[i].lowest = hat->lists[i].lowest_any = POLICY_HAT_NONE;
-    c->v4 = arena_take(c->scratch, addresses, sizeof(*c->v4));
-    c->v6 = arena_take(c->scratch, addresses, sizeof(*c->v6));
+    c->v4 = arena_take(c->scratch, addresses + alls, sizeof(*c->v4));
+    c->v6 =
+        arena_take(c->scratch, (colons < addresses ? colons : addresses) + alls, sizeof(*c->v6));
     c->answers = arena_take(c->scratch, count_form(hat, POLICY_SENDER_LIST), sizeof(*c->answers));
     if (c->v4 == NULL || c->v6 == NULL || c->answers == NULL ||
         !policy_domain_map_init(&hat->names, c->arena, names))

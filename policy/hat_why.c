@@ -157,7 +157,7 @@ static bool has_entry(const struct policy_hat_row *row, size_t number)
 static void append_dot_hint(char why[static POLICY_HAT_WHY_BYTES], const struct policy_hat *hat,
                             const struct policy_hat_row *row, struct slice name)
 {
-    char dotted[POLICY_NAME_BYTES_MAX + 2] = ".";
+    char dotted[POLICY_NAME_BYTES_MAX + 1] = ".";
     struct policy_domain_walk walk = policy_domain_walk_begin(name);
     struct slice key;
     size_t number;

@@ -177,16 +177,13 @@ static void hats_are_judged(void **unused)
           "\"BLOKED\"; },",
           "t.conf:8: policy \"BLOKED\" is not in mail_flow_policies; did you mean \"BLOCKED\"?" },
         { 8, "hat = { in = ( { senders = [ \"192.0.2.1/24\" ]; policy = \"BLOCKED\"; },",
-          "t.conf:8: \"192.0.2.1/24\" has bits set behind its prefix" },
+          "t.conf:8: \"192.0.2.1/24\" is not a sender: bits are set behind its prefix" },
         { 8, "hat = { in = ( { senders = [ \"192.0.2.1.\", \"a b\" ]; policy = \"BLOCKED\"; },",
           "t.conf:8: \"192.0.2.1.\" is not a sender: it has more than four octets\n"
           "t.conf:8: \"a b\" is not a sender: an address, a CIDR block, a range, a host name, "
           "\".domain\", dnslist[...], SBRS[...], geo[...] or \"ALL\"" },
         { 8, "hat = { in = ( { senders = [ ]; policy = \"BLOCKED\"; },",
           "t.conf:8: senders has to be a list of strings: [ \"...\", \"...\" ]" },
-        { 8, "hat = { in = ( { senders = [ \"SBO:5\" ]; policy = \"BLOCKED\"; },",
-          "t.conf:8: \"SBO:5\" is not a sender: network owners (SBO) are not supported" },
-        { 8, "hat = { in = ( { senders = [ \".a.example\" ]; policy = \"BLOCKED\"; },", "" },
         { 8, "hat = { in = ( { senders = [ \"10.0.0.0/8\" ]; policy = \"GO_ON\"; },", "" },
         { 9, "  { group = \"ALL\"; senders = [ \"::/0\" ]; policy = \"ACCEPTED\"; } ); };",
           "t.conf:8: the last row of hat \"in\" has to have senders = [ \"ALL\" ] and a "
@@ -219,6 +216,39 @@ static void hats_are_judged(void **unused)
         { 7, "BLOCKED = { access = \"relay\"; }; };",
           "t.conf:5: warning: listener \"In\" relays, but no route is for ALL: mail for other "
           "domains could not be delivered" },
+    };
+
+    (void)unused;
+    expect_problems(cases, ARRAY_LEN(cases));
+}
+
+static void what_a_row_may_hold_is_judged(void **unused)
+{
+    static const struct bad_case cases[] = {
+        { 8, "hat = { in = ( { senders = [ \"SBO:5\" ]; policy = \"BLOCKED\"; },",
+          "t.conf:8: \"SBO:5\" is not a sender: network owners (SBO) are not supported" },
+        { 8, "hat = { in = ( { senders = [ \".a.example\" ]; policy = \"BLOCKED\"; },", "" },
+        { 8, "hat = { in = ( { policy = \"BLOCKED\"; },",
+          "t.conf:8: a HAT row: \"senders\" or \"senders_file\" is missing" },
+        { 8, "hat = { in = ( { senders_file = \"x\"; policy = \"BLOCKED\"; },",
+          "t.conf:8: senders_file is not possible here" },
+        { 8,
+          "hat = { in = ( { senders = [ \"b.a.example\", \"host\" ]; policy = \"BLOCKED\";\n"
+          "comment = \"why\"; },",
+          "" },
+        { 8, "hat = { in = ( { senders = [ \"a.example\" ]; policy = \"BLOCKED\"; },",
+          "t.conf:8: warning: \"a.example\" names one host; \".a.example\" would match the hosts "
+          "below it" },
+        { 8,
+          "hat = { in = ( { senders = [ \"a.example\", \".a.example\" ]; policy = "
+          "\"BLOCKED\"; },",
+          "" },
+        { 8, "hat = { in = ( { senders = [ \"SBRS[-10:-3]\" ]; policy = \"BLOCKED\"; },",
+          "t.conf:8: warning: hat \"in\" looks at reputations, but no source of them is "
+          "configured: SBRS[...] never matches" },
+        { 8, "hat = { in = ( { senders = [ \"geo[DE]\" ]; policy = \"BLOCKED\"; },",
+          "t.conf:8: warning: hat \"in\" looks at countries, but no source of them is "
+          "configured: geo[...] never matches" },
     };
 
     (void)unused;
@@ -403,7 +433,7 @@ static const char broken_problems[] =
     "t.conf:13: max_message_size has to be from 1K to 1G\n"
     "t.conf:13: policy \"ODD\" has to be a group\n"
     "t.conf:15: \"300.1.1.1\" is not a sender: an octet is above 255\n"
-    "t.conf:16: \"192.0.2.1/24\" has bits set behind its prefix\n"
+    "t.conf:16: \"192.0.2.1/24\" is not a sender: bits are set behind its prefix\n"
     "t.conf:17: policy \"BLOCKED\" is not in mail_flow_policies\n"
     "t.conf:20: unknown key \"sender\" in a HAT row; did you mean \"senders\"?\n"
     "t.conf:21: \"a b\" is not a recipient: \"example.com\", \".example.com\", "
@@ -539,6 +569,7 @@ int main(void)
         cmocka_unit_test(listeners_are_judged),
         cmocka_unit_test(policies_are_judged),
         cmocka_unit_test(hats_are_judged),
+        cmocka_unit_test(what_a_row_may_hold_is_judged),
         cmocka_unit_test(recipients_are_judged),
         cmocka_unit_test(delivery_is_judged),
         cmocka_unit_test(what_is_not_the_syntax_ends_at_its_line),
