@@ -177,8 +177,7 @@ void config_check_hats(struct config_draft *d)
     }
 }
 
-/* Sources of reputations and countries are settings of their own; without one the fact stays
- * unknown, and no entry about it matches. */
+/* Sources of reputations and countries are settings of their own. */
 void config_check_hat_sources(struct config_draft *d)
 {
     for (size_t i = 0; i < d->hats_count; i++) {
@@ -186,15 +185,16 @@ void config_check_hat_sources(struct config_draft *d)
         struct policy_hat_needs uses;
 
         policy_hat_uses(policy_snapshot_hat(d->snapshot, slice_from(table->name)), &uses);
-        if (uses.score)
+        if (uses.score && d->settings.reputation.zone[0] == '\0' &&
+            !d->settings.reputation.has_file)
             config_reader_report(&d->reader, CONFIG_WARNING, table->at,
-                                 "hat \"%s\" looks at reputations, but no source of them is "
-                                 "configured: SBRS[...] never matches",
+                                 "hat \"%s\" looks at reputations, but \"reputation\" names no "
+                                 "source of them: every host is SBRS[none]",
                                  table->name);
-        if (uses.country)
+        if (uses.country && d->country == NULL)
             config_reader_report(&d->reader, CONFIG_WARNING, table->at,
-                                 "hat \"%s\" looks at countries, but no source of them is "
-                                 "configured: geo[...] never matches",
+                                 "hat \"%s\" looks at countries, but \"country\" names no "
+                                 "database: geo[...] never matches",
                                  table->name);
     }
 }

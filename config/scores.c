@@ -1,10 +1,8 @@
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "config/draft.h"
 
-#define LINE_BYTES_MAX 256
+#define BYTES_MAX ((size_t)256 << 20) /* of the file */
 
 /* A file that is being read; entries double as they come. */
 struct scores {
@@ -44,49 +42,43 @@ static bool parse(struct slice line, struct policy_score_entry *entry, bool *is_
            policy_score_parse(score, &entry->tenths);
 }
 
-static void read_lines(struct config_draft *d, FILE *file, const char *path, struct scores *s)
+static void read_lines(struct config_draft *d, struct slice text, const char *path,
+                       struct scores *s)
 {
-    char text[LINE_BYTES_MAX];
-
-    for (unsigned line = 1; fgets(text, sizeof(text), file) != NULL; line++) {
-        struct slice rest = slice_from(text);
+    for (unsigned line = 1; text.len > 0 && !d->reader.is_out_of_memory; line++) {
+        struct slice rest = slice_cut(&text, '\n');
         struct policy_score_entry entry;
-        bool is_empty = false;
+        bool is_empty;
 
-        if (rest.len > 0 && rest.data[rest.len - 1] == '\n')
-            rest.len--;
         if (rest.len > 0 && rest.data[rest.len - 1] == '\r')
             rest.len--;
-        if (parse(rest, &entry, &is_empty)) {
-            d->reader.is_out_of_memory = d->reader.is_out_of_memory || !add(s, &entry);
-            if (d->reader.is_out_of_memory)
-                return;
-        } else if (!is_empty) {
+        if (parse(rest, &entry, &is_empty))
+            d->reader.is_out_of_memory = !add(s, &entry);
+        else if (!is_empty)
             config_problems_add(
                 d->reader.problems, CONFIG_ERROR, path, line,
                 "not \"ADDRESS SCORE\" with an address or a CIDR block, and a score "
                 "from -10.0 to 10.0");
-        }
     }
 }
 
 void config_read_scores(struct config_draft *d, const config_setting_t *at, const char *path)
 {
     struct scores scores = { 0 };
-    FILE *file;
+    struct buffer text;
 
-    if (d->reader.options->skip_files)
-        return;
-    file = fopen(path, "re");
-    if (file == NULL) {
-        config_reader_report(&d->reader, CONFIG_ERROR, at, "cannot read %s: %m", path);
+    if (d->reader.source->is_memory) {
+        config_reader_report(&d->reader, CONFIG_ERROR, at, "a file is not possible here");
         return;
     }
-    read_lines(d, file, path, &scores);
-    if (ferror(file) != 0)
+    buffer_init(&text, BYTES_MAX);
+    if (config_file_read(path, &text) != STATUS_OK)
         config_reader_report(&d->reader, CONFIG_ERROR, at, "cannot read %s: %m", path);
-    (void)fclose(file);
-    (void)config_reader_check(&d->reader, at,
-                              policy_builder_set_scores(d->builder, scores.entries, scores.count));
+    else
+        read_lines(d, buffer_contents(&text), path, &scores);
+    buffer_finish(&text);
+    if (!d->reader.is_out_of_memory)
+        (void)config_reader_check(
+            &d->reader, at, policy_builder_set_scores(d->builder, scores.entries, scores.count));
     free(scores.entries);
 }

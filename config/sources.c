@@ -157,8 +157,13 @@ static void read_country(struct config_draft *d)
     const char *path = d->settings.country_path, *why;
     enum status status;
 
-    if (path[0] == '\0' || d->reader.options->skip_files)
+    if (path[0] == '\0')
         return;
+    if (d->reader.source->is_memory) {
+        config_reader_report(&d->reader, CONFIG_ERROR, config_member(d->root.country, "database"),
+                             "a file is not possible here");
+        return;
+    }
     status = config_country_open(path, &d->country, &why);
     if (status == STATUS_NO_MEMORY)
         d->reader.is_out_of_memory = true;

@@ -244,11 +244,11 @@ static void what_a_row_may_hold_is_judged(void **unused)
           "\"BLOCKED\"; },",
           "" },
         { 8, "hat = { in = ( { senders = [ \"SBRS[-10:-3]\" ]; policy = \"BLOCKED\"; },",
-          "t.conf:8: warning: hat \"in\" looks at reputations, but no source of them is "
-          "configured: SBRS[...] never matches" },
+          "t.conf:8: warning: hat \"in\" looks at reputations, but \"reputation\" names "
+          "no source of them: every host is SBRS[none]" },
         { 8, "hat = { in = ( { senders = [ \"geo[DE]\" ]; policy = \"BLOCKED\"; },",
-          "t.conf:8: warning: hat \"in\" looks at countries, but no source of them is "
-          "configured: geo[...] never matches" },
+          "t.conf:8: warning: hat \"in\" looks at countries, but \"country\" names no "
+          "database: geo[...] never matches" },
     };
 
     (void)unused;
