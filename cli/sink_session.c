@@ -328,6 +328,7 @@ static void act(struct sink_session *s, const struct smtp_server_event *event, s
         break;
     case SMTP_SERVER_END: message_came(s, &event->end); break;
     case SMTP_SERVER_STARTTLS: start_tls(s, behind); break;
+    case SMTP_SERVER_XCLIENT: UNREACHABLE(); /* not offered */
     case SMTP_SERVER_CLOSE: leave(s, true); break;
     }
 }

@@ -5,6 +5,7 @@
 
 #include "gateway/inbound_answer.h"
 #include "gateway/inbound_open.h"
+#include "gateway/inbound_proxy.h"
 #include "gateway/inbound_tls.h"
 #include "gateway/inquiry.h"
 #include "gateway/kernel_tls.h"
@@ -260,6 +261,7 @@ static void act(struct gateway_inbound *in, const struct smtp_server_event *even
     case SMTP_SERVER_BODY: take_body(in, event->body); break;
     case SMTP_SERVER_END: end_message(in); break;
     case SMTP_SERVER_STARTTLS: gateway_inbound_start_tls(in, behind); break;
+    case SMTP_SERVER_XCLIENT: gateway_inbound_become(in, &event->xclient); break;
     case SMTP_SERVER_CLOSE:
         log_close(in, event->reason);
         gateway_inbound_close(in);

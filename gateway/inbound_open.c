@@ -6,12 +6,12 @@
 
 #include "gateway/inbound_answer.h"
 #include "gateway/inbound_log.h"
+#include "gateway/inbound_proxy.h"
 #include "gateway/inquiry.h"
 #include "gateway/port.h"
 #include "gateway/session_options.h"
 #include "gateway/worker.h"
 #include "observe/mail_events.h"
-#include "smtp/proxy_header.h"
 
 bool gateway_inbound_is_judged(const struct gateway_inbound *in)
 {
@@ -129,8 +129,8 @@ static void refuse(int fd)
 /* Options with the texts as they are for this session, where they have variables. */
 static const struct smtp_server_options *options_for(struct gateway_inbound *in)
 {
-    const struct smtp_server_options *shared =
-        gateway_view_smtp_options(in->view, in->listener, in->flow);
+    const struct smtp_server_options *shared = gateway_view_smtp_options(
+        in->view, in->listener, in->flow, gateway_inbound_may_xclient(in));
     char ip[IP_TEXT_MAX];
     struct policy_reply_facts facts;
 
@@ -141,14 +141,17 @@ static const struct smtp_server_options *options_for(struct gateway_inbound *in)
     return in->options != NULL ? gateway_session_options_smtp(in->options) : NULL;
 }
 
-/* Keeps of the facts what the session will need. */
+/* Keeps of the facts what the session will need. The name may be the one that it has. */
 static enum status keep(struct gateway_inbound *in, const struct policy_sender *sender)
 {
+    char *name = sender->name.len > 0 ? strndup(sender->name.data, sender->name.len) : NULL;
+
+    if (name == NULL && sender->name.len > 0)
+        return STATUS_NO_MEMORY;
+    free(in->name);
+    in->name = name;
     in->reverse = (uint8_t)sender->reverse;
-    if (sender->name.len == 0)
-        return STATUS_OK;
-    in->name = strndup(sender->name.data, sender->name.len);
-    return in->name != NULL ? STATUS_OK : STATUS_NO_MEMORY;
+    return STATUS_OK;
 }
 
 static void judge(struct gateway_inbound *in, const struct policy_sender *sender)
@@ -156,6 +159,8 @@ static void judge(struct gateway_inbound *in, const struct policy_sender *sender
     struct gateway_worker *w = in->worker;
     struct policy_sender_verdict verdict = policy_hat_find(in->listener->hat, sender);
     const struct policy_mail_flow *flow = config_listener_flow(in->listener, verdict.flow);
+    struct gateway_session_options *before = in->options;
+    bool is_another = in->flow != NULL; /* XCLIENT: the session has had a client already */
     const struct smtp_server_options *options;
 
     if (flow->access == POLICY_ACCESS_REFUSE) {
@@ -164,15 +169,27 @@ static void judge(struct gateway_inbound *in, const struct policy_sender *sender
         gateway_channel_reset(&in->channel);
         return;
     }
+    if (keep(in, sender) != STATUS_OK) {
+        gateway_channel_reset(&in->channel);
+        return;
+    }
     in->flow = flow;
     in->group = verdict.group;
     in->entry = verdict.entry;
-    if (keep(in, sender) != STATUS_OK || (options = options_for(in)) == NULL) {
+    in->options = NULL;
+    options = options_for(in);
+    if (options == NULL) {
+        in->options = before; /* the session, if there is one, still has them */
+        in->flow = is_another ? in->flow : NULL;
         gateway_channel_reset(&in->channel);
         return;
     }
     in->icid = spool_ids_take(&w->process->ids, SPOOL_ID_ICID);
-    smtp_server_init(&in->smtp, options);
+    if (is_another)
+        smtp_server_restart(&in->smtp, options);
+    else
+        smtp_server_init(&in->smtp, options);
+    gateway_session_options_destroy(before);
     gateway_inbound_log_new(in);
     gateway_inbound_log_access(w, in->icid, &verdict, sender);
     gateway_inbound_log_generation(in);
@@ -190,8 +207,7 @@ void gateway_inbound_known(struct gateway_inbound *in)
     gateway_inquiry_destroy(inquiry);
 }
 
-/* Asks what has to be asked; known: what the machine knows itself. */
-static void inquire(struct gateway_inbound *in, const struct policy_sender *known)
+void gateway_inbound_inquire(struct gateway_inbound *in, const struct policy_sender *known)
 {
     struct policy_sender sender = *known;
     struct policy_hat_needs needs;
@@ -210,57 +226,6 @@ static void inquire(struct gateway_inbound *in, const struct policy_sender *know
     if (sender.score.state == POLICY_SCORE_UNKNOWN)
         sender.score.state = POLICY_SCORE_FAILED;
     judge(in, &sender);
-}
-
-/* --- behind a load balancer --------------------------------------------------------------------
- */
-
-static bool is_listed(const struct ip_prefix *prefixes, size_t count, const struct ip_address *a)
-{
-    for (size_t i = 0; i < count; i++)
-        if (ip_prefix_contains(&prefixes[i], a))
-            return true;
-    return false;
-}
-
-static void await_header(struct gateway_inbound *in)
-{
-    in->proxy = malloc(sizeof(*in->proxy));
-    if (in->proxy == NULL) {
-        gateway_channel_reset(&in->channel);
-        return;
-    }
-    smtp_proxy_header_init(in->proxy);
-    gateway_channel_set_deadline(&in->channel, GATEWAY_INBOUND_HEADER_MS);
-    gateway_channel_resume(&in->channel);
-}
-
-size_t gateway_inbound_take_header(struct gateway_inbound *in, struct slice bytes)
-{
-    struct gateway_worker *w = in->worker;
-    struct policy_sender sender;
-    char ip[IP_TEXT_MAX];
-    size_t used = 0;
-
-    switch (smtp_proxy_header_feed(in->proxy, bytes, &used)) {
-    case SMTP_PROXY_MORE: return used;
-    case SMTP_PROXY_BAD:
-        observe_log_line(w->log, OBSERVE_WARNING, gateway_worker_now_s(w),
-                         "Listener %s: %s is listed in proxy_from and sent no PROXY header",
-                         in->listener->name, ip_format(&in->client.address, ip));
-        gateway_channel_reset(&in->channel);
-        return bytes.len;
-    case SMTP_PROXY_DONE: break;
-    }
-    gateway_channel_pause(&in->channel);
-    gateway_channel_set_deadline(&in->channel, 0);
-    if (in->proxy->kind == SMTP_PROXY_CLIENT)
-        in->client = in->proxy->source;
-    free(in->proxy);
-    in->proxy = NULL;
-    sender = gateway_inquiry_local(w, &in->client.address);
-    inquire(in, &sender);
-    return used;
 }
 
 /* --- the beginning --------------------------------------------------------------------------- */
@@ -288,7 +253,7 @@ void gateway_inbound_accept(struct gateway_port *port, int fd, const struct ip_e
     struct gateway_view *view = w->view;
     const struct config_listener *listener = &gateway_view_settings(view)->listeners[port->index];
     struct policy_sender sender = gateway_inquiry_local(w, &remote->address);
-    bool is_proxy = is_listed(listener->proxies, listener->proxies_count, &remote->address);
+    bool is_proxy = gateway_inbound_is_proxy(listener, &remote->address);
     struct gateway_inbound *in;
 
     observe_count(&w->counters, OBSERVE_CONNECTIONS_IN, 1);
@@ -317,7 +282,7 @@ void gateway_inbound_accept(struct gateway_port *port, int fd, const struct ip_e
     observe_count(&w->counters, OBSERVE_CONNECTIONS_IN_NOW, 1);
     gateway_worker_inbound_opened(w);
     if (is_proxy)
-        await_header(in);
+        gateway_inbound_await_header(in);
     else
-        inquire(in, &sender);
+        gateway_inbound_inquire(in, &sender);
 }

@@ -9,8 +9,8 @@
  */
 #pragma once
 #include "gateway/inbound.h"
-
-#define GATEWAY_INBOUND_HEADER_MS 10000 /* for the header of a load balancer */
+#include "policy/reply.h"
+#include "policy/sender.h"
 
 /* How to open: code 0: with a greeting; else with this reply, and then close. */
 struct gateway_opening {
@@ -21,8 +21,9 @@ struct gateway_opening {
 /* For the inquiry: nothing more has to be known. */
 void gateway_inbound_known(struct gateway_inbound *in);
 
-/* Bytes of a load balancer's header; returns how many were taken. */
-size_t gateway_inbound_take_header(struct gateway_inbound *in, struct slice bytes);
+/* Finds out what the HAT wants to know of in->client, beyond what is known, then judges and greets
+ * it. The channel is paused. */
+void gateway_inbound_inquire(struct gateway_inbound *in, const struct policy_sender *known);
 
 /* The session has a verdict, so there is a policy. Before that it is of no generation's interest.
  */

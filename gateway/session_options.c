@@ -66,11 +66,12 @@ static struct smtp_server_options smtp_options(const struct gateway_view *view,
 
 const struct smtp_server_options *gateway_view_smtp_options(struct gateway_view *view,
                                                             const struct config_listener *listener,
-                                                            const struct policy_mail_flow *flow)
+                                                            const struct policy_mail_flow *flow,
+                                                            bool xclient)
 {
     struct gateway_view_options *o = view->options;
 
-    while (o != NULL && (o->listener != listener || o->flow != flow))
+    while (o != NULL && (o->listener != listener || o->flow != flow || o->smtp.xclient != xclient))
         o = o->next;
     if (o != NULL)
         return &o->smtp;
@@ -83,6 +84,7 @@ const struct smtp_server_options *gateway_view_smtp_options(struct gateway_view 
         .flow = flow,
         .smtp = smtp_options(view, listener, flow),
     };
+    o->smtp.xclient = xclient;
     view->options = o;
     return &o->smtp;
 }

@@ -10,10 +10,12 @@
 
 struct gateway_session_options; /* of one session */
 
-/* Lives as long as the view; NULL when there is no memory. flow is as it is at the listener. */
+/* Lives as long as the view; NULL when there is no memory. flow is as it is at the listener;
+ * xclient: the other end may say XCLIENT. */
 const struct smtp_server_options *gateway_view_smtp_options(struct gateway_view *view,
                                                             const struct config_listener *listener,
-                                                            const struct policy_mail_flow *flow);
+                                                            const struct policy_mail_flow *flow,
+                                                            bool xclient);
 void gateway_view_options_destroy(struct gateway_view_options *options); /* accepts NULL */
 
 /* Whether a session under this policy needs options of its own. */

@@ -11,15 +11,15 @@ static const struct {
     { "MAIL", SMTP_VERB_MAIL },         { "RCPT", SMTP_VERB_RCPT },  { "DATA", SMTP_VERB_DATA },
     { "EHLO", SMTP_VERB_EHLO },         { "HELO", SMTP_VERB_HELO },  { "QUIT", SMTP_VERB_QUIT },
     { "STARTTLS", SMTP_VERB_STARTTLS }, { "RSET", SMTP_VERB_RSET },  { "NOOP", SMTP_VERB_NOOP },
-    { "VRFY", SMTP_VERB_VRFY },         { "HELP", SMTP_VERB_HELP },  { "EXPN", SMTP_VERB_OTHER },
-    { "AUTH", SMTP_VERB_OTHER },        { "BDAT", SMTP_VERB_OTHER }, { "ETRN", SMTP_VERB_OTHER },
-    { "TURN", SMTP_VERB_OTHER },        { "SEND", SMTP_VERB_OTHER }, { "SOML", SMTP_VERB_OTHER },
-    { "SAML", SMTP_VERB_OTHER },
+    { "XCLIENT", SMTP_VERB_XCLIENT },   { "VRFY", SMTP_VERB_VRFY },  { "HELP", SMTP_VERB_HELP },
+    { "EXPN", SMTP_VERB_OTHER },        { "AUTH", SMTP_VERB_OTHER }, { "BDAT", SMTP_VERB_OTHER },
+    { "ETRN", SMTP_VERB_OTHER },        { "TURN", SMTP_VERB_OTHER }, { "SEND", SMTP_VERB_OTHER },
+    { "SOML", SMTP_VERB_OTHER },        { "SAML", SMTP_VERB_OTHER },
 };
 
 static const char *const verb_names[] = {
-    "?",    "EHLO", "HELO", "MAIL", "RCPT",     "DATA",  "RSET",
-    "NOOP", "QUIT", "VRFY", "HELP", "STARTTLS", "other",
+    "?",    "EHLO", "HELO", "MAIL", "RCPT",     "DATA",    "RSET",
+    "NOOP", "QUIT", "VRFY", "HELP", "STARTTLS", "XCLIENT", "other",
 };
 static_assert(ARRAY_LEN(verb_names) == SMTP_VERBS_COUNT, "each verb has a name");
 
@@ -167,7 +167,8 @@ static enum smtp_command_error arguments_parse(struct slice rest, struct smtp_co
         c->argument = rest;
         return rest.len > 0 ? SMTP_COMMAND_OK : SMTP_COMMAND_BAD_SYNTAX;
     case SMTP_VERB_NOOP:
-    case SMTP_VERB_HELP: c->argument = rest; return SMTP_COMMAND_OK;
+    case SMTP_VERB_HELP:
+    case SMTP_VERB_XCLIENT: c->argument = rest; return SMTP_COMMAND_OK;
     /* RFC 5321 4.1.1: "no parameters permitted", and RFC 3207 section 4. */
     case SMTP_VERB_DATA:
     case SMTP_VERB_RSET:

@@ -22,6 +22,7 @@ enum smtp_verb {
     SMTP_VERB_VRFY,
     SMTP_VERB_HELP,
     SMTP_VERB_STARTTLS,
+    SMTP_VERB_XCLIENT,
     SMTP_VERB_OTHER, /* a known verb that is not offered: EXPN, AUTH, BDAT, TURN, ETRN... */
     SMTP_VERBS_COUNT
 };
@@ -46,7 +47,8 @@ struct smtp_command {
     enum smtp_verb verb;
     enum smtp_command_error error;
     struct slice argument;       /* EHLO, HELO: the name; NOOP, HELP, VRFY: the text; MAIL with
-                                    BAD_SENDER: what stands in place of an address */
+                                    BAD_SENDER: what stands in place of an address; XCLIENT: what
+                                    smtp_xclient_parse() reads */
     struct smtp_mailbox mailbox; /* MAIL, RCPT */
     uint64_t size_bytes;         /* MAIL SIZE=, RFC 1870; 0 when not given; saturates */
     enum smtp_body_type body;    /* MAIL BODY= */

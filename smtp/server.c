@@ -8,7 +8,7 @@
 #define IN(state)   SMTP_SERVER_IN(state)
 #define IN_COMMANDS (IN(NEW) | IN(READY) | IN(MAIL) | IN(RCPT) | IN(REJECTED))
 #define IN_INPUT    (IN_COMMANDS | IN(BODY) | IN(SWALLOW))
-#define IN_ASK      (IN(ASK_MAIL) | IN(ASK_RCPT) | IN(ASK_DATA) | IN(ASK_END))
+#define IN_ASK      (IN(ASK_MAIL) | IN(ASK_RCPT) | IN(ASK_DATA) | IN(ASK_END) | IN(ASK_XCLIENT))
 
 static const struct smtp_server_event more = { .kind = SMTP_SERVER_MORE };
 
@@ -210,6 +210,8 @@ static struct smtp_server_event answer_refused(struct smtp_server *s, const stru
     enum smtp_server_state next = answers[s->state].if_refused;
 
     ASSERT(a->code >= 400 && a->code <= 599);
+    if (smtp_server_is_in(s, IN(ASK_XCLIENT)))
+        next = (enum smtp_server_state)s->xclient.before;
     if (a->code == 421)
         return smtp_server_close(s, SMTP_CLOSE_ANSWER, a->code, a->enhanced, a->text, out);
     if (smtp_server_is_in(s, IN(ASK_RCPT)) && s->recipients_count == 0)
@@ -225,10 +227,11 @@ struct smtp_server_event smtp_server_answer(struct smtp_server *s, const struct 
     struct smtp_server_event e;
 
     ASSERT(smtp_server_is_in(s, IN_ASK));
-    if (state != SMTP_SERVER_STATE_ASK_END)
+    if (state != SMTP_SERVER_STATE_ASK_END && state != SMTP_SERVER_STATE_ASK_XCLIENT)
         smtp_line_release(&s->line);
     if (answer->code != 0)
         return answer_refused(s, answer, out);
+    ASSERT(state != SMTP_SERVER_STATE_ASK_XCLIENT); /* to accept it is smtp_server_restart() */
     if (text.len == 0)
         text = slice_from(answers[state].text);
     e = smtp_server_step(s, answers[state].if_accepted, answers[state].code,
@@ -253,6 +256,27 @@ void smtp_server_tls_started(struct smtp_server *s)
     s->esmtp = false;
     s->smtputf8 = false;
     s->tls = true;
+    smtp_server_enter(s, SMTP_SERVER_STATE_NEW);
+}
+
+void smtp_server_restart(struct smtp_server *s, const struct smtp_server_options *options)
+{
+    struct smtp_server_xclient x;
+
+    ASSERT(smtp_server_is_in(s, IN(ASK_XCLIENT)));
+    x = s->xclient;
+    buffer_init(&s->xclient.memory, 0); /* it has moved */
+    buffer_finish(&s->helo);
+    buffer_consume(&x.memory, buffer_len(&x.memory) - x.helo_bytes);
+    if (x.helo_bytes > 0)
+        s->helo = x.memory;
+    else
+        buffer_finish(&x.memory);
+    s->options = options;
+    s->messages_count = s->errors_count = s->recipients_count = 0;
+    s->esmtp = false;
+    s->smtputf8 = false;
+    s->mail_refused = false;
     smtp_server_enter(s, SMTP_SERVER_STATE_NEW);
 }
 

@@ -12,6 +12,9 @@
  *          -> STARTTLS   send the 220; bytes left in the input are an attack (RFC 3207 4.2:
  *                        nothing said before the handshake may count after it): end the session.
  *                        Else shake hands, then smtp_server_tls_started()
+ *          -> XCLIENT    a proxy says who its client is, event.xclient: either refuse it with
+ *                        smtp_server_answer(), or smtp_server_restart(), then greet or reject
+ *                        the client anew
  *          -> CLOSE      send what was appended, end the connection; only finish may follow
  *
  * Replies are appended whole or not at all. When the buffer is full or memory is short the event
@@ -26,6 +29,7 @@
 #include "smtp/command.h"
 #include "smtp/line.h"
 #include "smtp/reply.h"
+#include "smtp/xclient.h"
 
 enum smtp_server_tls { SMTP_SERVER_TLS_OFF, SMTP_SERVER_TLS_PREFERRED, SMTP_SERVER_TLS_REQUIRED };
 
@@ -76,6 +80,8 @@ struct smtp_server_options {
     struct smtp_answer recipients_reply;
     struct smtp_answer size_reply;
     struct smtp_answer bad_sender_reply; /* to MAIL whose address is none; code 0: 501 5.1.7 */
+    bool xclient; /* the peer is a proxy that is believed: XCLIENT is offered and served. Without
+                     it the command is unknown. */
 };
 
 enum smtp_server_event_kind {
@@ -87,6 +93,7 @@ enum smtp_server_event_kind {
     SMTP_SERVER_BODY,
     SMTP_SERVER_END,
     SMTP_SERVER_STARTTLS,
+    SMTP_SERVER_XCLIENT,
     SMTP_SERVER_CLOSE
 };
 
@@ -115,6 +122,7 @@ struct smtp_server_event {
     union {
         struct smtp_command command; /* ASK_MAIL, ASK_RCPT, ASK_DATA; until the next call. For
                                         REPLIED, what is_bad_sender speaks of. */
+        struct smtp_xclient xclient; /* XCLIENT; until the next call */
         struct slice body;           /* BODY: borrows from input or constant memory */
         struct smtp_body end;        /* END: size, 8-bit, longest line... */
     };
@@ -127,22 +135,31 @@ enum smtp_server_state {
     SMTP_SERVER_STATE_RCPT,     /* one or more recipients accepted */
     SMTP_SERVER_STATE_BODY,     /* after 354 */
     SMTP_SERVER_STATE_SWALLOW,  /* after 354, and the message is refused at its end */
-    SMTP_SERVER_STATE_ASK_MAIL, /* these four wait for smtp_server_answer() */
+    SMTP_SERVER_STATE_ASK_MAIL, /* these five wait for smtp_server_answer() */
     SMTP_SERVER_STATE_ASK_RCPT,
     SMTP_SERVER_STATE_ASK_DATA,
     SMTP_SERVER_STATE_ASK_END,
+    SMTP_SERVER_STATE_ASK_XCLIENT,
     SMTP_SERVER_STATE_TLS,      /* after the 220 of STARTTLS */
     SMTP_SERVER_STATE_REJECTED, /* 554 at the start: only QUIT is served, RFC 5321 3.1 */
     SMTP_SERVER_STATE_CLOSED,
     SMTP_SERVER_STATES_COUNT
 };
 
+/* What the session keeps of an XCLIENT that waits for its answer. */
+struct smtp_server_xclient { /* Fields are private. */
+    struct buffer memory;    /* its decoded texts, the HELO once more at the end */
+    uint16_t helo_bytes;     /* 0: none was given */
+    uint8_t before;          /* the state to which a refusal leads */
+};
+
 struct smtp_server { /* Fields are private; it is open so that a connection can embed it. */
     const struct smtp_server_options *options;
     struct buffer helo;
     union {
-        struct smtp_line line; /* while commands are read */
-        struct smtp_body body; /* in BODY, SWALLOW and ASK_END */
+        struct smtp_line line;              /* while commands are read */
+        struct smtp_body body;              /* in BODY, SWALLOW and ASK_END */
+        struct smtp_server_xclient xclient; /* in ASK_XCLIENT */
     };
     uint32_t messages_count;
     uint32_t commands_count;
@@ -173,12 +190,22 @@ struct smtp_server_event smtp_server_reject(struct smtp_server *s, unsigned code
 struct smtp_server_event smtp_server_feed(struct smtp_server *s, struct slice input,
                                           size_t *used_out, struct buffer *out);
 
-/* Answers ASK_* or END. REPLIED or CLOSE. A refused DATA or END drops the transaction. */
+/* Answers ASK_* or END, or refuses XCLIENT. REPLIED or CLOSE. A refused DATA or END drops the
+ * transaction. */
 struct smtp_server_event smtp_server_answer(struct smtp_server *s, const struct smtp_answer *answer,
                                             struct buffer *out);
 
 /* The handshake after STARTTLS is done: everything said before is forgotten (RFC 3207 4.2). */
 void smtp_server_tls_started(struct smtp_server *s);
+
+/* In place of an answer to XCLIENT: the session begins anew as that of the proxy's client, with
+ * what the policy has for it, and waits for smtp_server_greet() or smtp_server_reject() as after
+ * init. Forgotten are the greeting (but a HELO that was given is kept until the client says its
+ * own), accepted messages and errors; TLS goes on, as does the count of commands, which bounds the
+ * connection. What the proxy has sent behind XCLIENT counts. The attributes of several commands add
+ * up, which is the caller's to do; for that `options` has to allow XCLIENT again. Borrows options
+ * until finish, those of before no longer. */
+void smtp_server_restart(struct smtp_server *s, const struct smtp_server_options *options);
 
 /* While unavailable, STARTTLS is answered 454 4.7.0 (RFC 3207 section 4), not 220. May be changed
  * at any time; it counts when the command is read. */
@@ -194,7 +221,8 @@ struct smtp_server_event smtp_server_expire(struct smtp_server *s, struct buffer
  * else MORE: not yet, ask again after the next reply. */
 struct smtp_server_event smtp_server_shutdown(struct smtp_server *s, struct buffer *out);
 
-struct slice smtp_server_helo(const struct smtp_server *s); /* empty before EHLO or HELO */
+struct slice smtp_server_helo(const struct smtp_server *s); /* empty before EHLO or HELO, and the
+                                                              one of XCLIENT until then */
 bool smtp_server_is_esmtp(const struct smtp_server *s);
 bool smtp_server_is_tls(const struct smtp_server *s);
 bool smtp_server_in_transaction(const struct smtp_server *s);

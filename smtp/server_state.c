@@ -4,14 +4,15 @@
 
 #define IN(state)      SMTP_SERVER_IN(state)
 #define IN_BODY        (IN(BODY) | IN(SWALLOW) | IN(ASK_END))
+#define IN_LINE        (~(IN_BODY | IN(ASK_XCLIENT)))
 #define IN_TRANSACTION (IN(MAIL) | IN(RCPT) | IN(ASK_RCPT) | IN(ASK_DATA) | IN_BODY)
 
 static_assert(SMTP_SERVER_STATES_COUNT <= 32, "sets of states are bits of an unsigned");
 
 /* From each state, the states that may follow. */
 static const unsigned next_states[SMTP_SERVER_STATES_COUNT] = {
-    [SMTP_SERVER_STATE_NEW] = IN(NEW) | IN(READY) | IN(REJECTED) | IN(CLOSED),
-    [SMTP_SERVER_STATE_READY] = IN(READY) | IN(ASK_MAIL) | IN(TLS) | IN(CLOSED),
+    [SMTP_SERVER_STATE_NEW] = IN(NEW) | IN(READY) | IN(REJECTED) | IN(ASK_XCLIENT) | IN(CLOSED),
+    [SMTP_SERVER_STATE_READY] = IN(READY) | IN(ASK_MAIL) | IN(ASK_XCLIENT) | IN(TLS) | IN(CLOSED),
     [SMTP_SERVER_STATE_MAIL] = IN(MAIL) | IN(READY) | IN(ASK_RCPT) | IN(CLOSED),
     [SMTP_SERVER_STATE_RCPT] = IN(RCPT) | IN(READY) | IN(ASK_RCPT) | IN(ASK_DATA) | IN(CLOSED),
     [SMTP_SERVER_STATE_BODY] = IN(SWALLOW) | IN(ASK_END) | IN(CLOSED),
@@ -20,6 +21,7 @@ static const unsigned next_states[SMTP_SERVER_STATES_COUNT] = {
     [SMTP_SERVER_STATE_ASK_RCPT] = IN(MAIL) | IN(RCPT) | IN(CLOSED),
     [SMTP_SERVER_STATE_ASK_DATA] = IN(BODY) | IN(READY) | IN(CLOSED),
     [SMTP_SERVER_STATE_ASK_END] = IN(READY) | IN(CLOSED),
+    [SMTP_SERVER_STATE_ASK_XCLIENT] = IN(NEW) | IN(READY) | IN(CLOSED),
     [SMTP_SERVER_STATE_TLS] = IN(NEW) | IN(CLOSED),
     [SMTP_SERVER_STATE_REJECTED] = IN(REJECTED) | IN(CLOSED),
     [SMTP_SERVER_STATE_CLOSED] = 0,
@@ -27,14 +29,19 @@ static const unsigned next_states[SMTP_SERVER_STATES_COUNT] = {
 
 void smtp_server_enter(struct smtp_server *s, enum smtp_server_state next)
 {
-    bool was_body = smtp_server_is_in(s, IN_BODY);
-    bool is_body = (IN_BODY & (1u << next)) != 0;
+    bool was_line = smtp_server_is_in(s, IN_LINE);
+    bool is_line = (IN_LINE & (1u << next)) != 0;
 
     ASSERT((next_states[s->state] & (1u << next)) != 0);
-    if (!was_body && is_body) {
+    if (smtp_server_is_in(s, IN(ASK_XCLIENT)))
+        buffer_finish(&s->xclient.memory);
+    if (was_line && !is_line) {
         smtp_line_finish(&s->line);
-        smtp_body_init(&s->body);
-    } else if (was_body && !is_body) {
+        if (next == SMTP_SERVER_STATE_ASK_XCLIENT)
+            buffer_init(&s->xclient.memory, 0);
+        else
+            smtp_body_init(&s->body);
+    } else if (!was_line && is_line) {
         smtp_line_init(&s->line);
     }
     s->state = (uint8_t)next;

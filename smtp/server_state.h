@@ -7,8 +7,8 @@
 
 #define SMTP_SERVER_IN(state) (1u << SMTP_SERVER_STATE_##state)
 
-/* The only place that assigns the state. The line cutter and the body share memory; entering and
- * leaving the states of a body switches between them. */
+/* The only place that assigns the state. The line cutter, the body and an XCLIENT that is thought
+ * about share memory; entering and leaving their states switches between them. */
 void smtp_server_enter(struct smtp_server *s, enum smtp_server_state next);
 
 /* Goes to next and appends a reply: REPLIED, or CLOSE when it could not be appended. */

@@ -71,9 +71,10 @@ static struct smtp_server_event run_ehlo(struct smtp_server *s, const struct smt
     if (!s->esmtp)
         return smtp_server_step(s, SMTP_SERVER_STATE_READY, 250, NULL, name, out);
     (void)snprintf(text, sizeof(text),
-                   "%.*s\nPIPELINING\nSIZE %llu\n%s8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nHELP",
+                   "%.*s\nPIPELINING\nSIZE %llu\n%s%s8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nHELP",
                    SLICE_ARGS(name), (unsigned long long)smtp_server_message_bytes_max(s),
-                   may_start_tls ? "STARTTLS\n" : "");
+                   may_start_tls ? "STARTTLS\n" : "",
+                   s->options->xclient ? "XCLIENT " SMTP_XCLIENT_ATTRIBUTES "\n" : "");
     return smtp_server_step(s, SMTP_SERVER_STATE_READY, 250, NULL, slice_from(text), out);
 }
 
@@ -187,6 +188,31 @@ static struct smtp_server_event run_starttls(struct smtp_server *s, const struct
     return e;
 }
 
+/* Postfix, XCLIENT_README. Its texts are decoded into memory of the session, because the line may
+ * be the caller's. */
+static struct smtp_server_event run_xclient(struct smtp_server *s, const struct smtp_command *c,
+                                            struct buffer *out)
+{
+    struct smtp_server_event e = { .kind = SMTP_SERVER_XCLIENT };
+    struct smtp_server_xclient x = { .before = s->state };
+    char *room = NULL;
+
+    buffer_init(&x.memory, c->argument.len + SMTP_XCLIENT_TEXT_BYTES_MAX);
+    if (buffer_reserve(&x.memory, x.memory.bytes_max, &room) != STATUS_OK)
+        return smtp_server_close(s, SMTP_CLOSE_NO_MEMORY, 421, "4.3.0",
+                                 SLICE("Insufficient system resources"), out);
+    if (!smtp_xclient_parse(c->argument, room, &e.xclient)) {
+        buffer_finish(&x.memory);
+        return smtp_server_error(s, 501, "5.5.4", SLICE("Bad XCLIENT attribute"), out);
+    }
+    buffer_commit(&x.memory, c->argument.len);
+    ASSERT(buffer_append(&x.memory, e.xclient.helo) == STATUS_OK);
+    x.helo_bytes = (uint16_t)e.xclient.helo.len;
+    smtp_server_enter(s, SMTP_SERVER_STATE_ASK_XCLIENT);
+    s->xclient = x;
+    return e;
+}
+
 static struct smtp_server_event run_other(struct smtp_server *s, const struct smtp_command *c,
                                           struct buffer *out)
 {
@@ -221,6 +247,8 @@ static const struct verb {
     [SMTP_VERB_VRFY] = { IN_ANY, false, "", run_vrfy },
     [SMTP_VERB_HELP] = { IN_ANY, false, "", run_help },
     [SMTP_VERB_STARTTLS] = { IN(READY), true, "Not within a mail transaction", run_starttls },
+    [SMTP_VERB_XCLIENT] = { IN(NEW) | IN(READY), true, "Not within a mail transaction",
+                            run_xclient },
     [SMTP_VERB_OTHER] = { IN_ANY, false, "", run_other },
 };
 
@@ -274,7 +302,8 @@ static struct smtp_server_event run_malformed(struct smtp_server *s, const struc
 struct smtp_server_event smtp_server_run(struct smtp_server *s, const struct smtp_command *c,
                                          struct buffer *out)
 {
-    const struct verb *verb = &verbs[c->verb];
+    bool is_offered = c->verb != SMTP_VERB_XCLIENT || s->options->xclient;
+    const struct verb *verb = &verbs[is_offered ? c->verb : SMTP_VERB_UNKNOWN];
     bool is_barred = s->options->tls == SMTP_SERVER_TLS_REQUIRED && !s->tls &&
                      !smtp_server_is_in(s, IN_REJECTED);
 

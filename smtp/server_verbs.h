@@ -2,8 +2,8 @@
 #pragma once
 #include "smtp/server.h"
 
-/* In a state that reads commands. Returns REPLIED, ASK_MAIL, ASK_RCPT, ASK_DATA, STARTTLS or
- * CLOSE. */
+/* In a state that reads commands. Returns REPLIED, ASK_MAIL, ASK_RCPT, ASK_DATA, STARTTLS,
+ * XCLIENT or CLOSE. */
 struct smtp_server_event smtp_server_run(struct smtp_server *s, const struct smtp_command *c,
                                          struct buffer *out);
 

@@ -54,6 +54,27 @@ static inline struct smtp_answer converse_opinion(struct slice local)
     return SMTP_ANSWER_ACCEPTED;
 }
 
+/* Writes down what an XCLIENT said; acts on a NAME as on the local part of an address, and else
+ * restarts the session with the options that it has. */
+static inline void converse_xclient(struct converse *c, const struct smtp_xclient *x)
+{
+    struct smtp_answer answer = converse_opinion(x->name);
+    char address[IP_TEXT_MAX], destination[IP_TEXT_MAX];
+
+    for (size_t i = 0; i < SMTP_XCLIENT_ATTRIBUTES_COUNT; i++)
+        ASSERT(buffer_printf(&c->log, "%s%d", i == 0 ? "<" : "", x->states[i]) == STATUS_OK);
+    ASSERT(buffer_printf(&c->log, "|%.*s|%.*s|%.*s|%s|%u|%s|%u|%d>\n", SLICE_ARGS(x->name),
+                         SLICE_ARGS(x->helo), SLICE_ARGS(x->login), ip_format(&x->address, address),
+                         x->port, ip_format(&x->destination_address, destination),
+                         x->destination_port, x->is_esmtp) == STATUS_OK);
+    if (answer.code != 0) {
+        converse_said(c, smtp_server_answer(&c->server, &answer, &c->out));
+        return;
+    }
+    smtp_server_restart(&c->server, c->server.options);
+    converse_said(c, smtp_server_greet(&c->server, &c->out));
+}
+
 static inline void converse_answer(struct converse *c, const struct smtp_server_event *e)
 {
     struct smtp_answer answer = SMTP_ANSWER_ACCEPTED;
@@ -124,6 +145,8 @@ static inline void converse_feed(struct converse *c, struct slice piece)
             converse_note(c, SLICE("[TLS]\n"));
             smtp_server_tls_started(&c->server);
         }
+        if (e.kind == SMTP_SERVER_XCLIENT)
+            converse_xclient(c, &e.xclient);
         if (e.kind == SMTP_SERVER_ASK_MAIL || e.kind == SMTP_SERVER_ASK_RCPT ||
             e.kind == SMTP_SERVER_ASK_DATA || e.kind == SMTP_SERVER_END)
             converse_answer(c, &e);

@@ -32,6 +32,7 @@ void *realloc(void *old, size_t bytes)
 }
 
 static const char *const client_says =
+    "EHLO a\r\nXCLIENT NAME=x HELO=y\r\nEHLO a\r\nXCLIENT ADDR=[UNAVAILABLE]\r\n"
     "EHLO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nx\r\n.y\r\n.\r\nNOOP\r\nQUIT\r\n";
 static const char *const server_says =
     "220 mx\r\n250-mx\r\n250 PIPELINING\r\n550 no\r\n503 seq\r\n554 none\r\n221 bye\r\n";
@@ -39,7 +40,7 @@ static const char *const server_says =
 /* True when the session went to its regular end. */
 static bool server_run(size_t *events_out)
 {
-    static const struct smtp_server_options options = { .hostname = { "mx", 2 } };
+    static const struct smtp_server_options options = { .hostname = { "mx", 2 }, .xclient = true };
     static char room[8192];
     struct smtp_server s;
     struct buffer out;
@@ -58,6 +59,10 @@ static bool server_run(size_t *events_out)
             if (e.kind == SMTP_SERVER_ASK_MAIL || e.kind == SMTP_SERVER_ASK_RCPT ||
                 e.kind == SMTP_SERVER_ASK_DATA || e.kind == SMTP_SERVER_END)
                 e = smtp_server_answer(&s, &SMTP_ANSWER_ACCEPTED, &out);
+            if (e.kind == SMTP_SERVER_XCLIENT) {
+                smtp_server_restart(&s, &options);
+                e = smtp_server_greet(&s, &out);
+            }
             ++*events_out;
         }
     }

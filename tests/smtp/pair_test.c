@@ -103,6 +103,7 @@ static void server_act(struct pair *p, const struct smtp_server_event *e)
         return;
     case SMTP_SERVER_STARTTLS: smtp_server_tls_started(&p->server); return;
     case SMTP_SERVER_CLOSE: assert_int_equal(e->reason, SMTP_CLOSE_QUIT); return;
+    case SMTP_SERVER_XCLIENT: fail_msg("XCLIENT is not offered"); return;
     case SMTP_SERVER_MORE:
     case SMTP_SERVER_REPLIED: return;
     case SMTP_SERVER_ASK_MAIL:

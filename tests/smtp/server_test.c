@@ -1,17 +1,6 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 
-#include <cmocka.h>
-
-#include "tests/smtp/converse.h"
-
-#define EHLO "EHLO a.example\r\n"
-#define MAIL "MAIL FROM:<a@b.example>\r\n"
-#define RCPT "RCPT TO:<c@d.example>\r\n"
-#define HI   EHLO MAIL RCPT "DATA\r\n"
+#include "tests/smtp/codes.h"
 
 static const struct smtp_server_options plain = { .hostname = { "mx.example", 10 } };
 static const struct smtp_server_options small = { .hostname = { "mx.example", 10 },
@@ -28,46 +17,9 @@ static const struct smtp_server_options required = { .hostname = { "mx.example",
 static const struct smtp_server_options lenient = { .hostname = { "mx.example", 10 },
                                                     .bare_newlines =
                                                         SMTP_SERVER_BARE_NEWLINES_ACCEPT };
-
-/* The codes of the replies in the log, one for each reply, and "!" where the session ended. */
-static void codes_of(const struct converse *c, char codes[static 512])
-{
-    struct slice rest = buffer_contents(&c->log);
-    size_t n = 0;
-
-    while (rest.len > 0 && n + 8 < 512) {
-        struct slice line = slice_cut(&rest, '\n');
-
-        if (line.len > 0 && line.data[0] == '[' && line.data[1] != 'T')
-            codes[n++] = '!';
-        if (line.len > 9 && memcmp(line.data, "(dropped)[", 10) == 0)
-            codes[n++] = '!';
-        if (line.len > 9 && memcmp(line.data, "(dropped)", 9) == 0)
-            line = slice_after(line, 9);
-        if (line.len > 3 && ascii_is_digit(line.data[0]) && line.data[3] == ' ') {
-            if (n > 0)
-                codes[n++] = ' ';
-            memcpy(codes + n, line.data, 3);
-            n += 3;
-        }
-    }
-    codes[n] = '\0';
-}
-
-static void expect_codes(const struct smtp_server_options *options, const char *sent,
-                         const char *codes_expected)
-{
-    struct converse c;
-    char codes[512];
-    size_t len = strlen(sent);
-
-    converse_cut(&c, options, slice_from(sent), len, len);
-    codes_of(&c, codes);
-    if (strcmp(codes, codes_expected) != 0)
-        print_error("sent: %s\nlog: %.*s\n", sent, SLICE_ARGS(buffer_contents(&c.log)));
-    assert_string_equal(codes, codes_expected);
-    converse_finish(&c);
-}
+static const struct smtp_server_options proxied = { .hostname = { "mx.example", 10 },
+                                                    .tls = SMTP_SERVER_TLS_PREFERRED,
+                                                    .xclient = true };
 
 static void each_verb_is_answered_as_its_state_demands(void **unused)
 {
@@ -92,6 +44,7 @@ static void each_verb_is_answered_as_its_state_demands(void **unused)
         { "EXPN a\r\n", { "502", "502", "502", "502", "502" } },
         { "AUTH PLAIN\r\n", { "502", "502", "502", "502", "502" } },
         { "BDAT 1\r\n", { "502", "502", "502", "502", "502" } },
+        { "XCLIENT NAME=a\r\n", { "500", "500", "500", "500", "500" } }, /* as any other word */
         { "WHAT\r\n", { "500", "500", "500", "500", "500" } },
         { "\r\n", { "500", "500", "500", "500", "500" } },
     };
@@ -370,12 +323,15 @@ static const char *const dialogues[] = {
     HI "1234567890123456789\r\n.\r\n" MAIL RCPT "DATA\r\nab\r\n..\r\n.\r\nWHAT\r\n",
     HI "12345678901234567890123456789\r\n12345678901234567890\n\r\n.\r\n",
     HI "12345678901234567890123456\r\n.\r\n12345678901234567890\n\r\n.\r\n",
+    EHLO "XCLIENT NAME=c HELO=h+2B LOGIN=l\r\nXCLIENT ADDR=IPV6:::1 PORT=1\r\n" EHLO MAIL
+         "XCLIENT X=\r\n",
+    EHLO "XCLIENT NAME=refuse\r\n" MAIL "RSET\r\nXCLIENT \r\nXCLIENT NAME=close\r\n",
 };
 
 static void where_the_stream_is_cut_does_not_matter(void **unused)
 {
     static const struct smtp_server_options *const options[] = { &plain, &small, &lenient,
-                                                                 &preferred };
+                                                                 &preferred, &proxied };
 
     (void)unused;
     for (size_t o = 0; o < ARRAY_LEN(options); o++) {

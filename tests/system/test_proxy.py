@@ -1,4 +1,4 @@
-"""Behind a load balancer: the HAT sees the client that the PROXY header names."""
+"""Behind a load balancer or a proxy: the HAT sees the client that PROXY or XCLIENT names."""
 import socket
 import struct
 
@@ -16,9 +16,11 @@ HAT = '''
     { group = "BAD"; senders = [ "192.0.2.66", "2001:db8::66" ]; policy = "BLOCKED"; },
     { group = "WORST"; senders = [ "192.0.2.67" ]; policy = "REFUSED"; },
     { group = "ONE"; senders = [ "192.0.2.1" ]; policy = "ONE"; },
+    { group = "NAMED"; senders = [ ".partner.test" ]; policy = "ONE"; },
     { group = "BALANCER"; senders = [ "127.0.0.2" ]; policy = "BLOCKED"; },
     { group = "ALL"; senders = [ "ALL" ]; policy = "ACCEPTED"; }'''
 BALANCER = '127.0.0.2'
+PROXY = '127.0.0.3'
 
 
 def v1(source='192.0.2.10', family='TCP4', destination='192.0.2.25'):
@@ -48,7 +50,8 @@ def fixture_hop():
 @pytest.fixture(name='gateway', scope='module')
 def fixture_gateway(make_shared_gateway, hop):
     return make_shared_gateway(hop, policies=POLICIES, hat=HAT,
-                               listener='proxy_from = [ "127.0.0.2/32" ];').start()
+                               listener='proxy_from = [ "127.0.0.2/32" ]; '
+                                        'xclient_from = [ "127.0.0.3" ];').start()
 
 
 @pytest.mark.parametrize('header,address,code', [
@@ -133,3 +136,53 @@ def test_one_that_says_nothing_is_left(make_gateway, next_hop):
             client.read()
     with gateway.connect(source=BALANCER):
         gateway.stop()
+
+
+def test_xclient_begins_anew_with_the_client_it_names(gateway, hop):
+    since = len(gateway.log())
+    with gateway.connect(source=PROXY) as client:
+        assert any(line.startswith('XCLIENT NAME ADDR') for line in client.hello())
+        client.expect(220, 'XCLIENT NAME=mx.partner.test ADDR=192.0.2.77')
+        gateway.wait_log(r'New SMTP ICID \d+ .* address 192\.0\.2\.77 reverse dns host '
+                         r'mx\.partner\.test verified yes', since=since)
+        gateway.wait_log(r'ICID \d+ ACCEPT SG NAMED match \.partner\.test', since=since)
+        client.ehlo()
+        reply = client.transaction('a@lab.test', ['x@example.com'], b'Subject: x\r\n\r\nx\r\n')
+        assert reply.code == 250
+        client.expect(220, 'XCLIENT ADDR=192.0.2.78 NAME=[UNAVAILABLE]')
+        gateway.wait_log(r'address 192\.0\.2\.78 reverse dns host unknown verified no', since=since)
+        gateway.wait_log(r'ICID \d+ ACCEPT SG ALL match ALL', since=since)
+        client.ehlo()
+        client.quit()
+    trace = b' '.join(hop.wait_messages(2)[-1].data.split())
+    assert b'(mx.partner.test [192.0.2.77])' in trace
+
+
+def test_xclient_meets_rejections_and_limits(gateway):
+    with gateway.connect(source=PROXY) as client, gateway.connect(source=PROXY) as other:
+        client.hello()
+        client.expect(554, 'XCLIENT ADDR=192.0.2.66')
+        client.expect(503, 'MAIL FROM:<a@lab.test>')
+        other.hello()
+        other.expect(220, 'XCLIENT ADDR=192.0.2.1')
+        with gateway.connect(source=PROXY) as third:
+            third.hello()
+            third.expect(421, 'XCLIENT ADDR=192.0.2.1')
+        other.expect(220, 'XCLIENT ADDR=192.0.2.2')
+        with gateway.connect(source=PROXY) as third:
+            third.hello()
+            third.expect(220, 'XCLIENT ADDR=192.0.2.1')
+        with pytest.raises((ConnectionEnded, ConnectionResetError)):
+            other.expect(220, 'XCLIENT ADDR=192.0.2.67')
+
+
+def test_xclient_is_for_the_listed_only(gateway):
+    with gateway.connect(source='127.0.0.9') as client:
+        assert not any('XCLIENT' in line for line in client.hello())
+        client.expect(500, 'XCLIENT ADDR=192.0.2.66')
+    with gateway.connect(source=PROXY) as client:
+        client.hello()
+        client.expect(501, 'XCLIENT ADDR=192.0.2')
+        client.expect(501, 'XCLIENT COLOUR=green')
+        client.expect(250, 'MAIL FROM:<a@lab.test>')
+        client.expect(503, 'XCLIENT ADDR=192.0.2.66')
