@@ -18,6 +18,32 @@ static const struct {
     { "sender", GATEWAY_ADMIN_SENDER, true },
 };
 
+/* "ADDRESS", or with three numbers behind it. */
+static bool parse_sender(struct slice text, struct gateway_limits_question *question)
+{
+    struct slice address = slice_cut(&text, ' '), bits_v4, bits_v6;
+    uint64_t v4, v6, interval_s;
+
+    *question = (struct gateway_limits_question){ .bits_v4 = POLICY_FLOW_BITS_V4_DEFAULT,
+                                                  .bits_v6 = POLICY_FLOW_BITS_V6_DEFAULT,
+                                                  .interval_s = 3600 };
+    if (!ip_parse(address, &question->address))
+        return false;
+    text = slice_trim(text);
+    if (text.len == 0)
+        return true;
+    bits_v4 = slice_cut(&text, ' ');
+    bits_v6 = slice_cut(&text, ' ');
+    if (!slice_to_number(bits_v4, 32, &v4) || !slice_to_number(bits_v6, 128, &v6) ||
+        !slice_to_number(text, RATES_PERIOD_S_MAX, &interval_s) || v4 == 0 || v6 == 0 ||
+        interval_s == 0)
+        return false;
+    question->bits_v4 = (uint32_t)v4;
+    question->bits_v6 = (uint32_t)v6;
+    question->interval_s = (uint32_t)interval_s;
+    return true;
+}
+
 bool gateway_admin_request_parse(struct slice line, struct gateway_admin_request *request_out,
                                  const char **why_out)
 {
@@ -28,10 +54,10 @@ bool gateway_admin_request_parse(struct slice line, struct gateway_admin_request
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
         if (!slice_equal(word, slice_from(verbs[i].word)))
             continue;
-        *why_out = verbs[i].has_address ? "an IP address is missing, or is none"
+        *why_out = verbs[i].has_address ? "an IP address is missing, or what is behind it is none"
                                         : "this request takes no operand";
         request.verb = verbs[i].verb;
-        if (verbs[i].has_address ? !ip_parse(rest, &request.address) : rest.len > 0)
+        if (verbs[i].has_address ? !parse_sender(rest, &request.sender) : rest.len > 0)
             return false;
         *request_out = request;
         return true;
@@ -104,13 +130,13 @@ static void write_status(struct gateway_process *p, const struct gateway_listing
     write_counters(p, w);
 }
 
-static void write_sender(struct gateway_process *p, const struct ip_address *address,
+static void write_sender(struct gateway_process *p, const struct gateway_limits_question *question,
                          struct json_writer *w)
 {
     char text[IP_TEXT_MAX];
 
-    json_member_text(w, "sender", slice_from(ip_format(address, text)));
-    gateway_limits_describe(p, address, w);
+    json_member_text(w, "sender", slice_from(ip_format(&question->address, text)));
+    gateway_limits_describe(p, question, clock_monotonic_ms() / 1000, w);
 }
 
 static enum status end_reply(struct json_writer *w, struct buffer *reply)
@@ -137,7 +163,7 @@ enum status gateway_admin_answer(struct gateway_process *process, struct slice l
     case GATEWAY_ADMIN_STATUS: write_status(process, &listing, &w); break;
     case GATEWAY_ADMIN_COUNTERS: write_counters(process, &w); break;
     case GATEWAY_ADMIN_GENERATION: write_generation(process, &listing, &w); break;
-    case GATEWAY_ADMIN_SENDER: write_sender(process, &request.address, &w); break;
+    case GATEWAY_ADMIN_SENDER: write_sender(process, &request.sender, &w); break;
     }
     return end_reply(&w, reply);
 }

@@ -5,7 +5,9 @@
  *     status           version, pid, uptime, generation, listeners, spool, and the counters
  *     counters         all counters of observe/counters.h by name, summed over the workers
  *     generation       the newest configuration, and what each worker has of it
- *     sender ADDRESS   what is counted for this client: gateway/limits_describe.h
+ *     sender ADDRESS [BITS_V4 BITS_V6 INTERVAL_S]
+ *                      what is counted for this client, with the significant bits and the interval
+ *                      of the policy that is asked about: gateway/limits_describe.h
  *
  * A reply is one JSON object on one line, ended by LF; {"error": "why"} when the request was not
  * understood. All of it reads atomics and the listing only; any thread may call it while the
@@ -13,7 +15,7 @@
  */
 #pragma once
 #include "base/buffer.h"
-#include "gateway/process.h"
+#include "gateway/limits_describe.h"
 
 #define GATEWAY_ADMIN_REQUEST_MAX 1024  /* bytes of a line, its end included */
 #define GATEWAY_ADMIN_REPLY_MAX   65536 /* bytes */
@@ -27,7 +29,7 @@ enum gateway_admin_verb {
 
 struct gateway_admin_request {
     enum gateway_admin_verb verb;
-    struct ip_address address; /* SENDER */
+    struct gateway_limits_question sender; /* SENDER */
 };
 
 /* False with a phrase in *why_out for a line that is no request. */

@@ -109,7 +109,8 @@ static FILE *create(const struct hat_workload *w, const char *name, char path[st
 static const char configuration[] =
     "hostname = \"mx.example.com\"; spool = { path = \"spool\"; };\n"
     "mail_flow_policies = { OK = { access = \"accept\"; }; NO = { access = \"reject\"; }; };\n"
-    "listeners = ( { name = \"In\"; type = \"private\"; address = \"127.0.0.1\"; hat = \"h\"; } );\n"
+    "listeners = ( { name = \"In\"; type = \"private\"; address = \"127.0.0.1\";\n"
+    "  hat = \"h\"; } );\n"
     "routes = ( { domain = \"ALL\"; to = [ \"192.0.2.1\" ]; } );\n"
     "hat = { h = ( { senders = [ \"192.0.2.77\" ]; policy = \"OK\"; },\n"
     "  { senders_file = \"block\"; policy = \"NO\"; },\n"

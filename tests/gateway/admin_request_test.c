@@ -10,7 +10,9 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/json_scan.h"
+#include "gateway/rate_limits.h"
 #include "gateway/worker.h"
 
 #define WORKERS 2u
@@ -41,6 +43,7 @@ static int set_up(void **state)
     }
     atomic_store(&process->loads[3].connections, 5);
     assert_int_equal(gateway_peer_count_create(&seed, &process->peers), STATUS_OK);
+    assert_int_equal(rates_create(RATES_WORDS_MIN, &seed, &process->rates), STATUS_OK);
     gateway_listing_init(&process->listing);
     gateway_listing_write(&process->listing, &listing);
     return 0;
@@ -51,6 +54,7 @@ static int tear_down(void **state)
     (void)state;
     gateway_listing_finish(&process->listing);
     gateway_peer_count_destroy(process->peers);
+    rates_destroy(process->rates);
     free(process->workers);
     free(process);
     return 0;
@@ -67,6 +71,13 @@ static void test_a_line_is_a_request_or_says_why_it_is_none(void **state)
         { SLICE("generation"), GATEWAY_ADMIN_GENERATION },
         { SLICE("sender 192.0.2.1"), GATEWAY_ADMIN_SENDER },
         { SLICE("sender   2001:db8::1 "), GATEWAY_ADMIN_SENDER },
+        { SLICE("sender 192.0.2.1 24 64 3600"), GATEWAY_ADMIN_SENDER },
+        { SLICE("sender 192.0.2.1 24"), -1 },
+        { SLICE("sender 192.0.2.1 33 64 3600"), -1 },
+        { SLICE("sender 192.0.2.1 24 129 3600"), -1 },
+        { SLICE("sender 192.0.2.1 24 64 0"), -1 },
+        { SLICE("sender 192.0.2.1 24 64 86401"), -1 },
+        { SLICE("sender 192.0.2.1 24 64 3600 1"), -1 },
         { SLICE(""), -1 },
         { SLICE(" "), -1 },
         { SLICE("Status"), -1 },
@@ -148,13 +159,23 @@ static void test_the_connections_of_a_sender_are_told_by_listener(void **state)
     static char text[GATEWAY_ADMIN_REPLY_MAX + 1];
     struct gateway_peer peer = { .listener = 3 };
     struct gateway_peer_hold holds[2];
+    const struct policy_mail_flow flow = { .max_recipients_per_hour = 9,
+                                           .bits_v4 = POLICY_FLOW_BITS_V4_DEFAULT,
+                                           .bits_v6 = POLICY_FLOW_BITS_V6_DEFAULT };
+    struct gateway_client client = { .flow = &flow,
+                                     .interval_s = 3600,
+                                     .now_s = clock_monotonic_ms() / 1000 };
 
     (void)state;
     assert_true(ip_parse(SLICE("192.0.2.1"), &peer.address));
     for (size_t i = 0; i < ARRAY_LEN(holds); i++)
         assert_true(gateway_peer_count_enter(process->peers, &peer, 9, &holds[i]));
+    client.address = peer.address;
+    for (unsigned i = 0; i < 3; i++)
+        assert_true(gateway_rates_take_recipient(process->rates, &client));
     assert_string_equal(reply_to("sender 192.0.2.1", text),
-                        "{\"sender\": \"192.0.2.1\", \"connections\": ["
+                        "{\"sender\": \"192.0.2.1\", \"recipients\": 3, "
+                        "\"invalid_recipients\": 0, \"connections\": ["
                         "{\"listener\": \"In \\\"x\\\"\", \"endpoint\": \"[::]:25\", "
                         "\"connections\": 2}, "
                         "{\"listener\": \"Out\", \"endpoint\": \"[::]:587\", "
