@@ -1,5 +1,6 @@
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "gateway/probe.h"
 #include "gateway/supervisor.h"
 
 static const char *probe;

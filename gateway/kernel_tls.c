@@ -288,3 +288,17 @@ void gateway_kernel_tls_shun(struct gateway_kernel_tls_shunned *shunned,
     if (shunned->count < GATEWAY_KERNEL_TLS_SHUNNED_MAX)
         shunned->count++;
 }
+
+static bool is_demanding(enum policy_ktls ktls)
+{
+    return ktls == POLICY_KTLS_TX || ktls == POLICY_KTLS_BOTH;
+}
+
+bool gateway_kernel_tls_is_demanded(const struct config_settings *settings)
+{
+    bool is_demanded = is_demanding(settings->ktls);
+
+    for (size_t i = 0; i < settings->listeners_count; i++)
+        is_demanded = is_demanded || is_demanding(settings->listeners[i].ktls);
+    return is_demanded;
+}

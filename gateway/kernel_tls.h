@@ -3,6 +3,7 @@
  */
 #pragma once
 #include "base/ip.h"
+#include "config/settings.h"
 #include "policy/destination.h"
 #include "tls/kernel.h"
 
@@ -46,3 +47,6 @@ void gateway_kernel_tls_tell(struct gateway_worker *w, const char *kind, uint64_
  * NULL. */
 void gateway_kernel_tls_tell_end(struct gateway_worker *w, const char *kind, uint64_t id,
                                  const struct tls_session *tls);
+
+/* Whether a setting that is for more than one destination says "tx" or "both". */
+bool gateway_kernel_tls_is_demanded(const struct config_settings *settings);

@@ -18,6 +18,7 @@
 #include "gateway/doors.h"
 #include "gateway/kernel_tls.h"
 #include "gateway/notify.h"
+#include "gateway/reading.h"
 #include "gateway/spool_start.h"
 #include "gateway/tls_judge.h"
 
@@ -31,6 +32,7 @@ struct supervisor {
     const char *config_path;
     struct gateway_generation *current;
     struct gateway_generation *older; /* waiting for their last session */
+    struct gateway_reading reading;   /* the next one */
     struct observe_log_writer *log;
     struct gateway_admin *admin; /* NULL: its thread could not be started */
     uint64_t generation;
@@ -77,26 +79,11 @@ static void say_problems(struct supervisor *s, const struct config_problems *pro
         fprintf(stderr, "postern: and %zu more problems\n", problems->dropped_count);
 }
 
-static bool is_demanding(enum policy_ktls ktls)
-{
-    return ktls == POLICY_KTLS_TX || ktls == POLICY_KTLS_BOTH;
-}
-
-/* By the settings that are for more than one destination. */
-static bool is_kernel_tls_demanded(const struct config_settings *settings)
-{
-    bool is_demanded = is_demanding(settings->ktls);
-
-    for (size_t i = 0; i < settings->listeners_count; i++)
-        is_demanded = is_demanded || is_demanding(settings->listeners[i].ktls);
-    return is_demanded;
-}
-
 /* Said at the start, and when a reload finds it changed. */
 static void look_at_kernel_tls(struct supervisor *s, const struct config_settings *settings,
                                struct tls_kernel_support *kernel_out)
 {
-    bool is_demanded = is_kernel_tls_demanded(settings);
+    bool is_demanded = gateway_kernel_tls_is_demanded(settings);
     char text[GATEWAY_KERNEL_TLS_TEXT_MAX];
 
     gateway_kernel_tls_probe(kernel_out);
@@ -106,21 +93,23 @@ static void look_at_kernel_tls(struct supervisor *s, const struct config_setting
         gateway_kernel_tls_text(kernel_out, text));
 }
 
-static struct gateway_generation *read_configuration(struct supervisor *s)
+static struct config_load_options load_options(const struct supervisor *s)
 {
-    const struct config_load_options options = { .generation = s->generation + 1,
-                                                 .resolver = config_resolver_system(),
-                                                 .judge = gateway_tls_judge() };
-    struct config_problems problems;
-    struct config_loaded *loaded = NULL;
+    return (struct config_load_options){ .generation = s->generation + 1,
+                                         .resolver = config_resolver_system(),
+                                         .judge = gateway_tls_judge() };
+}
+
+/* Makes a generation of what was read; NULL when that is no configuration. Takes both. */
+static struct gateway_generation *adopt(struct supervisor *s, enum status status,
+                                        struct config_loaded *loaded,
+                                        struct config_problems *problems)
+{
     struct gateway_generation *generation = NULL;
     struct tls_kernel_support kernel;
-    enum status status;
 
-    config_problems_init(&problems);
-    status = config_load_file(s->config_path, &options, &loaded, &problems);
-    say_problems(s, &problems);
-    config_problems_finish(&problems);
+    say_problems(s, problems);
+    config_problems_finish(problems);
     if (status != STATUS_OK)
         return NULL;
     look_at_kernel_tls(s, &loaded->settings, &kernel);
@@ -130,6 +119,18 @@ static struct gateway_generation *read_configuration(struct supervisor *s)
     }
     s->generation++;
     return generation;
+}
+
+static struct gateway_generation *read_configuration(struct supervisor *s)
+{
+    const struct config_load_options options = load_options(s);
+    struct config_loaded *loaded = NULL;
+    struct config_problems problems;
+    enum status status;
+
+    config_problems_init(&problems);
+    status = config_load_file(s->config_path, &options, &loaded, &problems);
+    return adopt(s, status, loaded, &problems);
 }
 
 /* One view for each worker, or none at all. */
@@ -184,12 +185,19 @@ static bool needs_restart(const struct supervisor *s, const struct config_settin
            strcmp(s->log_path, next->log_path) != 0;
 }
 
+/* The reading has ended: what it found comes into force. */
 static void reload(struct supervisor *s)
 {
-    struct gateway_generation *next = read_configuration(s);
+    struct config_loaded *loaded = NULL;
+    struct config_problems problems;
+    struct gateway_generation *next;
+    enum status status;
     struct gateway_view *views[CONFIG_WORKERS_MAX];
     struct gateway_doors doors;
 
+    config_problems_init(&problems);
+    status = gateway_reading_finish(&s->reading, &loaded, &problems);
+    next = adopt(s, status, loaded, &problems);
     if (next == NULL) {
         say(s, OBSERVE_WARNING, "reload: the configuration has errors, the old one stays in force");
         return;
@@ -465,19 +473,39 @@ static void look_whether_ready(struct supervisor *s)
 }
 
 /* One after another: a port that the last one closed may still be in the hands of a worker. */
-static void reload_as_asked(struct supervisor *s)
+static void begin_reload(struct supervisor *s)
 {
+    const struct config_load_options options = load_options(s);
+
     s->is_asked = false;
     gateway_notify_reloading(clock_monotonic_ms());
-    reload(s);
-    if (!s->is_reloading)
-        gateway_notify_ready();
+    if (gateway_reading_start(&s->reading, s->config_path, &options) == STATUS_OK)
+        return;
+    say(s, OBSERVE_WARNING, "reload: no thread to read with, the old configuration stays in force");
+    gateway_notify_ready();
+}
+
+/* What is under way with the configuration, one step after another. */
+static void go_on_reloading(struct supervisor *s)
+{
+    if (s->is_stopping)
+        return;
+    if (gateway_reading_is_done(&s->reading)) {
+        reload(s);
+        if (!s->is_reloading)
+            gateway_notify_ready();
+    }
+    if (s->is_reloading)
+        look_whether_in_force(s);
+    if (s->is_asked && !s->is_reloading && !gateway_reading_is_running(&s->reading))
+        begin_reload(s);
 }
 
 static void live(struct supervisor *s)
 {
     while (!has_ended(s)) {
-        bool is_waiting = s->is_stopping || s->is_reloading || !s->is_ready;
+        bool is_waiting = s->is_stopping || s->is_reloading || !s->is_ready ||
+                          gateway_reading_is_running(&s->reading);
 
         switch (engine_signals_wait(is_waiting ? WAIT_MS : TICK_MS)) {
         case SIGHUP: s->is_asked = !s->is_stopping; break;
@@ -491,19 +519,29 @@ static void live(struct supervisor *s)
         }
         if (!s->is_ready)
             look_whether_ready(s);
-        if (s->is_reloading && !s->is_stopping)
-            look_whether_in_force(s);
-        if (s->is_asked && !s->is_reloading && !s->is_stopping)
-            reload_as_asked(s);
+        go_on_reloading(s);
         on_tick(s);
         observe_log_flush(s->log);
     }
+}
+
+/* A configuration that was still being read comes too late. */
+static void give_up_reading(struct supervisor *s)
+{
+    struct config_loaded *loaded = NULL;
+    struct config_problems problems;
+
+    config_problems_init(&problems);
+    if (gateway_reading_finish(&s->reading, &loaded, &problems) == STATUS_OK)
+        config_loaded_destroy(loaded);
+    config_problems_finish(&problems);
 }
 
 static void tear_down(struct supervisor *s)
 {
     struct gateway_process *p = &s->process;
 
+    give_up_reading(s);
     gateway_admin_destroy(s->admin);
     engine_helper_destroy(p->committer);
     engine_helper_destroy(p->segments);
@@ -558,24 +596,4 @@ int gateway_run(const char *config_path)
     tear_down(s);
     free(s);
     return 0;
-}
-
-int gateway_probe(void)
-{
-    static struct engine_probe_report report;
-    enum status status = engine_probe(".", &report);
-    struct tls_kernel_support kernel;
-    char text[GATEWAY_KERNEL_TLS_TEXT_MAX];
-
-    for (unsigned i = 0; i < report.findings_count; i++) {
-        const struct engine_probe_finding *f = &report.findings[i];
-
-        printf("%-28s %-3s %s%s\n", f->name, f->yes ? "yes" : "no", f->detail,
-               !f->yes && f->required ? " (required)" : "");
-    }
-    gateway_kernel_tls_probe(&kernel);
-    printf("%s\n", gateway_kernel_tls_text(&kernel, text));
-    if (status != STATUS_OK)
-        fprintf(stderr, "postern: %s\n", report.reason.text);
-    return status == STATUS_OK ? 0 : 1;
 }
