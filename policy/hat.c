@@ -52,10 +52,8 @@ static uint32_t lower(uint32_t a, uint32_t b)
 
 static uint32_t find_address(const struct policy_hat *hat, const struct ip_address *address)
 {
-    unsigned __int128 key = policy_range_key(address);
-
-    return ip_is_v4(address) ? policy_range_map_find(&hat->v4, (uint32_t)key)
-                             : policy_range_map_find_wide(&hat->v6, key);
+    return ip_is_v4(address) ? policy_range_map_find(&hat->v4, policy_range_key(address))
+                             : policy_range_map_find_wide(&hat->v6, policy_range_key_wide(address));
 }
 
 static uint32_t find_name(const struct policy_hat *hat, struct slice name)
@@ -110,8 +108,8 @@ static uint32_t find_listing(const struct policy_hat_list *list,
     ASSERT(listing->addresses_count <= POLICY_LISTED_ADDRESSES_MAX);
     for (size_t i = 0; list->answers.levels_count > 0 && i < listing->addresses_count; i++)
         if (ip_is_v4(&listing->addresses[i]))
-            best = lower(best, policy_range_map_find(&list->answers, (uint32_t)policy_range_key(
-                                                                         &listing->addresses[i])));
+            best = lower(best, policy_range_map_find(&list->answers,
+                                                     policy_range_key(&listing->addresses[i])));
     return best;
 }
 
@@ -255,4 +253,18 @@ bool policy_hat_has_domain(const struct policy_hat *hat, struct slice domain)
         return false;
     memcpy(text + 1, domain.data, domain.len);
     return policy_domain_map_get(&hat->names, (struct slice){ text, domain.len + 1 }, &number);
+}
+
+struct policy_range policy_hat_range(const struct policy_address_range *range, uint32_t number)
+{
+    struct policy_range r = { .number = number };
+
+    if (ip_is_v4(&range->first)) {
+        r.first = policy_range_key(&range->first);
+        r.last = policy_range_key(&range->last);
+    } else {
+        r.first = policy_range_key_wide(&range->first);
+        r.last = policy_range_key_wide(&range->last);
+    }
+    return r;
 }

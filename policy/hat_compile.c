@@ -108,19 +108,12 @@ static enum status prepare(struct compilation *c)
     return STATUS_OK;
 }
 
-static struct policy_range range_of(const struct policy_address_range *range, uint32_t number)
-{
-    return (struct policy_range){ .first = policy_range_key(&range->first),
-                                  .last = policy_range_key(&range->last),
-                                  .number = number };
-}
-
 static void add_address(struct compilation *c, const struct policy_sender_entry *e, uint32_t number)
 {
     if (ip_is_v4(&e->range.first))
-        c->v4[c->v4_count++] = range_of(&e->range, number);
+        c->v4[c->v4_count++] = policy_hat_range(&e->range, number);
     else
-        c->v6[c->v6_count++] = range_of(&e->range, number);
+        c->v6[c->v6_count++] = policy_hat_range(&e->range, number);
 }
 
 static void add_all(struct compilation *c, uint32_t number)
@@ -138,7 +131,7 @@ static void add_list(struct compilation *c, const struct policy_sender_entry *e,
     keep_lowest(&list->lowest, number);
     if (e->has_answer)
         c->answers[c->answers_count++] =
-            (struct list_answer){ .list = i, .range = range_of(&e->range, number) };
+            (struct list_answer){ .list = i, .range = policy_hat_range(&e->range, number) };
     else
         keep_lowest(&list->lowest_any, number);
 }

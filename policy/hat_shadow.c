@@ -16,9 +16,13 @@ struct sorted_entry {
 struct shadows {
     const struct policy_hat *hat;
     uint32_t *shadows;
-    struct sorted_entry *sorted;
-    uint32_t *lowest; /* the tree */
+    struct sorted_entry *entries; /* IPv4 from the front, IPv6 from the end */
+    size_t v4_count, v6_count;
+    uint32_t *rare; /* numbers of the forms that are few */
+    size_t rare_count;
+    struct sorted_entry *sorted; /* of the family in hand */
     size_t count;
+    uint32_t *lowest;    /* the tree */
     uint32_t lowest_all; /* deciding "ALL" */
 };
 
@@ -112,32 +116,42 @@ static void sweep(struct shadows *s)
     }
 }
 
-/* The entries of one family, of which "ALL" is one. */
-static void gather(struct shadows *s, bool is_v4)
+static bool is_rare(enum policy_sender_form form)
 {
-    s->count = 0;
+    return form >= POLICY_SENDER_LIST && form <= POLICY_SENDER_COUNTRY;
+}
+
+static struct sorted_entry entry_of_all(bool is_v4, uint32_t number)
+{
+    return (struct sorted_entry){ .is_all = true,
+                                  .range.last = is_v4 ? UINT32_MAX : ~(unsigned __int128)0,
+                                  .range.number = number };
+}
+
+/* Reads each entry once. Every one of them has room, "ALL" in both families. */
+static void gather(struct shadows *s, size_t room)
+{
     for (uint32_t i = 0; i < s->hat->entries_count; i++) {
         struct policy_sender_entry e = policy_hat_entry(s->hat, i);
-        struct policy_range range = { .number = i };
 
         if (e.form == POLICY_SENDER_ALL) {
-            range.last = is_v4 ? UINT32_MAX : ~(unsigned __int128)0;
-        } else if ((e.form == POLICY_SENDER_ADDRESS || e.form == POLICY_SENDER_LOOSE) &&
-                   ip_is_v4(&e.range.first) == is_v4) {
-            range.first = policy_range_key(&e.range.first);
-            range.last = policy_range_key(&e.range.last);
-        } else {
-            continue;
+            s->entries[s->v4_count++] = entry_of_all(true, i);
+            s->entries[room - ++s->v6_count] = entry_of_all(false, i);
+        } else if (is_rare(e.form)) {
+            s->rare[s->rare_count++] = i;
+        } else if (e.form == POLICY_SENDER_ADDRESS || e.form == POLICY_SENDER_LOOSE) {
+            size_t at = ip_is_v4(&e.range.first) ? s->v4_count++ : room - ++s->v6_count;
+
+            s->entries[at] = (struct sorted_entry){ .range = policy_hat_range(&e.range, i) };
         }
-        s->sorted[s->count++] =
-            (struct sorted_entry){ .range = range, .is_all = e.form == POLICY_SENDER_ALL };
     }
 }
 
-static void shadow_addresses(struct shadows *s, bool is_v4)
+static void shadow_addresses(struct shadows *s, struct sorted_entry *entries, size_t count)
 {
-    gather(s, is_v4);
-    for (size_t i = 0; i <= s->count; i++)
+    s->sorted = entries;
+    s->count = count;
+    for (size_t i = 0; i <= count; i++)
         s->lowest[i] = POLICY_HAT_NONE;
     rank_lasts(s);
     sweep(s);
@@ -213,16 +227,14 @@ static bool covers(const struct policy_sender_entry *a, const struct policy_send
     return false;
 }
 
-static bool is_rare(enum policy_sender_form form)
-{
-    return form >= POLICY_SENDER_LIST && form <= POLICY_SENDER_COUNTRY;
-}
-
 /* Every pair is looked at: there are not many of these. */
 #define RARE_MAX 4096
 
-static void shadow_rare(struct shadows *s, const uint32_t *rare, size_t count)
+static void shadow_rare(struct shadows *s)
 {
+    const uint32_t *rare = s->rare;
+    size_t count = s->rare_count;
+
     for (size_t i = 0; i < count; i++) {
         struct policy_sender_entry e = policy_hat_entry(s->hat, rare[i]);
         uint32_t around = s->lowest_all, equal = POLICY_HAT_NONE;
@@ -240,20 +252,6 @@ static void shadow_rare(struct shadows *s, const uint32_t *rare, size_t count)
         }
         s->shadows[rare[i]] = shadow_of(s->hat, rare[i], around, equal);
     }
-}
-
-static enum status shadow_others(struct shadows *s, struct arena *scratch)
-{
-    uint32_t *rare = arena_take(scratch, s->hat->entries_count, sizeof(*rare));
-    size_t count = 0;
-
-    if (rare == NULL)
-        return STATUS_NO_MEMORY;
-    for (uint32_t i = 0; i < s->hat->entries_count; i++)
-        if (is_rare(policy_hat_entry(s->hat, i).form))
-            rare[count++] = i;
-    shadow_rare(s, rare, count);
-    return STATUS_OK;
 }
 
 static uint32_t find_all(const struct policy_hat *hat)
@@ -294,20 +292,24 @@ enum status policy_hat_shadows(const struct policy_hat *hat, struct arena *scrat
                                const uint32_t **shadows_out)
 {
     struct shadows s = { .hat = hat, .lowest_all = find_all(hat) };
-    size_t count = hat->entries_count;
+    size_t count = hat->entries_count, room = count;
 
+    for (size_t r = 0; r < hat->rows_count; r++)
+        room += hat->rows[r].counts[POLICY_SENDER_ALL];
     s.shadows = arena_take(scratch, count, sizeof(*s.shadows));
-    s.sorted = arena_take(scratch, count, sizeof(*s.sorted));
+    s.entries = arena_take(scratch, room, sizeof(*s.entries));
+    s.rare = arena_take(scratch, count, sizeof(*s.rare));
     s.lowest = arena_take(scratch, count + 1, sizeof(*s.lowest));
-    if (s.shadows == NULL || s.sorted == NULL || s.lowest == NULL)
+    if (s.shadows == NULL || s.entries == NULL || s.rare == NULL || s.lowest == NULL)
         return STATUS_NO_MEMORY;
     for (size_t i = 0; i < count; i++)
         s.shadows[i] = POLICY_NO_SHADOW;
-    shadow_addresses(&s, true);
-    shadow_addresses(&s, false);
+    gather(&s, room);
+    shadow_addresses(&s, s.entries, s.v4_count);
+    shadow_addresses(&s, s.entries + room - s.v6_count, s.v6_count);
     shadow_alls(&s);
+    shadow_rare(&s);
     TRY(shadow_names(&s, scratch));
-    TRY(shadow_others(&s, scratch));
     *shadows_out = s.shadows;
     return STATUS_OK;
 }

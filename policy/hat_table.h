@@ -70,6 +70,9 @@ struct slice policy_hat_text(const struct policy_hat *hat, uint32_t entry);
 struct policy_sender_entry policy_hat_entry(const struct policy_hat *hat, uint32_t entry);
 uint32_t policy_hat_row_of(const struct policy_hat *hat, uint32_t entry);
 
+/* With the keys of its family. */
+struct policy_range policy_hat_range(const struct policy_address_range *range, uint32_t number);
+
 /* The list with this zone; lists_count when there is none. */
 size_t policy_hat_list_find(const struct policy_hat *hat, struct slice zone);
 

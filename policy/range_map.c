@@ -3,11 +3,32 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define NARROW_FAN_OUT 16 /* starts of 4 bytes in a cache line */
-#define WIDE_FAN_OUT   8  /* starts of 16 bytes in two, which are fetched as a pair */
 #define LINE_BYTES     64
+#define NARROW_FAN_OUT 16 /* starts in a line */
+#define WIDE_FAN_OUT   8  /* first halves of starts */
+#define NARROW_LEAF    8  /* starts in a line with their pieces */
+#define WIDE_LEAF      5
 
-/* The six bits above the number of a piece: it ends where the next one begins, or it has
+/* A filter takes FILTER_BYTES, so it pays with many pieces only. */
+#define FILTER_BITS       8 /* of a key that share a bit */
+#define FILTER_BYTES      ((size_t)1 << (32 - FILTER_BITS - 3))
+#define FILTER_PIECES_MIN ((size_t)1 << 18)
+
+struct narrow_leaf {
+    uint32_t starts[NARROW_LEAF];
+    uint32_t pieces[NARROW_LEAF];
+};
+
+struct wide_leaf {
+    uint64_t starts[WIDE_LEAF]; /* their first halves */
+    uint32_t pieces[WIDE_LEAF];
+    uint32_t unused;
+};
+
+static_assert(sizeof(struct narrow_leaf) == LINE_BYTES, "a node is a line");
+static_assert(sizeof(struct wide_leaf) == LINE_BYTES, "a node is a line");
+
+/* The six bits above the number of a piece: it ends where the next one begins, or it is a block of
  * 2^(size * step) addresses, with no piece behind them. */
 #define SIZE_OPEN   63u
 #define NARROW_STEP 1u
@@ -42,11 +63,14 @@ static uint64_t load_big_endian(const uint8_t *bytes)
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "load_big_endian() swaps");
 
-unsigned __int128 policy_range_key(const struct ip_address *a)
+uint32_t policy_range_key(const struct ip_address *a)
 {
-    uint64_t low = load_big_endian(a->bytes + 8);
+    return (uint32_t)load_big_endian(a->bytes + 8);
+}
 
-    return ip_is_v4(a) ? (uint32_t)low : (unsigned __int128)load_big_endian(a->bytes) << 64 | low;
+unsigned __int128 policy_range_key_wide(const struct ip_address *a)
+{
+    return (unsigned __int128)load_big_endian(a->bytes) << 64 | load_big_endian(a->bytes + 8);
 }
 
 static int compare_ranges(const void *left, const void *right)
@@ -146,9 +170,11 @@ static uint32_t piece_size(const struct sweep *s, size_t i, uint32_t other, unsi
     addresses = s->boundaries[i + 1].start - s->boundaries[i].start;
     while (addresses >> bits > 1)
         bits++;
-    return addresses == (unsigned __int128)1 << bits && bits % step == 0 && bits / step < SIZE_OPEN
-               ? bits / step
-               : SIZE_OPEN;
+    if (addresses != (unsigned __int128)1 << bits ||
+        (s->boundaries[i].start & (addresses - 1)) != 0 || bits % step != 0 ||
+        bits / step >= SIZE_OPEN)
+        return SIZE_OPEN;
+    return bits / step;
 }
 
 /* Drops the boundaries that the size of the piece before them says already, and gives each that
@@ -176,16 +202,48 @@ static void *take_lines(struct arena *arena, size_t count, size_t bytes)
     return piece == NULL || over == 0 ? piece : piece + (LINE_BYTES - over);
 }
 
-/* Level 0 holds all starts, each further level every fan_out-th of the one before. The last node
- * of a level is filled up with the highest key. */
-static enum status build_tree(struct policy_range_map *m, const struct sweep *s, size_t count,
-                              bool is_wide, struct arena *arena)
+/* Leaves are filled up with the highest start, which a lookup does not go beyond. */
+static enum status build_leaves(struct policy_range_map *m, const struct sweep *s,
+                                const uint32_t *pieces, bool is_wide, struct arena *arena)
 {
-    size_t fan_out = is_wide ? WIDE_FAN_OUT : NARROW_FAN_OUT, every = 1;
-    size_t bytes = is_wide ? sizeof(unsigned __int128) : sizeof(uint32_t);
+    size_t per_leaf = is_wide ? WIDE_LEAF : NARROW_LEAF;
+    size_t leaves_count = (m->count + per_leaf - 1) / per_leaf;
+    char *leaves = take_lines(arena, leaves_count, LINE_BYTES);
+    uint64_t *lows = is_wide ? arena_take(arena, m->count, sizeof(*lows)) : NULL;
+
+    if (leaves == NULL || (is_wide && lows == NULL))
+        return STATUS_NO_MEMORY;
+    memset(leaves, 0xff, leaves_count * LINE_BYTES);
+    for (size_t i = 0; i < m->count; i++) {
+        if (is_wide) {
+            struct wide_leaf *leaf = (struct wide_leaf *)leaves + i / WIDE_LEAF;
+
+            leaf->starts[i % WIDE_LEAF] = (uint64_t)(s->boundaries[i].start >> 64);
+            leaf->pieces[i % WIDE_LEAF] = pieces[i];
+            lows[i] = (uint64_t)s->boundaries[i].start;
+        } else {
+            struct narrow_leaf *leaf = (struct narrow_leaf *)leaves + i / NARROW_LEAF;
+
+            leaf->starts[i % NARROW_LEAF] = (uint32_t)s->boundaries[i].start;
+            leaf->pieces[i % NARROW_LEAF] = pieces[i];
+        }
+    }
+    m->leaves = leaves;
+    m->lows = lows;
+    return STATUS_OK;
+}
+
+/* Level 0 holds the first start of each leaf, each further level every fan_out-th of the one
+ * before. The last node of a level is filled up with the highest key. */
+static enum status build_levels(struct policy_range_map *m, const struct sweep *s, bool is_wide,
+                                struct arena *arena)
+{
+    size_t fan_out = is_wide ? WIDE_FAN_OUT : NARROW_FAN_OUT;
+    size_t every = is_wide ? WIDE_LEAF : NARROW_LEAF;
+    size_t count = (m->count + every - 1) / every;
 
     for (;; every *= fan_out, count = (count + fan_out - 1) / fan_out) {
-        size_t room = (count + fan_out - 1) / fan_out * fan_out * bytes;
+        size_t room = (count + fan_out - 1) / fan_out * LINE_BYTES;
         void *level = take_lines(arena, room, 1);
 
         if (level == NULL)
@@ -193,7 +251,7 @@ static enum status build_tree(struct policy_range_map *m, const struct sweep *s,
         memset(level, 0xff, room);
         for (size_t i = 0; i < count; i++) {
             if (is_wide)
-                ((unsigned __int128 *)level)[i] = s->boundaries[i * every].start;
+                ((uint64_t *)level)[i] = (uint64_t)(s->boundaries[i * every].start >> 64);
             else
                 ((uint32_t *)level)[i] = (uint32_t)s->boundaries[i * every].start;
         }
@@ -203,6 +261,37 @@ static enum status build_tree(struct policy_range_map *m, const struct sweep *s,
         if (count <= fan_out)
             return STATUS_OK;
     }
+}
+
+/* The last key of a piece of a narrow map. */
+static uint32_t piece_last(const struct policy_range_map *m, const struct sweep *s, size_t i,
+                           uint32_t piece)
+{
+    uint32_t size = piece >> POLICY_RANGE_NUMBER_BITS, start = (uint32_t)s->boundaries[i].start;
+
+    if (size != SIZE_OPEN)
+        return (uint32_t)(start + (((uint64_t)1 << size) - 1));
+    return i + 1 < m->count ? (uint32_t)s->boundaries[i + 1].start - 1 : UINT32_MAX;
+}
+
+static enum status build_filter(struct policy_range_map *m, const struct sweep *s,
+                                const uint32_t *pieces, struct arena *arena)
+{
+    uint64_t *filter = take_lines(arena, FILTER_BYTES, 1);
+
+    if (filter == NULL)
+        return STATUS_NO_MEMORY;
+    for (size_t i = 0; i < m->count; i++) {
+        uint32_t block = (uint32_t)s->boundaries[i].start >> FILTER_BITS;
+        uint32_t last = piece_last(m, s, i, pieces[i]) >> FILTER_BITS;
+
+        if ((pieces[i] & POLICY_RANGE_NONE) == m->other)
+            continue;
+        for (; block <= last; block++)
+            filter[block / 64] |= (uint64_t)1 << block % 64;
+    }
+    m->filter = filter;
+    return STATUS_OK;
 }
 
 /* The lowest number over all keys: what most of the pieces are surrounded by. */
@@ -236,41 +325,28 @@ enum status policy_range_map_init(struct policy_range_map *m, bool is_wide,
         return STATUS_NO_MEMORY;
     sweep_ranges(&s, count, key_max);
     ASSERT(s.boundaries_count > 0 && s.boundaries_count <= 2 * count + 1);
-    count = make_pieces(&s, m->other, is_wide ? WIDE_STEP : NARROW_STEP, pieces);
-    m->pieces = take_lines(arena, count, sizeof(*pieces));
-    if (m->pieces == NULL)
-        return STATUS_NO_MEMORY;
-    memcpy((uint32_t *)m->pieces, pieces, count * sizeof(*pieces));
-    return build_tree(m, &s, count, is_wide, arena);
-}
-
-/* The number of a piece for a key that is `behind` addresses behind its start. */
-static inline uint32_t answer(const struct policy_range_map *m, size_t at, unsigned __int128 behind,
-                              unsigned step)
-{
-    uint32_t size = m->pieces[at] >> POLICY_RANGE_NUMBER_BITS;
-
-    if (size != SIZE_OPEN && behind >> (size * step) != 0)
-        return m->other;
-    return m->pieces[at] & POLICY_RANGE_NONE;
+    m->count = make_pieces(&s, m->other, is_wide ? WIDE_STEP : NARROW_STEP, pieces);
+    TRY(build_leaves(m, &s, pieces, is_wide, arena));
+    TRY(build_levels(m, &s, is_wide, arena));
+    return is_wide || m->count < FILTER_PIECES_MIN ? STATUS_OK : build_filter(m, &s, pieces, arena);
 }
 
 /* Starts of a node that are not above the key, but for the first, which never is. Branch-free, so
- * that the node costs its cache lines and no mispredicted jump. */
-static inline size_t rank_in_node(const uint32_t *starts, uint32_t key)
+ * that a node costs its line and no mispredicted jump. */
+static inline size_t rank(const uint32_t *starts, size_t count, uint32_t key)
 {
     size_t rank = 0;
 
-    for (size_t i = 1; i < NARROW_FAN_OUT; i++)
+    for (size_t i = 1; i < count; i++)
         rank += starts[i] <= key ? 1 : 0;
     return rank;
 }
 
-static inline size_t rank_in_wide_node(const unsigned __int128 *starts, unsigned __int128 key)
+static inline size_t rank_wide(const uint64_t *starts, size_t count, uint64_t key)
 {
     size_t rank = 0;
 
-    for (size_t i = 1; i < WIDE_FAN_OUT; i++)
+    for (size_t i = 1; i < count; i++)
         rank += starts[i] <= key ? 1 : 0;
     return rank;
 }
@@ -283,28 +359,94 @@ static inline size_t least(size_t a, size_t b)
 
 uint32_t policy_range_map_find(const struct policy_range_map *m, uint32_t key)
 {
-    const uint32_t *starts;
+    const struct narrow_leaf *leaf;
+    uint32_t block = key >> FILTER_BITS, piece, size;
     size_t at = 0;
 
     ASSERT(m->levels_count > 0);
+    if (m->filter != NULL && (m->filter[block / 64] >> block % 64 & 1) == 0)
+        return m->other;
     for (unsigned level = m->levels_count; level-- > 0;) {
-        starts = (const uint32_t *)m->levels[level] + at * NARROW_FAN_OUT;
-        at = least(at * NARROW_FAN_OUT + rank_in_node(starts, key), m->counts[level] - 1);
+        const uint32_t *starts = (const uint32_t *)m->levels[level] + at * NARROW_FAN_OUT;
+
+        at = least(at * NARROW_FAN_OUT + rank(starts, NARROW_FAN_OUT, key), m->counts[level] - 1);
     }
-    starts = m->levels[0];
-    return answer(m, at, key - starts[at], NARROW_STEP);
+    leaf = (const struct narrow_leaf *)m->leaves + at;
+    at = least(rank(leaf->starts, NARROW_LEAF, key), m->count - 1 - at * NARROW_LEAF);
+    piece = leaf->pieces[at];
+    size = piece >> POLICY_RANGE_NUMBER_BITS;
+    if (size != SIZE_OPEN && (uint64_t)(key - leaf->starts[at]) >> size != 0)
+        return m->other;
+    return piece & POLICY_RANGE_NONE;
+}
+
+static const struct wide_leaf *wide_leaf_of(const struct policy_range_map *m, size_t at)
+{
+    return (const struct wide_leaf *)m->leaves + at / WIDE_LEAF;
+}
+
+/* Whether the piece starts behind the key. */
+static bool is_behind(const struct policy_range_map *m, size_t at, unsigned __int128 key)
+{
+    unsigned __int128 start =
+        (unsigned __int128)wide_leaf_of(m, at)->starts[at % WIDE_LEAF] << 64 | m->lows[at];
+
+    return start > key;
+}
+
+/* The last piece that does not start behind the key, where `at` is the last whose first half does
+ * not. Hosts of one /64 are told apart here: back in steps that double, then by halves. */
+static size_t settle_low(const struct policy_range_map *m, size_t at, unsigned __int128 key)
+{
+    size_t step = 1, low, high = at + 1; /* high is behind the key, or the end */
+
+    while (is_behind(m, at, key)) {
+        ASSERT(at > 0); /* the first piece starts at 0 */
+        high = at;
+        at -= least(step, at);
+        step *= 2;
+    }
+    for (low = at; high - low > 1;) {
+        size_t middle = low + (high - low) / 2;
+
+        if (is_behind(m, middle, key))
+            high = middle;
+        else
+            low = middle;
+    }
+    return low;
 }
 
 uint32_t policy_range_map_find_wide(const struct policy_range_map *m, unsigned __int128 key)
 {
-    const unsigned __int128 *starts;
+    uint64_t first_half = (uint64_t)(key >> 64), start;
+    uint32_t piece;
+    unsigned bits;
     size_t at = 0;
 
     ASSERT(m->levels_count > 0);
     for (unsigned level = m->levels_count; level-- > 0;) {
-        starts = (const unsigned __int128 *)m->levels[level] + at * WIDE_FAN_OUT;
-        at = least(at * WIDE_FAN_OUT + rank_in_wide_node(starts, key), m->counts[level] - 1);
+        const uint64_t *starts = (const uint64_t *)m->levels[level] + at * WIDE_FAN_OUT;
+
+        at = least(at * WIDE_FAN_OUT + rank_wide(starts, WIDE_FAN_OUT, first_half),
+                   m->counts[level] - 1);
     }
-    starts = m->levels[0];
-    return answer(m, at, key - starts[at], WIDE_STEP);
+    at = least(at * WIDE_LEAF +
+                   rank_wide(wide_leaf_of(m, at * WIDE_LEAF)->starts, WIDE_LEAF, first_half),
+               m->count - 1);
+    start = wide_leaf_of(m, at)->starts[at % WIDE_LEAF];
+    if (start == first_half) {
+        at = settle_low(m, at, key);
+        start = wide_leaf_of(m, at)->starts[at % WIDE_LEAF];
+    }
+    piece = wide_leaf_of(m, at)->pieces[at % WIDE_LEAF];
+    bits = (piece >> POLICY_RANGE_NUMBER_BITS) * WIDE_STEP;
+    if (bits == SIZE_OPEN * WIDE_STEP)
+        return piece & POLICY_RANGE_NONE;
+    /* A block is aligned: of 2^64 addresses and more its second half is zero, of fewer it has one
+     * first half only. */
+    if (bits >= 64 ? (first_half - start) >> (bits - 64) != 0
+                   : first_half != start || ((uint64_t)key - m->lows[at]) >> bits != 0)
+        return m->other;
+    return piece & POLICY_RANGE_NONE;
 }

@@ -8,7 +8,8 @@ static void check_entry(const struct policy_sender_entry *e, struct slice text)
     ASSERT(e->form != POLICY_SENDER_INVALID && text.len <= POLICY_SENDER_BYTES_MAX);
     if (e->form == POLICY_SENDER_ADDRESS || e->form == POLICY_SENDER_LOOSE || e->has_answer) {
         ASSERT(policy_address_range_holds(&e->range, &e->range.first));
-        ASSERT(policy_address_range_holds(&e->range, &e->range.last));
+        /* "::/80" ends with what is an IPv4 address by itself. */
+        ASSERT(policy_address_range_holds(&e->range, &e->range.last) || !ip_is_v4(&e->range.first));
     }
     if (e->form == POLICY_SENDER_NAME || e->form == POLICY_SENDER_PARTIAL ||
         e->form == POLICY_SENDER_LIST)
@@ -19,7 +20,7 @@ static void check_entry(const struct policy_sender_entry *e, struct slice text)
                e->tenths_max <= POLICY_SCORE_TENTHS_MAX);
 }
 
-/* A HAT that has the sender in its first row gives that row to the addresses of its range. */
+/* A HAT that has the sender in its first row gives that row to the first address of its range. */
 static void check_compiled(const struct policy_sender_entry *e, struct slice text)
 {
     struct policy_mail_flow flow = policy_mail_flow_default();
@@ -27,7 +28,7 @@ static void check_compiled(const struct policy_sender_entry *e, struct slice tex
     struct policy_hat_draft *draft;
     struct policy_snapshot *snapshot;
     struct policy_builder *b;
-    struct policy_sender sender = { .address = e->range.last };
+    struct policy_sender sender = { .address = e->range.first };
 
     ASSERT(policy_builder_create(1, POLICY_BUILDER_BYTES_DEFAULT, &b) == STATUS_OK);
     ASSERT(policy_builder_add_mail_flow(b, &flow, &added) == STATUS_OK);

@@ -76,7 +76,10 @@ static void draw_v6(char text[static 96])
                        low + draw(4));
         break;
     case 2: (void)snprintf(text, 96, "2001:db8:%x-%x::", high, high + draw(3)); break;
-    case 3: (void)snprintf(text, 96, "::%x-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", low); break;
+    case 3:
+        (void)snprintf(text, 96, draw(2) ? "::/80" : "::%x-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+                       low);
+        break;
     default:
         (void)snprintf(text, 96, "2001:db8:%x::%x/%u", high, low, bits[draw(ARRAY_LEN(bits))]);
         break;
@@ -124,7 +127,10 @@ static void draw_address(struct ip_address *a)
     char text[64];
 
     if (draw(3) == 0)
-        (void)snprintf(text, sizeof(text), "2001:db8:%x::%x", draw(6), draw(12));
+        (void)snprintf(text, sizeof(text), "%s%x::%x", draw(9) ? "2001:db8:" : "", draw(6),
+                       draw(12));
+    else if (draw(20) == 0)
+        (void)snprintf(text, sizeof(text), "::%x:%x", draw(9), draw(9) * 0x1fff);
     else
         (void)snprintf(text, sizeof(text), "%u.%u.%u.%u",
                        draw(3) == 0 ? draw(256) : draw(2) * 245 + 10, draw(6),

@@ -126,7 +126,7 @@ static void an_entry_that_never_counts_is_known_with_its_reason(void **unused)
 
 struct transcript {
     struct policy_hat_visitor visitor;
-    char text[2048];
+    char text[4096];
     size_t len;
 };
 
@@ -204,6 +204,77 @@ static void explain_names_only_the_first_of_many_entries(void **unused)
     policy_snapshot_destroy(s);
 }
 
+static void explain_says_which_fact_was_missing_or_different(void **unused)
+{
+    static const struct row rows[] = {
+        { "A", POLICY_ACCESS_REJECT, { "example.com", ".b.example" } },
+        { "L", POLICY_ACCESS_REJECT, { "dnslist[a.list]", "dnslist[b.list=127.0.0.2]" } },
+        { "S", POLICY_ACCESS_REJECT, { "SBRS[-10:-3]", "SBRS[none]" } },
+        { "R", POLICY_ACCESS_REJECT, { "nx.domain", "serv.fail" } },
+        { "G", POLICY_ACCESS_REJECT, { "geo[US]" } },
+        { "W", POLICY_ACCESS_ACCEPT, { "192.0.2.0/24" } },
+        { "X", POLICY_ACCESS_REJECT, { "192.0.2.9", "geo[DE]" } },
+        { "Y", POLICY_ACCESS_REJECT, { "mx.c.example", "SBRS[5:6]" } },
+        { "Z", POLICY_ACCESS_ACCEPT, { "ALL" } },
+    };
+    struct policy_listing listings[2] = {
+        { .state = POLICY_LISTING_FAILED }, { .state = POLICY_LISTING_LISTED, .addresses_count = 1 }
+    };
+    struct transcript t = { .visitor = { .step = write_step } };
+    struct policy_sender sender = sender_of("192.0.2.9", "");
+    struct policy_snapshot *s;
+
+    (void)unused;
+    assert_true(ip_parse(SLICE("127.0.0.4"), &listings[1].addresses[0]));
+    assert_int_equal(build(rows, ARRAY_LEN(rows), &s), STATUS_OK);
+    policy_hat_explain(policy_snapshot_hat(s, SLICE("h")), &sender, &t.visitor);
+    assert_string_equal(
+        t.text,
+        "0 A no the host name was not looked up, so it is not compared with example.com, "
+        ".b.example\n"
+        "1 L no the list a.list was not asked; the list b.list was not asked\n"
+        "2 S no the score was not asked for: SBRS[-10:-3], SBRS[none]\n"
+        "3 R no the host name was not looked up, not nx.domain, serv.fail\n"
+        "4 G no the country was not looked up: geo[US]\n"
+        "5 W yes 192.0.2.9 is in 192.0.2.0/24\n"
+        "6 X behind the address is 192.0.2.9, but this is hidden: row 6 (W) matches 192.0.2.0/24 "
+        "first\n"
+        "7 Y behind not asked: the host name, the score: row 6 (W) matches 192.0.2.0/24 first\n");
+    t = (struct transcript){ .visitor = { .step = write_step } };
+    sender.listings = listings;
+    sender.listings_count = 2;
+    sender.score = (struct policy_score){ POLICY_SCORE_KNOWN, -11 };
+    sender.reverse = POLICY_REVERSE_MISMATCHED;
+    sender.name = SLICE("mx.b.example");
+    sender.is_country_known = true;
+    sender.country = SLICE("FR");
+    policy_hat_explain(policy_snapshot_hat(s, SLICE("h")), &sender, &t.visitor);
+    assert_string_equal(
+        t.text,
+        "0 A no the host name mx.b.example is not verified (not.double.verified), so it is not "
+        "compared with example.com, .b.example, of which .b.example would match\n"
+        "1 L no the list a.list failed; the list b.list has it with other answers than the row "
+        "wants: 127.0.0.4\n"
+        "2 S no the score -1.1 is outside SBRS[-10:-3], SBRS[none]\n"
+        "3 R no the host name mx.b.example is not verified (not.double.verified), not nx.domain, "
+        "serv.fail\n"
+        "4 G no the country FR is not geo[US]\n"
+        "5 W yes 192.0.2.9 is in 192.0.2.0/24\n"
+        "6 X behind the address is 192.0.2.9, but this is hidden: row 6 (W) matches 192.0.2.0/24 "
+        "first\n");
+    t = (struct transcript){ .visitor = { .step = write_step } };
+    sender.reverse = POLICY_REVERSE_VERIFIED;
+    sender.name = SLICE("mx.example.com");
+    listings[0].state = POLICY_LISTING_LISTED;
+    policy_hat_explain(policy_snapshot_hat(s, SLICE("h")), &sender, &t.visitor);
+    assert_true(strncmp(t.text,
+                        "0 A no the verified name mx.example.com is not example.com, .b.example "
+                        "(example.com names one host; .example.com would match the hosts below "
+                        "it)\n1 L yes the list a.list has it: dnslist[a.list]\n",
+                        strlen(t.text) < 190 ? strlen(t.text) : 190) == 0);
+    policy_snapshot_destroy(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,6 +283,7 @@ int main(void)
         cmocka_unit_test(an_entry_that_never_counts_is_known_with_its_reason),
         cmocka_unit_test(explain_says_of_each_row_why),
         cmocka_unit_test(explain_names_only_the_first_of_many_entries),
+        cmocka_unit_test(explain_says_which_fact_was_missing_or_different),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

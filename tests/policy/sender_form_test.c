@@ -66,6 +66,7 @@ static const struct {
     { "2001:0db8:0:0:0:0:0:0001", "2001:db8::1", "2001:db8::1" },
     { "::", "::", "::" },
     { "::1", "::1", "::1" },
+    { "::/81", "::", "::7fff:ffff:ffff" },
     { "::/0", "::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff" },
     { "2001:db8::/32", "2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff" },
     { "2001:db8:0:0:0:0:0:0/33", "2001:db8::", "2001:db8:7fff:ffff:ffff:ffff:ffff:ffff" },

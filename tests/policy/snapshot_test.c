@@ -32,6 +32,11 @@ static enum status build_with(struct policy_builder *b, struct policy_snapshot *
     TRY(policy_builder_add_hat_row(b, hat, SLICE("g"), flow_added));
     TRY(policy_builder_add_hat_entry(b, hat, SLICE("192.0.2.1")));
     TRY(policy_builder_add_hat_entry(b, hat, SLICE("mx.example.com")));
+    TRY(policy_builder_add_hat_entry(b, hat, SLICE("2001:db8::1-2001:db8::9")));
+    TRY(policy_builder_add_hat_entry(b, hat, SLICE("dnslist[a.example]")));
+    TRY(policy_builder_add_hat_entry(b, hat, SLICE("dnslist[b.example=127.0.0.2]")));
+    TRY(policy_builder_add_hat_entry(b, hat, SLICE("SBRS[-10:-1]")));
+    TRY(policy_builder_add_hat_entry(b, hat, SLICE("geo[DE]")));
     TRY(policy_builder_add_hat_entry(b, hat, SLICE("ALL")));
     TRY(policy_builder_add_rat(b, SLICE("r"), &rat));
     TRY(policy_builder_add_rat_entry(b, rat, SLICE("example.com"), &rule));
