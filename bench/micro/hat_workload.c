@@ -110,7 +110,7 @@ static const char configuration[] =
     "hostname = \"mx.example.com\"; spool = { path = \"spool\"; };\n"
     "mail_flow_policies = { OK = { access = \"accept\"; }; NO = { access = \"reject\"; }; };\n"
     "listeners = ( { name = \"In\"; type = \"private\"; address = \"127.0.0.1\";\n"
-    "  hat = \"h\"; } );\n"
+    "                hat = \"h\"; } );\n"
     "routes = ( { domain = \"ALL\"; to = [ \"192.0.2.1\" ]; } );\n"
     "hat = { h = ( { senders = [ \"192.0.2.77\" ]; policy = \"OK\"; },\n"
     "  { senders_file = \"block\"; policy = \"NO\"; },\n"
@@ -251,4 +251,39 @@ void hat_workload_percentiles(struct hat_workload *w, double *median_ns_out, dou
     qsort(w->ticks, LOOKUPS, sizeof(*w->ticks), compare_ticks);
     *median_ns_out = (double)(w->ticks[LOOKUPS / 2] - overhead) * ns_of_tick;
     *p99_ns_out = (double)(w->ticks[LOOKUPS / 100 * 99] - overhead) * ns_of_tick;
+}
+
+#define CHAIN_BYTES ((size_t)16 << 20)
+#define CHAIN_LINES (CHAIN_BYTES / 64)
+#define CHAIN_READS ((size_t)1 << 20)
+
+double hat_workload_memory_ns(void)
+{
+    struct hat_workload w = { .random_state = 1 };
+    struct arena arena;
+    uint32_t(*lines)[16], at = 0;
+    volatile uint32_t sink;
+    double begun;
+
+    arena_init(&arena, SIZE_MAX);
+    lines = arena_take(&arena, CHAIN_LINES, sizeof(*lines));
+    if (lines == NULL)
+        fail("memory");
+    for (uint32_t i = 0; i < CHAIN_LINES; i++)
+        lines[i][0] = i;
+    for (size_t i = CHAIN_LINES - 1; i > 0; i--) { /* Sattolo: one cycle through all of them */
+        size_t other = draw(&w) % i;
+        uint32_t kept = lines[i][0];
+
+        lines[i][0] = lines[other][0];
+        lines[other][0] = kept;
+    }
+    begun = seconds();
+    for (size_t i = 0; i < CHAIN_READS; i++)
+        at = lines[at][0];
+    sink = at;
+    (void)sink;
+    begun = seconds() - begun;
+    arena_finish(&arena);
+    return begun * 1e9 / (double)CHAIN_READS;
 }

@@ -35,6 +35,10 @@ size_t hat_workload_find(struct hat_workload *w);
  * the same pair of readings costs with nothing between (its median). */
 void hat_workload_percentiles(struct hat_workload *w, double *median_ns_out, double *p99_ns_out);
 
+/* What a single access to memory costs here and now: a chain of random reads over 16 MiB, in the
+ * pages that the tables have too. The yardstick for the figures above. */
+double hat_workload_memory_ns(void);
+
 #ifdef __cplusplus
 }
 #endif
