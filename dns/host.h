@@ -48,5 +48,6 @@ bool dns_host_is_running(const struct dns_host *h);
 enum dns_host_outcome dns_host_outcome(const struct dns_host *h);
 
 /* In lower case, without a final dot; empty when there is none. Lives as long as h and
- * until it is started again. */
+ * until it is started again. Before done(), too, for who waits no longer: the first name that was
+ * found, empty as long as the PTR is awaited. */
 struct slice dns_host_name(const struct dns_host *h);

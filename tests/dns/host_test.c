@@ -240,6 +240,23 @@ static void a_cancelled_lookup_is_not_heard_of_again(void **state)
     assert_int_equal(done_count, 0);
 }
 
+static void who_waits_no_longer_learns_the_name_so_far(void **state)
+{
+    static const char *const targets[] = { "one.test.", "two.test." };
+    struct dns_host h = { 0 };
+
+    (void)state;
+    look_up(&h, "192.0.2.1");
+    assert_true(dns_host_is_running(&h));
+    assert_int_equal(dns_host_name(&h).len, 0);
+    answer_names(V4, targets, ARRAY_LEN(targets));
+    assert_true(dns_host_is_running(&h));
+    assert_true(slice_equal(dns_host_name(&h), SLICE("one.test")));
+    dns_host_cancel(&h);
+    assert_true(slice_equal(dns_host_name(&h), SLICE("one.test")));
+    assert_int_equal(done_count, 0);
+}
+
 static void a_text_that_is_no_name_is_asked_as_such(void **state)
 {
     static const char *const bad[] = { "", "a b", "x..y", "caf\xc3\xa9.example" };
@@ -267,6 +284,7 @@ int main(void)
         cmocka_unit_test_setup(of_several_names_the_first_that_leads_back_wins, setup),
         cmocka_unit_test_setup(no_more_names_are_asked_than_the_maximum, setup),
         cmocka_unit_test_setup(a_cancelled_lookup_is_not_heard_of_again, setup),
+        cmocka_unit_test_setup(who_waits_no_longer_learns_the_name_so_far, setup),
         cmocka_unit_test_setup(a_text_that_is_no_name_is_asked_as_such, setup),
     };
 
