@@ -30,6 +30,11 @@ static bool judge_certificate(struct config_tls_judge *judge,
         files[k] = (struct tls_certificate_files){ certificate->pairs[k].chain_path,
                                                    certificate->pairs[k].key_path };
     status = tls_context_create_server(&options, &context, &error);
+    if (status == STATUS_OK && error.text[0] == '\0' && tls_context_is_self_signed(context))
+        (void)snprintf(error.text, sizeof(error.text),
+                       "%s is self-signed, a demonstration certificate: whoever verifies it will "
+                       "not send mail here",
+                       certificate->pairs[0].chain_path);
     tls_context_destroy(context);
     return tell(status, &error, why, why_bytes);
 }

@@ -335,6 +335,21 @@ enum status tls_context_create_client(const struct tls_client_options *options,
     return wrap(ctx, context_out);
 }
 
+bool tls_context_is_self_signed(const struct tls_context *context)
+{
+    bool is_self_signed = false;
+
+    for (long one = SSL_CTX_set_current_cert(context->ctx, SSL_CERT_SET_FIRST); one == 1;
+         one = SSL_CTX_set_current_cert(context->ctx, SSL_CERT_SET_NEXT)) {
+        const X509 *certificate = SSL_CTX_get0_certificate(context->ctx);
+
+        is_self_signed = is_self_signed || (certificate != NULL &&
+                                            X509_NAME_cmp(X509_get_subject_name(certificate),
+                                                          X509_get_issuer_name(certificate)) == 0);
+    }
+    return is_self_signed;
+}
+
 void tls_context_destroy(struct tls_context *context)
 {
     if (context == NULL)

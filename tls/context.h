@@ -76,4 +76,8 @@ MUST_USE enum status tls_context_create_client(const struct tls_client_options *
                                                struct tls_context **context_out,
                                                struct tls_error *error_out);
 
+/* Whether a certificate of a server's context was issued by itself: a demonstration certificate,
+ * which encrypts and proves nothing. */
+bool tls_context_is_self_signed(const struct tls_context *context);
+
 void tls_context_destroy(struct tls_context *context); /* accepts NULL */

@@ -6,6 +6,7 @@ import struct
 
 import pytest
 
+from postern_lab.certificates import Certificate
 from postern_lab.gateway import run_postern
 
 BROKEN = {
@@ -166,3 +167,13 @@ def test_the_spool_s_lock_goes_with_its_process(make_gateway, next_hop):
     gateway = make_gateway(next_hop).start()
     gateway.kill()
     gateway.start()
+
+
+def test_a_demonstration_certificate_is_warned_of(make_gateway, next_hop, authority):
+    """Self-signed: CRES and everybody else who verifies refuses it."""
+    for certificate, is_warned in [(authority.issue('mx.lab.test'), False),
+                                   (Certificate(authority.chain, authority.key), True)]:
+        gateway = make_gateway(next_hop, certificate=certificate)
+        result = run_postern('check', '-c', gateway.config_path.name, cwd=gateway.folder)
+        assert result.returncode == 0
+        assert ('is self-signed, a demonstration certificate' in result.stderr) == is_warned
