@@ -128,6 +128,16 @@ static bool path_argument_take(struct slice *rest, struct slice word, enum smtp_
     return true;
 }
 
+/* What stands in place of a path; of brackets only what is between them. */
+static struct slice bad_path(struct slice rest)
+{
+    rest = slice_trim(rest);
+    if (rest.len == 0 || rest.data[0] != '<')
+        return rest;
+    rest = slice_after(rest, 1);
+    return slice_cut(&rest, '>');
+}
+
 static enum smtp_command_error mail_parse(struct slice rest, struct smtp_command *c)
 {
     enum smtp_command_error error;
@@ -136,7 +146,7 @@ static enum smtp_command_error mail_parse(struct slice rest, struct smtp_command
         return SMTP_COMMAND_BAD_SYNTAX;
     if (!path_argument_take(&rest, SLICE("FROM:"), SMTP_PATH_REVERSE, &c->mailbox)) {
         (void)slice_cut(&rest, ':');
-        c->argument = slice_trim(rest);
+        c->argument = bad_path(rest);
         return SMTP_COMMAND_BAD_SENDER;
     }
     error = mail_parameters_parse(rest, c);

@@ -47,8 +47,8 @@ struct smtp_command {
     enum smtp_verb verb;
     enum smtp_command_error error;
     struct slice argument;       /* EHLO, HELO: the name; NOOP, HELP, VRFY: the text; MAIL with
-                                    BAD_SENDER: what stands in place of an address; XCLIENT: what
-                                    smtp_xclient_parse() reads */
+                                    BAD_SENDER: what stands in place of an address, "<>" off;
+                                    XCLIENT: what smtp_xclient_parse() reads */
     struct smtp_mailbox mailbox; /* MAIL, RCPT */
     uint64_t size_bytes;         /* MAIL SIZE=, RFC 1870; 0 when not given; saturates */
     enum smtp_body_type body;    /* MAIL BODY= */

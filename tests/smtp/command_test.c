@@ -99,6 +99,30 @@ static void the_parameters_of_mail_are_read(void **unused)
     assert_false(c.smtputf8);
 }
 
+static void a_sender_that_is_none_is_told_without_its_brackets(void **unused)
+{
+    static const char *const lines[][2] = {
+        { "MAIL FROM:<a>", "a" },
+        { "MAIL FROM:<a@>", "a@" },
+        { "MAIL FROM: <a b> SIZE=10", "a b" },
+        { "MAIL FROM:<a@b>SIZE=1", "a@b" },
+        { "MAIL FROM:<a", "a" },
+        { "MAIL FROM:a@b", "a@b" },
+        { "MAIL FROM:", "" },
+        { "MAIL FROM <a@b>", "" },
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+        struct smtp_command c;
+
+        smtp_command_parse(slice_from(lines[i][0]), &c);
+        assert_int_equal(c.error, SMTP_COMMAND_BAD_SENDER);
+        assert_int_equal(c.argument.len, strlen(lines[i][1]));
+        assert_memory_equal(c.argument.data, lines[i][1], c.argument.len);
+    }
+}
+
 static void a_name_may_be_as_long_as_a_domain(void **unused)
 {
     char line[5 + SMTP_HELO_BYTES_MAX + 1];
@@ -118,6 +142,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_become_commands_or_errors),
         cmocka_unit_test(the_parameters_of_mail_are_read),
+        cmocka_unit_test(a_sender_that_is_none_is_told_without_its_brackets),
         cmocka_unit_test(a_name_may_be_as_long_as_a_domain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
