@@ -101,7 +101,7 @@ static void the_parameters_of_mail_are_read(void **unused)
 
 static void a_sender_that_is_none_is_told_without_its_brackets(void **unused)
 {
-    static const char *const lines[][2] = {
+    static const char *const cases[][2] = {
         { "MAIL FROM:<a>", "a" },
         { "MAIL FROM:<a@>", "a@" },
         { "MAIL FROM: <a b> SIZE=10", "a b" },
@@ -113,13 +113,13 @@ static void a_sender_that_is_none_is_told_without_its_brackets(void **unused)
     };
 
     (void)unused;
-    for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct smtp_command c;
 
-        smtp_command_parse(slice_from(lines[i][0]), &c);
+        smtp_command_parse(slice_from(cases[i][0]), &c);
         assert_int_equal(c.error, SMTP_COMMAND_BAD_SENDER);
-        assert_int_equal(c.argument.len, strlen(lines[i][1]));
-        assert_memory_equal(c.argument.data, lines[i][1], c.argument.len);
+        assert_int_equal(c.argument.len, strlen(cases[i][1]));
+        assert_memory_equal(c.argument.data, cases[i][1], c.argument.len);
     }
 }
 
