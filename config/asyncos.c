@@ -87,8 +87,8 @@ void config_asyncos_end(struct config_asyncos *a)
     arena_finish(&a->arena);
 }
 
-static void report(struct config_asyncos *a, enum config_severity severity, unsigned line,
-                   const char *format, va_list args)
+static void PRINTF_LIKE(4, 0) report(struct config_asyncos *a, enum config_severity severity,
+                                     unsigned line, const char *format, va_list args)
 {
     char text[CONFIG_PROBLEM_TEXT_MAX];
 
