@@ -6,6 +6,8 @@ import threading
 import pytest
 
 from postern_lab import PATIENCE
+from postern_lab.namespace import Namespace
+from postern_lab.next_hop import NextHop
 from postern_lab.ports import free_port
 from postern_lab.process import wait_until
 from postern_lab.sections import hat_rows
@@ -31,13 +33,12 @@ def fixture_limited(make_gateway, next_hop):
 
 
 @contextlib.contextmanager
-def client_of(gateway, source='127.0.0.1', port=None, hello=True):
+def client_of(gateway, source='127.0.0.1', port=None, address='127.0.0.1'):
     """Python's own client."""
-    client = smtplib.SMTP('127.0.0.1', port or gateway.port, local_hostname='client.lab.test',
+    client = smtplib.SMTP(address, port or gateway.port, local_hostname='client.lab.test',
                           timeout=20 * PATIENCE, source_address=(source, 0))
     try:
-        if hello:
-            client.ehlo()
+        client.ehlo()
         yield client
     finally:
         client.close()
@@ -251,6 +252,27 @@ def test_hosts_of_one_network_are_counted_together(limited):
                            ('127.0.5.1', [452]), ('127.0.6.1', [250] * 4 + [452])]:
         with client_of(gateway, source) as client:
             assert codes(send(client, many(len(wanted)))) == wanted
+
+
+def test_a_network_of_ipv6_is_one_host(make_gateway):
+    """Who has an address there has its /64, unless the policy says otherwise."""
+    here, near, far = '2001:db8::1', '2001:db8::ffff:2', '2001:db8:0:1::1'
+    ports = {bits: free_port() for bits in (64, 128)}
+    more = ''.join(f''',
+    {{ name = "Six{bits}"; type = "public"; address = "{here}"; port = {port}; hat = "inbound";
+       certificate = "mail"; rat = "inbound"; defaults = {{ significant_bits_v6 = {bits}; }}; }}'''
+                   for bits, port in ports.items())
+    with Namespace() as net:
+        for address in (here, near, far):
+            net.ip('-6', 'address', 'add', f'{address}/128', 'dev', 'lo', 'nodad')
+        with net.inside(), NextHop() as hop:
+            gateway = make_gateway(hop, **one_policy(f'{HOURLY} = 2;'), listeners_more=more).start()
+            for bits, source, wanted in [(64, here, [250]), (64, near, [250, 452]),
+                                         (64, here, [452]), (64, far, [250, 250, 452]),
+                                         (128, here, [250, 250, 452]), (128, near, [250])]:
+                with client_of(gateway, source, ports[bits], here) as client:
+                    assert codes(send(client, many(len(wanted)))) == wanted, (bits, source)
+            gateway.stop()
 
 
 def test_recipients_that_bypass_the_limits(limited):
