@@ -33,17 +33,33 @@ struct policy_reply_facts gateway_inbound_facts(const struct gateway_inbound *in
 
 /* --- is there room --------------------------------------------------------------------------- */
 
-/* Those that are rejected have as many places of their own. */
+/* Those that are rejected have as many places of their own. The counts change while we look. */
+static bool is_above(unsigned all, unsigned rejected, bool is_rejected, uint32_t max)
+{
+    unsigned others = all > rejected ? all - rejected : 0;
+
+    return (is_rejected ? rejected : others) > max;
+}
+
+static unsigned rejected_everywhere(const struct gateway_process *process)
+{
+    unsigned count = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(process->loads); i++)
+        count += atomic_load(&process->loads[i].rejected);
+    return count;
+}
+
 static bool is_full(const struct gateway_inbound *in)
 {
-    unsigned rejected = atomic_load(&in->load->rejected);
-    unsigned all = atomic_load(&in->load->connections);
-    unsigned others = all > rejected ? all - rejected : 0; /* they change while we look */
+    const struct gateway_process *process = in->worker->process;
     uint32_t max = gateway_view_settings(in->view)->max_connections;
 
-    if (max > 0 && atomic_load(&in->worker->process->connections) > max)
+    if (max > 0 && is_above(atomic_load(&process->connections), rejected_everywhere(process),
+                            in->is_rejected, max))
         return true;
-    return (in->is_rejected ? rejected : others) > in->listener->max_connections;
+    return is_above(atomic_load(&in->load->connections), atomic_load(&in->load->rejected),
+                    in->is_rejected, in->listener->max_connections);
 }
 
 static struct gateway_opening no_room(struct gateway_inbound *in, unsigned code, struct slice text)

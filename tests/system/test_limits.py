@@ -186,6 +186,18 @@ def test_connections_of_all_listeners(make_gateway, next_hop):
         recovers(gateway, port=port)
 
 
+def test_who_is_rejected_takes_no_place_of_all_listeners_either(make_gateway, next_hop):
+    gateway = make_gateway(
+        next_hop, hat=hat_rows(('BAD', ['127.0.0.7'], 'BLOCKED'), ('ALL', ['ALL'], 'ONE')),
+        policies='ONE = { access = "accept"; }; BLOCKED = { access = "reject"; };',
+        extra='limits = { max_connections = 2; };').start()
+    with contextlib.ExitStack() as stack:
+        for code in (554, 554, 421):
+            stack.enter_context(gateway.connect(source='127.0.0.7')).expect(code)
+        for code in (220, 220, 421):
+            stack.enter_context(gateway.connect()).expect(code)
+
+
 @pytest.mark.parametrize('where', ['listener', 'all'])
 def test_tls_connections(make_gateway, next_hop, where):
     """Of one listener, and of all: the other one has room, or none."""
