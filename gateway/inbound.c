@@ -6,6 +6,7 @@
 #include "gateway/inbound_answer.h"
 #include "gateway/inbound_open.h"
 #include "gateway/inbound_proxy.h"
+#include "gateway/inbound_room.h"
 #include "gateway/inbound_tls.h"
 #include "gateway/inquiry.h"
 #include "gateway/kernel_tls.h"
@@ -97,6 +98,7 @@ static void on_closed(struct gateway_channel *c)
     if (in->icid != 0)
         observe_icid_close(w->log, now_s(in), in->icid);
     observe_uncount(&w->counters, OBSERVE_CONNECTIONS_IN_NOW, 1);
+    gateway_inbound_room_waited(in);
     gateway_peer_count_leave(w->process->peers, &in->hold);
     if (in->is_rejected)
         atomic_fetch_sub(&in->load->rejected, 1);
@@ -379,6 +381,16 @@ static void on_expired(struct gateway_channel *c)
     act(in, &event, (struct slice){ 0 }, gateway_channel_output(c));
 }
 
+/* Whoever is asked about a sender or a recipient may take long to say. */
+static void answer_shutdown(struct gateway_inbound *in)
+{
+    const struct smtp_answer answer = { 421, "4.3.2", SLICE("Service is shutting down") };
+
+    gateway_question_destroy(in->question);
+    in->question = NULL;
+    gateway_inbound_answered(in, &answer);
+}
+
 void gateway_inbound_stop(struct gateway_inbound *in)
 {
     struct smtp_server_event event;
@@ -388,6 +400,10 @@ void gateway_inbound_stop(struct gateway_inbound *in)
         return;
     if (in->flow == NULL) {
         gateway_inbound_reset(in); /* not greeted yet */
+        return;
+    }
+    if (in->wait == GATEWAY_INBOUND_WAIT_ANSWER) {
+        answer_shutdown(in);
         return;
     }
     if (in->wait != GATEWAY_INBOUND_WAIT_NONE)

@@ -47,10 +47,10 @@ static enum observe_access access_of(enum policy_access access)
 }
 
 /* The score as AsyncOS writes it; empty: there is no source of scores. */
-static struct slice score_text(const struct gateway_worker *w, const struct policy_sender *sender,
+static struct slice score_text(const struct gateway_view *view, const struct policy_sender *sender,
                                char text[static POLICY_SCORE_TEXT_MAX])
 {
-    const struct config_reputation *reputation = &gateway_view_settings(w->view)->reputation;
+    const struct config_reputation *reputation = &gateway_view_settings(view)->reputation;
 
     if (!reputation->has_file && reputation->zone[0] == '\0')
         return SLICE("");
@@ -63,11 +63,11 @@ static struct slice score_text(const struct gateway_worker *w, const struct poli
     return gateway_inquiry_is_private(&sender->address) ? SLICE("rfc1918") : SLICE("None");
 }
 
-void gateway_inbound_log_access(struct gateway_worker *w, uint64_t icid,
-                                const struct policy_sender_verdict *verdict,
+void gateway_inbound_log_access(struct gateway_worker *w, const struct gateway_view *view,
+                                uint64_t icid, const struct policy_sender_verdict *verdict,
                                 const struct policy_sender *sender)
 {
-    const struct config_country *country = w->view->generation->config->country;
+    const struct config_country *country = view->generation->config->country;
     char score[POLICY_SCORE_TEXT_MAX];
     struct slice code = { 0 }, name = { 0 };
 
@@ -79,7 +79,7 @@ void gateway_inbound_log_access(struct gateway_worker *w, uint64_t icid,
                             .access = access_of(verdict->flow->access),
                             .group = verdict->group,
                             .match = verdict->entry,
-                            .sbrs = score_text(w, sender, score),
+                            .sbrs = score_text(view, sender, score),
                             .country = name.len > 0 ? name : code,
                         });
 }
@@ -100,7 +100,7 @@ void gateway_inbound_log_delayed(struct gateway_inbound *in)
 
 void gateway_inbound_log_delayed_sender(struct gateway_inbound *in, struct slice sender)
 {
-    log_delayed(in, "Message from: ", sender);
+    log_delayed(in, "Message from:", sender);
 }
 
 void gateway_inbound_log_delayed_recipient(struct gateway_inbound *in, struct slice recipient)

@@ -6,9 +6,9 @@
 void gateway_inbound_log_new(struct gateway_inbound *in);
 void gateway_inbound_log_generation(struct gateway_inbound *in);
 
-/* icid 0: the host was refused. */
-void gateway_inbound_log_access(struct gateway_worker *w, uint64_t icid,
-                                const struct policy_sender_verdict *verdict,
+/* icid 0: the host was refused. view: the one that the verdict comes from. */
+void gateway_inbound_log_access(struct gateway_worker *w, const struct gateway_view *view,
+                                uint64_t icid, const struct policy_sender_verdict *verdict,
                                 const struct policy_sender *sender);
 
 /* The host is rejected, and hears it only at RCPT. */

@@ -7,6 +7,7 @@
 #include "gateway/inbound_answer.h"
 #include "gateway/inbound_log.h"
 #include "gateway/inbound_proxy.h"
+#include "gateway/inbound_room.h"
 #include "gateway/inquiry.h"
 #include "gateway/port.h"
 #include "gateway/session_options.h"
@@ -32,35 +33,6 @@ struct policy_reply_facts gateway_inbound_facts(const struct gateway_inbound *in
 }
 
 /* --- is there room --------------------------------------------------------------------------- */
-
-/* Those that are rejected have as many places of their own. The counts change while we look. */
-static bool is_above(unsigned all, unsigned rejected, bool is_rejected, uint32_t max)
-{
-    unsigned others = all > rejected ? all - rejected : 0;
-
-    return (is_rejected ? rejected : others) > max;
-}
-
-static unsigned rejected_everywhere(const struct gateway_process *process)
-{
-    unsigned count = 0;
-
-    for (size_t i = 0; i < ARRAY_LEN(process->loads); i++)
-        count += atomic_load(&process->loads[i].rejected);
-    return count;
-}
-
-static bool is_full(const struct gateway_inbound *in)
-{
-    const struct gateway_process *process = in->worker->process;
-    uint32_t max = gateway_view_settings(in->view)->max_connections;
-
-    if (max > 0 && is_above(atomic_load(&process->connections), rejected_everywhere(process),
-                            in->is_rejected, max))
-        return true;
-    return is_above(atomic_load(&in->load->connections), atomic_load(&in->load->rejected),
-                    in->is_rejected, in->listener->max_connections);
-}
 
 static struct gateway_opening no_room(struct gateway_inbound *in, unsigned code, struct slice text)
 {
@@ -95,7 +67,7 @@ static struct gateway_opening open_session(struct gateway_inbound *in)
     in->is_rejected = in->flow->access == POLICY_ACCESS_REJECT;
     if (in->is_rejected)
         atomic_fetch_add(&in->load->rejected, 1);
-    if (is_full(in))
+    if (in->is_crowded || gateway_inbound_room_is_full(in))
         return no_room(in, 421, SLICE("#4.4.5 Too many connections"));
     if (!gateway_peer_count_enter(w->process->peers, &peer, in->flow->max_connections_per_ip,
                                   &in->hold)) {
@@ -180,7 +152,7 @@ static void judge(struct gateway_inbound *in, const struct policy_sender *sender
     const struct smtp_server_options *options;
 
     if (flow->access == POLICY_ACCESS_REFUSE) {
-        gateway_inbound_log_access(w, 0, &verdict, sender);
+        gateway_inbound_log_access(w, in->view, 0, &verdict, sender);
         observe_count(&w->counters, OBSERVE_HAT_REFUSED, 1);
         gateway_channel_reset(&in->channel);
         return;
@@ -207,7 +179,7 @@ static void judge(struct gateway_inbound *in, const struct policy_sender *sender
         smtp_server_init(&in->smtp, options);
     gateway_session_options_destroy(before);
     gateway_inbound_log_new(in);
-    gateway_inbound_log_access(w, in->icid, &verdict, sender);
+    gateway_inbound_log_access(w, in->view, in->icid, &verdict, sender);
     gateway_inbound_log_generation(in);
     greet(in);
 }
@@ -219,6 +191,7 @@ void gateway_inbound_known(struct gateway_inbound *in)
     ASSERT(in->wait == GATEWAY_INBOUND_WAIT_OPEN);
     in->wait = GATEWAY_INBOUND_WAIT_NONE;
     in->inquiry = NULL;
+    gateway_inbound_room_waited(in);
     judge(in, gateway_inquiry_sender(inquiry));
     gateway_inquiry_destroy(inquiry);
 }
@@ -228,9 +201,15 @@ void gateway_inbound_inquire(struct gateway_inbound *in, const struct policy_sen
     struct policy_sender sender = *known;
     struct policy_hat_needs needs;
 
+    in->is_crowded = false;
     policy_hat_needs(in->listener->hat, &sender, &needs);
     if (!needs.any) {
         judge(in, &sender);
+        return;
+    }
+    in->is_crowded = !gateway_inbound_room_wait(in, &sender);
+    if (in->is_crowded) {
+        judge(in, &sender); /* for the log; it gets 421, never what others get by their names */
         return;
     }
     in->wait = GATEWAY_INBOUND_WAIT_OPEN;
@@ -238,6 +217,7 @@ void gateway_inbound_inquire(struct gateway_inbound *in, const struct policy_sen
         return;
     /* Without a resolver, or memory for it, nothing can be found out for now. */
     in->wait = GATEWAY_INBOUND_WAIT_NONE;
+    gateway_inbound_room_waited(in);
     sender.reverse = POLICY_REVERSE_FAILED;
     if (sender.score.state == POLICY_SCORE_UNKNOWN)
         sender.score.state = POLICY_SCORE_FAILED;
@@ -258,7 +238,7 @@ static bool is_refused_at_once(struct gateway_worker *w, const struct config_lis
     policy_hat_needs(listener->hat, sender, &needs);
     if (needs.any)
         return false;
-    gateway_inbound_log_access(w, 0, &verdict, sender);
+    gateway_inbound_log_access(w, w->view, 0, &verdict, sender);
     observe_count(&w->counters, OBSERVE_HAT_REFUSED, 1);
     return true;
 }

@@ -28,6 +28,7 @@ struct gateway_listener_load {
     _Atomic unsigned connections;
     _Atomic unsigned
         rejected; /* of these, sessions that the HAT rejected: not held against others */
+    _Atomic unsigned waiting; /* of these, sessions of hosts that are looked up */
     _Atomic unsigned tls_connections;
 };
 

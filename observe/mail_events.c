@@ -219,6 +219,8 @@ void observe_icid_delayed_reject(struct observe_log_writer *w, time_t now_s, uin
     observe_line_text(l, what);
     if (len > 0 && what[len - 1] == ' ')
         address(l, "<", mailbox);
+    else if (mailbox.len > 0)
+        text(l, " ", mailbox);
     text(l, " (", ip);
     observe_line_text(l, ")");
     end(w);

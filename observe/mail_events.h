@@ -69,7 +69,8 @@ void observe_icid_sender_rejected(struct observe_log_writer *w, time_t now_s, ui
 /* "Address: <sender> sender allowed, envelope sender matched domain exception" */
 void observe_icid_sender_allowed(struct observe_log_writer *w, time_t now_s, uint64_t icid,
                                  struct slice sender);
-/* "Delayed HAT REJECT WHAT (IP)"; what ends in ": " when an address, written in <>, follows. */
+/* "Delayed HAT REJECT WHAT ADDRESS (IP)"; the address is in <> where what ends in a space: AsyncOS
+ * writes recipients so, and senders without. */
 void observe_icid_delayed_reject(struct observe_log_writer *w, time_t now_s, uint64_t icid,
                                  const char *what, struct slice address, struct slice ip);
 /* "Dropping connection due to potential Directory Harvest Attack from host=(...)" */

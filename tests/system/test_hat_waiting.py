@@ -1,4 +1,5 @@
 """What is asked about a host, and how long it is waited for; also when it leaves meanwhile."""
+import contextlib
 import pathlib
 import time
 
@@ -233,3 +234,47 @@ def test_a_stop_does_not_wait_for_the_dns(make_gateway, next_hop, silent):
         with pytest.raises((ConnectionEnded, ConnectionResetError)):
             client.read()
         client.close()
+
+
+def test_hosts_that_wait_take_no_place_from_others(make_gateway, next_hop, silent):
+    """Neither one host with a silent DNS nor many close the listener to those who need none."""
+    gateway = make_gateway(
+        next_hop, listener='max_connections = 10;',
+        policies='ACCEPTED = { access = "accept"; max_connections_per_ip = 3; };',
+        hat='{ group = "KNOWN"; senders = [ "127.0.0.9" ]; policy = "ACCEPTED"; },'
+            '{ group = "NAMED"; senders = [ ".lab.test" ]; policy = "ACCEPTED"; },'
+            '{ group = "ALL"; senders = [ "ALL" ]; policy = "ACCEPTED"; }',
+        extra=section(silent, '4s'), workers=1
+    ).start()
+    with contextlib.ExitStack() as stack:
+        def connect(source):
+            return stack.enter_context(gateway.connect(source=source, seconds=20))
+        alone = [connect('127.0.0.2') for _ in range(6)]
+        codes = []
+        for client in alone[3:]:  # three of them wait, the others are one host's too many
+            codes.append(client.read().code)
+        many = [connect(f'127.0.1.{number}') for number in range(1, 13)]
+        for client in many[7:]:  # and ten at the listener
+            codes.append(client.read().code)
+        assert codes == [421] * 8
+        with gateway.connect(source='127.0.0.9') as known:
+            known.hello()
+            known.quit()
+        for client in alone[:3] + many[:7]:
+            client.expect(220)
+
+
+def test_a_stop_does_not_wait_for_a_senders_domain(make_gateway, next_hop, silent):
+    gateway = make_gateway(
+        next_hop, policies='ACCEPTED = { access = "accept"; verify_sender = true; };',
+        hat='{ group = "ALL"; senders = [ "ALL" ]; policy = "ACCEPTED"; }',
+        extra=section(silent, '60s')
+    ).start()
+    with gateway.connect() as client:
+        client.hello()
+        client.send(b'MAIL FROM:<a@lab.test>\r\n')
+        wait_until(lambda: silent.asked, 10, 'the domain to be asked for')
+        started = time.monotonic()
+        gateway.stop()
+        assert time.monotonic() - started < 10
+        client.expect(421)

@@ -286,7 +286,7 @@ def test_a_delayed_rejection_lets_the_recipients_be_seen(make_gateway, next_hop)
         client.quit()
     for line in (r'REJECT SG ALL match ALL SBRS not enabled country not enabled',
                  r'Delayed HAT REJECT continuing session for recipient logging \(127\.0\.0\.1\)',
-                 r'Delayed HAT REJECT Message from: <a@lab\.test> \(127\.0\.0\.1\)',
+                 r'Delayed HAT REJECT Message from: a@lab\.test \(127\.0\.0\.1\)',
                  r'Delayed HAT REJECT Message recipient: <b@example\.com> \(127\.0\.0\.1\)',
                  r'Delayed HAT REJECT Message recipient: <c@elsewhere\.test> \(127\.0\.0\.1\)'):
         gateway.wait_log(rf'Info: ICID 1 {line}$')
