@@ -15,7 +15,7 @@
 #define CONFIG_WORKERS_MAX           256
 #define CONFIG_SOCKET_PATH_MAX       107 /* what a struct sockaddr_un holds besides its NUL */
 #define CONFIG_DNS_SERVERS_MAX       16
-#define CONFIG_DNS_STUBS_MAX         256
+#define CONFIG_DNS_STUBS_MAX         64
 #define CONFIG_PEERS_MAX             1000 /* load balancers, or hosts that say XCLIENT */
 
 /* One certificate chain (PEM, leaf first, then intermediates) and its private key (PEM). */

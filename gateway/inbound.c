@@ -144,9 +144,11 @@ static void log_close(struct gateway_inbound *in, enum smtp_close_reason reason)
     case SMTP_CLOSE_ANSWER:
     case SMTP_CLOSE_SHUTDOWN: return;
     case SMTP_CLOSE_TIMEOUT:
-        (void)ip_format(&engine_socket_remote(&in->channel.socket)->address, ip);
+        (void)ip_format(&in->client.address, ip);
         observe_icid_disconnected(w->log, now_s(in), in->icid, slice_from(ip),
-                                  SLICE("no messages injected within timeout period"));
+                                  gateway_inbound_is_over(in)
+                                      ? SLICE("exceeded allowable connection time")
+                                      : SLICE("no messages injected within timeout period"));
         return;
     case SMTP_CLOSE_MESSAGES: why = SLICE("Too Many Messages"); break;
     case SMTP_CLOSE_OVERSIZE: why = SLICE("Message size exceeds limit"); break;
@@ -173,7 +175,7 @@ static void wait_for(struct gateway_inbound *in, enum gateway_inbound_wait what)
 static void wait_over(struct gateway_inbound *in)
 {
     in->wait = GATEWAY_INBOUND_WAIT_NONE;
-    gateway_channel_set_deadline(&in->channel, smtp_server_timeout_ms(&in->smtp));
+    gateway_channel_set_deadline(&in->channel, gateway_inbound_time_left_ms(in));
     gateway_channel_resume(&in->channel);
 }
 
@@ -367,7 +369,7 @@ static void on_expired(struct gateway_channel *c)
     struct smtp_server_event event;
 
     if (in->flow == NULL) {
-        gateway_inbound_reset(in);
+        gateway_inbound_no_header(in);
         return;
     }
     if (in->wait != GATEWAY_INBOUND_WAIT_NONE || smtp_server_timeout_ms(&in->smtp) == 0) {

@@ -62,9 +62,10 @@ struct gateway_inbound { /* Fields are private to gateway/inbound*.c. */
     uint8_t reverse;     /* enum policy_reverse */
     uint8_t certificate; /* enum gateway_client_certificate */
     bool counts_tls;     /* among the TLS connections */
-    bool is_waiting;     /* in a place for those that are looked up: gateway/inbound_room.h */
-    bool is_crowded;     /* there was none */
-    bool is_dropped;     /* the answer that is being given is the last one */
+    bool may_xclient;
+    bool is_waiting; /* in a place for those that are looked up: gateway/inbound_room.h */
+    bool is_crowded; /* there was none */
+    bool is_dropped; /* the answer that is being given is the last one */
     bool said_starttls;
     bool is_rejected; /* by the HAT */
     bool is_stopping;

@@ -49,19 +49,33 @@ struct smtp_answer gateway_inbound_commit_answer(enum status status)
     return trouble(status);
 }
 
+/* All of the session's time that there is; a body prolongs it. */
+static uint64_t session_ms(const struct gateway_inbound *in)
+{
+    return (uint64_t)gateway_view_settings(in->view)->session_max_s * 1000 +
+           in->body_bytes * 1000 / GATEWAY_INBOUND_BODY_BYTES_S;
+}
+
+static uint64_t age_ms(const struct gateway_inbound *in)
+{
+    return gateway_worker_now_ms(in->worker) - in->opened_ms;
+}
+
+bool gateway_inbound_is_over(const struct gateway_inbound *in)
+{
+    return age_ms(in) >= session_ms(in);
+}
+
 uint64_t gateway_inbound_time_left_ms(const struct gateway_inbound *in)
 {
-    const struct config_settings *settings = gateway_view_settings(in->view);
-    uint64_t state_ms = smtp_server_timeout_ms(&in->smtp);
-    uint64_t session_ms = (uint64_t)settings->session_max_s * 1000;
-    uint64_t age_ms = gateway_worker_now_ms(in->worker) - in->opened_ms;
+    uint64_t state_ms = smtp_server_timeout_ms(&in->smtp), left_ms;
 
     if (state_ms == 0)
         return 0; /* our turn */
-    session_ms += in->body_bytes * 1000 / GATEWAY_INBOUND_BODY_BYTES_S;
-    if (age_ms >= session_ms)
+    if (gateway_inbound_is_over(in))
         return 1;
-    return session_ms - age_ms < state_ms ? session_ms - age_ms : state_ms;
+    left_ms = session_ms(in) - age_ms(in);
+    return left_ms < state_ms ? left_ms : state_ms;
 }
 
 static unsigned flags_of(const struct gateway_inbound *in, const struct smtp_command *command)
@@ -204,7 +218,10 @@ bool gateway_inbound_answer_mail(struct gateway_inbound *in, const struct smtp_c
         if (in->flow->verify_sender && sender->domain_kind == SMTP_DOMAIN_NAME) {
             if (gateway_question_ask_sender(in, command))
                 return false;
-            *answer_out = worded(in, POLICY_FLOW_REPLY_SENDER_TEMPORARY);
+            observe_icid_sender_rejected(in->worker->log, now_s(in), in->icid, sender->whole,
+                                         SLICE("envelope sender domain could not be resolved"));
+            *answer_out =
+                gateway_inbound_worded(in, POLICY_FLOW_REPLY_SENDER_TEMPORARY, sender->whole);
             return true;
         }
         break;

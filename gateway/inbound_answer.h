@@ -45,3 +45,6 @@ struct smtp_answer gateway_inbound_commit_answer(enum status status);
 /* Until the peer must have said something: the state's time, but not beyond the session's, which
  * a body prolongs by what it brings at GATEWAY_INBOUND_BODY_BYTES_S. At least 1. */
 uint64_t gateway_inbound_time_left_ms(const struct gateway_inbound *in);
+
+/* That the session's own time has passed, whatever its state waits for. */
+bool gateway_inbound_is_over(const struct gateway_inbound *in);

@@ -8,6 +8,7 @@
 #include "gateway/inbound_log.h"
 #include "gateway/inbound_proxy.h"
 #include "gateway/inbound_room.h"
+#include "gateway/inbound_tls.h"
 #include "gateway/inquiry.h"
 #include "gateway/port.h"
 #include "gateway/session_options.h"
@@ -34,6 +35,7 @@ struct policy_reply_facts gateway_inbound_facts(const struct gateway_inbound *in
 
 /* --- is there room --------------------------------------------------------------------------- */
 
+/* Whoever is told so does not stay. */
 static struct gateway_opening no_room(struct gateway_inbound *in, unsigned code, struct slice text)
 {
     struct gateway_worker *w = in->worker;
@@ -41,14 +43,14 @@ static struct gateway_opening no_room(struct gateway_inbound *in, unsigned code,
     observe_count(&w->counters, OBSERVE_CONNECTIONS_CAPPED, 1);
     observe_icid_receiving_failed(w->log, gateway_worker_now_s(w), in->icid,
                                   SLICE("Connection limit exceeded"));
-    return (struct gateway_opening){ code, text };
+    return (struct gateway_opening){ .code = code, .text = text, .is_last = true };
 }
 
 static struct gateway_opening worded(const struct gateway_inbound *in, enum policy_flow_reply which)
 {
     struct smtp_answer answer = gateway_inbound_worded(in, which, SLICE(""));
 
-    return (struct gateway_opening){ answer.code, answer.text };
+    return (struct gateway_opening){ .code = answer.code, .text = answer.text };
 }
 
 /* Counts the connection of its peer. */
@@ -62,7 +64,7 @@ static struct gateway_opening open_session(struct gateway_inbound *in)
     struct gateway_opening opening = { 0 };
 
     if (in->icid == 0)
-        return (struct gateway_opening){ 421, SLICE("4.3.0 Too busy, try again later") };
+        return no_room(in, 421, SLICE("4.3.0 Too busy, try again later"));
     /* Who is rejected may stay to hear it, but takes no place from others. */
     in->is_rejected = in->flow->access == POLICY_ACCESS_REJECT;
     if (in->is_rejected)
@@ -94,13 +96,15 @@ static void greet(struct gateway_inbound *in)
         event = smtp_server_greet(&in->smtp, out);
     else
         event = smtp_server_reject(&in->smtp, opening.code, opening.text, out);
-    if (event.kind == SMTP_SERVER_CLOSE) {
+    if (event.kind == SMTP_SERVER_CLOSE || opening.is_last) {
         gateway_inbound_close(in);
         return;
     }
     gateway_channel_set_deadline(&in->channel, opening.code == 0 ? smtp_server_timeout_ms(&in->smtp)
                                                                  : GATEWAY_INBOUND_REJECTED_MS);
     gateway_channel_resume(&in->channel);
+    if (in->is_stopping)
+        gateway_inbound_stop(in);
 }
 
 /* --- the verdict ----------------------------------------------------------------------------- */
@@ -117,8 +121,8 @@ static void refuse(int fd)
 /* Options with the texts as they are for this session, where they have variables. */
 static const struct smtp_server_options *options_for(struct gateway_inbound *in)
 {
-    const struct smtp_server_options *shared = gateway_view_smtp_options(
-        in->view, in->listener, in->flow, gateway_inbound_may_xclient(in));
+    const struct smtp_server_options *shared =
+        gateway_view_smtp_options(in->view, in->listener, in->flow, in->may_xclient);
     char ip[IP_TEXT_MAX];
     struct policy_reply_facts facts;
 
@@ -148,7 +152,8 @@ static void judge(struct gateway_inbound *in, const struct policy_sender *sender
     struct policy_sender_verdict verdict = policy_hat_find(in->listener->hat, sender);
     const struct policy_mail_flow *flow = config_listener_flow(in->listener, verdict.flow);
     struct gateway_session_options *before = in->options;
-    bool is_another = in->flow != NULL; /* XCLIENT: the session has had a client already */
+    const struct policy_mail_flow *flow_before = in->flow;
+    bool is_another = flow_before != NULL; /* XCLIENT: the session has had a client already */
     const struct smtp_server_options *options;
 
     if (flow->access == POLICY_ACCESS_REFUSE) {
@@ -161,6 +166,8 @@ static void judge(struct gateway_inbound *in, const struct policy_sender *sender
         gateway_channel_reset(&in->channel);
         return;
     }
+    if (!is_another)
+        in->may_xclient = gateway_inbound_is_xclient(in->listener, &in->client.address);
     in->flow = flow;
     in->group = verdict.group;
     in->entry = verdict.entry;
@@ -168,15 +175,17 @@ static void judge(struct gateway_inbound *in, const struct policy_sender *sender
     options = options_for(in);
     if (options == NULL) {
         in->options = before; /* the session, if there is one, still has them */
-        in->flow = is_another ? in->flow : NULL;
+        in->flow = flow_before;
         gateway_channel_reset(&in->channel);
         return;
     }
     in->icid = spool_ids_take(&w->process->ids, SPOOL_ID_ICID);
-    if (is_another)
+    if (is_another) {
         smtp_server_restart(&in->smtp, options);
-    else
+        gateway_inbound_judge_tls(in);
+    } else {
         smtp_server_init(&in->smtp, options);
+    }
     gateway_session_options_destroy(before);
     gateway_inbound_log_new(in);
     gateway_inbound_log_access(w, in->view, in->icid, &verdict, sender);
@@ -248,7 +257,7 @@ void gateway_inbound_accept(struct gateway_port *port, int fd, const struct ip_e
     struct gateway_worker *w = port->worker;
     struct gateway_view *view = w->view;
     const struct config_listener *listener = &gateway_view_settings(view)->listeners[port->index];
-    struct policy_sender sender = gateway_inquiry_local(w, &remote->address);
+    struct policy_sender sender = gateway_inquiry_local(view, &remote->address);
     bool is_proxy = gateway_inbound_is_proxy(listener, &remote->address);
     struct gateway_inbound *in;
 

@@ -16,6 +16,7 @@
 struct gateway_opening {
     unsigned code;
     struct slice text;
+    bool is_last; /* the connection is closed behind it, whatever the code */
 };
 
 /* For the inquiry: nothing more has to be known. */

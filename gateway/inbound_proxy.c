@@ -35,21 +35,26 @@ void gateway_inbound_await_header(struct gateway_inbound *in)
     gateway_channel_resume(&in->channel);
 }
 
-size_t gateway_inbound_take_header(struct gateway_inbound *in, struct slice bytes)
+void gateway_inbound_no_header(struct gateway_inbound *in)
 {
     struct gateway_worker *w = in->worker;
-    struct policy_sender sender;
     char ip[IP_TEXT_MAX];
+
+    if (in->proxy != NULL)
+        observe_log_line(w->log, OBSERVE_WARNING, gateway_worker_now_s(w),
+                         "Listener %s: %s is listed in proxy_from and sent no PROXY header",
+                         in->listener->name, ip_format(&in->client.address, ip));
+    gateway_inbound_reset(in);
+}
+
+size_t gateway_inbound_take_header(struct gateway_inbound *in, struct slice bytes)
+{
+    struct policy_sender sender;
     size_t used = 0;
 
     switch (smtp_proxy_header_feed(in->proxy, bytes, &used)) {
     case SMTP_PROXY_MORE: return used;
-    case SMTP_PROXY_BAD:
-        observe_log_line(w->log, OBSERVE_WARNING, gateway_worker_now_s(w),
-                         "Listener %s: %s is listed in proxy_from and sent no PROXY header",
-                         in->listener->name, ip_format(&in->client.address, ip));
-        gateway_channel_reset(&in->channel);
-        return bytes.len;
+    case SMTP_PROXY_BAD: gateway_inbound_no_header(in); return bytes.len;
     case SMTP_PROXY_DONE: break;
     }
     gateway_channel_pause(&in->channel);
@@ -58,17 +63,17 @@ size_t gateway_inbound_take_header(struct gateway_inbound *in, struct slice byte
         in->client = in->proxy->source;
     free(in->proxy);
     in->proxy = NULL;
-    sender = gateway_inquiry_local(w, &in->client.address);
+    sender = gateway_inquiry_local(in->view, &in->client.address);
     gateway_inbound_inquire(in, &sender);
     return used;
 }
 
 /* --- a proxy that says XCLIENT --------------------------------------------------------------- */
 
-bool gateway_inbound_may_xclient(const struct gateway_inbound *in)
+bool gateway_inbound_is_xclient(const struct config_listener *listener,
+                                const struct ip_address *address)
 {
-    return is_listed(in->listener->xclients, in->listener->xclients_count,
-                     &engine_socket_remote(&in->channel.socket)->address);
+    return is_listed(listener->xclients, listener->xclients_count, address);
 }
 
 /* The client so far has left: it does not count any longer. */
@@ -77,6 +82,7 @@ static void leave(struct gateway_inbound *in)
     struct gateway_worker *w = in->worker;
 
     observe_icid_close(w->log, gateway_worker_now_s(w), in->icid);
+    in->icid = 0;
     gateway_peer_count_leave(w->process->peers, &in->hold);
     if (in->is_rejected)
         atomic_fetch_sub(&in->load->rejected, 1);
@@ -89,10 +95,10 @@ static enum status take_name(struct gateway_inbound *in, const struct smtp_xclie
 {
     switch ((enum smtp_xclient_state)xclient->states[SMTP_XCLIENT_NAME]) {
     case SMTP_XCLIENT_ABSENT:
-        if (xclient->states[SMTP_XCLIENT_ADDR] == SMTP_XCLIENT_ABSENT && in->name != NULL) {
-            sender->reverse = (enum policy_reverse)in->reverse;
-            sender->name = slice_from(in->name);
-        }
+        if (xclient->states[SMTP_XCLIENT_ADDR] != SMTP_XCLIENT_ABSENT)
+            break; /* another client, of which nothing is known */
+        sender->reverse = (enum policy_reverse)in->reverse;
+        sender->name = slice_from(in->name != NULL ? in->name : "");
         break;
     case SMTP_XCLIENT_GIVEN:
         free(in->name);
@@ -117,7 +123,7 @@ void gateway_inbound_become(struct gateway_inbound *in, const struct smtp_xclien
         in->client.address = xclient->address;
     if (xclient->states[SMTP_XCLIENT_PORT] == SMTP_XCLIENT_GIVEN)
         in->client.port = xclient->port;
-    sender = gateway_inquiry_local(in->worker, &in->client.address);
+    sender = gateway_inquiry_local(in->view, &in->client.address);
     if (take_name(in, xclient, &sender) != STATUS_OK) {
         gateway_channel_reset(&in->channel);
         return;

@@ -18,11 +18,16 @@ bool gateway_inbound_is_proxy(const struct config_listener *listener,
 /* Waits for the header, then inquires about the client. */
 void gateway_inbound_await_header(struct gateway_inbound *in);
 
+/* There is none, or a wrong one: the connection is reset. */
+void gateway_inbound_no_header(struct gateway_inbound *in);
+
 /* Bytes of the header; returns how many were taken. */
 size_t gateway_inbound_take_header(struct gateway_inbound *in, struct slice bytes);
 
-/* Whether the other end of the connection may say XCLIENT. */
-bool gateway_inbound_may_xclient(const struct gateway_inbound *in);
+/* Whether a host may say XCLIENT: the other end, or the client that a PROXY header named, whose
+ * words these are. Not the client of an XCLIENT before. */
+bool gateway_inbound_is_xclient(const struct config_listener *listener,
+                                const struct ip_address *address);
 
 /* It has said who the client is. */
 void gateway_inbound_become(struct gateway_inbound *in, const struct smtp_xclient *xclient);

@@ -83,6 +83,22 @@ static void judge_client(struct gateway_inbound *in, const struct tls_session *t
                                     slice_from(name != NULL ? name : ""), slice_from(verdict));
 }
 
+void gateway_inbound_judge_tls(struct gateway_inbound *in)
+{
+    const struct tls_session *tls = gateway_channel_tls(&in->channel);
+
+    in->certificate = GATEWAY_CERTIFICATE_UNASKED;
+    if (smtp_server_is_tls(&in->smtp) && in->flow->verify_client != POLICY_FLOW_VERIFY_OFF)
+        judge_client(in, tls);
+}
+
+/* A policy whose handshake this was not may want a newer version. */
+static bool is_too_old(const struct gateway_inbound *in)
+{
+    return in->flow->tls_version_min == POLICY_FLOW_VERSION_1_3 &&
+           strcmp(tls_session_protocol(gateway_channel_tls(&in->channel)), "TLSv1.3") != 0;
+}
+
 static struct smtp_answer no(uint16_t code, const char *enhanced, const char *text)
 {
     return (struct smtp_answer){ .code = code, .enhanced = enhanced, .text = slice_from(text) };
@@ -99,6 +115,8 @@ struct smtp_answer gateway_inbound_check_tls(const struct gateway_inbound *in,
     if (!smtp_server_is_tls(&in->smtp))
         return must ? no(530, "5.7.0", "Must issue a STARTTLS command first")
                     : SMTP_ANSWER_ACCEPTED;
+    if (is_too_old(in))
+        return no(530, "5.7.0", "A newer version of TLS is required");
     switch ((enum gateway_client_certificate)in->certificate) {
     case GATEWAY_CERTIFICATE_UNASKED:
     case GATEWAY_CERTIFICATE_GOOD: break;
@@ -164,7 +182,7 @@ void gateway_inbound_secured(struct gateway_channel *c, bool success)
     if (in->flow->verify_client != POLICY_FLOW_VERIFY_OFF)
         judge_client(in, tls);
     smtp_server_tls_started(&in->smtp);
-    gateway_channel_set_deadline(c, smtp_server_timeout_ms(&in->smtp));
+    gateway_channel_set_deadline(c, gateway_inbound_time_left_ms(in));
     gateway_channel_resume(c);
     if (in->is_stopping)
         gateway_inbound_stop(in);

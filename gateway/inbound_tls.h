@@ -22,6 +22,9 @@ void gateway_inbound_start_tls(struct gateway_inbound *in, struct slice behind);
 void gateway_inbound_secured(struct gateway_channel *c, bool success);
 void gateway_inbound_settled(struct gateway_channel *c);
 
+/* The session has another policy (XCLIENT): the TLS that it has is judged by that one. */
+void gateway_inbound_judge_tls(struct gateway_inbound *in);
+
 /* STARTTLS is refused for now while there are as many TLS connections as there may be. Workers that
  * look at the same moment may each let one more in. */
 void gateway_inbound_limit_tls(struct gateway_inbound *in);

@@ -45,10 +45,10 @@ bool gateway_inquiry_is_private(const struct ip_address *address)
     return false;
 }
 
-struct policy_sender gateway_inquiry_local(const struct gateway_worker *worker,
+struct policy_sender gateway_inquiry_local(const struct gateway_view *view,
                                            const struct ip_address *address)
 {
-    const struct config_loaded *config = worker->view->generation->config;
+    const struct config_loaded *config = view->generation->config;
     const struct config_reputation *reputation = &config->settings.reputation;
     struct policy_sender sender = { .address = *address };
     struct slice name;

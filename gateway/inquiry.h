@@ -13,10 +13,10 @@
 
 struct gateway_inbound;
 struct gateway_inquiry; /* private */
-struct gateway_worker;
+struct gateway_view;
 
-/* What the machine knows itself. The slices borrow from the worker's view. */
-struct policy_sender gateway_inquiry_local(const struct gateway_worker *worker,
+/* What the machine knows itself, by the view of the session. The slices borrow from it. */
+struct policy_sender gateway_inquiry_local(const struct gateway_view *view,
                                            const struct ip_address *address);
 
 /* Asks for a session, whose HAT still needs something beyond the local facts; of these the slices

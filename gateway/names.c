@@ -1,7 +1,11 @@
 #include "gateway/names.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+
+static_assert(CONFIG_DNS_STUBS_MAX <= DNS_STUBS_MAX, "what is configured can be had");
+static_assert(CONFIG_DNS_SERVERS_MAX <= DNS_SERVERS_MAX, "what is configured can be had");
 
 #define QUERY_GRACE_MS 1000 /* the deadline of who asks comes first */
 

@@ -14,7 +14,8 @@ static const enum dns_type sender_types[] = { DNS_TYPE_MX, DNS_TYPE_A, DNS_TYPE_
 struct gateway_question {
     struct gateway_inbound *in;
     struct gateway_names *names;
-    struct smtp_command command; /* its texts lie in the session's line */
+    struct smtp_command command; /* its texts lie below */
+    char mailbox[SMTP_MAILBOX_BYTES_MAX];
     struct dns_query queries[ARRAY_LEN(sender_types)];
     size_t open_count;
     bool is_failed; /* one of them; nothing can be said of a name then */
@@ -37,14 +38,13 @@ static void refuse(struct gateway_question *q, enum policy_flow_reply which, con
 static void on_answer(struct gateway_question *q, const struct dns_answer *answer)
 {
     struct gateway_inbound *in = q->in;
-    struct smtp_command command = q->command;
     struct smtp_answer said;
 
     q->open_count--;
     if (answer->outcome == DNS_FOUND) {
+        said = gateway_inbound_accept_mail(in, &q->command);
         in->question = NULL;
         gateway_question_destroy(q);
-        said = gateway_inbound_accept_mail(in, &command);
         gateway_inbound_answered(in, &said);
         return;
     }
@@ -85,6 +85,7 @@ bool gateway_question_ask_sender(struct gateway_inbound *in, const struct smtp_c
     q->in = in;
     q->names = gateway_names_acquire(names);
     q->command = *command;
+    smtp_mailbox_keep(&q->command.mailbox, q->mailbox);
     q->open_count = ARRAY_LEN(sender_types);
     for (size_t i = 0; i < ARRAY_LEN(sender_types); i++)
         dns_query_start(&q->queries[i], gateway_names_source(names), command->mailbox.domain,

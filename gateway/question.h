@@ -10,7 +10,7 @@ struct gateway_inbound;
 struct gateway_question; /* private */
 
 /* Whether the domain of MAIL exists. False: it cannot be asked, and what follows from that is the
- * same as from a DNS that fails. The command's texts live as long as its answer is awaited. */
+ * same as from a DNS that fails. The command is copied. */
 bool gateway_question_ask_sender(struct gateway_inbound *in, const struct smtp_command *command);
 
 /* At any time; accepts NULL. */

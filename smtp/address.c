@@ -1,5 +1,7 @@
 #include "smtp/address.h"
 
+#include "base/check.h"
+
 #include "base/ip.h"
 
 static bool is_non_ascii(char c)
@@ -245,4 +247,25 @@ bool smtp_mailbox_parse(struct slice text, struct smtp_mailbox *out)
         return false;
     *out = m;
     return true;
+}
+
+/* The same part of the copy; a part that is not there stays so. */
+static struct slice moved(struct slice part, struct slice whole, const char *room)
+{
+    if (part.len == 0)
+        return (struct slice){ 0 };
+    ASSERT(part.data >= whole.data && part.data + part.len <= whole.data + whole.len);
+    return (struct slice){ room + (part.data - whole.data), part.len };
+}
+
+void smtp_mailbox_keep(struct smtp_mailbox *mailbox, char room[static SMTP_MAILBOX_BYTES_MAX])
+{
+    struct slice whole = mailbox->whole;
+
+    ASSERT(whole.len <= SMTP_MAILBOX_BYTES_MAX);
+    if (whole.len > 0)
+        memcpy(room, whole.data, whole.len);
+    mailbox->local = moved(mailbox->local, whole, room);
+    mailbox->domain = moved(mailbox->domain, whole, room);
+    mailbox->whole = (struct slice){ room, whole.len };
 }

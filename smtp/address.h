@@ -40,6 +40,10 @@ bool smtp_path_parse(struct slice *rest, enum smtp_path_kind kind, struct smtp_m
 /* The same for all of text without brackets: "user@example.com". */
 bool smtp_mailbox_parse(struct slice text, struct smtp_mailbox *out);
 
+/* Copies the texts of a mailbox to room, where they then lie: those of a command are gone with the
+ * input that it came in. */
+void smtp_mailbox_keep(struct smtp_mailbox *mailbox, char room[static SMTP_MAILBOX_BYTES_MAX]);
+
 /* A host name: labels of letters, digits, hyphens, underscores and UTF-8. */
 bool smtp_domain_is_valid(struct slice text);
 

@@ -90,8 +90,8 @@ static struct smtp_server_event feed_command(struct smtp_server *s, struct slice
     smtp_command_parse(line, &command);
     e = smtp_server_run(s, &command, out);
     e.verb = command.verb;
-    if (!smtp_server_is_in(s, IN_ASK))
-        smtp_line_release(&s->line);
+    if (!smtp_server_is_in(s, IN_ASK) && !e.is_bad_sender)
+        smtp_line_release(&s->line); /* what an event speaks of goes with the next line */
     return e;
 }
 

@@ -120,8 +120,9 @@ struct smtp_server_event {
     bool transaction_dropped;      /* there was a transaction, and it ended without acceptance */
     enum smtp_verb verb;           /* the command that was read; UNKNOWN when there was none */
     union {
-        struct smtp_command command; /* ASK_MAIL, ASK_RCPT, ASK_DATA; until the next call. For
-                                        REPLIED, what is_bad_sender speaks of. */
+        struct smtp_command command; /* ASK_MAIL, ASK_RCPT, ASK_DATA. For REPLIED, what
+                                        is_bad_sender speaks of. Its texts may lie in the input:
+                                        whoever answers later keeps a copy (smtp/address.h). */
         struct smtp_xclient xclient; /* XCLIENT; until the next call */
         struct slice body;           /* BODY: borrows from input or constant memory */
         struct smtp_body end;        /* END: size, 8-bit, longest line... */

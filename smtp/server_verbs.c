@@ -291,6 +291,9 @@ static struct smtp_server_event run_malformed(struct smtp_server *s, const struc
 
     if (c->error == SMTP_COMMAND_BAD_SENDER && s->options->bad_sender_reply.code != 0)
         answer = s->options->bad_sender_reply;
+    if (answer.code == 421)
+        return smtp_server_close(s, SMTP_CLOSE_ANSWER, answer.code, answer.enhanced, answer.text,
+                                 out);
     e = smtp_server_error(s, answer.code, answer.enhanced, answer.text, out);
     if (c->error == SMTP_COMMAND_BAD_SENDER && e.kind == SMTP_SERVER_REPLIED) {
         e.is_bad_sender = true;
