@@ -2,15 +2,15 @@
  *
  *     init
  *     feed -> MORE         everything was consumed; send what is in `out`, wait for bytes
- *          -> READY        greeted: starttls(), send() or quit() may be called
+ *          -> READY        greeted: starttls(), send(), verify() or quit() may be called
  *          -> TLS_GO       220 seen. Bytes left in the input are an attack (RFC 3207 section 6):
  *                          end the session. Else shake hands, then tls_started()
  *          -> TLS_REFUSED  event.reply; the session is ready as it was
  *          -> RECIPIENT    event.recipient was accepted or refused: event.reply
  *          -> BODY_WANTED  354: send the body as it is kept (dot-stuffed, ending in CRLF) by a way
  *                          of one's own, then body_sent(). Feed meanwhile, a server may give up
- *          -> DONE         the message is dealt with: event.stage, event.reply; the session is
- *                          ready for the next one
+ *          -> DONE         the message is dealt with, or the question: event.stage, event.reply;
+ *                          the session is ready for the next one
  *          -> BYE          QUIT was answered
  *          -> FAILED       event.failure: of no use any more, close; a message that was in flight
  *                          was not accepted, unless event.in_doubt
@@ -82,7 +82,8 @@ enum smtp_client_stage {
     SMTP_CLIENT_STAGE_NONE,  /* no message in flight */
     SMTP_CLIENT_STAGE_LOCAL, /* not sent: the server lacks what it needs; reply is ours */
     SMTP_CLIENT_STAGE_MAIL,  /* the sender was refused */
-    SMTP_CLIENT_STAGE_RCPT,  /* no recipient was accepted; reply is the first refusal */
+    SMTP_CLIENT_STAGE_RCPT,  /* no recipient was accepted; reply is the first refusal. After
+                                verify(): the reply to the recipient, whatever it is */
     SMTP_CLIENT_STAGE_DATA,  /* DATA was refused */
     SMTP_CLIENT_STAGE_BODY,  /* FAILED only: before the final dot */
     SMTP_CLIENT_STAGE_FINAL  /* the reply to the message: 2xx means that it was accepted */
@@ -139,6 +140,7 @@ struct smtp_client { /* Fields are private; it is open so that a connection can 
     uint8_t state; /* enum smtp_client_state */
     bool needs_rset : 1;
     bool has_rset : 1;      /* the envelope in flight begins with RSET */
+    bool is_question : 1;   /* the envelope in flight ends before DATA */
     bool is_first_line : 1; /* of the reply to EHLO */
 };
 
@@ -167,6 +169,13 @@ struct smtp_client_event smtp_client_tls_started(struct smtp_client *c, struct b
 struct smtp_client_event smtp_client_send(struct smtp_client *c,
                                           const struct smtp_client_envelope *envelope,
                                           struct buffer *out);
+
+/* The same, but only asks whether the envelope's one recipient would be accepted: no message is
+ * sent, and no RECIPIENT comes. DONE at stage RCPT has the reply to it, 2xx included; at MAIL and
+ * LOCAL the question was not answered. The next envelope begins with RSET. */
+struct smtp_client_event smtp_client_verify(struct smtp_client *c,
+                                            const struct smtp_client_envelope *envelope,
+                                            struct buffer *out);
 
 /* After BODY_WANTED, when all of the body is sent or queued: appends the final ".\r\n". */
 struct smtp_client_event smtp_client_body_sent(struct smtp_client *c, struct buffer *out);

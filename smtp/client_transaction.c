@@ -1,6 +1,7 @@
 /* The commands of an envelope are numbered in the order they are sent:
  *
- *     [RSET] MAIL RCPT RCPT ... DATA
+ *     [RSET] MAIL RCPT RCPT ... DATA      a message
+ *     [RSET] MAIL RCPT                    a question
  *
  * commands_sent and commands_answered count along that line, so a reply belongs to the command
  * whose number is commands_answered. With PIPELINING (RFC 2920) up to SMTP_CLIENT_PIPELINED_MAX
@@ -16,9 +17,14 @@ enum command_kind { COMMAND_RSET, COMMAND_MAIL, COMMAND_RCPT, COMMAND_DATA };
 
 static const struct smtp_client_event more = { .kind = SMTP_CLIENT_MORE };
 
+static size_t commands_before_data(const struct smtp_client *c)
+{
+    return (size_t)c->has_rset + 1 + c->envelope->recipients_count;
+}
+
 static size_t commands_total(const struct smtp_client *c)
 {
-    return (size_t)c->has_rset + 1 + c->envelope->recipients_count + 1;
+    return commands_before_data(c) + (c->is_question ? 0 : 1);
 }
 
 /* *recipient_out is set for RCPT. */
@@ -42,7 +48,7 @@ static enum command_kind command_kind(const struct smtp_client *c, size_t number
 /* No recipient was accepted, and all of them were answered. */
 static bool is_without_recipients(const struct smtp_client *c)
 {
-    return c->recipients_accepted == 0 && c->commands_answered + 1 >= commands_total(c);
+    return c->recipients_accepted == 0 && c->commands_answered >= commands_before_data(c);
 }
 
 /* Nothing more is to be sent for this envelope. */
@@ -53,7 +59,8 @@ static bool is_hopeless(const struct smtp_client *c)
 
 bool smtp_client_transaction_awaits_data(const struct smtp_client *c)
 {
-    return smtp_client_is_in(c, IN(ENVELOPE)) && c->commands_answered + 1 == commands_total(c);
+    return smtp_client_is_in(c, IN(ENVELOPE)) && !c->is_question &&
+           c->commands_answered == commands_before_data(c);
 }
 
 enum smtp_client_stage smtp_client_transaction_stage(const struct smtp_client *c)
@@ -69,7 +76,7 @@ enum smtp_client_stage smtp_client_transaction_stage(const struct smtp_client *c
     if (!smtp_client_is_in(c, IN(ENVELOPE)))
         return SMTP_CLIENT_STAGE_NONE;
     if (c->commands_answered == commands_total(c))
-        return SMTP_CLIENT_STAGE_DATA;
+        return c->is_question ? SMTP_CLIENT_STAGE_RCPT : SMTP_CLIENT_STAGE_DATA;
     switch (command_kind(c, c->commands_answered, &recipient)) {
     case COMMAND_RSET:
     case COMMAND_MAIL: return SMTP_CLIENT_STAGE_MAIL;
@@ -178,6 +185,10 @@ static struct smtp_client_event reply_to_rcpt(struct smtp_client *c, size_t reci
 {
     if (c->verdict_stage == SMTP_CLIENT_STAGE_MAIL)
         return more;
+    if (c->is_question) {
+        verdict_keep(c, SMTP_CLIENT_STAGE_RCPT, reply);
+        return more;
+    }
     if (smtp_reply_is_positive(reply))
         c->recipients_accepted++;
     else if (c->recipients_accepted == 0)
@@ -305,9 +316,9 @@ static bool envelope_is_possible(const struct smtp_client *c, const struct smtp_
     return false;
 }
 
-struct smtp_client_event smtp_client_send(struct smtp_client *c,
-                                          const struct smtp_client_envelope *envelope,
-                                          struct buffer *out)
+static struct smtp_client_event begin(struct smtp_client *c,
+                                      const struct smtp_client_envelope *envelope, bool is_question,
+                                      struct buffer *out)
 {
     struct smtp_reply refusal;
 
@@ -319,6 +330,7 @@ struct smtp_client_event smtp_client_send(struct smtp_client *c,
                                            .stage = SMTP_CLIENT_STAGE_LOCAL,
                                            .reply = refusal };
     c->envelope = envelope;
+    c->is_question = is_question;
     c->has_rset = c->needs_rset;
     c->needs_rset = false;
     c->commands_sent = 0;
@@ -326,6 +338,21 @@ struct smtp_client_event smtp_client_send(struct smtp_client *c,
     c->recipients_accepted = 0;
     smtp_client_enter(c, SMTP_CLIENT_STATE_ENVELOPE);
     return smtp_client_transaction_next(c, out);
+}
+
+struct smtp_client_event smtp_client_send(struct smtp_client *c,
+                                          const struct smtp_client_envelope *envelope,
+                                          struct buffer *out)
+{
+    return begin(c, envelope, false, out);
+}
+
+struct smtp_client_event smtp_client_verify(struct smtp_client *c,
+                                            const struct smtp_client_envelope *envelope,
+                                            struct buffer *out)
+{
+    ASSERT(envelope->recipients_count == 1);
+    return begin(c, envelope, true, out);
 }
 
 struct smtp_client_event smtp_client_body_sent(struct smtp_client *c, struct buffer *out)

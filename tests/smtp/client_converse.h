@@ -13,6 +13,7 @@ struct client_converse {
     size_t envelopes_count;
     size_t next_envelope;
     bool wants_tls;
+    bool only_asks; /* for the one recipient of each envelope */
     bool is_over;
     struct smtp_client_event last; /* anything but MORE; its slices are gone */
 };
@@ -45,6 +46,8 @@ static inline struct smtp_client_event client_converse_go_on(struct client_conve
         c->wants_tls = false;
         return smtp_client_starttls(&c->client, &c->out);
     }
+    if (c->next_envelope < c->envelopes_count && c->only_asks)
+        return smtp_client_verify(&c->client, &c->envelopes[c->next_envelope++], &c->out);
     if (c->next_envelope < c->envelopes_count)
         return smtp_client_send(&c->client, &c->envelopes[c->next_envelope++], &c->out);
     return smtp_client_quit(&c->client, &c->out);
