@@ -233,6 +233,14 @@ bool gateway_inbound_answer_mail(struct gateway_inbound *in, const struct smtp_c
 
 /* --- RCPT ------------------------------------------------------------------------------------ */
 
+static struct policy_rat_verdict rat_verdict(const struct gateway_inbound *in,
+                                             const struct smtp_mailbox *to)
+{
+    if (in->flow->access == POLICY_ACCESS_RELAY || in->listener->rat == NULL)
+        return (struct policy_rat_verdict){ .action = POLICY_RAT_ACCEPT };
+    return policy_rat_find(in->listener->rat, to->local, to->domain);
+}
+
 struct smtp_answer gateway_inbound_refuse_rcpt(struct gateway_inbound *in,
                                                const struct smtp_command *command,
                                                const struct policy_reply *reply, const char *by)
@@ -244,7 +252,8 @@ struct smtp_answer gateway_inbound_refuse_rcpt(struct gateway_inbound *in,
     observe_mid_rejected(w->log, now_s(in), gateway_receipt_mid(in->receipt), in->icid,
                          command->mailbox.whole, by);
     observe_count(&w->counters, OBSERVE_RAT_REJECTED, 1);
-    if (gateway_rates_count_invalid(w->process->rates, &client))
+    if (rat_verdict(in, &command->mailbox).bypasses_limits || /* called ahead */
+        gateway_rates_count_invalid(w->process->rates, &client))
         return reply_of(reply);
     observe_count(&w->counters, OBSERVE_RECIPIENTS_LIMITED, 1);
     if (in->flow->drop_invalid) {
@@ -312,14 +321,6 @@ static void give_rates(struct gateway_inbound *in)
         gateway_rates_give_sender(rates, &client, sender_of(in));
 }
 
-static struct policy_rat_verdict rat_verdict(const struct gateway_inbound *in,
-                                             const struct smtp_mailbox *to)
-{
-    if (in->flow->access == POLICY_ACCESS_RELAY || in->listener->rat == NULL)
-        return (struct policy_rat_verdict){ .action = POLICY_RAT_ACCEPT };
-    return policy_rat_find(in->listener->rat, to->local, to->domain);
-}
-
 struct smtp_answer gateway_inbound_accept_rcpt(struct gateway_inbound *in,
                                                const struct smtp_command *command)
 {
@@ -351,6 +352,7 @@ bool gateway_inbound_answer_rcpt(struct gateway_inbound *in, const struct smtp_c
     const struct smtp_mailbox *to = &command->mailbox;
     struct policy_rat_verdict verdict = rat_verdict(in, to);
     struct gateway_client client = client_of(in);
+    const struct policy_route *route;
     struct slice domain;
 
     if (is_delayed(in)) {
@@ -371,8 +373,11 @@ bool gateway_inbound_answer_rcpt(struct gateway_inbound *in, const struct smtp_c
     /* <postmaster> without a domain is ours, RFC 5321 4.5.1. */
     domain =
         to->domain.len > 0 ? to->domain : slice_from(gateway_view_settings(in->view)->hostname);
-    if (policy_route_find(gateway_view_policy(in->view), domain) == NULL)
+    route = policy_route_find(gateway_view_policy(in->view), domain);
+    if (route == NULL)
         *answer_out = no(451, "4.4.4", "No route to this domain is configured");
+    else if (verdict.is_called_ahead)
+        return gateway_question_ask_recipient(in, command, route, domain, answer_out);
     else
         *answer_out = gateway_inbound_accept_rcpt(in, command);
     return true;

@@ -4,8 +4,10 @@
 
 #include "dns/query.h"
 #include "engine/timer.h"
+#include "gateway/call_ahead.h"
 #include "gateway/inbound_answer.h"
 #include "gateway/names.h"
+#include "gateway/receipt.h"
 #include "gateway/worker.h"
 #include "observe/mail_events.h"
 
@@ -14,8 +16,10 @@ static const enum dns_type sender_types[] = { DNS_TYPE_MX, DNS_TYPE_A, DNS_TYPE_
 struct gateway_question {
     struct gateway_inbound *in;
     struct gateway_names *names;
-    struct smtp_command command; /* its texts lie below */
-    char mailbox[SMTP_MAILBOX_BYTES_MAX];
+    struct smtp_command command; /* its texts lie in the session's line */
+
+    struct gateway_call_ahead_waiter waiter; /* for a recipient; the rest is for a sender */
+
     struct dns_query queries[ARRAY_LEN(sender_types)];
     size_t open_count;
     bool is_failed; /* one of them; nothing can be said of a name then */
@@ -38,13 +42,14 @@ static void refuse(struct gateway_question *q, enum policy_flow_reply which, con
 static void on_answer(struct gateway_question *q, const struct dns_answer *answer)
 {
     struct gateway_inbound *in = q->in;
+    struct smtp_command command = q->command;
     struct smtp_answer said;
 
     q->open_count--;
     if (answer->outcome == DNS_FOUND) {
-        said = gateway_inbound_accept_mail(in, &q->command);
         in->question = NULL;
         gateway_question_destroy(q);
+        said = gateway_inbound_accept_mail(in, &command);
         gateway_inbound_answered(in, &said);
         return;
     }
@@ -85,7 +90,6 @@ bool gateway_question_ask_sender(struct gateway_inbound *in, const struct smtp_c
     q->in = in;
     q->names = gateway_names_acquire(names);
     q->command = *command;
-    smtp_mailbox_keep(&q->command.mailbox, q->mailbox);
     q->open_count = ARRAY_LEN(sender_types);
     for (size_t i = 0; i < ARRAY_LEN(sender_types); i++)
         dns_query_start(&q->queries[i], gateway_names_source(names), command->mailbox.domain,
@@ -94,10 +98,98 @@ bool gateway_question_ask_sender(struct gateway_inbound *in, const struct smtp_c
     return true;
 }
 
+/* --- the recipient at its host --------------------------------------------------------------- */
+
+static struct smtp_answer no(struct gateway_inbound *in, const struct smtp_command *command,
+                             uint16_t code, const char *enhanced, const char *text)
+{
+    struct gateway_worker *w = in->worker;
+
+    observe_mid_rejected(w->log, gateway_worker_now_s(w), gateway_receipt_mid(in->receipt),
+                         in->icid, command->mailbox.whole, "call-ahead");
+    return (struct smtp_answer){ .code = code, .enhanced = enhanced, .text = slice_from(text) };
+}
+
+/* What no host could be asked about: as the configuration says. */
+static struct smtp_answer answer_unreachable(struct gateway_inbound *in,
+                                             const struct smtp_command *command)
+{
+    switch (gateway_view_settings(in->view)->call_ahead.unreachable) {
+    case CONFIG_UNREACHABLE_ACCEPT: return gateway_inbound_accept_rcpt(in, command);
+    case CONFIG_UNREACHABLE_DEFER: break;
+    case CONFIG_UNREACHABLE_REJECT:
+        return no(in, command, 550, "5.4.1", "Recipient cannot be verified");
+    }
+    return no(in, command, 451, "4.4.1", "Recipient cannot be verified, try again later");
+}
+
+/* The host's own words stay in the log: they are for its postmaster, not for strangers. */
+static struct smtp_answer answer_of(struct gateway_inbound *in, const struct smtp_command *command,
+                                    enum gateway_call_ahead_verdict verdict)
+{
+    static const struct policy_reply unknown = { 550, { "5.1.1 User unknown", 18 } };
+
+    switch (verdict) {
+    case GATEWAY_CALL_AHEAD_VALID: return gateway_inbound_accept_rcpt(in, command);
+    case GATEWAY_CALL_AHEAD_INVALID:
+        return gateway_inbound_refuse_rcpt(in, command, &unknown, "call-ahead");
+    case GATEWAY_CALL_AHEAD_TEMPORARY:
+        return no(in, command, 450, "4.2.0", "Recipient not available now, try again later");
+    case GATEWAY_CALL_AHEAD_UNREACHABLE: return answer_unreachable(in, command);
+    case GATEWAY_CALL_AHEAD_STOPPING: break;
+    }
+    return no(in, command, 451, "4.3.2", "System is shutting down, try again later");
+}
+
+static void on_verdict(struct gateway_call_ahead_waiter *waiter,
+                       enum gateway_call_ahead_verdict verdict)
+{
+    struct gateway_question *q = CONTAINER_OF(waiter, struct gateway_question, waiter);
+    struct gateway_inbound *in = q->in;
+    struct smtp_command command = q->command;
+    struct smtp_answer answer;
+
+    in->question = NULL;
+    gateway_question_destroy(q);
+    answer = answer_of(in, &command, verdict);
+    gateway_inbound_answered(in, &answer);
+}
+
+bool gateway_question_ask_recipient(struct gateway_inbound *in, const struct smtp_command *command,
+                                    const struct policy_route *route, struct slice domain,
+                                    struct smtp_answer *answer_out)
+{
+    struct gateway_question *q = calloc(1, sizeof(*q));
+    enum gateway_call_ahead_verdict verdict = GATEWAY_CALL_AHEAD_UNREACHABLE;
+    struct gateway_call_ahead_request request = {
+        .view = in->view,
+        .route = route,
+        .destination = policy_destination_find(gateway_view_policy(in->view), domain),
+        .recipient = command->mailbox.whole,
+        .smtputf8 = command->mailbox.has_non_ascii,
+        .mid = gateway_receipt_mid(in->receipt),
+        .icid = in->icid,
+    };
+
+    if (q != NULL) {
+        q->in = in;
+        q->command = *command;
+        q->waiter.answered = on_verdict;
+        if (!gateway_call_ahead_ask(in->worker->call_ahead, &request, &q->waiter, &verdict)) {
+            in->question = q;
+            return false;
+        }
+    }
+    gateway_question_destroy(q);
+    *answer_out = answer_of(in, command, verdict);
+    return true;
+}
+
 void gateway_question_destroy(struct gateway_question *question)
 {
     if (question == NULL)
         return;
+    gateway_call_ahead_forget(&question->waiter);
     for (size_t i = 0; i < ARRAY_LEN(question->queries); i++)
         dns_query_cancel(&question->queries[i]);
     gateway_names_release(question->names);

@@ -199,6 +199,7 @@ static void on_grace(struct engine_timer *timer)
     LIST_FOR_EACH (out, &w->outbound) {
         gateway_outbound_reset(CONTAINER_OF(out, struct gateway_outbound, node));
     }
+    gateway_call_ahead_reset(w->call_ahead);
 }
 
 static void stop(struct engine_loop *here, struct engine_message *message)
@@ -218,6 +219,7 @@ static void stop(struct engine_loop *here, struct engine_message *message)
         LIST_FOR_EACH (out, &w->outbound) {
             gateway_outbound_stop(CONTAINER_OF(out, struct gateway_outbound, node));
         }
+        gateway_call_ahead_stop(w->call_ahead); /* last: who is answered knows that it stops */
     }
     free(note);
     gateway_worker_check_drained(w);
@@ -347,6 +349,7 @@ enum status gateway_worker_init(struct gateway_worker *w, struct gateway_process
     list_init(&w->inbound);
     list_init(&w->outbound);
     list_init(&w->messages);
+    TRY(gateway_call_ahead_create(w, &w->call_ahead));
     TRY(gateway_store_init(&w->store, w, recovery->batch_next, recovery->sequence_next));
     return gateway_dispatch_init(&w->dispatch, w);
 }
@@ -371,5 +374,6 @@ void gateway_worker_finish(struct gateway_worker *w)
     gateway_store_finish(&w->store); /* first: tickets of messages may wait in it */
     while ((node = list_take_first(&w->messages)) != NULL)
         gateway_message_destroy(CONTAINER_OF(node, struct gateway_message, node));
+    gateway_call_ahead_destroy(w->call_ahead);
     gateway_view_release(w->view);
 }

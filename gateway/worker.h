@@ -14,6 +14,7 @@
 #include "engine/mailbox.h"
 #include "engine/thread.h"
 #include "engine/timer.h"
+#include "gateway/call_ahead.h"
 #include "gateway/dispatch.h"
 #include "gateway/kernel_tls.h"
 #include "gateway/names.h"
@@ -56,6 +57,7 @@ struct gateway_worker {
     struct observe_counters counters;
     struct gateway_store store;
     struct gateway_dispatch dispatch;
+    struct gateway_call_ahead *call_ahead;
     struct list ports;   /* listening sockets */
     struct list inbound; /* connections */
     unsigned inbound_count;

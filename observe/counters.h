@@ -20,6 +20,8 @@ enum observe_counter {
     OBSERVE_HAT_REFUSED, /* TCPREFUSE */
     OBSERVE_RAT_REJECTED,
     OBSERVE_RECIPIENTS_LIMITED, /* refused because of a rate, or of too many invalid ones */
+    OBSERVE_CALL_AHEADS,        /* questions about recipients put to their hosts */
+    OBSERVE_CALL_AHEAD_CACHED,  /* answered by what was known */
     OBSERVE_TLS_IN_SUCCESS,
     OBSERVE_TLS_IN_FAILED,
     OBSERVE_TLS_IN_REQUIRED_MISSED, /* the policy demands TLS and the peer did not start it */

@@ -110,6 +110,8 @@ class NextHop:
                 connection, peer = listener.accept()
             except OSError:
                 return
+            # Replies to pipelined commands leave one by one: they must not wait for each other.
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             threading.Thread(target=self.serve, args=(connection, peer), daemon=True).start()
 
     def serve(self, connection, peer):
