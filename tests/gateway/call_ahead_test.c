@@ -1,0 +1,318 @@
+/* Questions on the real ring, put to a host that the test plays. */
+#include "gateway/call_ahead.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "gateway/worker.h"
+
+#define TURNS_MAX 4000
+#define NO_ANSWER 99
+
+static struct gateway_process process;
+static struct gateway_worker worker;
+static struct config_loaded loaded;
+static struct gateway_generation generation = { .config = &loaded };
+static struct gateway_view view;
+static struct ip_endpoint endpoint;
+static struct policy_route_host route_host = { .endpoints = &endpoint, .endpoints_count = 1 };
+static const struct policy_route route = { .hosts = &route_host, .hosts_count = 1 };
+static const struct policy_destination destination = { .tls = POLICY_TLS_OFF };
+
+/* The host. */
+static int listening, connected;
+static bool holds_rcpt; /* does not answer it */
+static unsigned connections_seen, rcpts_seen;
+
+struct waiter {
+    struct gateway_call_ahead_waiter waiter;
+    int verdict;
+    const char *then_asks; /* from inside its answer */
+};
+
+static void on_tick(struct engine_timer *timer)
+{
+    engine_timer_start(worker.loop, timer, 5, on_tick);
+}
+
+static void host_say(const char *text)
+{
+    /* The other side may have reset the connection. */
+    (void)send(connected, text, strlen(text), MSG_NOSIGNAL);
+}
+
+/* One command at a time is enough: no PIPELINING is offered. */
+static void host_step(void)
+{
+    char line[512];
+    ssize_t n;
+
+    if (connected < 0) {
+        connected = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (connected < 0)
+            return;
+        connections_seen++;
+        host_say("220 host\r\n");
+    }
+    n = read(connected, line, sizeof(line) - 1);
+    if (n < 0 && errno == EAGAIN)
+        return;
+    if (n <= 0) {
+        (void)close(connected);
+        connected = -1;
+        return;
+    }
+    line[n] = '\0';
+    if (strncmp(line, "RCPT", 4) != 0)
+        host_say("250 ok\r\n");
+    else if (++rcpts_seen > 0 && !holds_rcpt)
+        host_say(strstr(line, "bob") != NULL ? "550 5.1.1 no\r\n" : "250 ok\r\n");
+}
+
+static void turn(void)
+{
+    host_step();
+    engine_loop_turn(worker.loop);
+}
+
+static int set_up(void **state)
+{
+    static struct engine_timer tick;
+    struct sockaddr_in address = { .sin_family = AF_INET };
+    socklen_t len = sizeof(address);
+    struct sockaddr_storage bound;
+
+    (void)state;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    listening = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (bind(listening, (struct sockaddr *)&address, len) != 0 || listen(listening, 16) != 0)
+        return -1;
+    memset(&bound, 0, sizeof(bound));
+    len = sizeof(bound);
+    if (getsockname(listening, (struct sockaddr *)&bound, &len) != 0 ||
+        !ip_endpoint_from_socket(&bound, &endpoint))
+        return -1;
+    connected = -1;
+    holds_rcpt = false;
+    connections_seen = rcpts_seen = 0;
+    loaded.settings.hostname = "mx.test";
+    loaded.settings.call_ahead = (struct config_call_ahead){
+        .timeout_s = 60, .positive_s = 60, .negative_s = 60, .unreachable_s = 60
+    };
+    view = (struct gateway_view){ .generation = &generation, .users_count = 1 };
+    worker = (struct gateway_worker){ .process = &process, .view = &view };
+    observe_counters_init(&worker.counters);
+    if (observe_log_create("/dev/null", 1, &process.log) != STATUS_OK ||
+        engine_loop_create(&(struct engine_loop_options){ 0 }, &worker.loop, NULL) != STATUS_OK)
+        return -1;
+    worker.log = observe_log_writer(process.log, 0);
+    tick = (struct engine_timer){ 0 };
+    on_tick(&tick);
+    return gateway_call_ahead_create(&worker, &worker.call_ahead) == STATUS_OK ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    gateway_call_ahead_stop(worker.call_ahead);
+    for (unsigned i = 0; i < TURNS_MAX && engine_loop_owners(worker.loop) > 0; i++)
+        turn();
+    assert_int_equal(engine_loop_owners(worker.loop), 0);
+    turn();
+    engine_loop_destroy(worker.loop);
+    gateway_call_ahead_destroy(worker.call_ahead);
+    assert_int_equal(view.users_count, 1);
+    observe_log_destroy(process.log);
+    if (connected >= 0)
+        (void)close(connected);
+    (void)close(listening);
+    return 0;
+}
+
+static void on_answered(struct gateway_call_ahead_waiter *waiter,
+                        enum gateway_call_ahead_verdict verdict);
+
+/* The verdict when it is known at once, else NO_ANSWER. */
+static int ask(struct waiter *w, const char *recipient)
+{
+    const struct gateway_call_ahead_request request = {
+        .view = &view,
+        .route = &route,
+        .destination = &destination,
+        .recipient = slice_from(recipient),
+    };
+    enum gateway_call_ahead_verdict verdict;
+
+    w->waiter.answered = on_answered;
+    w->verdict = NO_ANSWER;
+    if (gateway_call_ahead_ask(worker.call_ahead, &request, &w->waiter, &verdict))
+        w->verdict = (int)verdict;
+    return w->verdict;
+}
+
+static void on_answered(struct gateway_call_ahead_waiter *waiter,
+                        enum gateway_call_ahead_verdict verdict)
+{
+    struct waiter *w = CONTAINER_OF(waiter, struct waiter, waiter);
+    const char *next = w->then_asks;
+
+    assert_int_equal(w->verdict, NO_ANSWER);
+    w->verdict = (int)verdict;
+    w->then_asks = NULL;
+    if (next != NULL)
+        (void)ask(w, next);
+}
+
+static void until(const int *verdict)
+{
+    for (unsigned i = 0; i < TURNS_MAX && *verdict == NO_ANSWER; i++)
+        turn();
+    assert_int_not_equal(*verdict, NO_ANSWER);
+}
+
+static void until_rcpt(unsigned count)
+{
+    for (unsigned i = 0; i < TURNS_MAX && rcpts_seen < count; i++)
+        turn();
+    assert_int_equal(rcpts_seen, count);
+}
+
+static void a_question_is_answered_and_its_answer_kept(void **state)
+{
+    struct waiter a = { 0 }, b = { 0 };
+
+    (void)state;
+    assert_int_equal(ask(&a, "ann@x"), NO_ANSWER);
+    assert_int_equal(ask(&b, "bob@x"), NO_ANSWER);
+    /* The host takes one connection at a time: the other question waits, or asks behind it. */
+    until(&a.verdict);
+    assert_int_equal(a.verdict, GATEWAY_CALL_AHEAD_VALID);
+    assert_int_equal(ask(&a, "ANN@X"), GATEWAY_CALL_AHEAD_VALID);
+    gateway_call_ahead_forget(&b.waiter);
+}
+
+static void who_leaves_takes_the_answer_from_nobody(void **state)
+{
+    struct waiter a = { 0 }, b = { 0 };
+
+    (void)state;
+    holds_rcpt = true;
+    assert_int_equal(ask(&a, "ann@x"), NO_ANSWER);
+    assert_int_equal(ask(&b, "ann@x"), NO_ANSWER);
+    until_rcpt(1);
+    gateway_call_ahead_forget(&a.waiter);
+    gateway_call_ahead_forget(&a.waiter);
+    host_say("250 ok\r\n");
+    until(&b.verdict);
+    assert_int_equal(b.verdict, GATEWAY_CALL_AHEAD_VALID);
+    assert_int_equal(a.verdict, NO_ANSWER);
+    assert_int_equal(rcpts_seen, 1);
+}
+
+static void what_has_begun_is_kept_though_nobody_waits_any_more(void **state)
+{
+    struct waiter a = { 0 };
+
+    (void)state;
+    holds_rcpt = true;
+    assert_int_equal(ask(&a, "bob@x"), NO_ANSWER);
+    until_rcpt(1);
+    gateway_call_ahead_forget(&a.waiter);
+    host_say("550 5.1.1 no\r\n");
+    for (unsigned i = 0; i < 20; i++)
+        turn();
+    assert_int_equal(a.verdict, NO_ANSWER);
+    assert_int_equal(ask(&a, "bob@x"), GATEWAY_CALL_AHEAD_INVALID);
+}
+
+static void what_has_not_begun_is_dropped_with_its_last_waiter(void **state)
+{
+    struct waiter a = { 0 };
+
+    (void)state;
+    assert_int_equal(ask(&a, "ann@x"), NO_ANSWER);
+    gateway_call_ahead_forget(&a.waiter);
+    for (unsigned i = 0; i < 20; i++)
+        turn();
+    assert_int_equal(connections_seen, 0);
+    assert_int_equal(engine_loop_owners(worker.loop), 0);
+}
+
+static void an_answer_may_lead_to_the_next_question(void **state)
+{
+    struct waiter a = { .then_asks = "bob@x" };
+
+    (void)state;
+    assert_int_equal(ask(&a, "ann@x"), NO_ANSWER);
+    for (unsigned i = 0; i < TURNS_MAX && a.verdict != GATEWAY_CALL_AHEAD_INVALID; i++)
+        turn();
+    assert_int_equal(a.verdict, GATEWAY_CALL_AHEAD_INVALID);
+    assert_int_equal(connections_seen, 1);
+    assert_int_equal(observe_counter_value(&worker.counters, OBSERVE_CALL_AHEADS), 2);
+}
+
+static void a_stop_answers_all_and_nothing_is_asked_behind_it(void **state)
+{
+    struct waiter a = { .then_asks = "more@x" }, b = { 0 }, c = { 0 };
+
+    (void)state;
+    holds_rcpt = true;
+    assert_int_equal(ask(&a, "ann@x"), NO_ANSWER);
+    until_rcpt(1);
+    assert_int_equal(ask(&b, "bob@x"), NO_ANSWER);
+    gateway_call_ahead_stop(worker.call_ahead);
+    assert_int_equal(a.verdict, GATEWAY_CALL_AHEAD_STOPPING);
+    assert_int_equal(b.verdict, GATEWAY_CALL_AHEAD_STOPPING);
+    assert_int_equal(ask(&c, "ann@x"), GATEWAY_CALL_AHEAD_STOPPING);
+    gateway_call_ahead_reset(worker.call_ahead);
+    for (unsigned i = 0; i < 20; i++)
+        turn();
+    assert_int_equal(engine_loop_owners(worker.loop), 0);
+}
+
+static void one_question_too_many_is_unreachable_and_not_kept(void **state)
+{
+    struct waiter *waiters = calloc(GATEWAY_CALL_AHEAD_QUESTIONS_MAX, sizeof(*waiters));
+    struct waiter more = { 0 };
+    char recipient[32];
+
+    (void)state;
+    assert_non_null(waiters);
+    for (unsigned i = 0; i < GATEWAY_CALL_AHEAD_QUESTIONS_MAX; i++) {
+        (void)snprintf(recipient, sizeof(recipient), "u%u@x", i);
+        assert_int_equal(ask(&waiters[i], recipient), NO_ANSWER);
+    }
+    assert_int_equal(ask(&more, "more@x"), GATEWAY_CALL_AHEAD_UNREACHABLE);
+    assert_int_equal(ask(&more, "u7@x"), NO_ANSWER); /* that one is being asked */
+    gateway_call_ahead_forget(&more.waiter);
+    gateway_call_ahead_forget(&waiters[9].waiter);
+    assert_int_equal(ask(&more, "more@x"), NO_ANSWER);
+    gateway_call_ahead_forget(&more.waiter);
+    gateway_call_ahead_stop(worker.call_ahead);
+    free(waiters);
+}
+
+int main(void)
+{
+#define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        EACH(a_question_is_answered_and_its_answer_kept),
+        EACH(who_leaves_takes_the_answer_from_nobody),
+        EACH(what_has_begun_is_kept_though_nobody_waits_any_more),
+        EACH(what_has_not_begun_is_dropped_with_its_last_waiter),
+        EACH(an_answer_may_lead_to_the_next_question),
+        EACH(a_stop_answers_all_and_nothing_is_asked_behind_it),
+        EACH(one_question_too_many_is_unreachable_and_not_kept),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
