@@ -16,14 +16,45 @@ static const enum dns_type sender_types[] = { DNS_TYPE_MX, DNS_TYPE_A, DNS_TYPE_
 struct gateway_question {
     struct gateway_inbound *in;
     struct gateway_names *names;
-    struct smtp_command command; /* its texts lie in the session's line */
+    struct smtp_command command; /* its mailbox lies in `text` */
 
     struct gateway_call_ahead_waiter waiter; /* for a recipient; the rest is for a sender */
 
     struct dns_query queries[ARRAY_LEN(sender_types)];
     size_t open_count;
     bool is_failed; /* one of them; nothing can be said of a name then */
+    char text[];
 };
+
+/* The slice of `text` that is part of whole. */
+static struct slice moved(struct slice part, struct slice whole, const char *text)
+{
+    if (part.len == 0)
+        return (struct slice){ 0 };
+    ASSERT(part.data >= whole.data && part.data + part.len <= whole.data + whole.len);
+    return (struct slice){ text + (part.data - whole.data), part.len };
+}
+
+/* With a copy of the mailbox: the command's line lies in the buffer it was received into, which
+ * others are received into while this one waits. NULL: no memory. */
+static struct gateway_question *question_create(struct gateway_inbound *in,
+                                                const struct smtp_command *command)
+{
+    struct slice whole = command->mailbox.whole;
+    struct gateway_question *q = calloc(1, sizeof(*q) + whole.len);
+
+    if (q == NULL)
+        return NULL;
+    ASSERT(whole.len > 0);
+    memcpy(q->text, whole.data, whole.len);
+    q->in = in;
+    q->command = *command;
+    q->command.argument = (struct slice){ 0 };
+    q->command.mailbox.whole = (struct slice){ q->text, whole.len };
+    q->command.mailbox.local = moved(command->mailbox.local, whole, q->text);
+    q->command.mailbox.domain = moved(command->mailbox.domain, whole, q->text);
+    return q;
+}
 
 /* --- the sender's domain --------------------------------------------------------------------- */
 
@@ -42,14 +73,13 @@ static void refuse(struct gateway_question *q, enum policy_flow_reply which, con
 static void on_answer(struct gateway_question *q, const struct dns_answer *answer)
 {
     struct gateway_inbound *in = q->in;
-    struct smtp_command command = q->command;
     struct smtp_answer said;
 
     q->open_count--;
     if (answer->outcome == DNS_FOUND) {
         in->question = NULL;
+        said = gateway_inbound_accept_mail(in, &q->command);
         gateway_question_destroy(q);
-        said = gateway_inbound_accept_mail(in, &command);
         gateway_inbound_answered(in, &said);
         return;
     }
@@ -83,13 +113,11 @@ bool gateway_question_ask_sender(struct gateway_inbound *in, const struct smtp_c
     static void (*const handlers[])(struct dns_query * query,
                                     const struct dns_answer *answer) = { on_mx, on_a, on_aaaa };
     struct gateway_names *names = in->worker->names;
-    struct gateway_question *q = names != NULL ? calloc(1, sizeof(*q)) : NULL;
+    struct gateway_question *q = names != NULL ? question_create(in, command) : NULL;
 
     if (q == NULL)
         return false;
-    q->in = in;
     q->names = gateway_names_acquire(names);
-    q->command = *command;
     q->open_count = ARRAY_LEN(sender_types);
     for (size_t i = 0; i < ARRAY_LEN(sender_types); i++)
         dns_query_start(&q->queries[i], gateway_names_source(names), command->mailbox.domain,
@@ -146,12 +174,11 @@ static void on_verdict(struct gateway_call_ahead_waiter *waiter,
 {
     struct gateway_question *q = CONTAINER_OF(waiter, struct gateway_question, waiter);
     struct gateway_inbound *in = q->in;
-    struct smtp_command command = q->command;
     struct smtp_answer answer;
 
     in->question = NULL;
+    answer = answer_of(in, &q->command, verdict);
     gateway_question_destroy(q);
-    answer = answer_of(in, &command, verdict);
     gateway_inbound_answered(in, &answer);
 }
 
@@ -159,7 +186,7 @@ bool gateway_question_ask_recipient(struct gateway_inbound *in, const struct smt
                                     const struct policy_route *route, struct slice domain,
                                     struct smtp_answer *answer_out)
 {
-    struct gateway_question *q = calloc(1, sizeof(*q));
+    struct gateway_question *q = question_create(in, command);
     enum gateway_call_ahead_verdict verdict = GATEWAY_CALL_AHEAD_UNREACHABLE;
     struct gateway_call_ahead_request request = {
         .view = in->view,
@@ -172,8 +199,6 @@ bool gateway_question_ask_recipient(struct gateway_inbound *in, const struct smt
     };
 
     if (q != NULL) {
-        q->in = in;
-        q->command = *command;
         q->waiter.answered = on_verdict;
         if (!gateway_call_ahead_ask(in->worker->call_ahead, &request, &q->waiter, &verdict)) {
             in->question = q;

@@ -12,7 +12,7 @@ struct gateway_question; /* private */
 struct policy_route;
 
 /* Whether the domain of MAIL exists. False: it cannot be asked, and what follows from that is the
- * same as from a DNS that fails. The command is copied. */
+ * same as from a DNS that fails. What is needed of the command is copied. */
 bool gateway_question_ask_sender(struct gateway_inbound *in, const struct smtp_command *command);
 
 /* Whether the recipient's host takes RCPT, which the RAT accepts; route: of its domain. True:

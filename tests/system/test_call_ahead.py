@@ -410,6 +410,27 @@ def test_a_question_on_a_used_connection_that_breaks_is_put_again(ahead):
     assert 'unreachable' not in gateway.log()
 
 
+BUFFERS = 1024  # that a worker receives into, in turn
+
+
+def test_what_others_say_meanwhile_does_not_change_the_recipient(ahead):
+    release = threading.Event()
+    with NextHop(replies={'RCPT': lambda *_: release.wait(20) and None}) as hop:
+        gateway = ahead(hop)
+        with transaction(gateway) as client, gateway.connect() as other:
+            client.send('RCPT TO:<ann@example.com>')
+            wait_until(lambda: questions(hop), 10, 'the question')
+            other.hello()
+            for _ in range(BUFFERS + 100):
+                other.expect(250, 'NOOP <bob@example.com> <bob@example.com>')
+            release.set()
+            client.expect(250)
+            client.expect(354, 'DATA')
+            client.expect(250, b'x\r\n.\r\n')
+        message, = hop.wait_messages(1)
+        assert message.recipients == ['ann@example.com']
+
+
 def test_a_client_that_leaves_meanwhile_does_no_harm(ahead):
     release = threading.Event()
     with NextHop(replies={'RCPT': lambda *_: release.wait(20) and None}) as hop:
