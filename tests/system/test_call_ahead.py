@@ -136,6 +136,27 @@ def test_answers_count_as_long_as_they_are_said_to(ahead, lifetime):
         assert len(questions(hop)) == before + 3
 
 
+def test_odd_addresses_are_asked_about_as_they_were_written(ahead):
+    rat = '{ recipients = [ "example.com", "postmaster@" ]; action = "accept"; call_ahead = true; }'
+    with NextHop(extensions=['SMTPUTF8']) as hop, NextHop() as plain:
+        gateway = ahead(hop, rat=rat)
+        asked = ['<postmaster>', '<"a b\\"@c"@example.com>', '<PostMaster@EXAMPLE.com>']
+        with transaction(gateway) as client:
+            for path in [*asked, '<@relay.test:ann@example.com>']:
+                client.expect(250, f'RCPT TO:{path}')
+        assert questions(hop) == [f'RCPT TO:{path}' for path in [*asked, '<ann@example.com>']]
+        for where, code in [(hop, 250), (plain, 451)]:
+            gateway.configure(routes=routes_to(where))
+            since = gateway.reload()
+            gateway.wait_log(r'generation \d is in force', since=since)
+            with gateway.connect() as client:
+                client.hello()
+                client.expect(250, 'MAIL FROM:<a@lab.test> SMTPUTF8')
+                client.expect(code, 'RCPT TO:<jürgen@example.com>')
+        assert 'RCPT TO:<jürgen@example.com>' in questions(hop)
+        assert questions(plain) == []
+
+
 def test_a_temporary_no_is_450(ahead):
     with NextHop(replies={'RCPT': ['451 4.3.0 secret']}) as hop:
         gateway = ahead(hop)
@@ -496,7 +517,7 @@ def test_a_reload_meanwhile_changes_nothing_for_the_question_and_all_for_the_nex
             wait_until(lambda: questions(old), 10, 'the question')
             gateway.configure(routes=routes_to(new))
             since = gateway.reload()
-            gateway.wait_log(r'[Cc]onfiguration.* in force|[Gg]eneration 2|[Rr]eload', since=since)
+            gateway.wait_log('generation 2 is in force', since=since)
             wait_until(lambda: rcpt(gateway, 'ann').code == 550, 10, 'the new route is asked')
             release.set()
             client.expect(250)
