@@ -1,7 +1,16 @@
 #include "config/country.h"
 
+#include <errno.h>
 #include <maxminddb.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "config/source.h"
+
+#define BYTES_MAX      ((size_t)1 << 30) /* of the file */
+#define PATH_BYTES_MAX 32
 
 struct config_country {
     MMDB_s database;
@@ -17,16 +26,52 @@ static enum status status_of(int error)
     }
 }
 
+/* The file's contents in memory of our own, under a path: who writes over the file while it is
+ * mapped would take the pages away from lookups that are under way (SIGBUS). */
+static enum status copy_file(const char *path, int *fd_out)
+{
+    int fd = memfd_create("country", MFD_CLOEXEC);
+    struct buffer text;
+    enum status status = fd >= 0 ? STATUS_OK : status_from_errno(errno);
+    struct slice rest;
+
+    buffer_init(&text, BYTES_MAX);
+    if (status == STATUS_OK)
+        status = config_file_read(path, &text);
+    rest = buffer_contents(&text);
+    while (status == STATUS_OK && rest.len > 0) {
+        ssize_t written = write(fd, rest.data, rest.len);
+
+        if (written < 0 && errno != EINTR)
+            status = status_from_errno(errno);
+        rest = slice_after(rest, written > 0 ? (size_t)written : 0);
+    }
+    buffer_finish(&text);
+    if (status == STATUS_OK)
+        *fd_out = fd;
+    else if (fd >= 0)
+        (void)close(fd);
+    return status;
+}
+
 enum status config_country_open(const char *path, struct config_country **country_out,
                                 const char **why_out)
 {
     struct config_country *c = calloc(1, sizeof(*c));
-    int error;
+    enum status status = STATUS_NO_MEMORY;
+    char copy[PATH_BYTES_MAX];
+    int error, fd = -1;
 
-    *why_out = status_text(STATUS_NO_MEMORY);
-    if (c == NULL)
-        return STATUS_NO_MEMORY;
-    error = MMDB_open(path, MMDB_MODE_MMAP, &c->database);
+    if (c != NULL)
+        status = copy_file(path, &fd);
+    *why_out = status_text(status);
+    if (status != STATUS_OK) {
+        free(c);
+        return status;
+    }
+    (void)snprintf(copy, sizeof(copy), "/proc/self/fd/%d", fd);
+    error = MMDB_open(copy, MMDB_MODE_MMAP, &c->database);
+    (void)close(fd);
     if (error != MMDB_SUCCESS) {
         *why_out = MMDB_strerror(error);
         free(c);

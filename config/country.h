@@ -1,7 +1,8 @@
 /* config/country.h - the country of an address, by a MaxMind database (MMDB).
  *
- * Loading maps the file; a lookup reads the mapping and asks nobody. Read by any number of threads.
- * Countries are ISO 3166-1 alpha-2 codes; their English names are for logs.
+ * Loading reads the file into memory of its own, so that writing over it harms nobody; a lookup
+ * asks nobody. Read by any number of threads. Countries are ISO 3166-1 alpha-2 codes; their English
+ * names are for logs.
  */
 #pragma once
 #include "base/ip.h"

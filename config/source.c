@@ -160,18 +160,21 @@ static enum status add_text(struct config_source *s, const char *file, struct sl
     return STATUS_INVALID;
 }
 
-enum status config_file_read(const char *path, struct buffer *text)
+/* On failure errno says why. The configuration itself may come out of a pipe. */
+static enum status read_all(const char *path, bool must_be_file, struct buffer *text)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO without a writer is empty */
     enum status status = STATUS_OK;
     ssize_t got = -1;
-    struct stat info;
+    struct stat info = { .st_mode = S_IFDIR };
     int error;
 
     if (fd < 0)
         return status_from_errno(errno);
     errno = EISDIR;
-    if (fstat(fd, &info) == 0 && !S_ISDIR(info.st_mode) && fcntl(fd, F_SETFL, O_RDONLY) == 0) {
+    if (fstat(fd, &info) == 0 && !S_ISDIR(info.st_mode) && must_be_file && !S_ISREG(info.st_mode))
+        errno = EINVAL;
+    else if (!S_ISDIR(info.st_mode) && fcntl(fd, F_SETFL, O_RDONLY) == 0) {
         do {
             char *room;
 
@@ -193,6 +196,11 @@ enum status config_file_read(const char *path, struct buffer *text)
     return status;
 }
 
+enum status config_file_read(const char *path, struct buffer *text)
+{
+    return read_all(path, true, text);
+}
+
 /* from is the line of the include, or NULL for the first file. */
 static enum status add_file(struct config_source *s, const char *path, unsigned depth,
                             const struct config_source_piece *from,
@@ -210,7 +218,7 @@ static enum status add_file(struct config_source *s, const char *path, unsigned 
         return STATUS_INVALID;
     }
     buffer_init(&text, CONFIG_SOURCE_BYTES_MAX);
-    status = config_file_read(path, &text);
+    status = read_all(path, false, &text);
     if (status != STATUS_OK)
         config_problems_add(problems, CONFIG_ERROR, file, line, "cannot read%s%s: %m",
                             from != NULL ? " " : "", from != NULL ? path : "");

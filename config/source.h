@@ -49,5 +49,6 @@ const char *config_source_where(const struct config_source *s, unsigned line, un
 /* NAME beside the file `file`: NAME itself when it is absolute. NULL: no memory. */
 MUST_USE char *config_path_beside(struct arena *arena, const char *file, struct slice name);
 
-/* Appends a whole file, as far as the buffer may grow. On failure errno says why. */
+/* Appends a whole regular file, as far as the buffer may grow. On failure errno says why; what is
+ * no file (a FIFO would wait for its writer, or be empty) is EINVAL. */
 MUST_USE enum status config_file_read(const char *path, struct buffer *text);

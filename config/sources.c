@@ -1,3 +1,5 @@
+#include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "config/draft.h"
@@ -68,9 +70,16 @@ static const struct config_key country_keys[] = {
 static void check_readable(struct config_draft *d, const config_setting_t *group, const char *key,
                            const char *path)
 {
-    if (path[0] != '\0' && !d->reader.options->skip_files && access(path, R_OK) != 0)
-        config_reader_report(&d->reader, CONFIG_ERROR, config_member(group, key),
-                             "cannot read %s: %m", path);
+    struct stat info = { 0 };
+
+    if (path[0] == '\0' || d->reader.options->skip_files)
+        return;
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
+        errno = EINVAL;
+    else if (access(path, R_OK) == 0)
+        return;
+    config_reader_report(&d->reader, CONFIG_ERROR, config_member(group, key), "cannot read %s: %m",
+                         path);
 }
 
 static void read_stub(struct config_draft *d, const config_setting_t *at,

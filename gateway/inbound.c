@@ -383,7 +383,8 @@ static void on_expired(struct gateway_channel *c)
     act(in, &event, (struct slice){ 0 }, gateway_channel_output(c));
 }
 
-/* Whoever is asked about a sender or a recipient may take long to say. */
+/* Who is asked about a sender may take long to say, and no transaction has begun. A recipient that
+ * waits is answered by gateway/call_ahead.h, and its transaction may end. */
 static void answer_shutdown(struct gateway_inbound *in)
 {
     const struct smtp_answer answer = { 421, "4.3.2", SLICE("Service is shutting down") };
@@ -404,7 +405,7 @@ void gateway_inbound_stop(struct gateway_inbound *in)
         gateway_inbound_reset(in); /* not greeted yet */
         return;
     }
-    if (in->wait == GATEWAY_INBOUND_WAIT_ANSWER) {
+    if (in->wait == GATEWAY_INBOUND_WAIT_ANSWER && in->receipt == NULL) {
         answer_shutdown(in);
         return;
     }

@@ -16,43 +16,29 @@ static const enum dns_type sender_types[] = { DNS_TYPE_MX, DNS_TYPE_A, DNS_TYPE_
 struct gateway_question {
     struct gateway_inbound *in;
     struct gateway_names *names;
-    struct smtp_command command; /* its mailbox lies in `text` */
+    struct smtp_command command; /* its mailbox lies below */
+    char mailbox[SMTP_MAILBOX_BYTES_MAX];
 
     struct gateway_call_ahead_waiter waiter; /* for a recipient; the rest is for a sender */
 
     struct dns_query queries[ARRAY_LEN(sender_types)];
     size_t open_count;
     bool is_failed; /* one of them; nothing can be said of a name then */
-    char text[];
 };
-
-/* The slice of `text` that is part of whole. */
-static struct slice moved(struct slice part, struct slice whole, const char *text)
-{
-    if (part.len == 0)
-        return (struct slice){ 0 };
-    ASSERT(part.data >= whole.data && part.data + part.len <= whole.data + whole.len);
-    return (struct slice){ text + (part.data - whole.data), part.len };
-}
 
 /* With a copy of the mailbox: the command's line lies in the buffer it was received into, which
  * others are received into while this one waits. NULL: no memory. */
 static struct gateway_question *question_create(struct gateway_inbound *in,
                                                 const struct smtp_command *command)
 {
-    struct slice whole = command->mailbox.whole;
-    struct gateway_question *q = calloc(1, sizeof(*q) + whole.len);
+    struct gateway_question *q = calloc(1, sizeof(*q));
 
     if (q == NULL)
         return NULL;
-    ASSERT(whole.len > 0);
-    memcpy(q->text, whole.data, whole.len);
     q->in = in;
     q->command = *command;
     q->command.argument = (struct slice){ 0 };
-    q->command.mailbox.whole = (struct slice){ q->text, whole.len };
-    q->command.mailbox.local = moved(command->mailbox.local, whole, q->text);
-    q->command.mailbox.domain = moved(command->mailbox.domain, whole, q->text);
+    smtp_mailbox_keep(&q->command.mailbox, q->mailbox);
     return q;
 }
 
