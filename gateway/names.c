@@ -15,7 +15,8 @@ struct gateway_names {
 };
 
 enum status gateway_names_create(struct engine_loop *loop, const struct config_dns *dns,
-                                 struct gateway_names **names_out, struct dns_reason *reason_out)
+                                 unsigned questions_max, struct gateway_names **names_out,
+                                 struct dns_reason *reason_out)
 {
     struct gateway_names *n = calloc(1, sizeof(*n));
     struct dns_stub *stubs = calloc(dns->stubs_count + 1, sizeof(*stubs));
@@ -26,6 +27,7 @@ enum status gateway_names_create(struct engine_loop *loop, const struct config_d
         .stubs_count = dns->stubs_count,
         .is_validating = dns->trust_anchor_path[0] != '\0',
         .trust_anchor_file = dns->trust_anchor_path[0] != '\0' ? dns->trust_anchor_path : NULL,
+        .queries_max = questions_max,
         .query_ms_max = dns->sender_timeout_s * 1000 + QUERY_GRACE_MS,
     };
     enum status status = STATUS_NO_MEMORY;

@@ -1,7 +1,7 @@
 /* gateway/names.h - the resolver that a worker asks, counted by those who ask it.
  *
  * A reload with other DNS settings makes a new one; the old one stays for the questions that were
- * put to it and goes with the last of them. Belongs to the worker's thread.
+ * put to it and goes with the last of them. Belongs to the worker's thread, once it is made.
  */
 #pragma once
 #include "config/settings.h"
@@ -9,9 +9,10 @@
 
 struct gateway_names; /* private */
 
-/* Counted once, for the worker. Why it failed is in reason_out. */
+/* Counted once, for the worker of the loop, of which it touches nothing: any thread may make it.
+ * questions_max: in flight. Why it failed is in reason_out. */
 MUST_USE enum status gateway_names_create(struct engine_loop *loop, const struct config_dns *dns,
-                                          struct gateway_names **names_out,
+                                          unsigned questions_max, struct gateway_names **names_out,
                                           struct dns_reason *reason_out);
 
 struct gateway_names *gateway_names_acquire(struct gateway_names *names);

@@ -44,6 +44,7 @@ struct gateway_process {
     unsigned workers_count;
 
     unsigned inbound_max; /* connections of one worker, by the descriptors there are */
+    unsigned lookups_max; /* and questions to the DNS */
 
     struct spool_directory directory;
     struct spool_ids ids;

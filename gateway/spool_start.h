@@ -19,3 +19,9 @@ MUST_USE enum status gateway_spool_adopt(struct gateway_process *process,
                                          struct observe_log_writer *log, time_t now_s);
 
 void gateway_spool_close(struct gateway_process *process);
+
+/* The spool's own limit, and what is to be left of its disk: sets process->spool_is_low, and says
+ * whether that is a change. While it is low MAIL gets 452; results and bounces are still written,
+ * which may take a segment or two more for each worker. */
+bool gateway_spool_has_turned(struct gateway_process *process,
+                              const struct config_settings *settings, bool *is_low_out);

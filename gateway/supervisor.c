@@ -8,15 +8,16 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "engine/probe.h"
 #include "engine/signals.h"
 #include "gateway/admin.h"
+#include "gateway/descriptors.h"
 #include "gateway/doors.h"
 #include "gateway/kernel_tls.h"
+#include "gateway/names_supply.h"
 #include "gateway/notify.h"
 #include "gateway/reading.h"
 #include "gateway/spool_start.h"
@@ -24,7 +25,6 @@
 
 #define TICK_MS         1000
 #define WAIT_MS         50 /* while something of the workers is waited for */
-#define INBOUND_MIN     4  /* connections of a worker, however few descriptors there are */
 #define HELPER_JOBS_MAX (4u * CONFIG_WORKERS_MAX)
 
 struct supervisor {
@@ -33,6 +33,7 @@ struct supervisor {
     struct gateway_generation *current;
     struct gateway_generation *older; /* waiting for their last session */
     struct gateway_reading reading;   /* the next one */
+    struct gateway_names_supply names;
     struct observe_log_writer *log;
     struct gateway_admin *admin; /* NULL: its thread could not be started */
     uint64_t generation;
@@ -156,13 +157,31 @@ static enum status make_views(struct supervisor *s, struct gateway_generation *g
     return STATUS_OK;
 }
 
+/* before is NULL at the start. */
+static enum status make_names(struct supervisor *s, const struct gateway_generation *before,
+                              const struct gateway_generation *next, struct gateway_names **names)
+{
+    char text[DNS_REASON_MAX + 32];
+    struct dns_reason reason;
+    enum status status = gateway_names_supply_make(
+        &s->names, &s->process, before != NULL ? &before->config->settings.dns : NULL,
+        &next->config->settings.dns, names, &reason);
+
+    if (status != STATUS_OK) {
+        (void)snprintf(text, sizeof(text), "DNS: no resolver: %s", reason.text);
+        say(s, OBSERVE_WARNING, text);
+    }
+    return status;
+}
+
 static enum status hand_out(struct supervisor *s, struct gateway_view **views,
-                            struct gateway_doors *doors)
+                            struct gateway_doors *doors, struct gateway_names **names)
 {
     const struct config_settings *settings = gateway_view_settings(views[0]);
 
     for (unsigned i = 0; i < s->process.workers_count; i++)
-        TRY(gateway_worker_post_view(&s->process.workers[i], views[i], gateway_doors_of(doors, i)));
+        TRY(gateway_worker_post_view(&s->process.workers[i], views[i], gateway_doors_of(doors, i),
+                                     names[i]));
     gateway_doors_finish(doors, &s->process, settings);
     return STATUS_OK;
 }
@@ -193,6 +212,7 @@ static void reload(struct supervisor *s)
     struct gateway_generation *next;
     enum status status;
     struct gateway_view *views[CONFIG_WORKERS_MAX];
+    struct gateway_names *names[CONFIG_WORKERS_MAX];
     struct gateway_doors doors;
 
     config_problems_init(&problems);
@@ -210,14 +230,20 @@ static void reload(struct supervisor *s)
         gateway_generation_destroy(next);
         return;
     }
-    if (gateway_doors_open(&doors, &s->process, &next->config->settings) != STATUS_OK) {
+    status = gateway_doors_open(&doors, &s->process, &next->config->settings);
+    if (status == STATUS_OK) {
+        status = make_names(s, s->current, next, names);
+        if (status != STATUS_OK)
+            gateway_doors_close(&doors);
+    }
+    if (status != STATUS_OK) {
         for (unsigned i = 0; i < s->process.workers_count; i++)
             gateway_view_release(views[i]);
         gateway_generation_destroy(next);
-        say(s, OBSERVE_WARNING, "reload: cannot listen everywhere, the old configuration stays");
+        say(s, OBSERVE_WARNING, "reload: not all can be had, the old configuration stays in force");
         return;
     }
-    s->is_reloading = hand_out(s, views, &doors) == STATUS_OK;
+    s->is_reloading = hand_out(s, views, &doors, names) == STATUS_OK;
     if (!s->is_reloading)
         say(s, OBSERVE_CRITICAL, "reload: no memory; some workers keep the old configuration");
     s->current->older = s->older;
@@ -261,29 +287,6 @@ static void free_old_generations(struct supervisor *s)
 
 /* --- start ----------------------------------------------------------------------------------- */
 
-/* Raises the limit of descriptors as far as it goes; returns it. */
-static rlim_t raise_descriptor_limit(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return 0;
-    limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit);
-    return limit.rlim_cur;
-}
-
-/* Three quarters of the descriptors are for those who come in; the rest is for those we go to,
- * for segments and for body files, which must never be short of them. */
-static unsigned inbound_max(rlim_t descriptors, unsigned workers)
-{
-    rlim_t each = descriptors / 4 * 3 / workers;
-
-    if (each < INBOUND_MIN)
-        return INBOUND_MIN;
-    return each < INT_MAX ? (unsigned)each : INT_MAX;
-}
-
 static enum status start_shared(struct supervisor *s)
 {
     struct gateway_process *p = &s->process;
@@ -303,7 +306,8 @@ static enum status start_shared(struct supervisor *s)
     p->workers_count = settings->workers > 0 ? settings->workers : engine_thread_cpus();
     if (p->workers_count > CONFIG_WORKERS_MAX)
         p->workers_count = CONFIG_WORKERS_MAX;
-    p->inbound_max = inbound_max(s->descriptors, p->workers_count);
+    p->inbound_max = gateway_descriptors_inbound_max(s->descriptors, p->workers_count);
+    p->lookups_max = gateway_descriptors_lookups_max(s->descriptors, p->workers_count);
     /* Counters have cache lines of their own; calloc() would not know. */
     p->workers = aligned_alloc(alignof(struct gateway_worker),
                                p->workers_count * sizeof(struct gateway_worker));
@@ -358,6 +362,7 @@ static enum status init_workers(struct supervisor *s, struct gateway_view **view
 static enum status start(struct supervisor *s)
 {
     struct gateway_view *views[CONFIG_WORKERS_MAX];
+    struct gateway_names *names[CONFIG_WORKERS_MAX];
     struct spool_recovery recovery = { 0 };
     struct gateway_doors doors;
     enum status status;
@@ -373,10 +378,12 @@ static enum status start(struct supervisor *s)
     spool_recovery_finish(&recovery);
     if (status == STATUS_OK)
         status = start_workers(s);
-    if (status == STATUS_OK)
-        status = hand_out(s, views, &doors);
     if (status != STATUS_OK)
         return status;
+    /* A DNS that cannot be had fails every lookup, as one that is down does; it is tried again at
+     * each reload. */
+    (void)make_names(s, NULL, s->current, names);
+    TRY(hand_out(s, views, &doors, names));
     gateway_doors_tell(&s->process, &s->current->config->settings, s->generation);
     if (gateway_admin_create(&s->process, &s->admin) != STATUS_OK)
         say(s, OBSERVE_WARNING, "admin socket: its thread cannot be started");
@@ -386,20 +393,11 @@ static enum status start(struct supervisor *s)
 
 /* --- the life of the process ----------------------------------------------------------------- */
 
-/* The spool's own limit, and what is to be left of its disk. While it is low MAIL gets 452; results
- * and bounces are still written, which may take a segment or two more for each worker. */
 static void watch_space(struct supervisor *s)
 {
-    struct gateway_process *p = &s->process;
-    const struct config_settings *settings = &s->current->config->settings;
-    uint64_t used = atomic_load(&p->segment_bytes) + atomic_load(&p->body_bytes);
-    struct statvfs disk;
-    bool is_low = used >= settings->spool_max_bytes && settings->spool_max_bytes > 0;
+    bool is_low;
 
-    /* A file system without a size (ramfs) has no room to tell of. */
-    if (fstatvfs(p->directory.path_fd, &disk) == 0 && disk.f_blocks > 0)
-        is_low = is_low || (uint64_t)disk.f_bavail * disk.f_frsize < settings->spool_free_bytes;
-    if (atomic_exchange(&p->spool_is_low, is_low) != is_low)
+    if (gateway_spool_has_turned(&s->process, &s->current->config->settings, &is_low))
         say(s, is_low ? OBSERVE_CRITICAL : OBSERVE_INFO,
             is_low ? "spool: no room (spool.max_size or spool.min_free), MAIL gets 452"
                    : "spool: there is room again");
@@ -525,7 +523,7 @@ static void live(struct supervisor *s)
     }
 }
 
-/* A configuration that was still being read comes too late. */
+/* A configuration that was being read comes too late. */
 static void give_up_reading(struct supervisor *s)
 {
     struct config_loaded *loaded = NULL;
@@ -541,7 +539,6 @@ static void tear_down(struct supervisor *s)
 {
     struct gateway_process *p = &s->process;
 
-    give_up_reading(s);
     gateway_admin_destroy(s->admin);
     engine_helper_destroy(p->committer);
     engine_helper_destroy(p->segments);
@@ -551,6 +548,8 @@ static void tear_down(struct supervisor *s)
     for (unsigned i = 0; i < p->workers_count; i++)
         gateway_worker_finish(&p->workers[i]);
     gateway_spool_close(p);
+    if (gateway_reading_is_done(&s->reading))
+        give_up_reading(s);
     free_old_generations(s);
     gateway_generation_destroy(s->current);
     rates_destroy(p->rates);
@@ -573,7 +572,7 @@ int gateway_run(const char *config_path)
         return 1;
     }
     engine_signals_block();
-    s->descriptors = raise_descriptor_limit();
+    s->descriptors = gateway_descriptors_raise();
     s->config_path = config_path;
     s->process.started_ms = clock_monotonic_ms();
     gateway_listing_init(&s->process.listing);
@@ -594,6 +593,8 @@ int gateway_run(const char *config_path)
     live(s);
     say(s, OBSERVE_INFO, "stopped");
     tear_down(s);
+    if (gateway_reading_is_running(&s->reading))
+        _exit(0); /* a name server or a disk may hold it for long */
     free(s);
     return 0;
 }

@@ -36,6 +36,7 @@ struct view_change {
     struct engine_message message;
     struct gateway_worker *worker;
     struct gateway_view *view;
+    struct gateway_names *names;
     struct gateway_door doors[];
 };
 
@@ -128,16 +129,17 @@ static void begin(struct gateway_worker *w)
     }
 }
 
-/* A resolver that cannot be had leaves every lookup a failure, as a DNS that is down does. */
-static void renew_names(struct gateway_worker *w, const struct config_settings *settings)
+/* Questions that were put to the one before are answered by it. */
+static void renew_names(struct gateway_worker *w, struct gateway_names *names)
 {
-    struct dns_reason reason;
-
+    if (names == NULL)
+        return;
+    if (w->state >= GATEWAY_WORKER_DRAINED) {
+        gateway_names_release(names); /* nobody asks any more */
+        return;
+    }
     gateway_names_release(w->names);
-    w->names = NULL;
-    if (gateway_names_create(w->loop, &settings->dns, &w->names, &reason) != STATUS_OK)
-        observe_log_line(w->log, OBSERVE_WARNING, gateway_worker_now_s(w), "DNS: no resolver: %s",
-                         reason.text);
+    w->names = names;
 }
 
 static void take_view(struct engine_loop *here, struct engine_message *message)
@@ -152,9 +154,7 @@ static void take_view(struct engine_loop *here, struct engine_message *message)
         change_ports(w, change);
     w->view = change->view;
     atomic_store(&w->generation, w->view->generation->config->generation);
-    if (is_first || !gateway_names_are_same(&gateway_view_settings(old)->dns,
-                                            &gateway_view_settings(w->view)->dns))
-        renew_names(w, gateway_view_settings(w->view));
+    renew_names(w, change->names);
     if (is_first) {
         begin(w);
     } else {
@@ -166,7 +166,7 @@ static void take_view(struct engine_loop *here, struct engine_message *message)
 }
 
 enum status gateway_worker_post_view(struct gateway_worker *w, struct gateway_view *view,
-                                     const struct gateway_door *doors)
+                                     const struct gateway_door *doors, struct gateway_names *names)
 {
     size_t count = gateway_view_settings(view)->listeners_count;
     struct view_change *change = calloc(1, sizeof(*change) + count * sizeof(change->doors[0]));
@@ -176,6 +176,7 @@ enum status gateway_worker_post_view(struct gateway_worker *w, struct gateway_vi
     change->message.deliver = take_view;
     change->worker = w;
     change->view = view;
+    change->names = names;
     memcpy(change->doors, doors, count * sizeof(*doors));
     engine_mailbox_post(w->loop, NULL, &change->message);
     return STATUS_OK;

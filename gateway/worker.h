@@ -96,13 +96,15 @@ void gateway_worker_finish(struct gateway_worker *w);
 /* A new configuration, or the first one (then listeners open and recovered mail starts to
  * move). The worker takes the view. doors: one for each listener of the view's settings; fd -1:
  * the worker listens there already, else it takes the fd. It is taken when w->generation says so.
- * STATUS_NO_MEMORY: nothing happened. */
+ * names: whom it asks from then on, which it takes; NULL: as before. STATUS_NO_MEMORY: nothing
+ * happened. */
 struct gateway_door {
     struct gateway_listener_load *load;
     int fd;
 };
 MUST_USE enum status gateway_worker_post_view(struct gateway_worker *w, struct gateway_view *view,
-                                              const struct gateway_door *doors);
+                                              const struct gateway_door *doors,
+                                              struct gateway_names *names);
 MUST_USE enum status gateway_worker_post_stop(struct gateway_worker *w, uint64_t grace_ms);
 
 /* The worker's own thread, from here on. */

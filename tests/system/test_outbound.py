@@ -249,7 +249,7 @@ def test_mail_that_was_tried_too_often_is_returned(make_gateway):
         gateway = make_gateway(hop, bounce=bounce(max_retries=2)).start()
         send(gateway)
         assert dsn_of(hop).recipients == ['a@lab.test']
-        assert gateway.log().count('Delayed: DCID') == 3
+        wait_until(lambda: gateway.log().count('Delayed: DCID') == 3, 10, 'three delays in the log')
 
 
 def test_each_recipient_has_its_own_result(make_gateway):
