@@ -67,7 +67,7 @@ struct gateway_inbound { /* Fields are private to gateway/inbound*.c. */
     bool is_crowded; /* there was none */
     bool is_dropped; /* the answer that is being given is the last one */
     bool said_starttls;
-    bool is_rejected; /* by the HAT */
+    bool is_rejected; /* by the HAT, or for want of room */
     bool is_stopping;
 };
 

@@ -35,11 +35,15 @@ struct policy_reply_facts gateway_inbound_facts(const struct gateway_inbound *in
 
 /* --- is there room --------------------------------------------------------------------------- */
 
-/* Whoever is told so does not stay. */
+/* Whoever is told so does not stay, and takes no place from others until its end has left. */
 static struct gateway_opening no_room(struct gateway_inbound *in, unsigned code, struct slice text)
 {
     struct gateway_worker *w = in->worker;
 
+    if (!in->is_rejected) {
+        in->is_rejected = true;
+        atomic_fetch_add(&in->load->rejected, 1);
+    }
     observe_count(&w->counters, OBSERVE_CONNECTIONS_CAPPED, 1);
     observe_icid_receiving_failed(w->log, gateway_worker_now_s(w), in->icid,
                                   SLICE("Connection limit exceeded"));
