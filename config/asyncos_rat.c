@@ -1,5 +1,7 @@
 #include "config/asyncos_rat.h"
 
+#include <stdio.h>
+
 #include "base/ip.h"
 #include "config/asyncos_block.h"
 #include "config/asyncos_write.h"
@@ -11,6 +13,8 @@
 #define INDENT_ENTRY 8
 #define CODE_MIN     400
 #define CODE_MAX     599
+
+#define LITERAL_BYTES_MAX (POLICY_ADDRESS_LOCAL_BYTES_MAX + IP_TEXT_MAX + 16)
 
 struct entry {
     struct slice text;
@@ -66,21 +70,31 @@ static bool parse_action(struct slice word, enum policy_rat_action *action_out)
     return is_accept || slice_is_word(word, "REJECT");
 }
 
-/* "[192.0.2.1]" or "[IPv6:2001:db8::1]", with a local part in front or without. */
-static bool is_literal(struct slice text)
+/* AsyncOS writes "[2001:db8::1]", SMTP and we "[IPv6:2001:db8::1]" (RFC 5321 4.1.3); with a local
+ * part in front or without. The text itself when it is none. */
+static struct slice literal_of(struct config_asyncos *a, struct slice text)
 {
-    const struct slice v6 = SLICE("IPv6:");
-    const char *at = memchr(text.data, '@', text.len);
-    struct slice inside = at != NULL ? slice_after(text, (size_t)(at - text.data) + 1) : text;
+    const char *open = memchr(text.data, '[', text.len);
+    size_t before = open != NULL ? (size_t)(open - text.data) + 1 : 0;
+    struct slice inside;
     struct ip_address address;
+    char tagged[LITERAL_BYTES_MAX];
+    char *copy;
+    int len;
 
-    if (at == text.data || inside.len < 3 || inside.data[0] != '[' ||
-        inside.data[inside.len - 1] != ']')
-        return false;
-    inside = slice_first(slice_after(inside, 1), inside.len - 2);
-    if (inside.len > v6.len && slice_equal_nocase(slice_first(inside, v6.len), v6))
-        inside = slice_after(inside, v6.len);
-    return ip_parse(inside, &address);
+    if (open == NULL || text.data[text.len - 1] != ']')
+        return text;
+    inside = slice_first(slice_after(text, before), text.len - before - 1);
+    if (!ip_parse(inside, &address) || ip_is_v4(&address))
+        return text;
+    len = snprintf(tagged, sizeof(tagged), "%.*sIPv6:%.*s]", (int)before, text.data,
+                   SLICE_ARGS(inside));
+    if (len < 0 || (size_t)len >= sizeof(tagged))
+        return text;
+    copy = arena_text(&a->arena, slice_from(tagged));
+    if (copy == NULL)
+        a->status = STATUS_NO_MEMORY;
+    return copy != NULL ? slice_from(copy) : text;
 }
 
 static void read_recipient(struct rat *rat)
@@ -96,8 +110,9 @@ static void read_recipient(struct rat *rat)
     if (slice_is_word(entry.text, "ALL")) {
         rat->is_all = true;
         entry.text = SLICE("ALL");
-    } else if (!is_literal(entry.text) &&
-               policy_address_form(entry.text) == POLICY_ADDRESS_INVALID) {
+    } else if (policy_address_form(literal_of(a, entry.text)) != POLICY_ADDRESS_INVALID) {
+        entry.text = literal_of(a, entry.text);
+    } else {
         config_asyncos_error(a, line,
                              "\"%.*s\" is not a recipient: \"example.com\", \".example.com\", "
                              "\"user@example.com\", \"user@\", \"[192.0.2.1]\" or ALL",

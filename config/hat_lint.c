@@ -34,13 +34,6 @@ static bool is_in_file(const struct lint *l, size_t entry)
     return config_senders_run_of(l->table, entry)->settings == NULL;
 }
 
-/* Files change without anybody looking at the configuration. What one of them hides, or has hidden,
- * must not keep the gateway from loading. */
-static enum config_severity severity_of(const struct lint *l, size_t entry)
-{
-    return is_in_file(l, entry) || is_in_file(l, l->shadows[entry]) ? CONFIG_WARNING : CONFIG_ERROR;
-}
-
 static void report_hidden(struct lint *l, size_t entry)
 {
     const config_setting_t *row = config_senders_run_of(l->table, entry)->row;
@@ -58,7 +51,7 @@ static void report_hidden(struct lint *l, size_t entry)
                               l->table->name);
     else
         config_senders_report(
-            l->d, l->table, entry, severity_of(l, entry),
+            l->d, l->table, entry, CONFIG_WARNING,
             "\"%.*s\" in %s of hat \"%s\" is never reached: \"%.*s\" of %s comes first",
             SLICE_ARGS(text), own, l->table->name, SLICE_ARGS(by), row_text(by_row, other));
 }
@@ -111,15 +104,12 @@ static bool is_hidden_row(const struct lint *l, size_t first, size_t next)
     return true;
 }
 
-static void report_row(struct lint *l, const config_setting_t *row, size_t first, size_t next)
+static void report_row(struct lint *l, const config_setting_t *row, size_t first)
 {
     const config_setting_t *by_row = config_senders_run_of(l->table, l->shadows[first])->row;
-    enum config_severity severity = CONFIG_ERROR;
     char own[ROW_TEXT_MAX], other[ROW_TEXT_MAX];
 
-    for (size_t i = first; i < next && severity == CONFIG_ERROR; i++)
-        severity = severity_of(l, i);
-    config_reader_report(&l->d->reader, severity, row,
+    config_reader_report(&l->d->reader, CONFIG_WARNING, row,
                          "%s of hat \"%s\" is never reached: \"%.*s\" of %s comes first",
                          row_text(row, own), l->table->name,
                          SLICE_ARGS(policy_hat_entry_text(l->hat, l->shadows[first])),
@@ -150,7 +140,7 @@ static void lint_rows(struct lint *l)
             end += runs[next].count;
         is_hidden = is_hidden_row(l, runs[r].first, end);
         if (is_hidden)
-            report_row(l, runs[r].row, runs[r].first, end);
+            report_row(l, runs[r].row, runs[r].first);
         for (size_t i = r; i < next; i++)
             lint_run(l, &runs[i], is_hidden);
     }

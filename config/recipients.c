@@ -198,7 +198,7 @@ static void check_rat(struct config_draft *d, const struct config_table_draft *t
                                  SLICE_ARGS(text), table->name,
                                  config_setting_get_string(table->entries[by]));
         else if (by != POLICY_RAT_IMPLICIT_ENTRY)
-            config_reader_report(&d->reader, CONFIG_ERROR, table->entries[i],
+            config_reader_report(&d->reader, CONFIG_WARNING, table->entries[i],
                                  "\"%.*s\" in rat \"%s\" is never reached: \"%s\" of row %d comes "
                                  "first",
                                  SLICE_ARGS(text), table->name,

@@ -350,6 +350,8 @@ static void every_form_of_recipient_is_carried_over(void **unused)
           "" },
         { "[192.0.2.1] ACCEPT\na@[IPv6:2001:db8::1] ACCEPT",
           "\"[192.0.2.1]\", \"a@[IPv6:2001:db8::1]\"", "" },
+        { "[2001:db8::1] ACCEPT\nb@[2001:db8::2] ACCEPT",
+          "\"[IPv6:2001:db8::1]\", \"b@[IPv6:2001:db8::2]\"", "" },
         { "a.example ACCEPT # ours\n", "      # ours\n      action = \"accept\";", "" },
         { "ALL REJECT { smtp_response_code = 450 }",
           "[ \"ALL\" ];\n      action = \"reject\";\n      reply_code = 450;\n    }\n", "" },
