@@ -78,7 +78,7 @@ static void add_local(const struct policy_sender *local, struct policy_sender *s
 /* --- what the DNS is asked ------------------------------------------------------------------- */
 
 static void say_lookup(bool *is_first, bool json, const char *what, struct slice zone,
-                       bool is_asked)
+                       bool is_asked, const char *why_not)
 {
     if (json) {
         fputs(*is_first ? "{" : ", {", stdout);
@@ -88,9 +88,9 @@ static void say_lookup(bool *is_first, bool json, const char *what, struct slice
         cli_json_bool(false, "asked", is_asked);
         putchar('}');
     } else {
-        printf("%s%s%s%.*s %s\n", *is_first ? "  dns      " : "           ", what,
+        printf("%s%s%s%.*s %s%s\n", *is_first ? "  dns      " : "           ", what,
                zone.len > 0 ? " " : "", SLICE_ARGS(zone),
-               is_asked ? "is asked" : "is not asked: no answer could change the row");
+               is_asked ? "is asked" : "is not asked: ", is_asked ? "" : why_not);
     }
     *is_first = false;
 }
@@ -99,6 +99,7 @@ static void say_lookup(bool *is_first, bool json, const char *what, struct slice
 static void say_lookups(const struct explanation *e, const struct policy_hat *hat)
 {
     const struct config_reputation *reputation = &e->loaded->settings.reputation;
+    const char *row = "no answer could change the row";
     struct policy_hat_needs uses, needs;
     bool is_first = true;
 
@@ -106,13 +107,14 @@ static void say_lookups(const struct explanation *e, const struct policy_hat *ha
     policy_hat_needs(hat, &e->local, &needs);
     if (uses.reverse)
         say_lookup(&is_first, e->json, "the double lookup (PTR, then A or AAAA)", SLICE(""),
-                   needs.reverse);
+                   needs.reverse, row);
     if (uses.score && reputation->zone[0] != '\0')
         say_lookup(&is_first, e->json, "the reputation in", slice_from(reputation->zone),
-                   needs.score);
+                   needs.score,
+                   e->local.score.state == POLICY_SCORE_KNOWN ? "the file has it" : row);
     for (size_t i = 0; i < policy_hat_lists_count(hat); i++)
         say_lookup(&is_first, e->json, "the list", policy_hat_list_zone(hat, i),
-                   (needs.listings >> i & 1) != 0);
+                   (needs.listings >> i & 1) != 0, row);
 }
 
 static void print_lookups(const struct explanation *e, const struct policy_hat *hat)
@@ -205,7 +207,7 @@ static bool explain_at(const struct explanation *e, const struct config_listener
         counts = &asked;
     }
     if (e->json) {
-        fputs(is_first ? "\n  {" : ",\n  {", stdout);
+        fputs(is_first ? "[\n  {" : ",\n  {", stdout);
         cli_json_member(true, "listener", slice_from(listener->name));
         cli_json_member(false, "type", slice_from(type));
         cli_json_member(false, "address", slice_from(endpoint));
@@ -244,8 +246,6 @@ static int explain_listeners(const struct explanation *e, struct policy_sender *
 
         if (listener_name != NULL && strcmp(l->name, listener_name) != 0)
             continue;
-        if (e->json && is_first)
-            putchar('[');
         cli_facts_set_listings(&facts, l->hat, listings, sender);
         if (!explain_at(e, l, sender, is_first))
             return CLI_EXIT_FAILED;

@@ -110,8 +110,11 @@ static enum status keep_zone(struct policy_hat_draft *d, struct slice zone)
         i++;
     if (i == POLICY_HAT_LISTS_MAX)
         return STATUS_LIMIT;
-    if (i == d->zones_count && !arena_copy(d->arena, zone, &d->zones[d->zones_count++]))
-        return STATUS_NO_MEMORY;
+    if (i == d->zones_count) {
+        if (!arena_copy(d->arena, zone, &d->zones[i]))
+            return STATUS_NO_MEMORY;
+        d->zones_count++;
+    }
     d->rows_last->row.listings |= (uint64_t)1 << i;
     return STATUS_OK;
 }

@@ -198,12 +198,14 @@ static void hats_are_judged(void **unused)
                   "\"BLOCKED\"; }, " ALL_ROW " ); };",
           "t.conf:10: warning: row 3 (X) of hat \"in\" is never reached: \"ALL\" of row 2 (ALL) "
           "comes first\n"
-          "t.conf:10: warning: row 4 (ALL) of hat \"in\" is never reached: \"ALL\" of row 2 (ALL) comes "
+          "t.conf:10: warning: "
+          "row 4 (ALL) of hat \"in\" is never reached: \"ALL\" of row 2 (ALL) comes "
           "first" },
         { 9,
           "{ senders = [ \"10.0.0.1\",\n \"192.0.2.9\" ]; policy = \"ACCEPTED\"; }, " ALL_ROW
           " ); };",
-          "t.conf:10: warning: \"192.0.2.9\" in row 2 of hat \"in\" is never reached: \"192.0.2.0/24\" of "
+          "t.conf:10: warning: "
+          "\"192.0.2.9\" in row 2 of hat \"in\" is never reached: \"192.0.2.0/24\" of "
           "row 1 (G) comes first" },
         { 9,
           "{ senders = [ \"10.0.0.1\", \"10.0.0.1\" ]; policy = \"ACCEPTED\"; }, " ALL_ROW " ); };",
@@ -291,7 +293,8 @@ static void recipients_are_judged(void **unused)
           "t.conf:10: warning: \"u@example.com\" in rat \"in\" is covered by "
           "\"example.com\" of the "
           "same row\n"
-          "t.conf:11: warning: \"v@example.com\" in rat \"in\" is never reached: \"example.com\" of row 1 "
+          "t.conf:11: warning: "
+          "\"v@example.com\" in rat \"in\" is never reached: \"example.com\" of row 1 "
           "comes first" },
     };
 
