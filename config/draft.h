@@ -20,6 +20,8 @@ struct config_flow_draft {
     const config_setting_t *at;
     const struct policy_mail_flow *flow;
     bool is_broken; /* what it does with a host is not known */
+    size_t judged;  /* the listener, from 1, at which it was judged last */
+    bool is_judged; /* at a listener without defaults, where it is as it is everywhere */
 };
 
 struct config_address_list_draft {
@@ -128,6 +130,10 @@ const struct policy_address_list *config_address_list_find(struct config_draft *
  * NULL. Texts and lists are borrowed from the draft. */
 struct policy_mail_flow config_read_flow_defaults(struct config_draft *d,
                                                   const config_setting_t *at);
+
+/* What makes no sense in a policy as it is used at a listener; at is the policy. */
+void config_judge_flow(struct config_draft *d, const config_setting_t *at, const char *listener,
+                       const struct policy_mail_flow *used);
 
 /* The policy that a HAT row names. NULL when there is none, which is then a problem of the row. */
 const struct config_flow_draft *config_flow_find(struct config_draft *d,

@@ -10,6 +10,7 @@
 #define BACKLOG_MAX         65535
 #define BACKLOG_DEFAULT     50
 #define PORT_DEFAULT        25
+#define MAPPED_BITS         96 /* in front of an IPv4 address, base/ip.h */
 
 /* A listener as it is written. */
 struct entry {
@@ -165,6 +166,36 @@ static bool offers_tls(const struct config_listener *listener)
     return false;
 }
 
+/* Each policy once for each listener that has it otherwise than another. */
+static void judge_flows(struct config_draft *d, const struct config_listener *listener)
+{
+    size_t number = d->settings.listeners_count + 1;
+
+    for (size_t i = 0; i < policy_hat_rows_count(listener->hat); i++) {
+        const struct policy_mail_flow *flow = policy_hat_row_flow(listener->hat, i);
+        struct config_flow_draft *draft;
+
+        if (flow->index >= d->flows_count)
+            continue; /* it stands in for a row that is broken */
+        draft = &d->flows[flow->index];
+        if (draft->judged == number || (draft->is_judged && listener->flows_count == 0))
+            continue;
+        draft->judged = number;
+        draft->is_judged = draft->is_judged || listener->flows_count == 0;
+        config_judge_flow(d, draft->at, name_of(listener), config_listener_flow(listener, flow));
+    }
+}
+
+static void check_peers(struct config_draft *d, const config_setting_t *at, const char *key,
+                        const struct ip_prefix *prefixes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (prefixes[i].bits == 0 ||
+            (ip_is_v4(&prefixes[i].address) && prefixes[i].bits == MAPPED_BITS))
+            config_reader_report(&d->reader, CONFIG_WARNING, config_member(at, key),
+                                 "%s has everybody in it: each may say that he is another", key);
+}
+
 /* What follows from the policies of the HAT. */
 static void check_hat(struct config_draft *d, const config_setting_t *at,
                       const struct config_table_draft *hat, const struct config_listener *listener)
@@ -181,6 +212,7 @@ static void check_hat(struct config_draft *d, const config_setting_t *at,
                              "offers TLS",
                              name_of(listener), hat->name);
     check_postmaster(d, at, hat, listener);
+    judge_flows(d, listener);
 }
 
 static void find_rat(struct config_draft *d, const config_setting_t *at, const struct entry *e,
@@ -324,6 +356,8 @@ static void read_listener(struct config_draft *d, const config_setting_t *at,
                              "hostname = \"%s\" is not a host name", e.hostname);
     read_peers(d, e.proxy_from, &listener->proxies, &listener->proxies_count);
     read_peers(d, e.xclient_from, &listener->xclients, &listener->xclients_count);
+    check_peers(d, at, "proxy_from", listener->proxies, listener->proxies_count);
+    check_peers(d, at, "xclient_from", listener->xclients, listener->xclients_count);
     read_defaults(d, e.defaults, listener);
     resolve_names(d, at, &e, listener);
 }

@@ -218,11 +218,6 @@ static void finish_flow(struct config_draft *d, const config_setting_t *at, stru
         config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "verify_client"),
                              "verify_client needs the authorities that may vouch for clients: "
                              "tls: client_ca_file");
-    if (w->flow.client_names_count > 0 && w->flow.verify_client == POLICY_FLOW_VERIFY_OFF &&
-        !config_is_meant(at, flow_keys, ARRAY_LEN(flow_keys), "verify_client"))
-        config_reader_report(&d->reader, CONFIG_WARNING, config_member(at, "client_names"),
-                             "client_names says nothing without verify_client = \"optional\" or "
-                             "\"required\"");
 }
 
 static void read_flow(struct config_draft *d, const config_setting_t *at)
@@ -262,6 +257,23 @@ void config_read_mail_flows(struct config_draft *d)
     d->flows = config_draft_take(d, count, sizeof(*d->flows));
     for (size_t i = 0; i < count && !d->reader.is_out_of_memory; i++)
         read_flow(d, config_setting_get_elem(d->root.mail_flow_policies, (unsigned)i));
+}
+
+void config_judge_flow(struct config_draft *d, const config_setting_t *at, const char *listener,
+                       const struct policy_mail_flow *used)
+{
+    const char *what = NULL;
+
+    if (used->client_names_count > 0 && used->verify_client == POLICY_FLOW_VERIFY_OFF)
+        what = "client_names says nothing without verify_client = \"optional\" or \"required\"";
+    else if (used->tls == POLICY_FLOW_TLS_OFF && used->verify_client == POLICY_FLOW_VERIFY_REQUIRED)
+        what = "verify_client = \"required\" with tls = \"off\": nobody can send mail";
+    else if (used->tls == POLICY_FLOW_TLS_OFF && used->tls_senders != NULL)
+        what = "tls_senders with tls = \"off\": these senders can send no mail";
+    if (what != NULL)
+        config_reader_report(&d->reader, CONFIG_WARNING, at,
+                             "policy \"%.*s\" at listener \"%s\": %s", SLICE_ARGS(used->name),
+                             listener, what);
 }
 
 struct policy_mail_flow config_read_flow_defaults(struct config_draft *d,

@@ -177,3 +177,22 @@ def test_a_demonstration_certificate_is_warned_of(make_gateway, next_hop, author
         result = run_postern('check', '-c', gateway.config_path.name, cwd=gateway.folder)
         assert result.returncode == 0
         assert ('is self-signed, a demonstration certificate' in result.stderr) == is_warned
+
+
+def test_policies_that_lock_mail_out_are_warned_of_where_they_are_used(make_gateway, next_hop,
+                                                                       authority):
+    gateway = make_gateway(
+        next_hop, tls=f'client_ca_file = "{authority.chain}";', policies='''
+        ACCEPTED = { access = "accept"; client_names = [ "a.lab.test" ]; };
+        STRICT = { access = "accept"; verify_client = "required"; };''',
+        hat='''{ group = "S"; senders = [ "192.0.2.1" ]; policy = "STRICT"; },
+               { group = "ALL"; senders = [ "ALL" ]; policy = "ACCEPTED"; }''',
+        listener='defaults = { verify_client = "optional"; tls = "preferred"; };',
+        listeners_more=''', { name = "Plain"; type = "public"; address = "127.0.0.1"; port = 1;
+            certificate = "mail"; hat = "inbound"; rat = "inbound";
+            xclient_from = [ "0.0.0.0/0" ]; }''')
+    said = output_of(gateway, 'check').stderr
+    assert 'at listener "Inbound"' not in said
+    assert 'policy "ACCEPTED" at listener "Plain": client_names says nothing' in said
+    assert 'policy "STRICT" at listener "Plain": verify_client = "required" with tls' in said
+    assert 'xclient_from has everybody in it' in said
