@@ -25,3 +25,9 @@ MUST_USE enum status gateway_names_supply_make(struct gateway_names_supply *supp
                                                const struct config_dns *next,
                                                struct gateway_names **names,
                                                struct dns_reason *reason_out);
+
+/* Whether the workers have any, of this configuration or of one before. */
+static inline bool gateway_names_supply_has_made(const struct gateway_names_supply *supply)
+{
+    return supply->has_made;
+}

@@ -157,7 +157,7 @@ static enum status make_views(struct supervisor *s, struct gateway_generation *g
     return STATUS_OK;
 }
 
-/* before is NULL at the start. */
+/* before is NULL at the start. To have none is no failure where there was none. */
 static enum status make_names(struct supervisor *s, const struct gateway_generation *before,
                               const struct gateway_generation *next, struct gateway_names **names)
 {
@@ -171,7 +171,7 @@ static enum status make_names(struct supervisor *s, const struct gateway_generat
         (void)snprintf(text, sizeof(text), "DNS: no resolver: %s", reason.text);
         say(s, OBSERVE_WARNING, text);
     }
-    return status;
+    return gateway_names_supply_has_made(&s->names) ? status : STATUS_OK;
 }
 
 static enum status hand_out(struct supervisor *s, struct gateway_view **views,
@@ -380,9 +380,8 @@ static enum status start(struct supervisor *s)
         status = start_workers(s);
     if (status != STATUS_OK)
         return status;
-    /* A DNS that cannot be had fails every lookup, as one that is down does; it is tried again at
-     * each reload. */
-    (void)make_names(s, NULL, s->current, names);
+    /* Without a DNS every lookup fails, as with one that is down, until a reload. */
+    TRY(make_names(s, NULL, s->current, names));
     TRY(hand_out(s, views, &doors, names));
     gateway_doors_tell(&s->process, &s->current->config->settings, s->generation);
     if (gateway_admin_create(&s->process, &s->admin) != STATUS_OK)

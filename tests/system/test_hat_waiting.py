@@ -278,3 +278,18 @@ def test_a_stop_does_not_wait_for_a_senders_domain(make_gateway, next_hop, silen
         gateway.stop()
         assert time.monotonic() - started < 10
         client.expect(421)
+
+
+def test_a_reload_whose_resolver_cannot_be_had_changes_nothing(make_gateway, next_hop, server):
+    gateway = make_gateway(next_hop, hat=BY_NAME, policies=POLICIES,
+                           extra=section(server, '9s')).start()
+    anchor = gateway.folder / 'anchor'
+    anchor.write_bytes(bytes(range(256)))
+    gateway.configure(extra=section(server, '9s').replace(
+        'sender_timeout', f'trust_anchor = "{anchor}"; sender_timeout'))
+    since = gateway.reload()
+    gateway.wait_log('DNS: no resolver: ', since=since)
+    gateway.wait_log('the old configuration stays in force', since=since)
+    assert greeting_of(gateway, '127.0.1.2') == 'mx.lab.test BYNAME'
+    gateway.configure(extra=section(server, '9s'))
+    gateway.wait_log('is in force', since=gateway.reload())
