@@ -56,27 +56,34 @@ static void report_hidden(struct lint *l, size_t entry)
             SLICE_ARGS(text), own, l->table->name, SLICE_ARGS(by), row_text(by_row, other));
 }
 
-/* A name of two labels is a domain more often than a host. With the hosts below it listed too,
- * both are meant. */
-static bool is_doubtful_name(const struct lint *l, struct slice text)
+/* What is doubtful about a name; NULL: nothing. A name of two labels is a domain more often than a
+ * host; with the hosts below it listed too, both are meant. */
+static const char *doubt_of(const struct lint *l, struct slice text)
 {
     struct policy_sender_entry e;
+    struct slice rest;
 
     if (policy_sender_parse(text, &e) != NULL || e.form != POLICY_SENDER_NAME)
-        return false;
-    (void)slice_cut(&text, '.');
-    return slice_cut(&text, '.').len > 0 && text.len == 0 && !policy_hat_has_domain(l->hat, e.name);
+        return NULL;
+    rest = e.name;
+    if (slice_cut(&rest, '.').len == e.name.len)
+        return slice_is_word(e.name, "NotDoubleVerified")
+                   ? "is no host; the word for a name that does not lead back is "
+                     "\"not.double.verified\""
+                   : "has no domain: no host of the DNS is named so";
+    if (slice_cut(&rest, '.').len > 0 && rest.len == 0 && !policy_hat_has_domain(l->hat, e.name))
+        return "names one host; with a dot in front it would match the hosts below it";
+    return NULL;
 }
 
-static void report_name(struct lint *l, size_t entry)
+static void report_name(struct lint *l, size_t entry, const char *doubt)
 {
     struct slice text = policy_hat_entry_text(l->hat, entry);
 
     if (is_in_file(l, entry) && l->names_count++ >= TOLD_MAX)
         return;
-    config_senders_report(l->d, l->table, entry, CONFIG_WARNING,
-                          "\"%.*s\" names one host; \".%.*s\" would match the hosts below it",
-                          SLICE_ARGS(text), SLICE_ARGS(text));
+    config_senders_report(l->d, l->table, entry, CONFIG_WARNING, "\"%.*s\" %s", SLICE_ARGS(text),
+                          doubt);
 }
 
 /* The count of what was not told about a file. */
@@ -89,8 +96,7 @@ static void close_run(struct lint *l, const struct config_senders_run *run)
                             "%zu more senders are never reached, or stand twice",
                             l->hidden_count - TOLD_MAX);
     if (l->names_count > TOLD_MAX)
-        config_problems_add(problems, CONFIG_WARNING, run->path, 0,
-                            "%zu more names of two labels name one host each",
+        config_problems_add(problems, CONFIG_WARNING, run->path, 0, "%zu more names are doubtful",
                             l->names_count - TOLD_MAX);
     l->hidden_count = l->names_count = 0;
 }
@@ -119,10 +125,13 @@ static void report_row(struct lint *l, const config_setting_t *row, size_t first
 static void lint_run(struct lint *l, const struct config_senders_run *run, bool is_row_hidden)
 {
     for (size_t i = run->first; i < run->first + run->count; i++) {
+        const char *doubt;
+
         if (!is_row_hidden && l->shadows[i] != POLICY_NO_SHADOW)
             report_hidden(l, i);
-        if (l->has_names && is_doubtful_name(l, policy_hat_entry_text(l->hat, i)))
-            report_name(l, i);
+        doubt = l->has_names ? doubt_of(l, policy_hat_entry_text(l->hat, i)) : NULL;
+        if (doubt != NULL)
+            report_name(l, i, doubt);
     }
     close_run(l, run);
 }

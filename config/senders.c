@@ -15,6 +15,16 @@ static const char *why_not_sender(struct slice text, struct policy_sender_entry 
     return why;
 }
 
+#define LIMIT_TEXT "these are more than %d DNS lists, or more senders than a hat may have"
+
+static bool check_added(struct config_draft *d, const config_setting_t *at, enum status status)
+{
+    if (status != STATUS_LIMIT)
+        return config_reader_check(&d->reader, at, status);
+    config_reader_report(&d->reader, CONFIG_ERROR, at, LIMIT_TEXT, POLICY_HAT_LISTS_MAX);
+    return false;
+}
+
 void config_read_senders(struct config_draft *d, struct policy_hat_draft *hat,
                          const config_setting_t *senders, struct config_senders_run *run)
 {
@@ -30,9 +40,9 @@ void config_read_senders(struct config_draft *d, struct policy_hat_draft *hat,
         if (why != NULL)
             config_reader_report(&d->reader, CONFIG_ERROR, at, "\"%s\" is not a sender: %s", text,
                                  why);
-        else if (hat != NULL && config_reader_check(&d->reader, at,
-                                                    policy_builder_add_hat_entry(d->builder, hat,
-                                                                                 slice_from(text))))
+        else if (hat != NULL &&
+                 check_added(d, at,
+                             policy_builder_add_hat_entry(d->builder, hat, slice_from(text))))
             run->settings[run->count++] = at;
     }
 }
@@ -106,6 +116,9 @@ static void read_line(struct file_reader *f, struct slice line)
         f->lines[f->run->count++] = f->line;
     else if (status == STATUS_NO_MEMORY)
         r->is_out_of_memory = true;
+    else if (status == STATUS_LIMIT)
+        config_problems_add(r->problems, CONFIG_ERROR, f->run->path, f->line, LIMIT_TEXT,
+                            POLICY_HAT_LISTS_MAX);
     else
         config_problems_add(r->problems, CONFIG_ERROR, f->run->path, f->line, "%s",
                             status_text(status));

@@ -235,12 +235,18 @@ static void what_a_row_may_hold_is_judged(void **unused)
         { 8, "hat = { in = ( { senders_file = \"x\"; policy = \"BLOCKED\"; },",
           "t.conf:8: senders_file is not possible here" },
         { 8,
-          "hat = { in = ( { senders = [ \"b.a.example\", \"host\" ]; policy = \"BLOCKED\";\n"
+          "hat = { in = ( { senders = [ \"b.a.example\", \"c.a.example\" ]; policy = \"BLOCKED\";\n"
           "comment = \"why\"; },",
           "" },
         { 8, "hat = { in = ( { senders = [ \"a.example\" ]; policy = \"BLOCKED\"; },",
-          "t.conf:8: warning: \"a.example\" names one host; \".a.example\" would match the hosts "
-          "below it" },
+          "t.conf:8: warning: \"a.example\" names one host; with a dot in front it would match the "
+          "hosts below it" },
+        { 8,
+          "hat = { in = ( { senders = [ \"localhost\", \"NotDoubleVerified\", \"a.b.example\" ]; "
+          "policy = \"BLOCKED\"; },",
+          "t.conf:8: warning: \"localhost\" has no domain: no host of the DNS is named so\n"
+          "t.conf:8: warning: \"NotDoubleVerified\" is no host; the word for a name that does not "
+          "lead back is \"not.double.verified\"" },
         { 8,
           "hat = { in = ( { senders = [ \"a.example\", \".a.example\" ]; policy = "
           "\"BLOCKED\"; },",
