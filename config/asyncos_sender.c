@@ -6,6 +6,7 @@
 #include "base/ip.h"
 #include "config/asyncos_country.h"
 #include "policy/domain_map.h"
+#include "policy/scores.h"
 #include "policy/sender.h"
 
 #define OCTETS         4
@@ -160,26 +161,6 @@ static enum config_asyncos_sender_result convert_v6(struct slice text, char *ent
     return CONFIG_ASYNCOS_SENDER_CHANGED;
 }
 
-/* "-3", "-3.0", "+2.5". */
-static bool read_score(struct slice text, int *tenths_out)
-{
-    bool is_negative = text.len > 0 && text.data[0] == '-', has_dot = has(text, '.');
-    uint64_t whole, tenth = 0;
-    struct slice integer;
-
-    if (text.len > 0 && (is_negative || text.data[0] == '+'))
-        text = slice_after(text, 1);
-    integer = slice_cut(&text, '.');
-    if (!slice_to_number(integer, POLICY_SCORE_TENTHS_MAX / 10, &whole))
-        return false;
-    if (has_dot && (text.len != 1 || !slice_to_number(text, 9, &tenth)))
-        return false;
-    *tenths_out = (int)(10 * whole + tenth);
-    if (is_negative)
-        *tenths_out = -*tenths_out;
-    return *tenths_out >= POLICY_SCORE_TENTHS_MIN && *tenths_out <= POLICY_SCORE_TENTHS_MAX;
-}
-
 static enum config_asyncos_sender_result convert_score(struct slice inside, char *entry,
                                                        const char **why_out)
 {
@@ -191,7 +172,7 @@ static enum config_asyncos_sender_result convert_score(struct slice inside, char
         return CONFIG_ASYNCOS_SENDER_SPELT;
     }
     rest = slice_trim(rest);
-    if (!read_score(from, &low) || !read_score(rest, &high) || low > high) {
+    if (!policy_score_parse(from, &low) || !policy_score_parse(rest, &high) || low > high) {
         *why_out = "not a range of scores from -10.0 to 10.0, the lower one first";
         return CONFIG_ASYNCOS_SENDER_INVALID;
     }

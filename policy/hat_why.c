@@ -3,8 +3,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "policy/scores.h"
+
 #define LISTED_MAX      3 /* entries of a kind */
-#define SCORE_TEXT_MAX  8
 #define NUMBER_TEXT_MAX 32
 
 #define append policy_hat_why_append
@@ -17,16 +18,6 @@ void policy_hat_why_append(char why[static POLICY_HAT_WHY_BYTES], const char *fo
     va_start(args, format);
     (void)vsnprintf(why + used, POLICY_HAT_WHY_BYTES - used, format, args);
     va_end(args);
-}
-
-/* "-1.1" */
-static const char *score_text(int tenths, char text[static SCORE_TEXT_MAX])
-{
-    int size = tenths < 0 ? -tenths : tenths;
-
-    (void)snprintf(text, SCORE_TEXT_MAX, "%s%d.%d", tenths < 0 ? "-" : "", size / 10 % 100,
-                   size % 10);
-    return text;
 }
 
 /* "1,000,000" */
@@ -83,7 +74,7 @@ void policy_hat_why(char why[static POLICY_HAT_WHY_BYTES], const struct policy_h
 {
     struct policy_sender_entry e = policy_hat_entry(hat, entry);
     struct slice text = policy_hat_text(hat, entry), name = policy_hat_known_name(sender);
-    char score[SCORE_TEXT_MAX];
+    char score[POLICY_SCORE_TEXT_MAX];
 
     switch (e.form) {
     case POLICY_SENDER_INVALID: UNREACHABLE();
@@ -99,7 +90,7 @@ void policy_hat_why(char why[static POLICY_HAT_WHY_BYTES], const struct policy_h
         return;
     case POLICY_SENDER_REVERSE: append_reverse(why, sender); return;
     case POLICY_SENDER_SCORE:
-        append(why, "the score %s is in %.*s", score_text(sender->score.tenths, score),
+        append(why, "the score %s is in %.*s", policy_score_format(sender->score.tenths, score),
                SLICE_ARGS(text));
         return;
     case POLICY_SENDER_NO_SCORE:
@@ -202,12 +193,12 @@ static void append_names(char why[static POLICY_HAT_WHY_BYTES], const struct pol
 static void append_scores(char why[static POLICY_HAT_WHY_BYTES], const struct policy_hat *hat,
                           const struct policy_hat_row *row, const struct policy_sender *sender)
 {
-    char score[SCORE_TEXT_MAX];
+    char score[POLICY_SCORE_TEXT_MAX];
 
     switch (sender->score.state) {
     case POLICY_SCORE_UNKNOWN: append(why, "the score was not asked for: "); break;
     case POLICY_SCORE_KNOWN:
-        append(why, "the score %s is outside ", score_text(sender->score.tenths, score));
+        append(why, "the score %s is outside ", policy_score_format(sender->score.tenths, score));
         break;
     case POLICY_SCORE_NONE: append(why, "the host has no score: "); break;
     case POLICY_SCORE_FAILED: append(why, "the score could not be found out: "); break;

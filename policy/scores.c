@@ -37,7 +37,7 @@ bool policy_score_parse(struct slice text, int *tenths_out)
         text = slice_after(text, 1);
     rest = text;
     whole = slice_cut(&rest, '.');
-    if (!slice_to_number(whole, 10, &units))
+    if (!slice_to_number(whole, 10, &units) || whole.len > 2)
         return false;
     if (whole.len < text.len && (rest.len != 1 || !slice_to_number(rest, 9, &tenths)))
         return false;

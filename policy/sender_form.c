@@ -1,6 +1,7 @@
 #include "policy/sender_form.h"
 
 #include "policy/domain_map.h"
+#include "policy/scores.h"
 
 #define V4_OFFSET 12 /* of the four bytes of an IPv4 address in its mapped form */
 
@@ -246,27 +247,6 @@ static const char *parse_list(struct slice inside, struct policy_sender_entry *e
     return why == NULL && loose ? "the answer has bits set behind its prefix" : why;
 }
 
-/* "-10.0", "2", "+3.5" in tenths. */
-static bool parse_tenths(struct slice text, int *tenths_out)
-{
-    bool is_negative = text.len > 0 && text.data[0] == '-';
-    struct slice rest = text, whole;
-    uint64_t units, tenths = 0;
-
-    if (is_negative || (text.len > 0 && text.data[0] == '+'))
-        rest = slice_after(text, 1);
-    whole = slice_cut(&rest, '.');
-    if (!slice_to_number(whole, 10, &units) || whole.len > 2)
-        return false;
-    if (rest.data != NULL && rest.data > whole.data + whole.len &&
-        (rest.len != 1 || !slice_to_number(rest, 9, &tenths)))
-        return false;
-    if (10 * units + tenths > POLICY_SCORE_TENTHS_MAX)
-        return false;
-    *tenths_out = is_negative ? -(int)(10 * units + tenths) : (int)(10 * units + tenths);
-    return true;
-}
-
 static const char *parse_score(struct slice inside, struct policy_sender_entry *e)
 {
     struct slice high = inside, low;
@@ -276,7 +256,8 @@ static const char *parse_score(struct slice inside, struct policy_sender_entry *
         return NULL;
     e->form = POLICY_SENDER_SCORE;
     low = slice_trim(slice_cut(&high, ':'));
-    if (!parse_tenths(low, &e->tenths_min) || !parse_tenths(slice_trim(high), &e->tenths_max))
+    if (!policy_score_parse(low, &e->tenths_min) ||
+        !policy_score_parse(slice_trim(high), &e->tenths_max))
         return "a reputation is written SBRS[-10.0:10.0] or SBRS[none]";
     return e->tenths_min > e->tenths_max ? backwards : NULL;
 }
