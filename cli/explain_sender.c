@@ -214,7 +214,7 @@ static bool explain_at(const struct explanation *e, const struct config_listener
         cli_json_member(false, "hat", policy_hat_name(listener->hat));
         cli_json_number(false, "row", verdict.row + 1);
         cli_json_member(false, "group", verdict.group);
-        cli_json_member(false, "entry", verdict.entry);
+        cli_json_member(false, "entry", policy_hat_entry_text(listener->hat, verdict.number));
         cli_policy_print_json(listener, verdict.flow);
         print_lookups_json(e, listener->hat);
         if (counts != NULL)

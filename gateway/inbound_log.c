@@ -64,7 +64,8 @@ static struct slice score_text(const struct gateway_view *view, const struct pol
 }
 
 void gateway_inbound_log_access(struct gateway_worker *w, const struct gateway_view *view,
-                                uint64_t icid, const struct policy_sender_verdict *verdict,
+                                uint64_t icid, const struct policy_hat *hat,
+                                const struct policy_sender_verdict *verdict,
                                 const struct policy_sender *sender)
 {
     const struct config_country *country = view->generation->config->country;
@@ -78,7 +79,7 @@ void gateway_inbound_log_access(struct gateway_worker *w, const struct gateway_v
                             .icid = icid,
                             .access = access_of(verdict->flow->access),
                             .group = verdict->group,
-                            .match = verdict->entry,
+                            .match = policy_hat_entry_text(hat, verdict->number),
                             .sbrs = score_text(view, sender, score),
                             .country = name.len > 0 ? name : code,
                         });

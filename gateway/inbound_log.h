@@ -6,9 +6,10 @@
 void gateway_inbound_log_new(struct gateway_inbound *in);
 void gateway_inbound_log_generation(struct gateway_inbound *in);
 
-/* icid 0: the host was refused. view: the one that the verdict comes from. */
+/* icid 0: the host was refused. view and hat: those that the verdict comes from. */
 void gateway_inbound_log_access(struct gateway_worker *w, const struct gateway_view *view,
-                                uint64_t icid, const struct policy_sender_verdict *verdict,
+                                uint64_t icid, const struct policy_hat *hat,
+                                const struct policy_sender_verdict *verdict,
                                 const struct policy_sender *sender);
 
 /* The host is rejected, and hears it only at RCPT. */

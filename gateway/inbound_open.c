@@ -161,7 +161,7 @@ static void judge(struct gateway_inbound *in, const struct policy_sender *sender
     const struct smtp_server_options *options;
 
     if (flow->access == POLICY_ACCESS_REFUSE) {
-        gateway_inbound_log_access(w, in->view, 0, &verdict, sender);
+        gateway_inbound_log_access(w, in->view, 0, in->listener->hat, &verdict, sender);
         observe_count(&w->counters, OBSERVE_HAT_REFUSED, 1);
         gateway_channel_reset(&in->channel);
         return;
@@ -174,7 +174,7 @@ static void judge(struct gateway_inbound *in, const struct policy_sender *sender
         in->may_xclient = gateway_inbound_is_xclient(in->listener, &in->client.address);
     in->flow = flow;
     in->group = verdict.group;
-    in->entry = verdict.entry;
+    in->entry = policy_hat_entry_text(in->listener->hat, verdict.number);
     in->options = NULL;
     options = options_for(in);
     if (options == NULL) {
@@ -192,7 +192,7 @@ static void judge(struct gateway_inbound *in, const struct policy_sender *sender
     }
     gateway_session_options_destroy(before);
     gateway_inbound_log_new(in);
-    gateway_inbound_log_access(w, in->view, in->icid, &verdict, sender);
+    gateway_inbound_log_access(w, in->view, in->icid, in->listener->hat, &verdict, sender);
     gateway_inbound_log_generation(in);
     greet(in);
 }
@@ -251,7 +251,7 @@ static bool is_refused_at_once(struct gateway_worker *w, const struct config_lis
     policy_hat_needs(listener->hat, sender, &needs);
     if (needs.any)
         return false;
-    gateway_inbound_log_access(w, w->view, 0, &verdict, sender);
+    gateway_inbound_log_access(w, w->view, 0, listener->hat, &verdict, sender);
     observe_count(&w->counters, OBSERVE_HAT_REFUSED, 1);
     return true;
 }

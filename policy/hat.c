@@ -134,11 +134,9 @@ struct policy_sender_verdict policy_hat_find(const struct policy_hat *hat,
     uint32_t number = find(hat, sender);
     uint32_t row = policy_hat_row_of(hat, number);
 
-    return (struct policy_sender_verdict){ .row = row,
-                                           .number = number,
-                                           .group = hat->rows[row].group,
-                                           .entry = policy_hat_text(hat, number),
-                                           .flow = hat->rows[row].flow };
+    return (struct policy_sender_verdict){
+        .row = row, .number = number, .group = hat->rows[row].group, .flow = hat->rows[row].flow
+    };
 }
 
 /* What the double lookup could give at best. */

@@ -23,10 +23,10 @@
 struct policy_hat;
 
 struct policy_sender_verdict {
-    size_t row;                          /* from 0 */
-    size_t number;                       /* of the entry, from 0 over all rows */
-    struct slice group;                  /* the row's sender group; empty when it has no name */
-    struct slice entry;                  /* the entry that matched, as it was written */
+    size_t row;         /* from 0 */
+    size_t number;      /* of the entry that matched, from 0 over all rows: its text is
+                           policy_hat_entry_text(), for those who show it */
+    struct slice group; /* the row's sender group; empty when it has no name */
     const struct policy_mail_flow *flow; /* never NULL, never "continue" */
 };
 

@@ -344,9 +344,11 @@ static void find_agrees_with_a_scan_from_the_first_row(void **unused)
             v = policy_hat_find(t.hat, &f.sender);
             expected = scan(&t, &f.sender);
             if (v.number != expected || v.row != t.plain[expected].row ||
-                !slice_equal(v.entry, slice_from(t.plain[expected].text)))
+                !slice_equal(policy_hat_entry_text(t.hat, v.number),
+                             slice_from(t.plain[expected].text)))
                 fail_msg("seed %u sender %u: row %zu (%.*s), the scan says %zu (%s)", seed, i,
-                         v.row, SLICE_ARGS(v.entry), t.plain[expected].row, t.plain[expected].text);
+                         v.row, SLICE_ARGS(policy_hat_entry_text(t.hat, v.number)),
+                         t.plain[expected].row, t.plain[expected].text);
         }
         policy_snapshot_destroy(t.snapshot);
     }

@@ -59,7 +59,7 @@ static void the_first_deciding_row_wins(void **unused)
         struct policy_hat_needs needs;
 
         assert_string_equal(v.group.data, cases[i].group);
-        assert_string_equal(v.entry.data, cases[i].entry);
+        assert_string_equal(policy_hat_entry_text(hat, v.number).data, cases[i].entry);
         assert_int_equal(v.row, cases[i].row);
         assert_string_equal(v.flow->name.data, cases[i].group);
         sender.reverse = POLICY_REVERSE_UNKNOWN;
