@@ -116,7 +116,8 @@ static int import(const char *path, bool json, struct slice text, import_functio
         print_json(&problems, ok, buffer_contents(&out));
     } else {
         cli_print_problems(&problems, true);
-        fwrite(buffer_contents(&out).data, 1, buffer_len(&out), stdout);
+        if (ok)
+            fwrite(buffer_contents(&out).data, 1, buffer_len(&out), stdout);
     }
     buffer_finish(&out);
     config_problems_finish(&problems);
