@@ -7,34 +7,13 @@
 #include "gateway/kernel_tls.h"
 #include "gateway/outbound_item.h"
 #include "gateway/outbound_log.h"
+#include "gateway/outbound_tls.h"
 #include "gateway/worker.h"
 #include "observe/mail_events.h"
 
-static size_t on_input(struct gateway_channel *c, struct slice bytes);
-static void on_drained(struct gateway_channel *c);
-static void on_connected(struct gateway_channel *c, int error);
-static void on_secured(struct gateway_channel *c, bool success);
-static void on_settled(struct gateway_channel *c);
-static void on_expired(struct gateway_channel *c);
-static void on_ended(struct gateway_channel *c, int error);
-static void on_closed(struct gateway_channel *c);
-
-static const struct gateway_channel_handlers channel_handlers = {
-    .input = on_input,
-    .drained = on_drained,
-    .connected = on_connected,
-    .secured = on_secured,
-    .settled = on_settled,
-    .expired = on_expired,
-    .ended = on_ended,
-    .closed = on_closed,
-};
-
-static void act(struct gateway_outbound *out, const struct smtp_client_event *event);
-
-static struct gateway_outbound *outbound_of(struct gateway_channel *c)
+static struct gateway_outbound *outbound_of(struct gateway_hop *h)
 {
-    return CONTAINER_OF(c, struct gateway_outbound, channel);
+    return CONTAINER_OF(h, struct gateway_outbound, hop);
 }
 
 static struct delivery_scheduler *scheduler_of(const struct gateway_outbound *out)
@@ -42,14 +21,14 @@ static struct delivery_scheduler *scheduler_of(const struct gateway_outbound *ou
     return out->worker->dispatch.scheduler;
 }
 
-/* How long the peer has now. A body in one piece gets a second more for each KiB of it. */
-static uint64_t time_left_ms(const struct gateway_outbound *out)
+/* The time for what the peer owes. A body in one piece gets a second more for each KiB of it. */
+static void set_time(struct gateway_outbound *out)
 {
-    uint64_t left_ms = smtp_client_timeout_ms(&out->smtp);
+    uint64_t more_ms = 0;
 
     if (out->is_body_leaving && out->source == NULL && out->item != NULL)
-        left_ms += spool_message_body_bytes(out->item->message->spool);
-    return left_ms;
+        more_ms = spool_message_body_bytes(out->item->message->spool);
+    gateway_hop_set_time(&out->hop, more_ms);
 }
 
 /* The one place that assigns the state. */
@@ -61,12 +40,6 @@ static void enter(struct gateway_outbound *out, enum gateway_outbound_state next
 
 /* --- the end --------------------------------------------------------------------------------- */
 
-static bool is_opened(const struct gateway_outbound *out)
-{
-    return out->state == GATEWAY_OUTBOUND_IDLE || out->state == GATEWAY_OUTBOUND_SENDING ||
-           out->state == GATEWAY_OUTBOUND_QUITTING;
-}
-
 static void give_back(struct gateway_outbound *out)
 {
     struct gateway_item *item = out->borrowed;
@@ -76,8 +49,8 @@ static void give_back(struct gateway_outbound *out)
         gateway_item_give_back(item, out->worker->loop);
 }
 
-/* Tells the scheduler, once, that the connection is over, and closes it. What the kernel may
- * still be sending from stays until `closed`. */
+/* Tells the scheduler, once, that the connection is over. What the kernel may still be sending from
+ * stays until `closed`. */
 static void leave(struct gateway_outbound *out, enum delivery_failure why)
 {
     struct gateway_worker *w = out->worker;
@@ -87,7 +60,7 @@ static void leave(struct gateway_outbound *out, enum delivery_failure why)
         return;
     ASSERT(out->item == NULL);
     out->is_body_leaving = false;
-    if (is_opened(out))
+    if (out->state != GATEWAY_OUTBOUND_OPENING)
         delivery_connection_closed(scheduler_of(out), now_ms, &out->delivery, why,
                                    gateway_worker_random(w));
     else
@@ -96,30 +69,26 @@ static void leave(struct gateway_outbound *out, enum delivery_failure why)
                                    gateway_worker_random(w));
     enter(out, GATEWAY_OUTBOUND_CLOSING);
     gateway_dispatch_run_soon(&w->dispatch);
-    if (why == DELIVERY_FAILURE_NONE || out->has_ended)
-        gateway_channel_close(&out->channel);
-    else
-        gateway_channel_reset(&out->channel);
 }
 
-static void on_closed(struct gateway_channel *c)
+/* Our own doing. */
+static void give_up(struct gateway_outbound *out, enum delivery_failure why)
 {
-    struct gateway_outbound *out = outbound_of(c);
+    leave(out, why);
+    gateway_hop_reset(&out->hop);
+}
+
+static void on_closed(struct gateway_hop *h)
+{
+    struct gateway_outbound *out = outbound_of(h);
     struct gateway_worker *w = out->worker;
 
-    if (out->state != GATEWAY_OUTBOUND_CLOSING) {
-        /* The channel gave up by itself: no memory for what it had to keep or encrypt. */
-        struct smtp_client_event event = smtp_client_ended(&out->smtp);
-
-        act(out, &event);
-    }
     ASSERT(out->state == GATEWAY_OUTBOUND_CLOSING);
     give_back(out);
     gateway_body_source_release(out->source);
     if (out->is_announced)
         observe_dcid_close(w->log, gateway_worker_now_s(w), out->dcid);
     observe_uncount(&w->counters, OBSERVE_CONNECTIONS_OUT_NOW, 1);
-    smtp_client_finish(&out->smtp);
     gateway_view_release(out->view);
     list_remove(&out->node);
     free(out);
@@ -127,7 +96,7 @@ static void on_closed(struct gateway_channel *c)
 }
 
 /* The session is of no use any more: what was under way is tried again, or is in doubt. */
-static void fail(struct gateway_outbound *out, const struct smtp_client_event *event)
+static void end_by_event(struct gateway_outbound *out, const struct smtp_client_event *event)
 {
     enum delivery_failure why = gateway_outbound_failure(event);
     enum delivery_stage stage =
@@ -147,16 +116,47 @@ static void fail(struct gateway_outbound *out, const struct smtp_client_event *e
     leave(out, why);
 }
 
+static void note_end(struct gateway_outbound *out)
+{
+    const struct tls_session *tls = gateway_channel_tls(&out->hop.channel);
+
+    if (tls == NULL)
+        return;
+    if (tls_session_ending(tls) != NULL)
+        gateway_kernel_tls_shun(&out->worker->shunned, &out->remote);
+    gateway_kernel_tls_tell_end(out->worker, "DCID", out->dcid, tls);
+}
+
+static void on_failed(struct gateway_hop *h, const struct gateway_hop_end *end)
+{
+    struct gateway_outbound *out = outbound_of(h);
+
+    switch (end->kind) {
+    case GATEWAY_HOP_END_QUIT:
+        note_end(out);
+        leave(out, DELIVERY_FAILURE_NONE);
+        break;
+    case GATEWAY_HOP_END_CONNECT:
+        gateway_outbound_log_connect(out, end->error);
+        leave(out, end->error == ECONNREFUSED ? DELIVERY_FAILURE_REFUSED
+                   : end->error == ETIMEDOUT  ? DELIVERY_FAILURE_TIMEOUT
+                                              : DELIVERY_FAILURE_UNREACHABLE);
+        break;
+    case GATEWAY_HOP_END_TLS:
+        gateway_outbound_tls_denied(out);
+        leave(out, DELIVERY_FAILURE_TLS);
+        break;
+    case GATEWAY_HOP_END_SMTP:
+        note_end(out);
+        end_by_event(out, &end->event);
+        break;
+    }
+}
+
 static void quit(struct gateway_outbound *out)
 {
-    struct smtp_client_event event;
-
     enter(out, GATEWAY_OUTBOUND_QUITTING);
-    event = smtp_client_quit(&out->smtp, gateway_channel_output(&out->channel));
-    gateway_channel_flush(&out->channel);
-    gateway_channel_set_deadline(&out->channel, time_left_ms(out));
-    if (event.kind == SMTP_CLIENT_FAILED)
-        leave(out, DELIVERY_FAILURE_LOCAL);
+    gateway_hop_quit(&out->hop);
 }
 
 /* --- messages -------------------------------------------------------------------------------- */
@@ -171,13 +171,13 @@ static void deliver(struct gateway_outbound *out, struct delivery_item *item)
         STATUS_OK) {
         delivery_item_returned(scheduler_of(out), gateway_worker_now_ms(w), &out->delivery,
                                gateway_worker_random(w));
-        leave(out, DELIVERY_FAILURE_LOCAL);
+        give_up(out, DELIVERY_FAILURE_LOCAL);
         return;
     }
-    event = smtp_client_send(&out->smtp, &out->envelope, gateway_channel_output(&out->channel));
-    gateway_channel_flush(&out->channel);
-    gateway_channel_set_deadline(&out->channel, time_left_ms(out));
-    act(out, &event);
+    event =
+        smtp_client_send(&out->hop.smtp, &out->envelope, gateway_channel_output(&out->hop.channel));
+    set_time(out);
+    gateway_hop_go(&out->hop, &event);
 }
 
 static void take(struct gateway_outbound *out)
@@ -195,7 +195,7 @@ static void take(struct gateway_outbound *out)
     case DELIVERY_TAKE_ITEM: deliver(out, item); break;
     case DELIVERY_TAKE_IDLE:
         enter(out, GATEWAY_OUTBOUND_IDLE);
-        gateway_channel_set_deadline(&out->channel, GATEWAY_OUTBOUND_IDLE_MS);
+        gateway_hop_set_time(&out->hop, GATEWAY_OUTBOUND_IDLE_MS);
         break;
     case DELIVERY_TAKE_CLOSE: quit(out); break;
     }
@@ -216,11 +216,20 @@ static void body_complete(struct gateway_outbound *out)
 
     out->is_body_leaving = false;
     give_back(out);
-    event = smtp_client_body_sent(&out->smtp, gateway_channel_output(&out->channel));
+    event = smtp_client_body_sent(&out->hop.smtp, gateway_channel_output(&out->hop.channel));
+    set_time(out);
+    gateway_hop_go(&out->hop, &event);
+}
 
-    gateway_channel_flush(&out->channel);
-    gateway_channel_set_deadline(&out->channel, time_left_ms(out));
-    act(out, &event);
+/* We cannot say what we were to say: nothing is wrong with the host, and nothing was accepted. */
+static void fail_body(struct gateway_outbound *out)
+{
+    const struct smtp_client_event event = { .kind = SMTP_CLIENT_FAILED,
+                                             .stage = SMTP_CLIENT_STAGE_BODY,
+                                             .failure = SMTP_CLIENT_FAILURE_NO_MEMORY };
+
+    end_by_event(out, &event);
+    gateway_hop_reset(&out->hop);
 }
 
 /* A small body goes out with its final dot in one piece; a large one is sent from where it
@@ -229,7 +238,7 @@ static void send_body(struct gateway_outbound *out)
 {
     const struct spool_message *spool = out->item->message->spool;
     struct slice trace = spool_message_trace(spool), body = spool_message_body(spool);
-    struct buffer *output = gateway_channel_output(&out->channel);
+    struct buffer *output = gateway_channel_output(&out->hop.channel);
     bool is_copied = !spool_message_body_in_file(spool) && body.len <= GATEWAY_OUTBOUND_COPY_MAX;
     enum status status = buffer_append(output, trace);
 
@@ -238,11 +247,7 @@ static void send_body(struct gateway_outbound *out)
     if (status == STATUS_OK && spool_message_body_in_file(spool))
         status = gateway_body_source_start(out->worker, out, spool, &out->source);
     if (status != STATUS_OK) {
-        struct smtp_client_event event = { .kind = SMTP_CLIENT_FAILED,
-                                           .stage = SMTP_CLIENT_STAGE_BODY,
-                                           .failure = SMTP_CLIENT_FAILURE_NO_MEMORY };
-
-        fail(out, &event);
+        fail_body(out);
         return;
     }
     out->is_body_leaving = !is_copied;
@@ -251,9 +256,9 @@ static void send_body(struct gateway_outbound *out)
     } else if (!spool_message_body_in_file(spool)) {
         out->borrowed = out->item;
         gateway_item_borrow(out->item);
-        gateway_channel_send_body(&out->channel, body);
+        gateway_channel_send_body(&out->hop.channel, body);
     } else {
-        gateway_channel_flush(&out->channel);
+        gateway_channel_flush(&out->hop.channel);
     }
 }
 
@@ -262,20 +267,16 @@ void gateway_outbound_chunk(struct gateway_outbound *out, enum status status, st
     if (out->state == GATEWAY_OUTBOUND_CLOSING)
         return;
     if (status != STATUS_OK) {
-        struct smtp_client_event event = { .kind = SMTP_CLIENT_FAILED,
-                                           .stage = SMTP_CLIENT_STAGE_BODY,
-                                           .failure = SMTP_CLIENT_FAILURE_NO_MEMORY };
-
         observe_log_line(out->worker->log, OBSERVE_CRITICAL, gateway_worker_now_s(out->worker),
                          "MID %llu: its body file cannot be read: %s",
                          (unsigned long long)spool_message_mid(out->item->message->spool),
                          status_text(status));
-        fail(out, &event);
+        fail_body(out);
         return;
     }
-    gateway_channel_set_deadline(&out->channel, time_left_ms(out));
+    set_time(out);
     if (chunk.len > 0) {
-        gateway_channel_send_body(&out->channel, chunk);
+        gateway_channel_send_body(&out->hop.channel, chunk);
         return;
     }
     gateway_body_source_release(out->source);
@@ -283,13 +284,13 @@ void gateway_outbound_chunk(struct gateway_outbound *out, enum status status, st
     body_complete(out);
 }
 
-static void on_drained(struct gateway_channel *c)
+static void on_drained(struct gateway_hop *h)
 {
-    struct gateway_outbound *out = outbound_of(c);
+    struct gateway_outbound *out = outbound_of(h);
 
     if (out->state != GATEWAY_OUTBOUND_SENDING || !out->is_body_leaving)
         return;
-    gateway_channel_set_deadline(c, time_left_ms(out));
+    set_time(out);
     if (out->source == NULL)
         body_complete(out);
     else if (gateway_body_source_is_idle(out->source))
@@ -309,240 +310,77 @@ static void message_done(struct gateway_outbound *out, const struct smtp_client_
     take(out);
 }
 
-/* --- opening --------------------------------------------------------------------------------- */
+/* --- the hop --------------------------------------------------------------------------------- */
 
-static void opened(struct gateway_outbound *out)
+static void on_connected(struct gateway_hop *h)
 {
-    struct gateway_worker *w = out->worker;
+    struct gateway_outbound *out = outbound_of(h);
 
-    delivery_connection_opened(scheduler_of(out), gateway_worker_now_ms(w), &out->delivery);
+    gateway_outbound_log_new(out);
+    out->is_announced = true;
+}
+
+static void on_opened(struct gateway_hop *h)
+{
+    struct gateway_outbound *out = outbound_of(h);
+
+    delivery_connection_opened(scheduler_of(out), gateway_worker_now_ms(out->worker),
+                               &out->delivery);
     enter(out, GATEWAY_OUTBOUND_IDLE);
     take(out);
 }
 
-/* The destination's TLS rule, applied to how it went. */
-static void judge_tls(struct gateway_outbound *out, enum policy_tls_event how)
+static void on_event(struct gateway_hop *h, const struct smtp_client_event *event)
 {
-    struct gateway_worker *w = out->worker;
-    char ip[IP_TEXT_MAX];
+    struct gateway_outbound *out = outbound_of(h);
 
-    switch (policy_tls_outcome(out->policy->tls, how)) {
-    case POLICY_TLS_SEND_CLEAR:
-    case POLICY_TLS_SEND_ENCRYPTED: opened(out); return;
-    case POLICY_TLS_TRY_NEXT: break;
-    }
-    if (policy_tls_is_required(out->policy->tls))
-        observe_dcid_tls_required(w->log, gateway_worker_now_s(w), out->dcid,
-                                  slice_from(ip_format(&out->remote.address, ip)));
-    leave(out, DELIVERY_FAILURE_TLS);
-}
-
-static void greeted(struct gateway_outbound *out)
-{
-    struct smtp_client_event event;
-
-    if (gateway_channel_is_secure(&out->channel)) {
-        judge_tls(out, POLICY_TLS_ESTABLISHED);
-    } else if (!policy_tls_is_wanted(out->policy->tls)) {
-        opened(out);
-    } else if (!smtp_client_capabilities(&out->smtp)->starttls) {
-        judge_tls(out, POLICY_TLS_NOT_OFFERED);
-    } else {
-        enter(out, GATEWAY_OUTBOUND_SECURING);
-        event = smtp_client_starttls(&out->smtp, gateway_channel_output(&out->channel));
-        gateway_channel_set_deadline(&out->channel, time_left_ms(out));
-        act(out, &event);
-    }
-}
-
-static void tls_failed(struct gateway_outbound *out, struct slice reason, enum policy_tls_event how)
-{
-    struct gateway_worker *w = out->worker;
-
-    observe_dcid_tls_failed(w->log, gateway_worker_now_s(w), out->dcid, reason);
-    observe_count(&w->counters, OBSERVE_TLS_OUT_FAILED, 1);
-    judge_tls(out, how);
-}
-
-static void start_tls(struct gateway_outbound *out, struct slice behind)
-{
-    struct tls_session *session;
-    enum tls_kernel_use use;
-
-    if (behind.len > 0) {
-        /* RFC 3207 section 6: what came in the clear behind the 220 is an attack. */
-        tls_failed(out, SLICE("plaintext behind the reply to STARTTLS"),
-                   POLICY_TLS_HANDSHAKE_FAILED);
-        return;
-    }
-    if (tls_session_create(out->view->client, TLS_ROLE_CLIENT, NULL, &session) != STATUS_OK) {
-        tls_failed(out, SLICE("no memory"), POLICY_TLS_HANDSHAKE_FAILED);
-        return;
-    }
-    use = gateway_kernel_tls_use(out->policy->ktls);
-    if (gateway_kernel_tls_is_shunned(&out->worker->shunned, &out->remote))
-        use = TLS_KERNEL_OFF;
-    tls_kernel_allow(session, &out->view->generation->kernel, use);
-    gateway_channel_set_deadline(&out->channel, GATEWAY_OUTBOUND_HANDSHAKE_MS);
-    gateway_channel_secure(&out->channel, session);
-}
-
-static void on_secured(struct gateway_channel *c, bool success)
-{
-    struct gateway_outbound *out = outbound_of(c);
-    struct gateway_worker *w = out->worker;
-    const struct tls_session *tls = gateway_channel_tls(c);
-    struct smtp_client_event event;
-
-    if (!success) {
-        tls_failed(out, slice_from(tls_session_error(tls)), POLICY_TLS_HANDSHAKE_FAILED);
-        return;
-    }
-    observe_dcid_tls_success(w->log, gateway_worker_now_s(w), out->dcid,
-                             slice_from(tls_session_protocol(tls)),
-                             slice_from(tls_session_cipher(tls)));
-    observe_count(&w->counters, OBSERVE_TLS_OUT_SUCCESS, 1);
-    enter(out, GATEWAY_OUTBOUND_GREETING);
-    event = smtp_client_tls_started(&out->smtp, gateway_channel_output(c));
-    gateway_channel_set_deadline(c, time_left_ms(out));
-    act(out, &event);
-    gateway_channel_resume(c);
-}
-
-static void on_settled(struct gateway_channel *c)
-{
-    struct gateway_outbound *out = outbound_of(c);
-
-    gateway_kernel_tls_tell(out->worker, "DCID", out->dcid, gateway_channel_tls(c));
-}
-
-static void on_connected(struct gateway_channel *c, int error)
-{
-    struct gateway_outbound *out = outbound_of(c);
-
-    if (error != 0) {
-        gateway_outbound_log_connect(out, error);
-        leave(out, error == ECONNREFUSED ? DELIVERY_FAILURE_REFUSED
-                   : error == ETIMEDOUT  ? DELIVERY_FAILURE_TIMEOUT
-                                         : DELIVERY_FAILURE_UNREACHABLE);
-        return;
-    }
-    gateway_outbound_log_new(out);
-    out->is_announced = true;
-    enter(out, GATEWAY_OUTBOUND_GREETING);
-    gateway_channel_set_deadline(c, time_left_ms(out));
-    gateway_channel_resume(c);
-}
-
-/* --- events of the SMTP machine -------------------------------------------------------------- */
-
-static void act_behind(struct gateway_outbound *out, const struct smtp_client_event *event,
-                       struct slice behind)
-{
-    switch (event->kind) {
-    case SMTP_CLIENT_MORE: break;
-    case SMTP_CLIENT_READY: greeted(out); break;
-    case SMTP_CLIENT_TLS_GO: start_tls(out, behind); break;
-    case SMTP_CLIENT_TLS_REFUSED:
-        enter(out, GATEWAY_OUTBOUND_GREETING);
-        gateway_outbound_log_refused_tls(out, &event->reply);
-        tls_failed(out, SLICE("STARTTLS unexpected response"), POLICY_TLS_REFUSED);
-        break;
-    case SMTP_CLIENT_RECIPIENT:
+    if (event->kind == SMTP_CLIENT_RECIPIENT) {
         gateway_outbound_item_recipient(out, event->recipient, &event->reply);
-        break;
-    case SMTP_CLIENT_BODY_WANTED:
+        set_time(out);
+    } else if (event->kind == SMTP_CLIENT_BODY_WANTED) {
         out->heard_of_item = true;
         send_body(out);
-        break;
-    case SMTP_CLIENT_DONE: message_done(out, event); break;
-    case SMTP_CLIENT_BYE: leave(out, DELIVERY_FAILURE_NONE); break;
-    case SMTP_CLIENT_FAILED: fail(out, event); break;
+    } else {
+        message_done(out, event);
     }
 }
 
-static void act(struct gateway_outbound *out, const struct smtp_client_event *event)
+static void on_settled(struct gateway_hop *h)
 {
-    act_behind(out, event, (struct slice){ 0 });
+    struct gateway_outbound *out = outbound_of(h);
+
+    gateway_kernel_tls_tell(out->worker, "DCID", out->dcid, gateway_channel_tls(&h->channel));
 }
 
-static size_t on_input(struct gateway_channel *c, struct slice bytes)
+static void on_idle(struct gateway_hop *h)
 {
-    struct gateway_outbound *out = outbound_of(c);
-    struct smtp_client_event event = { .kind = SMTP_CLIENT_READY };
-    size_t total = 0;
+    struct gateway_outbound *out = outbound_of(h);
 
-    /* Until MORE, also when all bytes are taken: one reply can be the cause of two events. */
-    while (event.kind != SMTP_CLIENT_MORE && !gateway_channel_is_paused(c) &&
-           !gateway_channel_is_closing(c)) {
-        size_t used = 0;
-
-        event = smtp_client_feed(&out->smtp, slice_after(bytes, total), &used,
-                                 gateway_channel_output(c));
-        total += used;
-        act_behind(out, &event, slice_after(bytes, total));
-        if (event.kind != SMTP_CLIENT_MORE && out->state != GATEWAY_OUTBOUND_IDLE &&
-            !gateway_channel_is_paused(c))
-            gateway_channel_set_deadline(c, time_left_ms(out));
-    }
-    return total;
+    if (out->state == GATEWAY_OUTBOUND_IDLE)
+        quit(out);
 }
 
-static void on_expired(struct gateway_channel *c)
-{
-    struct gateway_outbound *out = outbound_of(c);
-    struct smtp_client_event event = { .kind = SMTP_CLIENT_FAILED,
-                                       .failure = SMTP_CLIENT_FAILURE_TIMEOUT };
-
-    switch (out->state) {
-    case GATEWAY_OUTBOUND_CONNECTING:
-        gateway_outbound_log_connect(out, ETIMEDOUT);
-        leave(out, DELIVERY_FAILURE_TIMEOUT);
-        break;
-    case GATEWAY_OUTBOUND_IDLE: quit(out); break;
-    case GATEWAY_OUTBOUND_SECURING:
-        if (gateway_channel_tls(c) != NULL) {
-            tls_failed(out, SLICE("timeout"), POLICY_TLS_HANDSHAKE_FAILED);
-            break;
-        }
-        __attribute__((fallthrough)); /* the command itself had no answer */
-    case GATEWAY_OUTBOUND_GREETING:
-    case GATEWAY_OUTBOUND_SENDING:
-    case GATEWAY_OUTBOUND_QUITTING:
-        if (smtp_client_timeout_ms(&out->smtp) > 0)
-            event = smtp_client_expire(&out->smtp);
-        act(out, &event);
-        break;
-    case GATEWAY_OUTBOUND_CLOSING: UNREACHABLE();
-    }
-}
-
-static void on_ended(struct gateway_channel *c, int error)
-{
-    struct gateway_outbound *out = outbound_of(c);
-    struct smtp_client_event event;
-
-    if (out->state == GATEWAY_OUTBOUND_CLOSING)
-        return;
-    if (gateway_channel_tls(c) != NULL && tls_session_ending(gateway_channel_tls(c)) != NULL)
-        gateway_kernel_tls_shun(&out->worker->shunned, &out->remote);
-    /* In good order, or by a record of TLS that the peer is to be told of. */
-    out->has_ended = error == 0 || error == EPROTO;
-    gateway_kernel_tls_tell_end(out->worker, "DCID", out->dcid, gateway_channel_tls(c));
-    event = smtp_client_ended(&out->smtp);
-    if (out->state == GATEWAY_OUTBOUND_IDLE && event.kind == SMTP_CLIENT_FAILED)
-        leave(out, DELIVERY_FAILURE_NONE); /* it had nothing to do either */
-    else
-        act(out, &event);
-}
+static const struct gateway_hop_handlers hop_handlers = {
+    .connected = on_connected,
+    .refused = gateway_outbound_tls_refused,
+    .session = gateway_outbound_tls_session,
+    .unsecured = gateway_outbound_tls_failed,
+    .secured = gateway_outbound_tls_secured,
+    .settled = on_settled,
+    .opened = on_opened,
+    .event = on_event,
+    .drained = on_drained,
+    .idle = on_idle,
+    .failed = on_failed,
+    .closed = on_closed,
+};
 
 void gateway_outbound_stop(struct gateway_outbound *out)
 {
     if (out->state == GATEWAY_OUTBOUND_IDLE)
         quit(out);
-    else if (out->state == GATEWAY_OUTBOUND_CONNECTING || out->state == GATEWAY_OUTBOUND_GREETING ||
-             out->state == GATEWAY_OUTBOUND_SECURING)
-        leave(out, DELIVERY_FAILURE_LOCAL);
+    else if (out->state == GATEWAY_OUTBOUND_OPENING)
+        give_up(out, DELIVERY_FAILURE_LOCAL);
 }
 
 void gateway_outbound_reset(struct gateway_outbound *out)
@@ -551,8 +389,7 @@ void gateway_outbound_reset(struct gateway_outbound *out)
         gateway_outbound_item_return(out);
     if (out->state != GATEWAY_OUTBOUND_CLOSING)
         leave(out, DELIVERY_FAILURE_LOCAL);
-    else
-        gateway_channel_reset(&out->channel);
+    gateway_hop_reset(&out->hop);
 }
 
 enum status gateway_outbound_open(struct gateway_worker *worker,
@@ -560,6 +397,7 @@ enum status gateway_outbound_open(struct gateway_worker *worker,
 {
     struct gateway_outbound *out = calloc(1, sizeof(*out));
     struct slice domain = delivery_destination_domain(connect->destination);
+    struct gateway_hop_options options = { 0 };
 
     if (out == NULL)
         return STATUS_NO_MEMORY;
@@ -567,16 +405,16 @@ enum status gateway_outbound_open(struct gateway_worker *worker,
     out->view = gateway_view_acquire(worker->view);
     out->policy = policy_destination_find(gateway_view_policy(out->view), domain);
     out->remote = connect->address;
-    out->state = GATEWAY_OUTBOUND_CONNECTING;
-    out->smtp_options.hostname = slice_from(gateway_view_settings(out->view)->hostname);
+    out->state = GATEWAY_OUTBOUND_OPENING;
     out->dcid = spool_ids_take(&worker->process->ids, SPOOL_ID_DCID);
-    smtp_client_init(&out->smtp, &out->smtp_options);
     list_append(&worker->outbound, &out->node);
     observe_count(&worker->counters, OBSERVE_CONNECTIONS_OUT, 1);
     observe_count(&worker->counters, OBSERVE_CONNECTIONS_OUT_NOW, 1);
     delivery_connection_start(worker->dispatch.scheduler, gateway_worker_now_ms(worker),
                               &out->delivery, connect);
-    gateway_channel_connect(&out->channel, worker->loop, &channel_handlers, &out->remote);
-    gateway_channel_set_deadline(&out->channel, GATEWAY_OUTBOUND_CONNECT_MS);
+    options.remote = out->remote;
+    options.hostname = slice_from(gateway_view_settings(out->view)->hostname);
+    options.demand = policy_tls_demand_of(out->policy, &(struct policy_tls_facts){ 0 });
+    gateway_hop_open(&out->hop, worker->loop, &hop_handlers, &options);
     return STATUS_OK;
 }

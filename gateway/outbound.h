@@ -1,41 +1,34 @@
 /* gateway/outbound.h - one outbound connection: the SMTP client session and what it delivers.
  *
- * Opened for a destination's host when the scheduler says CONNECT; greeting, EHLO and the
- * destination's TLS rule come first, then message after message until the scheduler has no more
- * for it. The connection keeps the view it was opened with: one generation decides its TLS.
+ * Opened for a destination's host when the scheduler says CONNECT; when the hop is open
+ * (gateway/hop.h), message after message until the scheduler has no more for it. The connection
+ * keeps the view it was opened with: one generation decides its TLS.
  *
- *     CONNECTING -> GREETING -> (SECURING -> GREETING) -> IDLE <-> SENDING -> QUITTING -> closed
+ *     OPENING -> IDLE <-> SENDING -> QUITTING -> closed
  */
 #pragma once
 #include "delivery/scheduler.h"
 #include "gateway/body_source.h"
-#include "gateway/channel.h"
+#include "gateway/hop.h"
 #include "gateway/message.h"
 #include "policy/destination.h"
-#include "smtp/client.h"
 
-#define GATEWAY_OUTBOUND_CONNECT_MS   30000
-#define GATEWAY_OUTBOUND_HANDSHAKE_MS 60000
-#define GATEWAY_OUTBOUND_IDLE_MS      5000  /* a connection without work is kept so long */
-#define GATEWAY_OUTBOUND_COPY_MAX     32768 /* a body up to this is copied behind its DATA */
+#define GATEWAY_OUTBOUND_IDLE_MS  5000  /* a connection without work is kept so long */
+#define GATEWAY_OUTBOUND_COPY_MAX 32768 /* a body up to this is copied behind its DATA */
 
 struct gateway_view;
 struct gateway_worker;
 
 enum gateway_outbound_state {
-    GATEWAY_OUTBOUND_CONNECTING,
-    GATEWAY_OUTBOUND_GREETING, /* until READY, with or without TLS */
-    GATEWAY_OUTBOUND_SECURING, /* STARTTLS and the handshake */
-    GATEWAY_OUTBOUND_IDLE,     /* open, nothing to deliver */
+    GATEWAY_OUTBOUND_OPENING,
+    GATEWAY_OUTBOUND_IDLE, /* open, nothing to deliver */
     GATEWAY_OUTBOUND_SENDING,
     GATEWAY_OUTBOUND_QUITTING,
     GATEWAY_OUTBOUND_CLOSING /* the scheduler knows no more of it */
 };
 
 struct gateway_outbound { /* Fields are private to gateway/outbound*.c. */
-    struct gateway_channel channel;
-    struct smtp_client smtp;
-    struct smtp_client_options smtp_options;
+    struct gateway_hop hop;
     struct delivery_connection delivery;
     struct list_node node;
     struct gateway_worker *worker;
@@ -47,7 +40,6 @@ struct gateway_outbound { /* Fields are private to gateway/outbound*.c. */
     bool is_announced;    /* in the log */
     bool sent_any;        /* a message has been dealt with on this connection */
     bool heard_of_item;   /* the peer has answered something about the item under way */
-    bool has_ended;       /* the peer has, in order or by a bad record of TLS */
     bool is_body_leaving; /* the final dot waits for the body to leave */
 
     struct gateway_item *item;     /* being delivered */

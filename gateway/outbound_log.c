@@ -13,7 +13,7 @@ static void log_error(const struct gateway_outbound *out, unsigned code, struct 
     char remote[IP_TEXT_MAX], local[IP_TEXT_MAX] = "unknown";
     struct ip_endpoint ours;
 
-    if (engine_socket_local(&out->channel.socket, &ours))
+    if (engine_socket_local(&out->hop.channel.socket, &ours))
         (void)ip_format(&ours.address, local);
     observe_dcid_error(w->log, gateway_worker_now_s(w),
                        &(struct observe_dcid_error){
@@ -34,7 +34,7 @@ void gateway_outbound_log_new(const struct gateway_outbound *out)
     char remote[IP_TEXT_MAX], local[IP_TEXT_MAX] = "unknown";
     struct ip_endpoint ours;
 
-    if (engine_socket_local(&out->channel.socket, &ours))
+    if (engine_socket_local(&out->hop.channel.socket, &ours))
         (void)ip_format(&ours.address, local);
     observe_dcid_new(w->log, gateway_worker_now_s(w), out->dcid, slice_from(local),
                      slice_from(ip_format(&out->remote.address, remote)), out->remote.port);

@@ -2,10 +2,9 @@
  *
  *     open -> opened -> (ask -> answered)... -> quit, or idle for too long -> gone -> closed
  *
- * Greeting, EHLO and the TLS that the destination's rule demands come first, as for a delivery
- * (gateway/outbound.h); then MAIL FROM:<> and one RCPT for each recipient. No message is ever sent.
- * OpenSSL makes the TLS records, never the kernel: a few commands do not repay handing over the
- * keys.
+ * The hop (gateway/hop.h) is opened as for a delivery; then MAIL FROM:<> and one RCPT for each
+ * recipient. No message is ever sent. OpenSSL makes the TLS records, never the kernel: a few
+ * commands do not repay handing over the keys.
  *
  * Embedded in its owner, which gets events through a table of handlers. `answered` and `gone` may
  * run inside gateway_verifier_ask(), `gone` inside gateway_verifier_quit(); no other handler runs
@@ -22,13 +21,10 @@
  * owner's business, who drops it when that time is over.
  */
 #pragma once
-#include "gateway/channel.h"
 #include "gateway/generation.h"
-#include "policy/destination.h"
-#include "smtp/client.h"
+#include "gateway/hop.h"
 
 #define GATEWAY_VERIFIER_IDLE_MS 5000 /* open without a question */
-#define GATEWAY_VERIFIER_QUIT_MS 2000 /* for the reply to QUIT */
 
 #define GATEWAY_VERIFIER_REPLY_MAX (SMTP_REPLY_TEXT_BYTES_MAX + 32) /* NUL included */
 
@@ -42,24 +38,20 @@ struct gateway_verifier_handlers {
 };
 
 enum gateway_verifier_state {
-    GATEWAY_VERIFIER_CONNECTING,
-    GATEWAY_VERIFIER_GREETING, /* until READY, with or without TLS */
-    GATEWAY_VERIFIER_SECURING, /* STARTTLS and the handshake */
+    GATEWAY_VERIFIER_OPENING,
     GATEWAY_VERIFIER_IDLE,
     GATEWAY_VERIFIER_ASKING,
     GATEWAY_VERIFIER_LEAVING /* the owner knows that it is gone */
 };
 
 struct gateway_verifier { /* Fields are private. */
-    struct gateway_channel channel;
-    struct smtp_client smtp;
-    struct smtp_client_options options;
+    struct gateway_hop hop;
     struct smtp_client_envelope question;
     struct slice recipient;
     const struct gateway_verifier_handlers *handlers;
     const struct gateway_view *view;
-    const struct policy_destination *policy;
     enum gateway_verifier_state state;
+    char why[GATEWAY_VERIFIER_REPLY_MAX + 32]; /* there is no TLS; "": it was not offered */
 };
 
 /* Borrows view, and policy of that view, until `closed`. opening_ms: until `opened` at the

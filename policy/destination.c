@@ -63,16 +63,3 @@ bool policy_tls_is_required(enum policy_tls tls)
     }
     UNREACHABLE();
 }
-
-enum policy_tls_action policy_tls_outcome(enum policy_tls tls, enum policy_tls_event event)
-{
-    switch (event) {
-    case POLICY_TLS_NOT_OFFERED:
-    case POLICY_TLS_REFUSED:
-    case POLICY_TLS_FAILED_BEFORE:
-        return policy_tls_is_required(tls) ? POLICY_TLS_TRY_NEXT : POLICY_TLS_SEND_CLEAR;
-    case POLICY_TLS_HANDSHAKE_FAILED: return POLICY_TLS_TRY_NEXT;
-    case POLICY_TLS_ESTABLISHED: return POLICY_TLS_SEND_ENCRYPTED;
-    }
-    UNREACHABLE();
-}

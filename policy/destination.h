@@ -20,6 +20,8 @@ enum policy_tls {
     POLICY_TLS_REQUIRED_VERIFY_HOSTED
 };
 
+enum policy_dane { POLICY_DANE_OFF, POLICY_DANE_OPPORTUNISTIC, POLICY_DANE_MANDATORY };
+
 /* Who makes the TLS records of a connection, OpenSSL or the kernel: tls/kernel.h. */
 enum policy_ktls { POLICY_KTLS_AUTO, POLICY_KTLS_OFF, POLICY_KTLS_TX, POLICY_KTLS_BOTH };
 
@@ -32,6 +34,9 @@ struct policy_destination {
     struct slice name; /* as it was written; "default" for the default */
     enum policy_tls tls;
     enum policy_ktls ktls;
+    enum policy_dane dane;
+    bool mta_sts;
+    bool clear_after_failed_handshake;
     uint32_t max_connections; /* to one domain, over all workers */
     uint32_t max_messages_per_connection;
     const struct policy_bounce_profile *bounce_profile; /* never NULL in a snapshot */
@@ -52,22 +57,3 @@ const char *policy_ktls_text(enum policy_ktls ktls);
 bool policy_tls_is_wanted(enum policy_tls tls);
 /* Whether nothing may be sent without TLS. */
 bool policy_tls_is_required(enum policy_tls tls);
-
-/* How the attempt to encrypt a connection ended. */
-enum policy_tls_event {
-    POLICY_TLS_NOT_OFFERED,      /* no EHLO, or no STARTTLS in its reply */
-    POLICY_TLS_REFUSED,          /* the command was answered with anything but 220 */
-    POLICY_TLS_FAILED_BEFORE,    /* we could not start it (no context, no memory); nothing sent */
-    POLICY_TLS_HANDSHAKE_FAILED, /* after the 220 */
-    POLICY_TLS_ESTABLISHED
-};
-
-enum policy_tls_action {
-    POLICY_TLS_SEND_CLEAR, /* go on in clear text on the same connection */
-    POLICY_TLS_SEND_ENCRYPTED,
-    POLICY_TLS_TRY_NEXT /* leave this host: the next one, or later; never in clear here */
-};
-
-/* The table of Destination Controls. What a failed handshake left behind is not used for clear
- * text, whatever the setting: only the peer's word before the 220 can lead there. */
-enum policy_tls_action policy_tls_outcome(enum policy_tls tls, enum policy_tls_event event);

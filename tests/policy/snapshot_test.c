@@ -186,36 +186,6 @@ static void every_form_of_a_route_host_is_understood(void **unused)
     }
 }
 
-static void the_tls_table_holds_for_every_setting_and_outcome(void **unused)
-{
-    enum {
-        CLEAR = POLICY_TLS_SEND_CLEAR,
-        TLS = POLICY_TLS_SEND_ENCRYPTED,
-        NEXT = POLICY_TLS_TRY_NEXT
-    };
-    static const struct {
-        enum policy_tls tls;
-        int actions[5]; /* not offered, refused, failed before, handshake failed, established */
-        bool is_wanted, is_required;
-    } rows[] = {
-        { POLICY_TLS_OFF, { CLEAR, CLEAR, CLEAR, NEXT, TLS }, false, false },
-        { POLICY_TLS_PREFERRED, { CLEAR, CLEAR, CLEAR, NEXT, TLS }, true, false },
-        { POLICY_TLS_REQUIRED, { NEXT, NEXT, NEXT, NEXT, TLS }, true, true },
-        { POLICY_TLS_PREFERRED_VERIFY, { CLEAR, CLEAR, CLEAR, NEXT, TLS }, true, false },
-        { POLICY_TLS_REQUIRED_VERIFY, { NEXT, NEXT, NEXT, NEXT, TLS }, true, true },
-        { POLICY_TLS_REQUIRED_VERIFY_HOSTED, { NEXT, NEXT, NEXT, NEXT, TLS }, true, true },
-    };
-
-    (void)unused;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        for (int event = POLICY_TLS_NOT_OFFERED; event <= POLICY_TLS_ESTABLISHED; event++)
-            assert_int_equal(policy_tls_outcome(rows[i].tls, (enum policy_tls_event)event),
-                             rows[i].actions[event]);
-        assert_int_equal(policy_tls_is_wanted(rows[i].tls), rows[i].is_wanted);
-        assert_int_equal(policy_tls_is_required(rows[i].tls), rows[i].is_required);
-    }
-}
-
 static void running_out_of_memory_anywhere_is_reported_and_leaks_nothing(void **unused)
 {
     size_t failures = 0;
@@ -271,7 +241,6 @@ int main(void)
         cmocka_unit_test(routes_go_exact_then_longest_partial_then_all),
         cmocka_unit_test(a_route_is_not_needed),
         cmocka_unit_test(every_form_of_a_route_host_is_understood),
-        cmocka_unit_test(the_tls_table_holds_for_every_setting_and_outcome),
         cmocka_unit_test(running_out_of_memory_anywhere_is_reported_and_leaks_nothing),
         cmocka_unit_test(texts_of_no_known_form_are_refused),
     };
