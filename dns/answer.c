@@ -4,21 +4,21 @@
 
 #include "base/check.h"
 
-#define HEADER_BYTES     12
-#define QUESTION_BYTES   4 /* behind its name */
-#define RECORD_BYTES     10
-#define WIRE_NAME_MAX    255
-#define CLASS_IN         1
-#define TYPE_CNAME       5
-#define TYPE_SOA         6
-#define SOA_TAIL_BYTES   20
-#define RCODE_NONE       0
-#define RCODE_SERVER     2
-#define RCODE_NO_NAME    3
-#define RCODE_REFUSED    5
-#define TTL_S_MAX        0x7fffffffu /* RFC 2181 8 */
-#define LABEL_KIND       0xc0u
-#define LABEL_IS_POINTER 0xc0u
+#define HEADER_BYTES      12
+#define QUESTION_BYTES    4 /* behind its name */
+#define RECORD_BYTES      10
+#define WIRE_NAME_MAX     255
+#define CLASS_IN          1
+#define TYPE_SOA          6
+#define SOA_TAIL_BYTES    20
+#define ASSOCIATION_BYTES 3 /* of a TLSA, before its data */
+#define RCODE_NONE        0
+#define RCODE_SERVER      2
+#define RCODE_NO_NAME     3
+#define RCODE_REFUSED     5
+#define TTL_S_MAX         0x7fffffffu /* RFC 2181 8 */
+#define LABEL_KIND        0xc0u
+#define LABEL_IS_POINTER  0xc0u
 
 /* Uncompressed, in lower case, so that names can be compared byte by byte (RFC 4343). */
 struct wire_name {
@@ -126,10 +126,11 @@ static bool read_answers(struct dns_answer *a, unsigned count, size_t *offset,
             return false;
         if (r.class != CLASS_IN || !same_name(&owner, name))
             continue;
-        if (r.type == TYPE_CNAME && a->records == 0) {
+        if (r.type == DNS_TYPE_CNAME && a->type != DNS_TYPE_CNAME && a->records == 0) {
             size_t target = r.data;
             if (!read_name(a->packet, r.data + r.data_len, &target, name))
                 return false;
+            a->canonical = (uint16_t)r.data;
             shorten_ttl(a, r.ttl_s);
         } else if (r.type == (unsigned)a->type && a->records < DNS_RECORDS_MAX) {
             shorten_ttl(a, r.ttl_s);
@@ -186,6 +187,7 @@ void dns_answer_parse(struct slice packet, enum dns_type type, struct dns_answer
     }
     a->packet = bytes;
     a->packet_len = packet.len;
+    a->canonical = HEADER_BYTES;
     a->ttl_s = TTL_S_MAX;
     if (!read_answers(a, read_u16(bytes + 6), &offset, &name)) {
         a->records = 0;
@@ -214,6 +216,7 @@ void dns_answer_set(enum dns_outcome outcome, enum dns_type type, const char *re
     answer_out->records = 0;
     answer_out->packet = NULL;
     answer_out->packet_len = 0;
+    answer_out->canonical = 0;
 }
 
 struct slice dns_answer_data(const struct dns_answer *a, size_t index)
@@ -240,21 +243,16 @@ bool dns_answer_address(const struct dns_answer *a, size_t index, struct ip_addr
     return true;
 }
 
-/* The name that begins at offset and fills the record's data. */
-static bool name_to_text(const struct dns_answer *a, size_t offset, size_t end,
-                         char text[static DNS_NAME_MAX])
+static bool name_to_text(const struct wire_name *name, char text[static DNS_NAME_MAX])
 {
-    struct wire_name name;
     char label_text[DNS_NAME_MAX + 1];
     size_t used = 0;
 
-    if (!read_name(a->packet, end, &offset, &name) || offset != end)
-        return false;
-    for (size_t at = 0; name.bytes[at] != 0; at += name.bytes[at] + 1u) {
-        if (memchr(name.bytes + at + 1, '.', name.bytes[at]) != NULL)
+    for (size_t at = 0; name->bytes[at] != 0; at += name->bytes[at] + 1u) {
+        if (memchr(name->bytes + at + 1, '.', name->bytes[at]) != NULL)
             return false; /* a dot within a label, which would look like two labels */
-        memcpy(label_text + used, name.bytes + at + 1, name.bytes[at]);
-        used += name.bytes[at];
+        memcpy(label_text + used, name->bytes + at + 1, name->bytes[at]);
+        used += name->bytes[at];
         label_text[used++] = '.';
     }
     if (used > 0 && !dns_name_is_valid((struct slice){ label_text, used - 1 }))
@@ -269,13 +267,37 @@ static bool name_to_text(const struct dns_answer *a, size_t offset, size_t end,
 static_assert(WIRE_NAME_MAX - 1 <= DNS_NAME_MAX,
               "a label and its dot take what they take on the wire");
 
+/* The name that begins at offset and fills the record's data. */
+static bool read_target(const struct dns_answer *a, size_t offset, size_t end,
+                        char text[static DNS_NAME_MAX])
+{
+    struct wire_name name;
+
+    return read_name(a->packet, end, &offset, &name) && offset == end && name_to_text(&name, text);
+}
+
+bool dns_answer_canonical(const struct dns_answer *a, char text[static DNS_NAME_MAX])
+{
+    struct wire_name name;
+    char canonical[DNS_NAME_MAX];
+    size_t offset = a->canonical;
+
+    if (a->outcome == DNS_FAILED || a->packet == NULL)
+        return false;
+    if (!read_name(a->packet, a->packet_len, &offset, &name) || !name_to_text(&name, canonical) ||
+        canonical[0] == '\0')
+        return false;
+    memcpy(text, canonical, strlen(canonical) + 1);
+    return true;
+}
+
 bool dns_answer_name(const struct dns_answer *a, size_t index, char text[static DNS_NAME_MAX])
 {
     char name[DNS_NAME_MAX];
     struct slice data = dns_answer_data(a, index);
     size_t offset = a->offsets[index];
 
-    if (a->type != DNS_TYPE_PTR || !name_to_text(a, offset, offset + data.len, name) ||
+    if (a->type != DNS_TYPE_PTR || !read_target(a, offset, offset + data.len, name) ||
         name[0] == '\0')
         return false;
     memcpy(text, name, strlen(name) + 1);
@@ -289,9 +311,23 @@ bool dns_answer_exchange(const struct dns_answer *a, size_t index, uint16_t *pre
     size_t offset = a->offsets[index];
 
     if (a->type != DNS_TYPE_MX || data.len < 3 ||
-        !name_to_text(a, offset + 2, offset + data.len, text))
+        !read_target(a, offset + 2, offset + data.len, text))
         return false;
     *preference_out = (uint16_t)read_u16(a->packet + offset);
+    return true;
+}
+
+bool dns_answer_association(const struct dns_answer *a, size_t index,
+                            struct dns_association *association_out)
+{
+    struct slice data = dns_answer_data(a, index);
+
+    if (a->type != DNS_TYPE_TLSA || data.len < ASSOCIATION_BYTES)
+        return false;
+    *association_out = (struct dns_association){ .usage = (uint8_t)data.data[0],
+                                                 .selector = (uint8_t)data.data[1],
+                                                 .matching = (uint8_t)data.data[2],
+                                                 .data = slice_after(data, ASSOCIATION_BYTES) };
     return true;
 }
 

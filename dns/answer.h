@@ -14,6 +14,7 @@
 
 enum dns_type { /* RFC 1035, 3596, 6698: the numbers of the wire */
                 DNS_TYPE_A = 1,
+                DNS_TYPE_CNAME = 5,
                 DNS_TYPE_PTR = 12,
                 DNS_TYPE_MX = 15,
                 DNS_TYPE_TXT = 16,
@@ -45,17 +46,23 @@ struct dns_answer {
 
     const uint8_t *packet; /* private from here on */
     size_t packet_len;
+    uint16_t canonical;                /* of the name at the end of the CNAMEs */
     uint16_t offsets[DNS_RECORDS_MAX]; /* of each record's data */
 };
 
 /* Reads a response with one question. Follows the CNAMEs from the question's name, which must
- * stand in their order; takes the records of the given type at their end. Damage gives DNS_FAILED.
- * Borrows the packet. */
+ * stand in their order, unless CNAME is what was asked for; takes the records of the given type at
+ * their end. Damage gives DNS_FAILED. Borrows the packet. */
 void dns_answer_parse(struct slice packet, enum dns_type type, struct dns_answer *answer_out);
 
 /* An answer without a packet. outcome is not DNS_FOUND; borrows reason. */
 void dns_answer_set(enum dns_outcome outcome, enum dns_type type, const char *reason,
                     struct dns_answer *answer_out);
+
+/* The name whose records the answer is about, or which it says has none: the question's, or the one
+ * to which CNAMEs led from there. In lower case. False when it is no name as dns/name.h has it, or
+ * when the answer is DNS_FAILED or came without a packet. It is as secure as the whole answer. */
+bool dns_answer_canonical(const struct dns_answer *a, char text[static DNS_NAME_MAX]);
 
 /* The accessors: index < records; false when the record's type is another, or its data are not
  * what the type says. */
@@ -74,6 +81,17 @@ bool dns_answer_text(const struct dns_answer *a, size_t index, char *text, size_
 /* MX; the name is in lower case, and empty for the null MX of RFC 7505. */
 bool dns_answer_exchange(const struct dns_answer *a, size_t index, uint16_t *preference_out,
                          char text[static DNS_NAME_MAX]);
+
+/* TLSA, of RFC 6698 2.1. The data may be empty, and are borrowed from the packet. */
+struct dns_association {
+    uint8_t usage;
+    uint8_t selector;
+    uint8_t matching;
+    struct slice data;
+};
+
+bool dns_answer_association(const struct dns_answer *a, size_t index,
+                            struct dns_association *association_out);
 
 /* The data of any record as they came; a name in them may be compressed. */
 struct slice dns_answer_data(const struct dns_answer *a, size_t index);

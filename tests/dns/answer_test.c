@@ -11,7 +11,6 @@
 
 #include "tests/dns/packet.h"
 
-#define CNAME 5
 #define SOA   6
 #define RRSIG 46
 
@@ -36,8 +35,10 @@ static void parse(enum dns_type type)
         (void)dns_answer_name(&a, i, text);
         (void)dns_answer_exchange(&a, i, &preference, text);
         (void)dns_answer_text(&a, i, text, sizeof(text), &len);
+        (void)dns_answer_association(&a, i, &(struct dns_association){ 0 });
         (void)dns_answer_data(&a, i);
     }
+    (void)dns_answer_canonical(&a, (char[DNS_NAME_MAX]){ 0 });
     if (a.packet != NULL)
         a.packet = p.bytes;
     free(copy);
@@ -75,8 +76,8 @@ static void a_chain_of_names_is_followed(void **state)
 {
     (void)state;
     packet_begin(&p, 0, "www.example.com", DNS_TYPE_A);
-    packet_name(&p, "www.example.com", CNAME, "web.example.net");
-    packet_name(&p, "web.example.net", CNAME, "host.example.net");
+    packet_name(&p, "www.example.com", DNS_TYPE_CNAME, "web.example.net");
+    packet_name(&p, "web.example.net", DNS_TYPE_CNAME, "host.example.net");
     packet_record(&p, "host.example.net", DNS_TYPE_A, 20, "\xc0\0\2\1", 4);
     packet_record(&p, "www.example.com", DNS_TYPE_A, TTL_S, "\xc0\0\2\2", 4);
     parse(DNS_TYPE_A);
@@ -85,9 +86,68 @@ static void a_chain_of_names_is_followed(void **state)
     assert_int_equal(a.ttl_s, 20);
 
     packet_begin(&p, 0, "loop", DNS_TYPE_A);
-    packet_name(&p, "loop", CNAME, "loop");
+    packet_name(&p, "loop", DNS_TYPE_CNAME, "loop");
     parse(DNS_TYPE_A);
     assert_int_equal(a.outcome, DNS_NO_DATA);
+}
+
+/* What the answer is about, or NULL. */
+static const char *canonical(void)
+{
+    static char text[DNS_NAME_MAX];
+
+    return dns_answer_canonical(&a, text) ? text : NULL;
+}
+
+static void the_name_at_the_end_of_a_chain_is_told(void **state)
+{
+    (void)state;
+    for (unsigned links = 0; links <= 2; links++) {
+        for (unsigned rcode = 0; rcode <= 3; rcode++) {
+            static const char *const names[] = { "www.example.com", "web.example.net",
+                                                 "host.example.net" };
+
+            packet_begin(&p, rcode, "WWW.example.com", DNS_TYPE_A);
+            for (unsigned i = 0; i < links; i++)
+                packet_name(&p, names[i], DNS_TYPE_CNAME, names[i + 1]);
+            if (rcode == 0)
+                packet_record(&p, names[links], DNS_TYPE_A, 20, "\xc0\0\2\1", 4);
+            parse(DNS_TYPE_A);
+            if (a.outcome == DNS_FAILED)
+                assert_null(canonical());
+            else
+                assert_string_equal(canonical(), names[links]);
+        }
+    }
+    dns_answer_set(DNS_NO_NAME, DNS_TYPE_A, "", &a);
+    assert_null(canonical());
+}
+
+static void a_chain_to_what_is_no_name_is_followed_and_not_told(void **state)
+{
+    static const char *const targets[] = { "", "a b", "x\r\ny" };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(targets); i++) {
+        packet_begin(&p, 0, "www.example.com", DNS_TYPE_A);
+        packet_name(&p, "www.example.com", DNS_TYPE_CNAME, targets[i]);
+        packet_record(&p, targets[i], DNS_TYPE_A, 20, "\xc0\0\2\1", 4);
+        parse(DNS_TYPE_A);
+        assert_int_equal(a.records, 1);
+        assert_null(canonical());
+    }
+}
+
+static void who_asks_for_the_alias_gets_it_and_not_what_is_behind(void **state)
+{
+    (void)state;
+    packet_begin(&p, 0, "www.example.com", DNS_TYPE_CNAME);
+    packet_name(&p, "www.example.com", DNS_TYPE_CNAME, "web.example.net");
+    packet_name(&p, "web.example.net", DNS_TYPE_CNAME, "host.example.net");
+    parse(DNS_TYPE_CNAME);
+    assert_int_equal(a.outcome, DNS_FOUND);
+    assert_int_equal(a.records, 1);
+    assert_string_equal(canonical(), "www.example.com");
 }
 
 static void what_is_not_there_is_remembered_as_the_zone_says(void **state)
@@ -311,11 +371,34 @@ static void exchanges_have_a_preference_and_may_be_null(void **state)
     assert_false(dns_answer_exchange(&a, 3, &preference, text));
 }
 
+static void associations_are_read_with_their_numbers(void **state)
+{
+    struct dns_association t;
+
+    (void)state;
+    packet_begin(&p, 0, "_25._tcp.mx", DNS_TYPE_TLSA);
+    packet_record(&p, "_25._tcp.mx", DNS_TYPE_TLSA, TTL_S, "\3\1\377digest", 9);
+    packet_record(&p, "_25._tcp.mx", DNS_TYPE_TLSA, TTL_S, "\3\1\1", 3);
+    packet_record(&p, "_25._tcp.mx", DNS_TYPE_TLSA, TTL_S, "\3\1", 2);
+    parse(DNS_TYPE_TLSA);
+    assert_int_equal(a.records, 3);
+    assert_true(dns_answer_association(&a, 0, &t));
+    assert_int_equal(t.usage, 3);
+    assert_int_equal(t.selector, 1);
+    assert_int_equal(t.matching, 255);
+    assert_true(slice_equal(t.data, SLICE("digest")));
+    assert_true(dns_answer_association(&a, 1, &t));
+    assert_int_equal(t.data.len, 0);
+    assert_false(dns_answer_association(&a, 2, &t));
+    a.type = DNS_TYPE_TXT;
+    assert_false(dns_answer_association(&a, 0, &t));
+}
+
 /* A sound answer, for damaging. */
 static void compose(void)
 {
     packet_begin(&p, 0, "www.example.com", DNS_TYPE_PTR);
-    packet_name(&p, "www.example.com", CNAME, "web.example.net");
+    packet_name(&p, "www.example.com", DNS_TYPE_CNAME, "web.example.net");
     packet_record(&p, "web.example.net", DNS_TYPE_PTR, TTL_S, "\2mx\xc0\x0c", 5);
     packet_name(&p, "web.example.net", DNS_TYPE_PTR, "mail.example.com");
     packet_record(&p, "web.example.net", DNS_TYPE_TXT, TTL_S, "\4text", 5);
@@ -357,6 +440,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses_are_read_in_their_order),
         cmocka_unit_test(a_chain_of_names_is_followed),
+        cmocka_unit_test(the_name_at_the_end_of_a_chain_is_told),
+        cmocka_unit_test(a_chain_to_what_is_no_name_is_followed_and_not_told),
+        cmocka_unit_test(who_asks_for_the_alias_gets_it_and_not_what_is_behind),
+        cmocka_unit_test(associations_are_read_with_their_numbers),
         cmocka_unit_test(what_is_not_there_is_remembered_as_the_zone_says),
         cmocka_unit_test(other_codes_are_failures_with_a_reason),
         cmocka_unit_test(a_pointer_must_lead_to_the_name_of_a_host),

@@ -15,13 +15,14 @@ static void check_name(const char *name, bool may_be_empty)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const enum dns_type types[] = { DNS_TYPE_A,   DNS_TYPE_AAAA, DNS_TYPE_PTR,
-                                           DNS_TYPE_TXT, DNS_TYPE_MX,   DNS_TYPE_TLSA };
+    static const enum dns_type types[] = { DNS_TYPE_A,  DNS_TYPE_AAAA, DNS_TYPE_PTR,  DNS_TYPE_TXT,
+                                           DNS_TYPE_MX, DNS_TYPE_TLSA, DNS_TYPE_CNAME };
     struct dns_answer a;
     struct ip_address address;
     char name[DNS_NAME_MAX];
     char text[TEXT_MAX];
     uint16_t preference;
+    struct dns_association association;
     size_t len;
 
     if (size == 0)
@@ -30,6 +31,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     dns_answer_parse(packet, types[data[0] % ARRAY_LEN(types)], &a);
     ASSERT((a.outcome == DNS_FOUND) == (a.records > 0) && a.records <= DNS_RECORDS_MAX);
     ASSERT((a.outcome == DNS_FAILED) == (a.reason[0] != '\0'));
+    if (dns_answer_canonical(&a, name)) {
+        ASSERT(a.outcome != DNS_FAILED);
+        check_name(name, false);
+    }
     for (size_t i = 0; i < a.records; i++) {
         struct slice raw = dns_answer_data(&a, i);
 
@@ -41,6 +46,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             check_name(name, true);
         if (dns_answer_text(&a, i, text, sizeof(text), &len))
             ASSERT(len <= sizeof(text));
+        if (dns_answer_association(&a, i, &association))
+            ASSERT(association.data.len + 3 == raw.len);
     }
     return 0;
 }
