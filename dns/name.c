@@ -30,6 +30,20 @@ bool dns_name_is_valid(struct slice name)
     return label > 0;
 }
 
+bool dns_name_copy(struct slice name, char text[static DNS_NAME_MAX])
+{
+    size_t used = 0;
+
+    if (dns_name_is_valid(name)) {
+        if (name.data[name.len - 1] == '.')
+            name.len--;
+        for (; used < name.len; used++)
+            text[used] = ascii_lower(name.data[used]);
+    }
+    text[used] = '\0';
+    return used > 0;
+}
+
 /* The labels of the address, each with its dot. */
 static size_t reverse(const struct ip_address *a, char text[static REVERSED_MAX])
 {

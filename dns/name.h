@@ -13,6 +13,10 @@
 /* Whether a text is a name of 1 to 253 bytes, each label of 1 to 63; a final dot is allowed. */
 bool dns_name_is_valid(struct slice name);
 
+/* Writes a valid name in lower case and without the final dot. Of any other text it writes "", and
+ * returns false. */
+bool dns_name_copy(struct slice name, char text[static DNS_NAME_MAX]);
+
 /* "4.3.2.1.in-addr.arpa", or 32 nibbles and "ip6.arpa" (RFC 1035 3.5, RFC 3596 2.5). Returns
  * text. */
 const char *dns_name_reverse(const struct ip_address *a, char text[static DNS_NAME_MAX]);

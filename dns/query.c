@@ -5,16 +5,9 @@ void dns_query_start(struct dns_query *q, struct dns_source *source, struct slic
                      void (*done)(struct dns_query *q, const struct dns_answer *answer))
 {
     char text[DNS_NAME_MAX];
-    size_t used = 0;
 
     ASSERT(q->source == NULL && done != NULL);
-    if (dns_name_is_valid(name)) {
-        if (name.data[name.len - 1] == '.')
-            name.len--;
-        for (; used < name.len; used++)
-            text[used] = ascii_lower(name.data[used]);
-    }
-    text[used] = '\0';
+    (void)dns_name_copy(name, text);
     *q = (struct dns_query){ .source = source, .type = type, .done = done };
     source->ops->start(source, q, text);
 }

@@ -43,6 +43,25 @@ static void valid_names_are_told_from_others(void **state)
     assert_false(dns_name_is_valid((struct slice){ NULL, 0 }));
 }
 
+static void a_copy_is_in_lower_case_without_the_final_dot(void **state)
+{
+    static const char *const cases[][2] = {
+        { "Example.COM", "example.com" },
+        { "MX.example.com.", "mx.example.com" },
+        { "a.", "a" },
+        { ".", "" },
+        { "", "" },
+        { "a b", "" },
+    };
+    char text[DNS_NAME_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        assert_int_equal(dns_name_copy(slice_from(cases[i][0]), text), cases[i][1][0] != '\0');
+        assert_string_equal(text, cases[i][1]);
+    }
+}
+
 static void a_name_has_at_most_253_bytes(void **state)
 {
     char text[256];
@@ -116,6 +135,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(valid_names_are_told_from_others),
+        cmocka_unit_test(a_copy_is_in_lower_case_without_the_final_dot),
         cmocka_unit_test(a_name_has_at_most_253_bytes),
         cmocka_unit_test(addresses_are_reversed_as_the_rfcs_have_it),
         cmocka_unit_test(a_list_that_is_no_zone_or_too_long_is_refused),
