@@ -27,7 +27,7 @@ static void print_json(const struct config_problems *problems, bool ok)
 static int run(int argc, char **argv)
 {
     const struct config_load_options options = { .generation = 1,
-                                                 .resolver = config_resolver_system(),
+                                                 .machine = config_machine_here(),
                                                  .judge = gateway_tls_judge() };
     struct config_problems problems;
     struct config_loaded *loaded = NULL;

@@ -37,11 +37,11 @@ void cli_print_problems_json(const struct config_problems *problems)
     fputs(problems->count > 0 ? "\n]" : "]", stdout);
 }
 
-static bool load(const char *path, struct config_resolver *resolver,
+static bool load(const char *path, struct config_machine *machine,
                  struct config_loaded **loaded_out)
 {
     const struct config_load_options options = { .generation = 1,
-                                                 .resolver = resolver,
+                                                 .machine = machine,
                                                  .skip_files = true };
     struct config_problems problems;
     bool ok;
@@ -56,29 +56,14 @@ static bool load(const char *path, struct config_resolver *resolver,
 
 bool cli_load(const char *path, struct config_loaded **loaded_out)
 {
-    return load(path, config_resolver_system(), loaded_out);
-}
-
-/* An address that is nobody's (RFC 6666) for a route that nobody takes: one of this machine could
- * look like mail that goes round in a circle. */
-static bool resolve_to_nowhere(struct config_resolver *resolver, const char *host,
-                               struct ip_address *addresses, size_t *count_out,
-                               const char **why_out)
-{
-    (void)resolver;
-    (void)host;
-    (void)why_out;
-    addresses[0] = (struct ip_address){ .bytes = { 0x01, 0x00 } };
-    *count_out = 1;
-    return true;
+    return load(path, config_machine_here(), loaded_out);
 }
 
 bool cli_load_admin_path(const char *path, char socket_path_out[static CONFIG_SOCKET_PATH_MAX + 1])
 {
-    struct config_resolver nowhere = { .resolve = resolve_to_nowhere };
     struct config_loaded *loaded = NULL;
 
-    if (!load(path, &nowhere, &loaded))
+    if (!load(path, NULL, &loaded))
         return false;
     ASSERT(strlen(loaded->settings.admin_socket_path) <= CONFIG_SOCKET_PATH_MAX);
     memcpy(socket_path_out, loaded->settings.admin_socket_path,

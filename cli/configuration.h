@@ -12,7 +12,6 @@ void cli_print_problems_json(const struct config_problems *problems);
  * its errors printed, when it has some. */
 MUST_USE bool cli_load(const char *path, struct config_loaded **loaded_out);
 
-/* Where the gateway of this configuration has its admin socket. Asks no name server: what the
- * running gateway says must not depend on one. Otherwise as cli_load(). */
+/* Where the gateway of this configuration has its admin socket. Otherwise as cli_load(). */
 MUST_USE bool cli_load_admin_path(const char *path,
                                   char socket_path_out[static CONFIG_SOCKET_PATH_MAX + 1]);

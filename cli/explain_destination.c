@@ -29,28 +29,30 @@ static const char *tls_effect(const struct policy_destination *destination)
     return "STARTTLS is never used";
 }
 
+/* How the hosts of a domain are found. */
+static const char *lookup_text(const struct policy_route_host *host)
+{
+    switch (host->lookup) {
+    case POLICY_ROUTE_ADDRESS: return "an address";
+    case POLICY_ROUTE_NAME: return "its addresses";
+    case POLICY_ROUTE_MX: return "its MX, or its addresses";
+    }
+    UNREACHABLE();
+}
+
 static void print_route(const struct policy_route *route)
 {
-    char text[IP_ENDPOINT_MAX];
-    struct ip_address address;
-
-    if (route == NULL) {
-        printf("route    none: its mail cannot be delivered\n");
+    if (route == NULL || route->action == POLICY_ROUTE_USEDNS) {
+        printf("route    %s: the MX of the domain\n", route == NULL ? "none" : "USEDNS");
         return;
     }
-    printf("route    %.*s\n", SLICE_ARGS(route->name));
+    printf("route    %.*s%s\n", SLICE_ARGS(route->name),
+           route->action == POLICY_ROUTE_DISCARD ? ": /dev/null, its mail is thrown away" : "");
     for (size_t i = 0; i < route->hosts_count; i++) {
         const struct policy_route_host *host = &route->hosts[i];
 
-        bool is_address = ip_parse(host->host, &address);
-
-        /* An address is said once, with its port. */
-        printf("         %zu. ", i + 1);
-        if (!is_address)
-            printf("%.*s at ", SLICE_ARGS(host->text));
-        for (size_t k = 0; k < host->endpoints_count; k++)
-            printf("%s%s", k > 0 ? ", " : "", ip_endpoint_format(&host->endpoints[k], text));
-        putchar('\n');
+        printf("         %.*s (%s), priority %u\n", SLICE_ARGS(host->text), lookup_text(host),
+               host->priority);
     }
 }
 
@@ -74,29 +76,35 @@ static void print_destination(const char *domain, const struct policy_destinatio
            b->max_retries);
 }
 
+static const char *lookup_word(enum policy_route_lookup lookup)
+{
+    switch (lookup) {
+    case POLICY_ROUTE_ADDRESS: return "none";
+    case POLICY_ROUTE_NAME: return "addresses";
+    case POLICY_ROUTE_MX: return "mx";
+    }
+    UNREACHABLE();
+}
+
 static void print_route_json(const struct policy_route *route)
 {
-    char text[IP_ENDPOINT_MAX];
-
     cli_json_name(false, "route");
-    if (route == NULL) {
+    if (route == NULL || route->action == POLICY_ROUTE_USEDNS) {
         fputs("null", stdout);
         return;
     }
     putchar('{');
     cli_json_member(true, "domain", route->name);
     cli_json_name(false, "to");
+    putchar('[');
     for (size_t i = 0; i < route->hosts_count; i++) {
         const struct policy_route_host *host = &route->hosts[i];
 
-        fputs(i > 0 ? ", {" : "[{", stdout);
+        fputs(i > 0 ? ", {" : "{", stdout);
         cli_json_member(true, "host", host->text);
-        cli_json_name(false, "addresses");
-        for (size_t k = 0; k < host->endpoints_count; k++) {
-            fputs(k > 0 ? ", " : "[", stdout);
-            cli_json_text(slice_from(ip_endpoint_format(&host->endpoints[k], text)));
-        }
-        fputs("]}", stdout);
+        cli_json_number(false, "priority", host->priority);
+        cli_json_member(false, "lookup", slice_from(lookup_word(host->lookup)));
+        putchar('}');
     }
     fputs("]}", stdout);
 }

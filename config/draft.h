@@ -14,6 +14,11 @@
 
 /* The words for enum policy_ktls. */
 extern const char *const config_ktls_words[];
+/* And for enum config_tls_version. */
+extern const char *const config_tls_version_words[];
+
+struct config_suggestion;
+struct policy_domain_map;
 
 struct config_flow_draft {
     const char *name;
@@ -60,7 +65,7 @@ struct config_root {
     const config_setting_t *spool, *certificates, *tls, *log, *admin, *session, *shutdown, *memory;
     const config_setting_t *listeners, *mail_flow_policies, *hat, *rat, *destinations, *routes;
     const config_setting_t *bounce_profiles, *address_lists, *exception_table, *limits, *dns;
-    const config_setting_t *reputation, *country, *call_ahead;
+    const config_setting_t *reputation, *country, *call_ahead, *delivery;
 };
 
 struct config_draft {
@@ -77,6 +82,7 @@ struct config_draft {
     struct config_address_list_draft *address_lists;
     struct config_flow_draft *flows;
     struct config_profile_draft *profiles;
+    struct config_tls_client *tls_clients;
     struct config_table_draft *hats;
     struct config_table_draft *rats;
     /* What is not known because of a problem elsewhere is not worth a complaint. */
@@ -104,9 +110,11 @@ void config_read_mail_flows(struct config_draft *d);
 void config_read_hats(struct config_draft *d);
 /* recipients.c */
 void config_read_rats(struct config_draft *d);
-/* delivery.c */
+/* bounces.c */
 void config_read_bounce_profiles(struct config_draft *d);
+/* destinations.c */
 void config_read_destinations(struct config_draft *d);
+/* routes.c */
 void config_read_routes(struct config_draft *d);
 
 /* From here on the snapshot is there. */
@@ -120,6 +128,14 @@ void config_check_rats(struct config_draft *d);
 void config_check_routes(struct config_draft *d);
 /* certificates.c: files; after the listeners. */
 void config_check_certificates(struct config_draft *d);
+
+/* NULL when there is none of that name; the names there are have been offered. */
+const struct policy_bounce_profile *config_bounce_profile_find(
+    const struct config_draft *d, const char *name, struct config_suggestion *suggestion);
+
+/* Marks a domain as seen; a second one is a problem, reported with the line of the first. */
+bool config_domain_is_new(struct config_draft *d, struct policy_domain_map *seen,
+                          const config_setting_t *list, int index, const char *domain);
 
 /* The list that a key of the group names. NULL when there is none, which is then a problem. */
 const struct policy_address_list *config_address_list_find(struct config_draft *d,

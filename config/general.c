@@ -49,10 +49,11 @@ static const struct config_key root_keys[] = {
     ROOT(reputation, CONFIG_KIND_GROUP, false),
     ROOT(country, CONFIG_KIND_GROUP, false),
     ROOT(call_ahead, CONFIG_KIND_GROUP, false),
+    ROOT(delivery, CONFIG_KIND_GROUP, false),
 };
 
 const char *const config_ktls_words[] = { "auto", "off", "tx", "both", NULL };
-static const char *const version_words[] = { "1.2", "1.3", NULL };
+const char *const config_tls_version_words[] = { "1.2", "1.3", NULL };
 static const char *const format_words[] = { "asyncos", "json", "cef", NULL };
 
 static const struct config_key spool_keys[] = {
@@ -63,7 +64,7 @@ static const struct config_key spool_keys[] = {
 
 static const struct config_key tls_keys[] = {
     SETTING("ktls", CONFIG_KIND_WORD, ktls, 0, 0, config_ktls_words),
-    SETTING("min_version", CONFIG_KIND_WORD, tls_version_min, 0, 0, version_words),
+    SETTING("min_version", CONFIG_KIND_WORD, tls_version_min, 0, 0, config_tls_version_words),
     SETTING("ca_file", CONFIG_KIND_PATH, tls_ca_path, 1),
     SETTING("client_ca_file", CONFIG_KIND_PATH, tls_client_ca_path, 1),
 };
@@ -100,6 +101,10 @@ static const struct config_key memory_keys[] = {
     SETTING("messages", CONFIG_KIND_SIZE, memory_message_bytes, 16 * MIB_BYTES, TIB_BYTES),
 };
 
+static const struct config_key delivery_keys[] = {
+    SETTING("port", CONFIG_KIND_NUMBER, delivery_port, 1, 65535),
+};
+
 static void set_defaults(struct config_settings *s)
 {
     *s = (struct config_settings){
@@ -122,6 +127,7 @@ static void set_defaults(struct config_settings *s)
         .max_commands = 100000,
         .grace_s = 30,
         .rate_interval_s = 3600,
+        .delivery_port = 25,
     };
 }
 
@@ -300,5 +306,6 @@ void config_read_general(struct config_draft *d)
     read_section(d, r->session, "session", session_keys, ARRAY_LEN(session_keys));
     read_section(d, r->limits, "limits", limits_keys, ARRAY_LEN(limits_keys));
     read_section(d, r->shutdown, "shutdown", shutdown_keys, ARRAY_LEN(shutdown_keys));
+    read_section(d, r->delivery, "delivery", delivery_keys, ARRAY_LEN(delivery_keys));
     read_section(d, r->memory, "memory", memory_keys, ARRAY_LEN(memory_keys));
 }

@@ -176,7 +176,7 @@ enum status config_load(const char *path, uint64_t generation, struct config_loa
                         struct config_problems *problems)
 {
     const struct config_load_options options = { .generation = generation,
-                                                 .resolver = config_resolver_system() };
+                                                 .machine = config_machine_here() };
 
     return config_load_file(path, &options, loaded_out, problems);
 }

@@ -21,16 +21,11 @@ struct config_loaded { /* arena is private, the rest is read-only */
     struct arena arena;
 };
 
-/* What loading asks the network and the machine. Embed it, and take the outer object from the
- * argument with CONTAINER_OF. */
-struct config_resolver {
-    /* Writes at most POLICY_ROUTE_ADDRESSES_MAX addresses, at least one on success. Otherwise
-     * *why_out is a phrase that lives until the next call. */
-    bool (*resolve)(struct config_resolver *resolver, const char *host,
-                    struct ip_address *addresses, size_t *count_out, const char **why_out);
-    /* Writes the addresses of this machine, as many as there is room for, and gives their number.
-     * NULL: none is known. */
-    size_t (*own_addresses)(struct config_resolver *resolver,
+/* What loading asks the machine. Embed it, and take the outer object from the argument with
+ * CONTAINER_OF. */
+struct config_machine {
+    /* Writes its addresses, as many as there is room for, and gives their number. */
+    size_t (*own_addresses)(struct config_machine *machine,
                             struct ip_address addresses[CONFIG_OWN_ADDRESSES_MAX]);
 };
 
@@ -44,15 +39,15 @@ struct config_tls_judge {
                         size_t why_bytes);
 };
 
-/* The system's resolver (getaddrinfo, getifaddrs). */
-struct config_resolver *config_resolver_system(void);
+/* This machine (getifaddrs). */
+struct config_machine *config_machine_here(void);
 
 struct config_load_options {
     uint64_t generation;
-    struct config_resolver *resolver; /* NULL: host names in routes are a problem */
-    struct config_tls_judge *judge;   /* NULL: certificates only have to be readable */
-    bool skip_files;                  /* do not ask whether certificates and folders exist;
-                                         what a policy is read from is read all the same */
+    struct config_machine *machine; /* NULL: its addresses are not known */
+    struct config_tls_judge *judge; /* NULL: certificates only have to be readable */
+    bool skip_files;                /* do not ask whether certificates and folders exist;
+                                       what a policy is read from is read all the same */
     size_t bytes_max; /* of the settings, of the policies, of work space each; 0: the default */
 };
 

@@ -10,14 +10,14 @@ struct own {
 
 static void find_own(struct config_draft *d, struct own *own)
 {
-    struct config_resolver *resolver = d->reader.options->resolver;
+    struct config_machine *machine = d->reader.options->machine;
     bool ok, is_loose;
 
     ok = ip_prefix_parse(SLICE("127.0.0.0/8"), &own->loopback, &is_loose) &&
          ip_parse(SLICE("0.0.0.0"), &own->any_v4) && ip_parse(SLICE("::"), &own->any_v6);
     ASSERT(ok);
-    if (resolver != NULL && resolver->own_addresses != NULL)
-        own->count = resolver->own_addresses(resolver, own->addresses);
+    if (machine != NULL)
+        own->count = machine->own_addresses(machine, own->addresses);
     ASSERT(own->count <= CONFIG_OWN_ADDRESSES_MAX);
 }
 
@@ -50,19 +50,23 @@ static bool is_reached_by(const struct own *own, const struct config_listener *l
 static void check_host(struct config_draft *d, const struct own *own, const config_setting_t *at,
                        const struct policy_route_host *host)
 {
+    const struct ip_endpoint endpoint = { host->address,
+                                          host->port != 0 ? host->port
+                                                          : (uint16_t)d->settings.delivery_port };
+
+    if (host->lookup != POLICY_ROUTE_ADDRESS)
+        return; /* where a name leads is known when mail is delivered */
     for (size_t i = 0; i < d->settings.listeners_count; i++) {
         const struct config_listener *listener = &d->settings.listeners[i];
 
-        for (size_t k = 0; k < host->endpoints_count; k++) {
-            if (!is_reached_by(own, listener, &host->endpoints[k]))
-                continue;
-            config_reader_report(&d->reader, CONFIG_WARNING, at,
-                                 "\"%.*s\" is our own listener \"%s\": mail for this route would "
-                                 "go in a circle",
-                                 SLICE_ARGS(host->text),
-                                 listener->name != NULL ? listener->name : "");
-            return;
-        }
+        if (!is_reached_by(own, listener, &endpoint))
+            continue;
+        config_reader_report(
+            &d->reader, CONFIG_WARNING, at,
+            "\"%.*s\" is our own listener \"%s\": mail for this route would go in a "
+            "circle",
+            SLICE_ARGS(host->text), listener->name != NULL ? listener->name : "");
+        return;
     }
 }
 

@@ -13,6 +13,7 @@
 #define CONFIG_CERTIFICATES_MAX      256
 #define CONFIG_CERTIFICATE_PAIRS_MAX 2 /* ECDSA and RSA side by side */
 #define CONFIG_WORKERS_MAX           256
+#define CONFIG_TLS_CLIENTS_MAX       256
 #define CONFIG_SOCKET_PATH_MAX       107 /* what a struct sockaddr_un holds besides its NUL */
 #define CONFIG_DNS_SERVERS_MAX       16
 #define CONFIG_DNS_STUBS_MAX         64
@@ -121,6 +122,13 @@ struct config_call_ahead {
 
 enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
 
+/* What a connection of ours shows and asks for; policy_destination.tls_client is the number of one.
+ */
+struct config_tls_client {
+    const struct config_certificate *certificate; /* NULL: none */
+    enum config_tls_version min_version;
+};
+
 enum config_log_format { CONFIG_LOG_ASYNCOS };
 
 struct config_settings {
@@ -153,6 +161,10 @@ struct config_settings {
     uint32_t rate_interval_s;     /* of the rates per hour */
     bool
         delayed_rejection; /* a rejected host hears it at RCPT, so that the log has its envelopes */
+
+    uint32_t delivery_port;                      /* of hosts that were found without one */
+    const struct config_tls_client *tls_clients; /* number 0: of the default destination */
+    size_t tls_clients_count;                    /* at least 1 */
 
     struct config_dns dns;
     struct config_reputation reputation;

@@ -27,12 +27,12 @@ void gateway_call_ahead_tell(const struct gateway_call_ahead_question *q, const 
     const struct gateway_worker *w = q->line->ahead->worker;
     char remote[IP_ENDPOINT_MAX];
 
-    observe_log_line(
-        w->log, OBSERVE_INFO, gateway_worker_now_s(w),
-        "MID %llu ICID %llu To: <%.*s> call-ahead to %s: %s%s%.*s", (unsigned long long)q->mid,
-        (unsigned long long)q->icid, SLICE_ARGS(q->key.recipient),
-        ip_endpoint_format(gateway_call_ahead_endpoint(q->line->route, q->endpoint), remote), word,
-        why.len > 0 ? " " : "", SLICE_ARGS(why));
+    observe_log_line(w->log, OBSERVE_INFO, gateway_worker_now_s(w),
+                     "MID %llu ICID %llu To: <%.*s> call-ahead to %s: %s%s%.*s",
+                     (unsigned long long)q->mid, (unsigned long long)q->icid,
+                     SLICE_ARGS(q->key.recipient),
+                     ip_endpoint_format(&q->line->hops->endpoints[q->endpoint].address, remote),
+                     word, why.len > 0 ? " " : "", SLICE_ARGS(why));
 }
 
 static void keep(const struct gateway_call_ahead_question *q,

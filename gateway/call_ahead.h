@@ -1,7 +1,8 @@
 /* gateway/call_ahead.h - asking a recipient's host, before RCPT is answered, whether it takes him.
  *
  * One for each worker. What hosts said is kept (gateway/call_ahead_cache.h); what is not known is
- * asked on connections of its own (gateway/verifier.h) to the hosts of the domain's route:
+ * asked on connections of its own (gateway/verifier.h) to the hosts of the domain
+ * (gateway/next_hops.h):
  *
  *   - The same recipient is asked about once, however many sessions wait for the answer.
  *   - The hosts are tried in their order. Whatever is no reply to RCPT (no connection, 421, EHLO or
@@ -24,9 +25,7 @@
 #pragma once
 #include "base/list.h"
 #include "gateway/call_ahead_cache.h"
-#include "gateway/generation.h"
-#include "policy/destination.h"
-#include "policy/route.h"
+#include "gateway/next_hops.h"
 
 #define GATEWAY_CALL_AHEAD_QUESTIONS_MAX   4096
 #define GATEWAY_CALL_AHEAD_WAITERS_MAX     16384 /* a session has one at most */
@@ -43,12 +42,11 @@ struct gateway_worker;
 struct gateway_call_ahead; /* private */
 
 struct gateway_call_ahead_request {
-    struct gateway_view *view; /* of the session; route and destination are of its policy */
-    const struct policy_route *route;
-    const struct policy_destination *destination;
-    struct slice recipient; /* without brackets; copied */
-    bool smtputf8;          /* it is not ASCII */
-    uint64_t mid, icid;     /* for the log */
+    struct gateway_view *view;      /* of the session */
+    struct gateway_next_hops *hops; /* of the recipient's domain: found; borrowed for the call */
+    struct slice recipient;         /* without brackets; copied */
+    bool smtputf8;                  /* it is not ASCII */
+    uint64_t mid, icid;             /* for the log */
 };
 
 /* Embedded in who waits, zeroed at first. */

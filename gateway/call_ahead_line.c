@@ -14,38 +14,24 @@ void gateway_call_ahead_line_pump_soon(struct gateway_call_ahead_line *line)
 
 /* --- routes ---------------------------------------------------------------------------------- */
 
-static size_t endpoints_count(const struct policy_route *route)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < route->hosts_count; i++)
-        count += route->hosts[i].endpoints_count;
-    return count;
-}
-
-const struct ip_endpoint *gateway_call_ahead_endpoint(const struct policy_route *route,
-                                                      size_t number)
-{
-    for (size_t i = 0; i < route->hosts_count; i++) {
-        if (number < route->hosts[i].endpoints_count)
-            return &route->hosts[i].endpoints[number];
-        number -= route->hosts[i].endpoints_count;
-    }
-    UNREACHABLE();
-}
-
+/* What hosts of equal preference are first is drawn by lot each time, and so makes no difference.
+ */
 uint64_t gateway_call_ahead_route_number(const struct hash_seed *seed,
                                          const struct gateway_call_ahead_request *request)
 {
-    size_t count = endpoints_count(request->route);
-    uint64_t number = hash_number((uint64_t)request->destination->tls + 1);
+    const struct gateway_next_hops *hops = request->hops;
+    uint64_t number = hash_number(hops->endpoints_count);
 
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < hops->endpoints_count; i++) {
+        const struct delivery_endpoint *endpoint = &hops->endpoints[i];
+        const struct policy_tls_demand *demand = &gateway_next_hops_host(hops, i)->demand;
+        uint64_t rule = (uint64_t)endpoint->preference << 32 | (uint64_t)demand->check << 16 |
+                        (uint64_t)demand->is_required << 8 | demand->is_wanted;
         char text[IP_ENDPOINT_MAX];
 
-        number = hash_number(
-            number ^ hash_bytes(seed, slice_from(ip_endpoint_format(
-                                          gateway_call_ahead_endpoint(request->route, i), text))));
+        number +=
+            hash_number(hash_bytes(seed, slice_from(ip_endpoint_format(&endpoint->address, text))) ^
+                        hash_number(rule));
     }
     return number;
 }
@@ -66,7 +52,7 @@ static void wait_in_front(struct gateway_call_ahead_question *q)
 /* This host did not answer the question. */
 static void try_next(struct gateway_call_ahead_question *q, struct slice why)
 {
-    if (q->endpoint + 1 == endpoints_count(q->line->route)) {
+    if (q->endpoint + 1 == q->line->hops->endpoints_count) {
         gateway_call_ahead_finish(q, GATEWAY_CALL_AHEAD_UNREACHABLE, why);
         return;
     }
@@ -195,7 +181,7 @@ static bool open_for(struct gateway_call_ahead_question *q)
     struct gateway_worker *w = line->ahead->worker;
     uint64_t now_ms = gateway_worker_now_ms(w);
     uint64_t left_ms = q->deadline_ms > now_ms ? q->deadline_ms - now_ms : 0;
-    uint64_t share_ms = left_ms / (endpoints_count(line->route) - q->endpoint);
+    uint64_t share_ms = left_ms / (line->hops->endpoints_count - q->endpoint);
     struct gateway_call_ahead_connection *c = calloc(1, sizeof(*c));
 
     if (c == NULL)
@@ -208,8 +194,7 @@ static bool open_for(struct gateway_call_ahead_question *q)
     list_append(&line->connections, &c->node);
     line->connections_count++;
     line->ahead->connections_count++;
-    gateway_verifier_open(&c->verifier, w->loop, &handlers, line->view, line->destination,
-                          gateway_call_ahead_endpoint(line->route, c->endpoint),
+    gateway_verifier_open(&c->verifier, w, &handlers, line->view, line->hops, c->endpoint,
                           share_ms > 0 ? share_ms : 1);
     return true;
 }
@@ -304,6 +289,7 @@ void gateway_call_ahead_line_quit_idle(struct gateway_call_ahead *ahead)
 void gateway_call_ahead_line_destroy(struct gateway_call_ahead_line *line)
 {
     table_remove(&line->ahead->lines, &line->node);
+    gateway_next_hops_release(line->hops);
     gateway_view_release(line->view);
     free(line);
 }
@@ -342,8 +328,7 @@ struct gateway_call_ahead_line *gateway_call_ahead_line_get(
         return NULL;
     line->ahead = ahead;
     line->view = gateway_view_acquire(request->view);
-    line->route = request->route;
-    line->destination = request->destination;
+    line->hops = gateway_next_hops_acquire(request->hops);
     list_init(&line->waiting);
     list_init(&line->connections);
     table_insert(&ahead->lines, &line->node, number);

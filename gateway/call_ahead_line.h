@@ -27,8 +27,7 @@ struct gateway_call_ahead_line {
     struct table_node node; /* its hash is the route of the questions' keys */
     struct gateway_call_ahead *ahead;
     struct gateway_view *view;
-    const struct policy_route *route;
-    const struct policy_destination *destination;
+    struct gateway_next_hops *hops; /* counted */
     struct engine_task task;
     struct list waiting;
     struct list connections;  /* with those that are gone */
@@ -45,7 +44,7 @@ struct gateway_call_ahead_question {
     uint64_t deadline_ms;
     struct gateway_call_ahead_key key;
     uint64_t mid, icid; /* of who asked first */
-    size_t endpoint;    /* of the route, over all its hosts */
+    size_t endpoint;    /* of the line's hops */
     bool is_smtputf8;
     bool is_tried;    /* a connection was opened, or asked, for it */
     bool was_open;    /* one of them got as far as to be asked */
@@ -64,11 +63,7 @@ struct gateway_call_ahead_connection {
     bool is_gone;
 };
 
-/* Never NULL; number is below the count over all hosts of the route. */
-const struct ip_endpoint *gateway_call_ahead_endpoint(const struct policy_route *route,
-                                                      size_t number);
-
-/* The route of a key: equal for equal endpoints in the same order by the same TLS rule. */
+/* The route of a key: equal for the same endpoints by the same TLS rules. */
 uint64_t gateway_call_ahead_route_number(const struct hash_seed *seed,
                                          const struct gateway_call_ahead_request *request);
 

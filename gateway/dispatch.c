@@ -3,9 +3,133 @@
 #include <stdlib.h>
 
 #include "gateway/message.h"
+#include "gateway/next_hops.h"
 #include "gateway/outbound.h"
 #include "gateway/worker.h"
 #include "observe/mail_events.h"
+
+/* --- hosts ----------------------------------------------------------------------------------- */
+
+/* What is known of a destination besides its queue. */
+struct site {
+    struct delivery_attachment attachment;
+    struct gateway_dispatch *dispatch;
+    struct list_node node;
+    struct gateway_next_hops_waiter waiter;
+    struct gateway_next_hops *hops;   /* the last that were found; NULL: none so far */
+    struct gateway_next_hops *latest; /* what the last search came to; NULL: none so far */
+};
+
+static struct site *site_of(const struct delivery_destination *destination)
+{
+    struct delivery_attachment *a = delivery_destination_attachment(destination);
+
+    return a != NULL ? CONTAINER_OF(a, struct site, attachment) : NULL;
+}
+
+static void site_destroy(struct site *site)
+{
+    gateway_next_hops_forget(&site->waiter);
+    gateway_next_hops_release(site->hops);
+    gateway_next_hops_release(site->latest);
+    list_remove(&site->node);
+    free(site);
+}
+
+struct gateway_next_hops *gateway_dispatch_hops(const struct delivery_destination *destination)
+{
+    struct site *site = site_of(destination);
+
+    ASSERT(site != NULL && site->hops != NULL);
+    return site->hops;
+}
+
+static void say_unresolved(struct gateway_dispatch *d, struct slice domain,
+                           const struct gateway_next_hops *hops)
+{
+    struct gateway_worker *w = d->worker;
+
+    if (hops->outcome == GATEWAY_NEXT_HOPS_NO_TLS)
+        observe_log_line(w->log, OBSERVE_WARNING, gateway_worker_now_s(w),
+                         "Delivery: no host of %.*s can be used: %s", SLICE_ARGS(domain),
+                         hops->reason);
+    else
+        observe_log_line(w->log, OBSERVE_WARNING, gateway_worker_now_s(w),
+                         "DNS Temporary Failure %.*s MX - %s", SLICE_ARGS(domain), hops->reason);
+}
+
+/* Takes the hosts; NULL: there was no memory for them. */
+static void resolved(struct gateway_dispatch *d, struct delivery_destination *destination,
+                     struct gateway_next_hops *hops)
+{
+    struct gateway_worker *w = d->worker;
+    struct delivery_scheduler *s = d->scheduler;
+    uint64_t now_ms = gateway_worker_now_ms(w), valid_ms = DELIVERY_HOSTS_MS_MIN;
+    enum gateway_next_hops_outcome outcome = GATEWAY_NEXT_HOPS_FAILED;
+    struct site *site = site_of(destination);
+
+    if (hops != NULL && site != NULL) {
+        gateway_next_hops_release(site->latest);
+        site->latest = hops;
+        outcome = hops->outcome;
+        valid_ms = (uint64_t)hops->ttl_s * 1000;
+    }
+    switch (outcome) {
+    case GATEWAY_NEXT_HOPS_FOUND:
+        gateway_next_hops_release(site->hops);
+        site->hops = gateway_next_hops_acquire(hops);
+        delivery_destination_resolved(s, now_ms, destination, hops->endpoints,
+                                      hops->endpoints_count, valid_ms, gateway_worker_random(w));
+        break;
+    case GATEWAY_NEXT_HOPS_DISCARD:
+    case GATEWAY_NEXT_HOPS_NO_DOMAIN:
+    case GATEWAY_NEXT_HOPS_NO_MAIL:
+    case GATEWAY_NEXT_HOPS_NO_HOST:
+    case GATEWAY_NEXT_HOPS_LOOP:
+        delivery_destination_unresolved(s, now_ms, destination, DELIVERY_UNRESOLVED_BAD_HOST,
+                                        valid_ms, gateway_worker_random(w));
+        break;
+    case GATEWAY_NEXT_HOPS_FAILED:
+    case GATEWAY_NEXT_HOPS_NO_TLS:
+        if (hops != NULL)
+            say_unresolved(d, delivery_destination_domain(destination), hops);
+        delivery_destination_unresolved(s, now_ms, destination, DELIVERY_UNRESOLVED_TEMPORARY,
+                                        valid_ms, gateway_worker_random(w));
+        break;
+    }
+    gateway_dispatch_run_soon(d);
+}
+
+static void on_found(struct gateway_next_hops_waiter *waiter, struct gateway_next_hops *hops)
+{
+    struct site *site = CONTAINER_OF(waiter, struct site, waiter);
+
+    resolved(site->dispatch, site->attachment.destination, hops);
+}
+
+static void resolve(struct gateway_dispatch *d, struct delivery_destination *destination)
+{
+    struct gateway_worker *w = d->worker;
+    struct site *site = site_of(destination);
+    struct gateway_next_hops *hops = NULL;
+
+    if (site == NULL) {
+        site = calloc(1, sizeof(*site));
+        if (site == NULL) {
+            resolved(d, destination, NULL);
+            return;
+        }
+        site->dispatch = d;
+        site->waiter.found = on_found;
+        list_append(&d->sites, &site->node);
+        delivery_destination_attach(destination, &site->attachment);
+    }
+    if (gateway_next_hops_find(w, w->view, delivery_destination_domain(destination), &site->waiter,
+                               &hops))
+        resolved(d, destination, hops);
+}
+
+/* --- the queue ------------------------------------------------------------------------------- */
 
 static struct delivery_limits limits_for(const struct gateway_worker *w, struct slice domain)
 {
@@ -29,6 +153,7 @@ enum status gateway_dispatch_init(struct gateway_dispatch *d, struct gateway_wor
 {
     *d = (struct gateway_dispatch){ .worker = worker };
     list_init(&d->stranded);
+    list_init(&d->sites);
     return delivery_scheduler_create(&worker->process->seed, &d->scheduler);
 }
 
@@ -38,6 +163,8 @@ void gateway_dispatch_finish(struct gateway_dispatch *d)
         return;
     while (delivery_scheduler_take_any(d->scheduler, gateway_worker_now_ms(d->worker)) != NULL)
         ;
+    while (!list_is_empty(&d->sites))
+        site_destroy(CONTAINER_OF(d->sites.head.next, struct site, node));
     delivery_scheduler_destroy(d->scheduler);
     d->scheduler = NULL;
 }
@@ -83,69 +210,106 @@ void gateway_dispatch_add(struct gateway_dispatch *d, struct gateway_item *item)
     gateway_dispatch_run_soon(d);
 }
 
-/* Hosts of the route in their order; equal ones do not exist in this table. */
-static void resolve(struct gateway_dispatch *d, struct delivery_destination *destination)
-{
-    struct gateway_worker *w = d->worker;
-    const struct policy_route *route =
-        policy_route_find(gateway_view_policy(w->view), delivery_destination_domain(destination));
-    struct delivery_endpoint endpoints[DELIVERY_ENDPOINTS_MAX];
-    size_t count = 0;
+/* --- the end of items ------------------------------------------------------------------------ */
 
-    for (size_t h = 0; route != NULL && h < route->hosts_count; h++)
-        for (size_t e = 0; e < route->hosts[h].endpoints_count; e++)
-            if (count < DELIVERY_ENDPOINTS_MAX)
-                endpoints[count++] = (struct delivery_endpoint){
-                    .address = route->hosts[h].endpoints[e],
-                    .preference = (uint16_t)h,
-                };
-    if (count == 0)
-        observe_log_line(w->log, OBSERVE_WARNING, gateway_worker_now_s(w),
-                         "Delivery: no route to %.*s, its mail waits",
-                         SLICE_ARGS(delivery_destination_domain(destination)));
-    delivery_destination_resolved(d->scheduler, gateway_worker_now_ms(w), destination, endpoints,
-                                  count, GATEWAY_DISPATCH_ROUTE_MS, gateway_worker_random(w));
+/* How the mail of a destination without hosts ends, now that the DNS or the route has spoken. */
+static enum delivery_cause cause_of_hops(const struct delivery_destination *destination)
+{
+    const struct site *site = site_of(destination);
+
+    switch (site != NULL && site->latest != NULL ? site->latest->outcome
+                                                 : GATEWAY_NEXT_HOPS_NO_DOMAIN) {
+    case GATEWAY_NEXT_HOPS_NO_MAIL: return DELIVERY_CAUSE_NO_MAIL;
+    case GATEWAY_NEXT_HOPS_NO_HOST: return DELIVERY_CAUSE_NO_HOST;
+    case GATEWAY_NEXT_HOPS_LOOP: return DELIVERY_CAUSE_LOOP;
+    case GATEWAY_NEXT_HOPS_FOUND:
+    case GATEWAY_NEXT_HOPS_DISCARD:
+    case GATEWAY_NEXT_HOPS_NO_DOMAIN:
+    case GATEWAY_NEXT_HOPS_FAILED:
+    case GATEWAY_NEXT_HOPS_NO_TLS: break;
+    }
+    return DELIVERY_CAUSE_BAD_HOST;
 }
 
-static enum delivery_cause cause_of(enum delivery_expiry expiry)
+static enum delivery_cause cause_of(const struct delivery_action *expire)
 {
-    switch (expiry) {
+    switch (expire->expiry) {
     case DELIVERY_EXPIRY_AGE: return DELIVERY_CAUSE_EXPIRED;
     case DELIVERY_EXPIRY_RETRIES: return DELIVERY_CAUSE_RETRIES;
-    case DELIVERY_EXPIRY_BAD_HOST: return DELIVERY_CAUSE_BAD_HOST;
+    case DELIVERY_EXPIRY_BAD_HOST: return cause_of_hops(expire->destination);
     }
     UNREACHABLE();
 }
 
-static void give_up(struct gateway_dispatch *d, struct gateway_item *item,
-                    enum delivery_expiry expiry)
+static bool is_discarded(const struct delivery_action *expire)
+{
+    const struct site *site = site_of(expire->destination);
+
+    return expire->expiry == DELIVERY_EXPIRY_BAD_HOST && site != NULL && site->latest != NULL &&
+           site->latest->outcome == GATEWAY_NEXT_HOPS_DISCARD;
+}
+
+/* The route says /dev/null. */
+static void discard(struct gateway_dispatch *d, struct gateway_item *item,
+                    struct gateway_report *report)
 {
     struct gateway_worker *w = d->worker;
-    struct gateway_report *report;
+
+    for (unsigned i = 0; i < item->waiting_count; i++)
+        gateway_report_add(report,
+                           &(struct spool_result){ .rid = item->waiting[i],
+                                                   .state = SPOOL_RESULT_DELIVERED,
+                                                   .attempts = item->attempts },
+                           NULL);
+    observe_log_line(w->log, OBSERVE_INFO, gateway_worker_now_s(w),
+                     "MID %llu to %.*s discarded: its route is /dev/null",
+                     (unsigned long long)spool_message_mid(item->message->spool),
+                     SLICE_ARGS(item->domain));
+}
+
+static void bounce(struct gateway_dispatch *d, struct gateway_item *item,
+                   struct gateway_report *report, const struct delivery_action *expire)
+{
+    struct gateway_worker *w = d->worker;
+    const struct site *site = site_of(expire->destination);
     struct delivery_outcome outcome;
 
-    if (gateway_report_create(item, item->waiting_count, &report) != STATUS_OK) {
-        strand(d, item);
-        return;
-    }
-    delivery_outcome_for(cause_of(expiry), &outcome);
+    delivery_outcome_for(cause_of(expire), &outcome);
     for (unsigned i = 0; i < item->waiting_count; i++) {
         struct gateway_failure *failure = calloc(1, sizeof(*failure));
         struct spool_result result = { .rid = item->waiting[i],
                                        .state = SPOOL_RESULT_BOUNCED,
                                        .attempts = item->attempts };
+        struct slice text = slice_from(outcome.reason);
 
         if (failure != NULL)
             failure->outcome = outcome;
+        if (expire->expiry == DELIVERY_EXPIRY_BAD_HOST && site != NULL && site->latest != NULL)
+            text = slice_from(site->latest->reason);
         observe_delivery_bounced(w->log, gateway_worker_now_s(w), 0,
                                  spool_message_mid(item->message->spool), result.rid,
                                  &(struct observe_reply){
                                      .enhanced = slice_from(outcome.status),
-                                     .text = slice_from(outcome.reason),
+                                     .text = text,
                                  });
         gateway_report_add(report, &result, failure);
     }
-    gateway_report_post(report, w->loop, true);
+}
+
+static void give_up(struct gateway_dispatch *d, const struct delivery_action *expire)
+{
+    struct gateway_item *item = CONTAINER_OF(expire->item, struct gateway_item, delivery);
+    struct gateway_report *report;
+
+    if (gateway_report_create(item, item->waiting_count, &report) != STATUS_OK) {
+        strand(d, item);
+        return;
+    }
+    if (is_discarded(expire))
+        discard(d, item, report);
+    else
+        bounce(d, item, report, expire);
+    gateway_report_post(report, d->worker->loop, true);
 }
 
 static void carry_out(struct gateway_dispatch *d, const struct delivery_action *action)
@@ -161,10 +325,10 @@ static void carry_out(struct gateway_dispatch *d, const struct delivery_action *
                                           action->destination, GATEWAY_DISPATCH_POSTPONE_MS);
         break;
     case DELIVERY_ACTION_TAKE: gateway_outbound_wake(action->connection); break;
-    case DELIVERY_ACTION_EXPIRE:
-        give_up(d, CONTAINER_OF(action->item, struct gateway_item, delivery), action->expiry);
+    case DELIVERY_ACTION_EXPIRE: give_up(d, action); break;
+    case DELIVERY_ACTION_FORGET:
+        site_destroy(CONTAINER_OF(action->attachment, struct site, attachment));
         break;
-    case DELIVERY_ACTION_FORGET: break;
     }
 }
 
@@ -201,6 +365,24 @@ void gateway_dispatch_run_soon(struct gateway_dispatch *d)
     engine_loop_defer(d->worker->loop, &d->run, on_run);
 }
 
+/* A search that is under way asks by the rules of the old view. */
+static void search_anew(struct gateway_dispatch *d, struct delivery_destination *destination)
+{
+    struct site *site = site_of(destination);
+
+    if (site == NULL || site->waiter.search == NULL)
+        return;
+    gateway_next_hops_forget(&site->waiter);
+    resolve(d, destination);
+}
+
+void gateway_dispatch_stop(struct gateway_dispatch *d)
+{
+    LIST_FOR_EACH (node, &d->sites) {
+        gateway_next_hops_forget(&CONTAINER_OF(node, struct site, node)->waiter);
+    }
+}
+
 void gateway_dispatch_reload(struct gateway_dispatch *d, const struct policy_snapshot *old)
 {
     const struct policy_snapshot *policy = gateway_view_policy(d->worker->view);
@@ -212,6 +394,7 @@ void gateway_dispatch_reload(struct gateway_dispatch *d, const struct policy_sna
         struct delivery_limits limits = limits_for(d->worker, domain);
 
         delivery_destination_set_limits(d->scheduler, now_ms, destination, &limits);
+        search_anew(d, destination);
         /* What is known of the old hosts says nothing about new ones. */
         if (!policy_route_equal(policy_route_find(old, domain), policy_route_find(policy, domain)))
             delivery_destination_flush(d->scheduler, now_ms, destination);

@@ -8,13 +8,13 @@
 #include "engine/loop.h"
 #include "engine/timer.h"
 
-#define GATEWAY_DISPATCH_ACTIONS_MAX 256   /* in one go; then the loop gets its turn */
-#define GATEWAY_DISPATCH_ROUTE_MS    10000 /* how long hosts found for a destination are used */
+#define GATEWAY_DISPATCH_ACTIONS_MAX 256 /* in one go; then the loop gets its turn */
 #define GATEWAY_DISPATCH_STRANDED_MS 10000
 #define GATEWAY_DISPATCH_POSTPONE_MS 1000
 #define GATEWAY_OUTBOUND_MAX         8192 /* connections of one worker */
 
 struct gateway_item;
+struct gateway_next_hops;
 struct gateway_worker;
 struct policy_snapshot;
 
@@ -23,12 +23,16 @@ struct gateway_dispatch { /* Fields are private, except scheduler for gateway/ou
     struct delivery_scheduler *scheduler;
     struct engine_task run;
     struct engine_timer due;
+    struct list sites;    /* what is known of the hosts of each destination */
     struct list stranded; /* items the scheduler had no memory for */
     struct engine_timer stranded_retry;
 };
 
 MUST_USE enum status gateway_dispatch_init(struct gateway_dispatch *d,
                                            struct gateway_worker *worker);
+
+/* The worker stops: no more hosts are searched for. */
+void gateway_dispatch_stop(struct gateway_dispatch *d);
 
 /* When no connection is left; forgets the items. */
 void gateway_dispatch_finish(struct gateway_dispatch *d);
@@ -37,6 +41,10 @@ void gateway_dispatch_add(struct gateway_dispatch *d, struct gateway_item *item)
 
 /* After every other call of the scheduler: looks for what is to be done, at the end of the turn. */
 void gateway_dispatch_run_soon(struct gateway_dispatch *d);
+
+/* The hosts of a destination to which there is to be a connection: their order is that of
+ * action.endpoint. Lives until it is asked for again; count it to keep it. */
+struct gateway_next_hops *gateway_dispatch_hops(const struct delivery_destination *destination);
 
 /* The worker has a new view: limits and routes follow it. Mail for a domain that had another route
  * in the old one does not wait any longer. */

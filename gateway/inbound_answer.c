@@ -352,7 +352,6 @@ bool gateway_inbound_answer_rcpt(struct gateway_inbound *in, const struct smtp_c
     const struct smtp_mailbox *to = &command->mailbox;
     struct policy_rat_verdict verdict = rat_verdict(in, to);
     struct gateway_client client = client_of(in);
-    const struct policy_route *route;
     struct slice domain;
 
     if (is_delayed(in)) {
@@ -373,13 +372,9 @@ bool gateway_inbound_answer_rcpt(struct gateway_inbound *in, const struct smtp_c
     /* <postmaster> without a domain is ours, RFC 5321 4.5.1. */
     domain =
         to->domain.len > 0 ? to->domain : slice_from(gateway_view_settings(in->view)->hostname);
-    route = policy_route_find(gateway_view_policy(in->view), domain);
-    if (route == NULL)
-        *answer_out = no(451, "4.4.4", "No route to this domain is configured");
-    else if (verdict.is_called_ahead)
-        return gateway_question_ask_recipient(in, command, route, domain, answer_out);
-    else
-        *answer_out = gateway_inbound_accept_rcpt(in, command);
+    if (verdict.is_called_ahead)
+        return gateway_question_ask_recipient(in, command, domain, answer_out);
+    *answer_out = gateway_inbound_accept_rcpt(in, command);
     return true;
 }
 

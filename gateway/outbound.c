@@ -89,6 +89,7 @@ static void on_closed(struct gateway_hop *h)
     if (out->is_announced)
         observe_dcid_close(w->log, gateway_worker_now_s(w), out->dcid);
     observe_uncount(&w->counters, OBSERVE_CONNECTIONS_OUT_NOW, 1);
+    gateway_next_hops_release(out->hops);
     gateway_view_release(out->view);
     list_remove(&out->node);
     free(out);
@@ -404,6 +405,8 @@ enum status gateway_outbound_open(struct gateway_worker *worker,
     out->worker = worker;
     out->view = gateway_view_acquire(worker->view);
     out->policy = policy_destination_find(gateway_view_policy(out->view), domain);
+    out->hops = gateway_next_hops_acquire(gateway_dispatch_hops(connect->destination));
+    out->host = gateway_next_hops_host(out->hops, connect->endpoint);
     out->remote = connect->address;
     out->state = GATEWAY_OUTBOUND_OPENING;
     out->dcid = spool_ids_take(&worker->process->ids, SPOOL_ID_DCID);
@@ -414,7 +417,7 @@ enum status gateway_outbound_open(struct gateway_worker *worker,
                               &out->delivery, connect);
     options.remote = out->remote;
     options.hostname = slice_from(gateway_view_settings(out->view)->hostname);
-    options.demand = policy_tls_demand_of(out->policy, &(struct policy_tls_facts){ 0 });
+    options.demand = out->host->demand;
     gateway_hop_open(&out->hop, worker->loop, &hop_handlers, &options);
     return STATUS_OK;
 }

@@ -11,6 +11,7 @@
 #include "gateway/body_source.h"
 #include "gateway/hop.h"
 #include "gateway/message.h"
+#include "gateway/next_hops.h"
 #include "policy/destination.h"
 
 #define GATEWAY_OUTBOUND_IDLE_MS  5000  /* a connection without work is kept so long */
@@ -34,6 +35,8 @@ struct gateway_outbound { /* Fields are private to gateway/outbound*.c. */
     struct gateway_worker *worker;
     struct gateway_view *view;
     const struct policy_destination *policy;
+    struct gateway_next_hops *hops;       /* counted */
+    const struct gateway_next_host *host; /* of these */
     struct ip_endpoint remote;
     uint64_t dcid;
     enum gateway_outbound_state state;

@@ -19,7 +19,8 @@ struct gateway_question {
     struct smtp_command command; /* its mailbox lies below */
     char mailbox[SMTP_MAILBOX_BYTES_MAX];
 
-    struct gateway_call_ahead_waiter waiter; /* for a recipient; the rest is for a sender */
+    struct gateway_next_hops_waiter search;  /* for a recipient, these two; */
+    struct gateway_call_ahead_waiter waiter; /* the rest is for a sender */
 
     struct dns_query queries[ARRAY_LEN(sender_types)];
     size_t open_count;
@@ -168,28 +169,58 @@ static void on_verdict(struct gateway_call_ahead_waiter *waiter,
     gateway_inbound_answered(in, &answer);
 }
 
-bool gateway_question_ask_recipient(struct gateway_inbound *in, const struct smtp_command *command,
-                                    const struct policy_route *route, struct slice domain,
-                                    struct smtp_answer *answer_out)
+/* With the hosts of its domain, or NULL. True: *verdict_out is the answer. */
+static bool ask_hosts(struct gateway_question *q, struct gateway_next_hops *hops,
+                      enum gateway_call_ahead_verdict *verdict_out)
 {
-    struct gateway_question *q = question_create(in, command);
-    enum gateway_call_ahead_verdict verdict = GATEWAY_CALL_AHEAD_UNREACHABLE;
-    struct gateway_call_ahead_request request = {
+    struct gateway_inbound *in = q->in;
+    const struct gateway_call_ahead_request request = {
         .view = in->view,
-        .route = route,
-        .destination = policy_destination_find(gateway_view_policy(in->view), domain),
-        .recipient = command->mailbox.whole,
-        .smtputf8 = command->mailbox.has_non_ascii,
+        .hops = hops,
+        .recipient = q->command.mailbox.whole,
+        .smtputf8 = q->command.mailbox.has_non_ascii,
         .mid = gateway_receipt_mid(in->receipt),
         .icid = in->icid,
     };
 
+    *verdict_out = GATEWAY_CALL_AHEAD_UNREACHABLE;
+    if (hops == NULL)
+        return true;
+    if (hops->outcome == GATEWAY_NEXT_HOPS_DISCARD)
+        *verdict_out = GATEWAY_CALL_AHEAD_VALID;
+    if (hops->outcome != GATEWAY_NEXT_HOPS_FOUND)
+        return true;
+    return gateway_call_ahead_ask(in->worker->call_ahead, &request, &q->waiter, verdict_out);
+}
+
+static void on_hops(struct gateway_next_hops_waiter *waiter, struct gateway_next_hops *hops)
+{
+    struct gateway_question *q = CONTAINER_OF(waiter, struct gateway_question, search);
+    enum gateway_call_ahead_verdict verdict;
+
+    if (ask_hosts(q, hops, &verdict))
+        on_verdict(&q->waiter, verdict);
+    gateway_next_hops_release(hops);
+}
+
+bool gateway_question_ask_recipient(struct gateway_inbound *in, const struct smtp_command *command,
+                                    struct slice domain, struct smtp_answer *answer_out)
+{
+    struct gateway_question *q = question_create(in, command);
+    enum gateway_call_ahead_verdict verdict = GATEWAY_CALL_AHEAD_UNREACHABLE;
+    struct gateway_next_hops *hops = NULL;
+    bool is_answered = true;
+
     if (q != NULL) {
         q->waiter.answered = on_verdict;
-        if (!gateway_call_ahead_ask(in->worker->call_ahead, &request, &q->waiter, &verdict)) {
-            in->question = q;
-            return false;
-        }
+        q->search.found = on_hops;
+        is_answered = gateway_next_hops_find(in->worker, in->view, domain, &q->search, &hops) &&
+                      ask_hosts(q, hops, &verdict);
+        gateway_next_hops_release(hops);
+    }
+    if (!is_answered) {
+        in->question = q;
+        return false;
     }
     gateway_question_destroy(q);
     *answer_out = answer_of(in, command, verdict);
@@ -200,6 +231,7 @@ void gateway_question_destroy(struct gateway_question *question)
 {
     if (question == NULL)
         return;
+    gateway_next_hops_forget(&question->search);
     gateway_call_ahead_forget(&question->waiter);
     for (size_t i = 0; i < ARRAY_LEN(question->queries); i++)
         dns_query_cancel(&question->queries[i]);

@@ -97,7 +97,7 @@ static void look_at_kernel_tls(struct supervisor *s, const struct config_setting
 static struct config_load_options load_options(const struct supervisor *s)
 {
     return (struct config_load_options){ .generation = s->generation + 1,
-                                         .resolver = config_resolver_system(),
+                                         .machine = config_machine_here(),
                                          .judge = gateway_tls_judge() };
 }
 

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gateway/worker.h"
+
 #define WHY_BYTES_MAX (GATEWAY_VERIFIER_REPLY_MAX + 128)
 
 static struct gateway_verifier *verifier_of(struct gateway_hop *h)
@@ -161,10 +163,10 @@ static void on_idle(struct gateway_hop *h)
     gateway_verifier_quit(verifier_of(h));
 }
 
-void gateway_verifier_open(struct gateway_verifier *v, struct engine_loop *loop,
+void gateway_verifier_open(struct gateway_verifier *v, struct gateway_worker *worker,
                            const struct gateway_verifier_handlers *handlers,
-                           const struct gateway_view *view, const struct policy_destination *policy,
-                           const struct ip_endpoint *remote, uint64_t opening_ms)
+                           const struct gateway_view *view, const struct gateway_next_hops *hops,
+                           size_t endpoint, uint64_t opening_ms)
 {
     static const struct gateway_hop_handlers hop_handlers = {
         .refused = on_refused,
@@ -179,17 +181,19 @@ void gateway_verifier_open(struct gateway_verifier *v, struct engine_loop *loop,
         .closed = on_closed,
     };
     const struct gateway_hop_options options = {
-        .remote = *remote,
+        .remote = hops->endpoints[endpoint].address,
         .hostname = slice_from(gateway_view_settings(view)->hostname),
-        .demand = policy_tls_demand_of(policy, &(struct policy_tls_facts){ 0 }),
+        .demand = gateway_next_hops_host(hops, endpoint)->demand,
         .opening_ms = opening_ms,
     };
 
     ASSERT(opening_ms > 0);
     v->handlers = handlers;
     v->view = view;
+    v->hops = hops;
+    v->host = gateway_next_hops_host(hops, endpoint);
     v->state = GATEWAY_VERIFIER_OPENING;
-    gateway_hop_open(&v->hop, loop, &hop_handlers, &options);
+    gateway_hop_open(&v->hop, worker->loop, &hop_handlers, &options);
 }
 
 /* --- questions ------------------------------------------------------------------------------- */

@@ -21,8 +21,8 @@
  * owner's business, who drops it when that time is over.
  */
 #pragma once
-#include "gateway/generation.h"
 #include "gateway/hop.h"
+#include "gateway/next_hops.h"
 
 #define GATEWAY_VERIFIER_IDLE_MS 5000 /* open without a question */
 
@@ -50,16 +50,17 @@ struct gateway_verifier { /* Fields are private. */
     struct slice recipient;
     const struct gateway_verifier_handlers *handlers;
     const struct gateway_view *view;
+    const struct gateway_next_hops *hops;
+    const struct gateway_next_host *host;
     enum gateway_verifier_state state;
     char why[GATEWAY_VERIFIER_REPLY_MAX + 32]; /* there is no TLS; "": it was not offered */
 };
 
-/* Borrows view, and policy of that view, until `closed`. opening_ms: until `opened` at the
- * latest. */
-void gateway_verifier_open(struct gateway_verifier *v, struct engine_loop *loop,
+/* Borrows view and hops until `closed`. opening_ms: until `opened` at the latest. */
+void gateway_verifier_open(struct gateway_verifier *v, struct gateway_worker *worker,
                            const struct gateway_verifier_handlers *handlers,
-                           const struct gateway_view *view, const struct policy_destination *policy,
-                           const struct ip_endpoint *remote, uint64_t opening_ms);
+                           const struct gateway_view *view, const struct gateway_next_hops *hops,
+                           size_t endpoint, uint64_t opening_ms);
 
 /* While it is idle. Borrows the recipient until `answered` or `gone`, or until it is dropped. */
 void gateway_verifier_ask(struct gateway_verifier *v, struct slice recipient, bool smtputf8);

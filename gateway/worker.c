@@ -220,6 +220,7 @@ static void stop(struct engine_loop *here, struct engine_message *message)
         LIST_FOR_EACH (out, &w->outbound) {
             gateway_outbound_stop(CONTAINER_OF(out, struct gateway_outbound, node));
         }
+        gateway_dispatch_stop(&w->dispatch);
         gateway_call_ahead_stop(w->call_ahead); /* last: who is answered knows that it stops */
     }
     free(note);

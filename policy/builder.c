@@ -202,7 +202,8 @@ enum status policy_builder_add_bounce_profile(struct policy_builder *b,
     if (copy == NULL)
         return STATUS_NO_MEMORY;
     *copy = *profile;
-    if (!arena_copy(arena, profile->name, &copy->name))
+    if (!arena_copy(arena, profile->name, &copy->name) ||
+        !arena_copy(arena, profile->bounces_to, &copy->bounces_to))
         return STATUS_NO_MEMORY;
     *profile_out = copy;
     return STATUS_OK;
@@ -292,6 +293,8 @@ enum status policy_builder_add_destination(struct policy_builder *b,
 
     if (!policy_domain_is_valid(destination->name) && !policy_domain_is_partial(destination->name))
         return STATUS_INVALID;
+    if (b->snapshot->destinations_count >= POLICY_DESTINATION_ENTRIES_MAX)
+        return STATUS_LIMIT;
     link = arena_take(&b->scratch, 1, sizeof(*link));
     if (link == NULL)
         return STATUS_NO_MEMORY;
@@ -306,18 +309,10 @@ enum status policy_builder_add_destination(struct policy_builder *b,
 static enum status copy_host(struct arena *arena, const struct policy_route_host *host,
                              struct policy_route_host *copy)
 {
-    struct ip_endpoint *endpoints;
-
-    if (host->endpoints_count == 0 || host->endpoints_count > POLICY_ROUTE_ADDRESSES_MAX)
-        return STATUS_INVALID;
     *copy = *host;
-    endpoints = arena_take(arena, host->endpoints_count, sizeof(*endpoints));
-    if (endpoints == NULL || !arena_copy(arena, host->text, &copy->text) ||
-        !arena_copy(arena, host->host, &copy->host))
-        return STATUS_NO_MEMORY;
-    memcpy(endpoints, host->endpoints, host->endpoints_count * sizeof(*endpoints));
-    copy->endpoints = endpoints;
-    return STATUS_OK;
+    return arena_copy(arena, host->text, &copy->text) && arena_copy(arena, host->host, &copy->host)
+               ? STATUS_OK
+               : STATUS_NO_MEMORY;
 }
 
 enum status policy_builder_add_route(struct policy_builder *b, const struct policy_route *route)
@@ -329,7 +324,7 @@ enum status policy_builder_add_route(struct policy_builder *b, const struct poli
     if (!policy_domain_is_valid(route->name) && !policy_domain_is_partial(route->name) &&
         !slice_is_word(route->name, "ALL"))
         return STATUS_INVALID;
-    if (route->hosts_count == 0)
+    if ((route->hosts_count == 0) == (route->action == POLICY_ROUTE_HOSTS))
         return STATUS_INVALID;
     if (route->hosts_count > POLICY_ROUTE_HOSTS_MAX ||
         b->snapshot->routes_count >= POLICY_ROUTE_ENTRIES_MAX)
@@ -340,6 +335,7 @@ enum status policy_builder_add_route(struct policy_builder *b, const struct poli
         return STATUS_NO_MEMORY;
     for (size_t i = 0; i < route->hosts_count; i++)
         TRY(copy_host(arena, &route->hosts[i], &hosts[i]));
+    link->route.action = route->action;
     link->route.hosts = hosts;
     link->route.hosts_count = route->hosts_count;
     APPEND(b->routes, b->routes_last, link);

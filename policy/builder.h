@@ -70,7 +70,7 @@ MUST_USE enum status policy_builder_set_destination_default(
 MUST_USE enum status policy_builder_add_destination(struct policy_builder *b,
                                                     const struct policy_destination *destination);
 
-/* route->name is the domain; hosts and their endpoints are copied. */
+/* route->name is the domain; hosts are copied. They are there exactly for POLICY_ROUTE_HOSTS. */
 MUST_USE enum status policy_builder_add_route(struct policy_builder *b,
                                               const struct policy_route *route);
 

@@ -9,6 +9,7 @@ struct policy_destination policy_destination_default(void)
         .tls = POLICY_TLS_OFF,
         .max_connections = POLICY_DESTINATION_CONNECTIONS_DEFAULT,
         .max_messages_per_connection = POLICY_DESTINATION_MESSAGES_PER_CONNECTION_DEFAULT,
+        .recipients_interval_s = POLICY_DESTINATION_INTERVAL_S_DEFAULT,
     };
 }
 
@@ -42,6 +43,36 @@ const char *policy_ktls_text(enum policy_ktls ktls)
     case POLICY_KTLS_OFF: return "off";
     case POLICY_KTLS_TX: return "tx";
     case POLICY_KTLS_BOTH: return "both";
+    }
+    UNREACHABLE();
+}
+
+const char *policy_dane_text(enum policy_dane dane)
+{
+    switch (dane) {
+    case POLICY_DANE_OFF: return "off";
+    case POLICY_DANE_OPPORTUNISTIC: return "opportunistic";
+    case POLICY_DANE_MANDATORY: return "mandatory";
+    }
+    UNREACHABLE();
+}
+
+const char *policy_ip_text(enum policy_ip ip)
+{
+    switch (ip) {
+    case POLICY_IP_PREFER_V6: return "prefer-v6";
+    case POLICY_IP_REQUIRE_V6: return "require-v6";
+    case POLICY_IP_PREFER_V4: return "prefer-v4";
+    case POLICY_IP_REQUIRE_V4: return "require-v4";
+    }
+    UNREACHABLE();
+}
+
+const char *policy_limit_scope_text(enum policy_limit_scope scope)
+{
+    switch (scope) {
+    case POLICY_LIMIT_DOMAIN: return "domain";
+    case POLICY_LIMIT_ADDRESS: return "address";
     }
     UNREACHABLE();
 }

@@ -20,7 +20,25 @@ enum policy_tls {
     POLICY_TLS_REQUIRED_VERIFY_HOSTED
 };
 
-enum policy_dane { POLICY_DANE_OFF, POLICY_DANE_OPPORTUNISTIC, POLICY_DANE_MANDATORY };
+/* Whether TLSA records of the DNS decide about a host's TLS: policy/tls_demand.h. */
+enum policy_dane {
+    POLICY_DANE_OFF,
+    POLICY_DANE_OPPORTUNISTIC, /* where the host has them */
+    POLICY_DANE_MANDATORY      /* a host without them gets no mail */
+};
+
+enum policy_ip {
+    POLICY_IP_PREFER_V6, /* among hosts that are equal otherwise */
+    POLICY_IP_REQUIRE_V6,
+    POLICY_IP_PREFER_V4,
+    POLICY_IP_REQUIRE_V4
+};
+
+/* What each limit holds for. */
+enum policy_limit_scope {
+    POLICY_LIMIT_DOMAIN, /* the domain as a whole */
+    POLICY_LIMIT_ADDRESS /* each address of its hosts */
+};
 
 /* Who makes the TLS records of a connection, OpenSSL or the kernel: tls/kernel.h. */
 enum policy_ktls { POLICY_KTLS_AUTO, POLICY_KTLS_OFF, POLICY_KTLS_TX, POLICY_KTLS_BOTH };
@@ -30,15 +48,27 @@ enum policy_ktls { POLICY_KTLS_AUTO, POLICY_KTLS_OFF, POLICY_KTLS_TX, POLICY_KTL
 #define POLICY_DESTINATION_MESSAGES_PER_CONNECTION_DEFAULT 50u
 #define POLICY_DESTINATION_MESSAGES_PER_CONNECTION_MAX     1000u
 
+#define POLICY_DESTINATION_RECIPIENTS_MAX     1000000000u
+#define POLICY_DESTINATION_INTERVAL_S_DEFAULT 3600u
+#define POLICY_DESTINATION_INTERVAL_S_MIN     60u
+#define POLICY_DESTINATION_INTERVAL_S_MAX     3600u
+#define POLICY_DESTINATION_ENTRIES_MAX        1000000u
+
 struct policy_destination {
     struct slice name; /* as it was written; "default" for the default */
     enum policy_tls tls;
     enum policy_ktls ktls;
     enum policy_dane dane;
+    enum policy_ip ip;
+    enum policy_limit_scope limit_scope;
     bool mta_sts;
-    bool clear_after_failed_handshake;
-    uint32_t max_connections; /* to one domain, over all workers */
+    bool clear_after_failed_handshake; /* of the settings that do not require TLS */
+    bool has_bounce_profile;  /* it names one, which then goes before that of the listener */
+    uint32_t max_connections; /* over all workers */
     uint32_t max_messages_per_connection;
+    uint32_t max_recipients;        /* handed over per recipients_interval_s; 0: no limit */
+    uint32_t recipients_interval_s; /* POLICY_DESTINATION_INTERVAL_S_MIN.._MAX */
+    uint32_t tls_client; /* which certificate and lowest version: an index of the caller's */
     const struct policy_bounce_profile *bounce_profile; /* never NULL in a snapshot */
 };
 
@@ -52,6 +82,9 @@ const struct policy_destination *policy_destination_find(const struct policy_sna
 /* The words of the configuration: "required-verify"..., "both"... */
 const char *policy_tls_text(enum policy_tls tls);
 const char *policy_ktls_text(enum policy_ktls ktls);
+const char *policy_dane_text(enum policy_dane dane);
+const char *policy_ip_text(enum policy_ip ip);
+const char *policy_limit_scope_text(enum policy_limit_scope scope);
 
 /* Whether STARTTLS is tried where the host offers it. */
 bool policy_tls_is_wanted(enum policy_tls tls);

@@ -7,36 +7,51 @@
 #include "base/ip.h"
 #include "base/slice.h"
 
-#define POLICY_ROUTE_PORT_DEFAULT  25
-#define POLICY_ROUTE_HOSTS_MAX     64
-#define POLICY_ROUTE_ADDRESSES_MAX 16 /* of one host */
-#define POLICY_ROUTE_ENTRIES_MAX   1000000
+#define POLICY_ROUTE_HOSTS_MAX   64
+#define POLICY_ROUTE_ENTRIES_MAX 1000000
 
 struct policy_snapshot;
 
+enum policy_route_action {
+    POLICY_ROUTE_HOSTS,
+    POLICY_ROUTE_USEDNS, /* as if there were no route, not even ALL */
+    POLICY_ROUTE_DISCARD /* "/dev/null": accepted, and thrown away */
+};
+
+/* What the DNS is asked for, at delivery. */
+enum policy_route_lookup {
+    POLICY_ROUTE_ADDRESS, /* nothing */
+    POLICY_ROUTE_NAME,    /* "[mx.example.net]": addresses of the name */
+    POLICY_ROUTE_MX       /* "mx.example.net": its MX; without any, its addresses */
+};
+
 struct policy_route_host {
-    struct slice text; /* as it was written: "mx.example.net:2525" */
-    struct slice host; /* a name or an address, without brackets and port */
-    uint16_t port;
-    const struct ip_endpoint *endpoints; /* where to connect, in the order to try */
-    size_t endpoints_count;              /* at least 1 in a snapshot */
+    struct slice text; /* as it was written: "mx.example.net:2525/pri=10" */
+    struct slice host; /* a name or an address, without brackets, port and priority */
+    uint16_t port;     /* 0: none was given */
+    uint16_t priority; /* the lowest first; equal ones take turns */
+    enum policy_route_lookup lookup;
+    struct ip_address address; /* of POLICY_ROUTE_ADDRESS */
 };
 
 struct policy_route {
-    struct slice name;                     /* as it was written */
-    const struct policy_route_host *hosts; /* in the order to try */
-    size_t hosts_count;                    /* at least 1 */
+    struct slice name; /* as it was written */
+    enum policy_route_action action;
+    const struct policy_route_host *hosts; /* of POLICY_ROUTE_HOSTS: at least one */
+    size_t hosts_count;
 };
 
 /* NULL when no route covers the domain. */
 const struct policy_route *policy_route_find(const struct policy_snapshot *snapshot,
                                              struct slice domain);
 
-/* Whether mail goes to the same endpoints in the same order. Both may be NULL. */
+/* Whether both say the same. Both may be NULL. */
 bool policy_route_equal(const struct policy_route *a, const struct policy_route *b);
 
-/* Takes "host:port", "192.0.2.1", "[2001:db8::1]:25", "[host]" apart. host borrows from text;
- * *is_address_out says whether host is an address, which *endpoint_out then holds. False when
- * text is none of these. */
-bool policy_route_host_parse(struct slice text, struct policy_route_host *host_out,
-                             bool *is_address_out, struct ip_endpoint *endpoint_out);
+/* Takes "host:port", "192.0.2.1", "[2001:db8::1]:25", "[host]/pri=10" apart; the texts borrow from
+ * text. False when it is none of these. "USEDNS" and "/dev/null" are no hosts:
+ * policy_route_action_parse(). */
+bool policy_route_host_parse(struct slice text, struct policy_route_host *host_out);
+
+/* False when text is neither "USEDNS" nor "/dev/null". */
+bool policy_route_action_parse(struct slice text, enum policy_route_action *action_out);

@@ -130,24 +130,37 @@ static void a_domain_takes_from_the_default_what_it_does_not_say(void **unused)
     config_loaded_destroy(loaded);
 }
 
-static void hosts_of_routes_are_resolved_when_the_file_is_read(void **unused)
+static void a_route_keeps_what_it_says_of_its_hosts(void **unused)
 {
     static const char routes[] =
-        "routes = ( { domain = \"ALL\"; to = [ \"mx.example.net:26\", \"[2001:db8::1]\" ]; } );";
+        "routes = ( { domain = \"ALL\"; to = [ \"mx.example.net:26/pri=10\", "
+        "\"[mx.example.net]\", \"[2001:db8::1]\" ]; },\n"
+        "{ domain = \"b.example\"; to = [ \"USEDNS\" ]; },\n"
+        "{ domain = \"c.example\"; to = [ \"/dev/null\" ]; } );";
     static char lines[TEXT_MAX];
     struct config_loaded *loaded = NULL;
     struct buffer text;
 
     (void)unused;
     assert_int_equal(load(configuration(&text, 12, routes).data, &loaded, lines), STATUS_OK);
+    assert_string_equal(lines, "");
     buffer_finish(&text);
     const struct policy_route *r = policy_route_find(loaded->policy, SLICE("x.example"));
 
-    assert_int_equal(r->hosts_count, 2);
-    assert_int_equal(r->hosts[0].endpoints_count, 2);
-    assert_int_equal(r->hosts[0].endpoints[1].port, 26);
+    assert_int_equal(r->action, POLICY_ROUTE_HOSTS);
+    assert_int_equal(r->hosts_count, 3);
+    assert_int_equal(r->hosts[0].lookup, POLICY_ROUTE_MX);
+    assert_int_equal(r->hosts[0].port, 26);
+    assert_int_equal(r->hosts[0].priority, 10);
     assert_string_equal(r->hosts[0].host.data, "mx.example.net");
-    assert_int_equal(r->hosts[1].endpoints[0].port, 25);
+    assert_int_equal(r->hosts[1].lookup, POLICY_ROUTE_NAME);
+    assert_int_equal(r->hosts[2].lookup, POLICY_ROUTE_ADDRESS);
+    assert_int_equal(r->hosts[2].port, 0);
+    r = policy_route_find(loaded->policy, SLICE("b.example"));
+    assert_int_equal(r->action, POLICY_ROUTE_USEDNS);
+    assert_int_equal(r->hosts_count, 0);
+    assert_int_equal(policy_route_find(loaded->policy, SLICE("c.example"))->action,
+                     POLICY_ROUTE_DISCARD);
     config_loaded_destroy(loaded);
 }
 
@@ -277,7 +290,7 @@ int main(void)
         cmocka_unit_test(a_good_configuration_loads_with_its_values_and_defaults),
         cmocka_unit_test(every_key_has_its_effect),
         cmocka_unit_test(a_domain_takes_from_the_default_what_it_does_not_say),
-        cmocka_unit_test(hosts_of_routes_are_resolved_when_the_file_is_read),
+        cmocka_unit_test(a_route_keeps_what_it_says_of_its_hosts),
         cmocka_unit_test(problems_of_every_section_come_in_one_run),
         cmocka_unit_test(more_problems_than_are_kept_are_counted),
         cmocka_unit_test(the_core_names_load_together),

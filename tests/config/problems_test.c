@@ -311,12 +311,6 @@ static void recipients_are_judged(void **unused)
 static void delivery_is_judged(void **unused)
 {
     static const struct bad_case cases[] = {
-        { 11, "destinations = { default = { tls = \"required-verify\"; }; };",
-          "t.conf:11: tls = \"required-verify\" is not supported by this version" },
-        { 11,
-          "destinations = { domains = ( { domain = \"a.example\"; tls = \"preferred-verify\"; "
-          "} ); };",
-          "t.conf:11: tls = \"preferred-verify\" is not supported by this version" },
         { 11,
           "destinations = { domains = ( { domain = \"a.example\"; },\n{ domain = "
           "\"A.example.\"; } ); };",
@@ -330,15 +324,10 @@ static void delivery_is_judged(void **unused)
         { 11, "destinations = { defualt = { }; };",
           "t.conf:11: unknown key \"defualt\" in destinations; did you mean \"default\"?" },
         { 12,
-          "routes = ( { domain = \"example.com\"; to = [ \"nobody.example.net\" ]; }, " MX_ROUTE
-          " );",
-          "t.conf:12: cannot resolve \"nobody.example.net\": nobody knows it" },
-        { 12,
           "routes = ( { domain = \"example.com\"; to = [ \"192.0.2.1:25:1\", "
           "\"192.0.2.1\" ]; }, " MX_ROUTE " );",
-          "t.conf:12: \"192.0.2.1:25:1\" is not a host: \"192.0.2.1:25\", "
-          "\"[2001:db8::1]:25\" or "
-          "\"mx.example.com:25\"" },
+          "t.conf:12: \"192.0.2.1:25:1\" is not a host: \"192.0.2.1:25\", \"[2001:db8::1]:25\", "
+          "\"mx.example.com\", \"[mx.example.com]:25/pri=10\", \"USEDNS\" or \"/dev/null\"" },
         { 12,
           "routes = ( { domain = \"example.com\"; to = [ \"192.0.2.1\" ]; },\n"
           "{ domain = \"example.com\"; to = [ \"192.0.2.1\" ]; }, " MX_ROUTE " );",
@@ -404,13 +393,13 @@ static const char broken_text[] =
     /* 22 */ "   \"example.com\", \"@\" ]; reply_code = 550;\n"
     /* 23 */ "   action = \"acept\"; },\n"
     /* 24 */ " { recipients = [ \"example.net\" ]; action = \"accept\"; } ); };\n"
-    /* 25 */ "destinations = { default = { tls = \"required-verify\"; }; domains = (\n"
+    /* 25 */ "destinations = { default = { dane = \"maybe\"; }; domains = (\n"
     /* 26 */ " { domain = \"p.example\"; tls = \"requierd\";\n"
     /* 27 */ "   bounce_profile = \"zz\"; },\n"
     /* 28 */ " { domain = \"a b\"; max_connections = 0; bounce_profile = \"b\"; },\n"
     /* 29 */ " { domain = \"p.example\"; } ); };\n"
     /* 30 */ "routes = ( { domain = \"example.net\"; to = [ \"1.2.3.4.5:1\",\n"
-    /* 31 */ "   \"nobody.example\" ]; },\n"
+    /* 31 */ "   \"/dev/null\" ]; },\n"
     /* 32 */ " { domain = \"example.net\"; to = [ \"192.0.2.1\" ]; x = 1; },\n"
     /* 33 */ " { domain = \"example.net\"; to = 5; } );\n"
     /* 34 */ "bounce_profiles = { a = { initial_retry = \"2h\"; max_retry = \"1h\";\n"
@@ -451,7 +440,7 @@ static const char broken_problems[] =
     "\"user@example.com\", \"user@\" or \"ALL\"\n"
     "t.conf:23: action = \"acept\" is none of \"accept\", \"reject\"; did you mean "
     "\"accept\"?\n"
-    "t.conf:25: tls = \"required-verify\" is not supported by this version\n"
+    "t.conf:25: dane = \"maybe\" is none of \"off\", \"opportunistic\", \"mandatory\"\n"
     "t.conf:26: tls = \"requierd\" is none of \"off\", \"preferred\", \"required\", "
     "\"preferred-verify\", \"required-verify\", \"required-verify-hosted\"; did you "
     "mean \"required\"?\n"
@@ -459,9 +448,9 @@ static const char broken_problems[] =
     "t.conf:28: max_connections has to be from 1 to 1000\n"
     "t.conf:28: \"a b\" is not a domain or \".domain\"\n"
     "t.conf:29: domain \"p.example\" stands already in line 26\n"
-    "t.conf:30: \"1.2.3.4.5:1\" is not a host: \"192.0.2.1:25\", \"[2001:db8::1]:25\" "
-    "or \"mx.example.com:25\"\n"
-    "t.conf:31: cannot resolve \"nobody.example\": nobody knows it\n"
+    "t.conf:30: \"1.2.3.4.5:1\" is not a host: \"192.0.2.1:25\", \"[2001:db8::1]:25\", "
+    "\"mx.example.com\", \"[mx.example.com]:25/pri=10\", \"USEDNS\" or \"/dev/null\"\n"
+    "t.conf:31: \"/dev/null\" stands alone in a route\n"
     "t.conf:32: unknown key \"x\" in a route\n"
     "t.conf:32: domain \"example.net\" stands already in line 30\n"
     "t.conf:33: to has to be a list of strings: [ \"...\", \"...\" ]\n"
@@ -497,8 +486,8 @@ static void a_section_that_is_wrong_has_no_other_problem(void **unused)
         { 12, "routes = ( { domian = \"example.com\"; to = [ \"192.0.2.1\" ]; } );",
           "t.conf:12: unknown key \"domian\" in a route; did you mean \"domain\"?" },
         { 12, "routes = ( { domain = \"exam ple.com\"; to = [ \"192.0.2.1.2\" ]; }, 5 );",
-          "t.conf:12: \"192.0.2.1.2\" is not a host: \"192.0.2.1:25\", \"[2001:db8::1]:25\" or "
-          "\"mx.example.com:25\"\n"
+          "t.conf:12: \"192.0.2.1.2\" is not a host: \"192.0.2.1:25\", \"[2001:db8::1]:25\", "
+          "\"mx.example.com\", \"[mx.example.com]:25/pri=10\", \"USEDNS\" or \"/dev/null\"\n"
           "t.conf:12: \"exam ple.com\" is not a domain, \".domain\" or \"ALL\"\n"
           "t.conf:12: has to be a group: { ... }" },
         { 5, "  certficate = \"mail\"; hat = \"in\"; ratt = \"in\"; } );",

@@ -37,29 +37,15 @@ static const char *const good[] = {
     /* 13 */ "bounce_profiles = { };",
 };
 
-/* Knows one name. */
-static inline bool resolve(struct config_resolver *resolver, const char *host,
-                           struct ip_address *addresses, size_t *count_out, const char **why_out)
-{
-    (void)resolver;
-    *why_out = "nobody knows it";
-    if (strcmp(host, "mx.example.net") != 0)
-        return false;
-    assert_true(ip_parse(SLICE("192.0.2.7"), &addresses[0]));
-    assert_true(ip_parse(SLICE("2001:db8::7"), &addresses[1]));
-    *count_out = 2;
-    return true;
-}
-
-static inline size_t own_addresses(struct config_resolver *resolver,
+static inline size_t own_addresses(struct config_machine *machine,
                                    struct ip_address addresses[CONFIG_OWN_ADDRESSES_MAX])
 {
-    (void)resolver;
+    (void)machine;
     assert_true(ip_parse(SLICE("198.51.100.1"), &addresses[0]));
     return 1;
 }
 
-static struct config_resolver resolver = { .resolve = resolve, .own_addresses = own_addresses };
+static struct config_machine machine = { .own_addresses = own_addresses };
 
 static inline void append(struct buffer *b, const char *text)
 {
@@ -82,7 +68,7 @@ static inline enum status load(const char *text, struct config_loaded **loaded_o
                                char lines[static TEXT_MAX])
 {
     const struct config_load_options options = { .generation = 3,
-                                                 .resolver = &resolver,
+                                                 .machine = &machine,
                                                  .skip_files = true };
     struct config_problems problems;
     enum status status;

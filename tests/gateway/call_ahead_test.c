@@ -24,9 +24,8 @@ static struct config_loaded loaded;
 static struct gateway_generation generation = { .config = &loaded };
 static struct gateway_view view;
 static struct ip_endpoint endpoint;
-static struct policy_route_host route_host = { .endpoints = &endpoint, .endpoints_count = 1 };
-static const struct policy_route route = { .hosts = &route_host, .hosts_count = 1 };
-static const struct policy_destination destination = { .tls = POLICY_TLS_OFF };
+static struct gateway_next_host host;
+static struct gateway_next_hops hops; /* one clear host */
 
 /* The host. */
 static int listening, connected;
@@ -101,6 +100,11 @@ static int set_up(void **state)
     if (getsockname(listening, (struct sockaddr *)&bound, &len) != 0 ||
         !ip_endpoint_from_socket(&bound, &endpoint))
         return -1;
+    hops = (struct gateway_next_hops){ .users_count = 1,
+                                       .hosts = &host,
+                                       .hosts_count = 1,
+                                       .endpoints = { { endpoint, 0 } },
+                                       .endpoints_count = 1 };
     connected = -1;
     holds_rcpt = false;
     connections_seen = rcpts_seen = 0;
@@ -131,6 +135,7 @@ static int tear_down(void **state)
     engine_loop_destroy(worker.loop);
     gateway_call_ahead_destroy(worker.call_ahead);
     assert_int_equal(view.users_count, 1);
+    assert_int_equal(hops.users_count, 1);
     observe_log_destroy(process.log);
     if (connected >= 0)
         (void)close(connected);
@@ -146,8 +151,7 @@ static int ask(struct waiter *w, const char *recipient)
 {
     const struct gateway_call_ahead_request request = {
         .view = &view,
-        .route = &route,
-        .destination = &destination,
+        .hops = &hops,
         .recipient = slice_from(recipient),
     };
     enum gateway_call_ahead_verdict verdict;

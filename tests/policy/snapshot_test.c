@@ -15,10 +15,9 @@ static enum status build_with(struct policy_builder *b, struct policy_snapshot *
     struct policy_destination destination = policy_destination_default();
     const struct policy_rat_rule rule = { .action = POLICY_RAT_REJECT,
                                           .reply = { 450, SLICE("4.2.1 Later") } };
-    struct ip_endpoint endpoints[2] = { { .port = 25 }, { .port = 26 } };
     struct policy_route_host hosts[2] = {
-        { SLICE("mx1"), SLICE("mx1"), 25, endpoints, 2 },
-        { SLICE("mx2"), SLICE("mx2"), 25, endpoints, 1 },
+        { SLICE("mx1"), SLICE("mx1"), 0, 0, POLICY_ROUTE_MX, { { 0 } } },
+        { SLICE("[mx2]:26"), SLICE("mx2"), 26, 0, POLICY_ROUTE_NAME, { { 0 } } },
     };
     static const char *const routes[] = { "a.example", ".a.example", "b.example", "ALL" };
     static const char *const destinations[] = { "a.example", ".a.example", ".b.a.example" };
@@ -42,6 +41,7 @@ static enum status build_with(struct policy_builder *b, struct policy_snapshot *
     TRY(policy_builder_add_rat_entry(b, rat, SLICE("example.com"), &rule));
     profile.name = SLICE("fast");
     profile.max_age_s = 100;
+    profile.bounces_to = SLICE("bounces@example.com");
     TRY(policy_builder_add_bounce_profile(b, &profile, &profile_added));
     destination.tls = POLICY_TLS_PREFERRED;
     TRY(policy_builder_set_destination_default(b, &destination));
@@ -52,7 +52,7 @@ static enum status build_with(struct policy_builder *b, struct policy_snapshot *
         TRY(policy_builder_add_destination(b, &destination));
     }
     for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
-        struct policy_route route = { slice_from(routes[i]), hosts, 1 + i % 2 };
+        struct policy_route route = { slice_from(routes[i]), POLICY_ROUTE_HOSTS, hosts, 1 + i % 2 };
 
         TRY(policy_builder_add_route(b, &route));
     }
@@ -119,7 +119,8 @@ static void routes_go_exact_then_longest_partial_then_all(void **unused)
 
         assert_string_equal(r->name.data, cases[i].name);
         assert_int_equal(r->hosts_count, cases[i].hosts_count);
-        assert_int_equal(r->hosts[0].endpoints[1].port, 26);
+        assert_string_equal(r->hosts[0].text.data, "mx1");
+        assert_int_equal(r->hosts[r->hosts_count - 1].port, r->hosts_count == 1 ? 0 : 26);
     }
     policy_snapshot_destroy(s);
 }
@@ -143,47 +144,107 @@ static void every_form_of_a_route_host_is_understood(void **unused)
 {
     static const struct {
         const char *text, *host; /* host NULL: refused */
-        uint16_t port;
-        bool is_address;
+        unsigned port, priority;
+        enum policy_route_lookup lookup;
     } cases[] = {
-        { "192.0.2.1", "192.0.2.1", 25, true },
-        { "192.0.2.1:2525", "192.0.2.1", 2525, true },
-        { "2001:db8::1", "2001:db8::1", 25, true },
-        { "[2001:db8::1]", "2001:db8::1", 25, true },
-        { "[2001:db8::1]:26", "2001:db8::1", 26, true },
-        { "mx.example.com", "mx.example.com", 25, false },
-        { "mx.example.com:465", "mx.example.com", 465, false },
-        { "[mx.example.com]", "mx.example.com", 25, false },
-        { "[mx.example.com]:26", "mx.example.com", 26, false },
-        { "[192.0.2.1]:26", "192.0.2.1", 26, true },
-        { "mx.example.com:", NULL, 0, false },
-        { "mx.example.com:0", NULL, 0, false },
-        { "mx.example.com:65536", NULL, 0, false },
-        { "mx.example.com:25:25", NULL, 0, false },
-        { "[mx.example.com", NULL, 0, false },
-        { "[mx.example.com]25", NULL, 0, false },
-        { "[]", NULL, 0, false },
-        { "", NULL, 0, false },
-        { ":25", NULL, 0, false },
-        { "/dev/null", NULL, 0, false },
-        { "192.0.2.256", NULL, 0, false },
+        { "192.0.2.1", "192.0.2.1", 0, 0, POLICY_ROUTE_ADDRESS },
+        { "192.0.2.1:2525", "192.0.2.1", 2525, 0, POLICY_ROUTE_ADDRESS },
+        { "192.0.2.1/pri=7", "192.0.2.1", 0, 7, POLICY_ROUTE_ADDRESS },
+        { "2001:db8::1", "2001:db8::1", 0, 0, POLICY_ROUTE_ADDRESS },
+        { "2001:db8::1/pri=65535", "2001:db8::1", 0, 65535, POLICY_ROUTE_ADDRESS },
+        { "[2001:db8::1]", "2001:db8::1", 0, 0, POLICY_ROUTE_ADDRESS },
+        { "[2001:db8::1]:26", "2001:db8::1", 26, 0, POLICY_ROUTE_ADDRESS },
+        { "[192.0.2.1]:26", "192.0.2.1", 26, 0, POLICY_ROUTE_ADDRESS },
+        { "mx.example.com", "mx.example.com", 0, 0, POLICY_ROUTE_MX },
+        { "mx.example.com:465", "mx.example.com", 465, 0, POLICY_ROUTE_MX },
+        { "mx.example.com:26/PRI=10", "mx.example.com", 26, 10, POLICY_ROUTE_MX },
+        { "[mx.example.com]", "mx.example.com", 0, 0, POLICY_ROUTE_NAME },
+        { "[mx.example.com]:26/pri=0", "mx.example.com", 26, 0, POLICY_ROUTE_NAME },
+        { "mx.example.com:", NULL },
+        { "mx.example.com:0", NULL },
+        { "mx.example.com:65536", NULL },
+        { "mx.example.com:25:25", NULL },
+        { "mx.example.com/pri=", NULL },
+        { "mx.example.com/pri=65536", NULL },
+        { "mx.example.com/pri=-1", NULL },
+        { "mx.example.com/prio=1", NULL },
+        { "mx.example.com/", NULL },
+        { "mx.example.com/pri=1/pri=2", NULL },
+        { "mx.example.com/pri=1:25", NULL },
+        { "/pri=1", NULL },
+        { "[mx.example.com", NULL },
+        { "[mx.example.com]25", NULL },
+        { "[[mx.example.com]]", NULL },
+        { "[]", NULL },
+        { "[", NULL },
+        { "", NULL },
+        { ":25", NULL },
+        { "/dev/null", NULL },
+        { "192.0.2.256", NULL },
+        { "a b", NULL },
     };
 
     (void)unused;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct policy_route_host host;
-        struct ip_endpoint endpoint = { .port = 1 };
-        bool is_address;
-        bool ok = policy_route_host_parse(slice_from(cases[i].text), &host, &is_address, &endpoint);
 
-        assert_int_equal(ok, cases[i].host != NULL);
-        if (!ok)
+        if (policy_route_host_parse(slice_from(cases[i].text), &host) != (cases[i].host != NULL))
+            fail_msg("%s", cases[i].text);
+        if (cases[i].host == NULL)
             continue;
+        assert_true(slice_equal(host.text, slice_from(cases[i].text)));
         assert_true(slice_equal(host.host, slice_from(cases[i].host)));
         assert_int_equal(host.port, cases[i].port);
-        assert_int_equal(is_address, cases[i].is_address);
-        assert_int_equal(endpoint.port, is_address ? cases[i].port : 1);
+        assert_int_equal(host.priority, cases[i].priority);
+        assert_int_equal(host.lookup, cases[i].lookup);
     }
+}
+
+static void routes_are_equal_when_they_lead_to_the_same_hosts_the_same_way(void **unused)
+{
+    static const struct {
+        const char *a, *b;
+        bool is_equal;
+    } cases[] = {
+        { "192.0.2.1", "[192.0.2.1]", true },
+        { "2001:db8::1", "[2001:db8:0::1]", true },
+        { "MX.example.com", "mx.example.com/pri=0", true },
+        { "mx.example.com", "[mx.example.com]", false },
+        { "mx.example.com", "mx.example.com:25", false },
+        { "mx.example.com", "mx.example.com/pri=1", false },
+        { "mx.example.com", "mx2.example.com", false },
+        { "192.0.2.1", "192.0.2.2", false },
+    };
+    struct policy_route none = { .action = POLICY_ROUTE_USEDNS };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct policy_route_host hosts[2];
+        struct policy_route a = { .hosts = &hosts[0], .hosts_count = 1 };
+        struct policy_route b = { .hosts = &hosts[1], .hosts_count = 1 };
+
+        assert_true(policy_route_host_parse(slice_from(cases[i].a), &hosts[0]));
+        assert_true(policy_route_host_parse(slice_from(cases[i].b), &hosts[1]));
+        if (policy_route_equal(&a, &b) != cases[i].is_equal)
+            fail_msg("%s and %s", cases[i].a, cases[i].b);
+        assert_false(policy_route_equal(&a, &none));
+        assert_false(policy_route_equal(&a, NULL));
+    }
+    assert_true(policy_route_equal(&none, &none));
+    assert_true(policy_route_equal(NULL, NULL));
+}
+
+static void a_text_may_say_where_there_is_no_host(void **unused)
+{
+    enum policy_route_action action = POLICY_ROUTE_HOSTS;
+
+    (void)unused;
+    assert_true(policy_route_action_parse(SLICE("usedns"), &action));
+    assert_int_equal(action, POLICY_ROUTE_USEDNS);
+    assert_true(policy_route_action_parse(SLICE("/dev/null"), &action));
+    assert_int_equal(action, POLICY_ROUTE_DISCARD);
+    assert_false(policy_route_action_parse(SLICE("USEDNS:25"), &action));
+    assert_false(policy_route_action_parse(SLICE(""), &action));
 }
 
 static void running_out_of_memory_anywhere_is_reported_and_leaks_nothing(void **unused)
@@ -213,8 +274,8 @@ static void texts_of_no_known_form_are_refused(void **unused)
 {
     struct policy_builder *b;
     struct policy_destination d = policy_destination_default();
-    struct policy_route_host host = { SLICE("x"), SLICE("x"), 25, NULL, 0 };
-    struct policy_route route = { SLICE("a.example"), &host, 1 };
+    struct policy_route_host host = { .text = SLICE("x"), .host = SLICE("x") };
+    struct policy_route route = { SLICE("a.example"), POLICY_ROUTE_USEDNS, &host, 1 };
     struct policy_rat_draft *rat;
     const struct policy_rat_rule rule = { .action = POLICY_RAT_REJECT,
                                           .reply = { 250, SLICE("2.0.0 Ok") } };
@@ -224,6 +285,10 @@ static void texts_of_no_known_form_are_refused(void **unused)
     d.name = SLICE("not a domain");
     assert_int_equal(policy_builder_add_destination(b, &d), STATUS_INVALID);
     assert_int_equal(policy_builder_add_route(b, &route), STATUS_INVALID);
+    route.action = POLICY_ROUTE_HOSTS;
+    route.hosts_count = 0;
+    assert_int_equal(policy_builder_add_route(b, &route), STATUS_INVALID);
+    route.hosts_count = 1;
     route.name = SLICE("*");
     assert_int_equal(policy_builder_add_route(b, &route), STATUS_INVALID);
     assert_int_equal(policy_builder_add_rat(b, SLICE("r"), &rat), STATUS_OK);
@@ -241,6 +306,8 @@ int main(void)
         cmocka_unit_test(routes_go_exact_then_longest_partial_then_all),
         cmocka_unit_test(a_route_is_not_needed),
         cmocka_unit_test(every_form_of_a_route_host_is_understood),
+        cmocka_unit_test(routes_are_equal_when_they_lead_to_the_same_hosts_the_same_way),
+        cmocka_unit_test(a_text_may_say_where_there_is_no_host),
         cmocka_unit_test(running_out_of_memory_anywhere_is_reported_and_leaks_nothing),
         cmocka_unit_test(texts_of_no_known_form_are_refused),
     };

@@ -20,8 +20,9 @@ SECONDS_LONG = 60  # no test waits so long: what ends before is not ended by thi
 
 
 def routes_to(*where):
-    """Hops, or ports where nobody listens."""
-    hosts = ', '.join(f'"127.0.0.1:{getattr(one, "port", one)}"' for one in where)
+    """Hops, or ports where nobody listens; to be tried in this order."""
+    hosts = ', '.join(f'"127.0.0.1:{getattr(one, "port", one)}/pri={number}"'
+                      for number, one in enumerate(where))
     return f'{{ domain = "ALL"; to = [ {hosts} ]; }}'
 
 

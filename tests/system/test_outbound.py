@@ -24,7 +24,8 @@ def send(gateway, recipients=('b@example.com',), sender='a@lab.test', data=b'x\r
 
 
 def to_hosts(*hops):
-    hosts = ', '.join(f'"127.0.0.1:{hop if isinstance(hop, int) else hop.port}"' for hop in hops)
+    hosts = ', '.join(f'"127.0.0.1:{getattr(hop, "port", hop)}/pri={number}"'
+                      for number, hop in enumerate(hops))
     return f'{{ domain = "ALL"; to = [ {hosts} ]; }}'
 
 

@@ -1,0 +1,96 @@
+#include "config/draft.h"
+#include "config/suggest.h"
+
+#define BOUNCE(key, kind, field, low, high)                                                        \
+    {                                                                                              \
+        key, kind, offsetof(struct written, values.field), false, low, high                        \
+    }
+
+/* A profile as it is written. */
+struct written {
+    struct policy_bounce_profile values;
+    const char *bounces_to;
+};
+
+static const struct config_key bounce_keys[] = {
+    BOUNCE("initial_retry", CONFIG_KIND_DURATION, initial_retry_s, 1, 86400),
+    BOUNCE("max_retry", CONFIG_KIND_DURATION, max_retry_s, 1, 86400),
+    BOUNCE("max_age", CONFIG_KIND_DURATION, max_age_s, 1, POLICY_BOUNCE_MAX_AGE_S_MAX),
+    BOUNCE("max_retries", CONFIG_KIND_NUMBER, max_retries, 0, 10000),
+    BOUNCE("send_bounces", CONFIG_KIND_BOOL, send_bounces, 0, 0),
+    BOUNCE("delay_warnings", CONFIG_KIND_BOOL, send_warnings, 0, 0),
+    BOUNCE("warning_interval", CONFIG_KIND_DURATION, warning_interval_s, 60, 30 * 86400),
+    BOUNCE("max_warnings", CONFIG_KIND_NUMBER, max_warnings, 1, POLICY_BOUNCE_WARNINGS_MAX),
+    BOUNCE("max_bounce_copy", CONFIG_KIND_SIZE, max_copy_bytes, 0, POLICY_BOUNCE_COPY_BYTES_MAX),
+    { "bounces_to", CONFIG_KIND_TEXT, offsetof(struct written, bounces_to), false, 1 },
+};
+
+/* A duration that is left out has its default; one that is wrong stays 0, not known. */
+static void set_absent(const config_setting_t *at, const char *name, uint32_t value,
+                       uint32_t *field)
+{
+    if (*field == 0 && !config_is_meant(at, bounce_keys, ARRAY_LEN(bounce_keys), name))
+        *field = value;
+}
+
+static void read_bounces_to(struct config_draft *d, const config_setting_t *at,
+                            struct written *written)
+{
+    if (written->bounces_to == NULL)
+        return;
+    written->values.bounces_to = slice_from(written->bounces_to);
+    if (policy_address_form(written->values.bounces_to) != POLICY_ADDRESS_WHOLE)
+        config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "bounces_to"),
+                             "\"%s\" is not an address: \"user@example.com\"", written->bounces_to);
+}
+
+static void read_bounce_profile(struct config_draft *d, const config_setting_t *at)
+{
+    struct config_profile_draft *draft = &d->profiles[d->profiles_count];
+    const struct policy_bounce_profile defaults = policy_bounce_profile_default();
+    struct written written = { .values = defaults };
+    struct policy_bounce_profile *profile = &written.values;
+
+    if (!config_setting_is_group(at)) {
+        config_reader_report(&d->reader, CONFIG_ERROR, at,
+                             "bounce profile \"%s\" has to be a group", config_setting_name(at));
+        return;
+    }
+    profile->initial_retry_s = profile->max_retry_s = 0;
+    (void)config_read_keys(&d->reader, at, config_setting_name(at), bounce_keys,
+                           ARRAY_LEN(bounce_keys), &written);
+    set_absent(at, "initial_retry", defaults.initial_retry_s, &profile->initial_retry_s);
+    set_absent(at, "max_retry", defaults.max_retry_s, &profile->max_retry_s);
+    if (profile->max_retry_s > 0 && profile->initial_retry_s > profile->max_retry_s)
+        config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "initial_retry"),
+                             "initial_retry is longer than max_retry");
+    read_bounces_to(d, at, &written);
+    profile->name = slice_from(config_setting_name(at));
+    if (!config_reader_check(
+            &d->reader, at,
+            policy_builder_add_bounce_profile(d->builder, profile, &draft->profile)))
+        return;
+    draft->name = config_setting_name(at);
+    d->profiles_count++;
+}
+
+void config_read_bounce_profiles(struct config_draft *d)
+{
+    size_t count = config_members_count(d, d->root.bounce_profiles, CONFIG_BOUNCE_PROFILES_MAX);
+
+    d->profiles = config_draft_take(d, count, sizeof(*d->profiles));
+    for (size_t i = 0; i < count && !d->reader.is_out_of_memory; i++)
+        read_bounce_profile(d, config_setting_get_elem(d->root.bounce_profiles, (unsigned)i));
+}
+
+const struct policy_bounce_profile *config_bounce_profile_find(const struct config_draft *d,
+                                                               const char *name,
+                                                               struct config_suggestion *suggestion)
+{
+    for (size_t i = 0; i < d->profiles_count; i++) {
+        if (strcmp(d->profiles[i].name, name) == 0)
+            return d->profiles[i].profile;
+        config_suggestion_offer(suggestion, d->profiles[i].name);
+    }
+    return NULL;
+}

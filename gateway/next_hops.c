@@ -1,0 +1,210 @@
+#include "gateway/next_hops.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "gateway/next_hops_search.h"
+#include "gateway/worker.h"
+
+/* --- results --------------------------------------------------------------------------------- */
+
+struct gateway_next_hops *gateway_next_hops_acquire(struct gateway_next_hops *hops)
+{
+    ASSERT(hops->users_count > 0);
+    hops->users_count++;
+    return hops;
+}
+
+void gateway_next_hops_release(struct gateway_next_hops *hops)
+{
+    if (hops == NULL)
+        return;
+    ASSERT(hops->users_count > 0);
+    if (--hops->users_count > 0)
+        return;
+    free(hops->hosts);
+    free(hops);
+}
+
+static bool is_same_demand(const struct policy_tls_demand *a, const struct policy_tls_demand *b)
+{
+    return a->authority == b->authority && a->check == b->check && a->is_required == b->is_required;
+}
+
+bool gateway_next_hops_equal(const struct gateway_next_hops *a, const struct gateway_next_hops *b)
+{
+    if (a->outcome != b->outcome || a->endpoints_count != b->endpoints_count)
+        return false;
+    for (size_t i = 0; i < a->endpoints_count; i++) {
+        size_t k = 0;
+
+        while (k < b->endpoints_count &&
+               !ip_endpoint_equal(&a->endpoints[i].address, &b->endpoints[k].address))
+            k++;
+        if (k == b->endpoints_count || a->endpoints[i].preference != b->endpoints[k].preference ||
+            !is_same_demand(&gateway_next_hops_host(a, i)->demand,
+                            &gateway_next_hops_host(b, k)->demand))
+            return false;
+    }
+    return true;
+}
+
+/* --- the search ------------------------------------------------------------------------------ */
+
+static struct gateway_next_hops *hops_create(enum gateway_next_hops_outcome outcome)
+{
+    struct gateway_next_hops *hops = calloc(1, sizeof(*hops));
+
+    if (hops != NULL) {
+        hops->users_count = 1;
+        hops->outcome = outcome;
+        hops->ttl_s = GATEWAY_NEXT_HOPS_TTL_S;
+    }
+    return hops;
+}
+
+static void search_destroy(struct gateway_next_hops_search *s)
+{
+    for (size_t i = 0; i < s->lookups_count; i++)
+        dns_exchange_cancel(&s->lookups[i].exchange);
+    gateway_names_release(s->names);
+    gateway_view_release(s->view);
+    free(s->lookups);
+    free(s);
+}
+
+void gateway_next_hops_forget(struct gateway_next_hops_waiter *waiter)
+{
+    struct gateway_next_hops_search *s = waiter->search;
+
+    waiter->search = NULL;
+    if (s != NULL)
+        search_destroy(s);
+}
+
+static struct gateway_next_hops *search_end(struct gateway_next_hops_search *s)
+{
+    struct gateway_next_hops *hops = hops_create(GATEWAY_NEXT_HOPS_FOUND);
+
+    if (hops == NULL || gateway_next_hops_assemble(s, hops) == STATUS_OK)
+        return hops;
+    gateway_next_hops_release(hops);
+    return NULL;
+}
+
+static void on_exchange(struct dns_exchange *x)
+{
+    struct gateway_next_hops_search *s =
+        CONTAINER_OF(x, struct gateway_next_hops_lookup, exchange)->search;
+    struct gateway_next_hops_waiter *waiter = s->waiter;
+    struct gateway_next_hops *hops;
+
+    ASSERT(s->lookups_open > 0);
+    if (--s->lookups_open > 0)
+        return;
+    hops = search_end(s);
+    waiter->search = NULL;
+    search_destroy(s);
+    waiter->found(waiter, hops);
+}
+
+static enum dns_exchange_families families_of(enum policy_ip ip)
+{
+    switch (ip) {
+    case POLICY_IP_REQUIRE_V6: return DNS_EXCHANGE_V6;
+    case POLICY_IP_REQUIRE_V4: return DNS_EXCHANGE_V4;
+    case POLICY_IP_PREFER_V6:
+    case POLICY_IP_PREFER_V4: break;
+    }
+    return DNS_EXCHANGE_V4_V6;
+}
+
+static void look_up(struct gateway_next_hops_search *s, struct gateway_next_hops_lookup *l,
+                    struct slice name, enum dns_exchange_kind kind)
+{
+    l->search = s;
+    s->lookups_open++;
+    dns_exchange_start(&l->exchange, gateway_names_source(s->names), name, kind,
+                       families_of(s->destination->ip), on_exchange);
+}
+
+static size_t names_count(const struct policy_route *route)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < route->hosts_count; i++)
+        count += route->hosts[i].lookup != POLICY_ROUTE_ADDRESS;
+    return count;
+}
+
+/* Starts what has to be asked: STATUS_NOT_FOUND when nobody can be. */
+static enum status ask(struct gateway_next_hops_search *s, struct slice domain)
+{
+    size_t next = 0;
+
+    s->lookups_count = s->route != NULL ? names_count(s->route) : 1;
+    if (s->lookups_count == 0)
+        return STATUS_OK;
+    if (s->names == NULL)
+        return STATUS_NOT_FOUND;
+    s->lookups = calloc(s->lookups_count, sizeof(*s->lookups));
+    if (s->lookups == NULL) {
+        s->lookups_count = 0;
+        return STATUS_NO_MEMORY;
+    }
+    if (s->route == NULL) {
+        look_up(s, &s->lookups[0], domain, DNS_EXCHANGE_MX);
+        return STATUS_OK;
+    }
+    for (size_t i = 0; i < s->route->hosts_count; i++) {
+        const struct policy_route_host *host = &s->route->hosts[i];
+
+        if (host->lookup == POLICY_ROUTE_ADDRESS)
+            continue;
+        s->lookups[next].host = host;
+        look_up(s, &s->lookups[next++], host->host,
+                host->lookup == POLICY_ROUTE_MX ? DNS_EXCHANGE_MX : DNS_EXCHANGE_ADDRESSES);
+    }
+    return STATUS_OK;
+}
+
+bool gateway_next_hops_find(struct gateway_worker *worker, struct gateway_view *view,
+                            struct slice domain, struct gateway_next_hops_waiter *waiter,
+                            struct gateway_next_hops **hops_out)
+{
+    const struct policy_snapshot *policy = gateway_view_policy(view);
+    const struct policy_route *route = policy_route_find(policy, domain);
+    struct gateway_next_hops_search *s;
+    enum status status;
+
+    ASSERT(waiter->search == NULL && waiter->found != NULL);
+    if (route != NULL && route->action == POLICY_ROUTE_DISCARD) {
+        *hops_out = hops_create(GATEWAY_NEXT_HOPS_DISCARD);
+        return true;
+    }
+    *hops_out = NULL;
+    s = calloc(1, sizeof(*s));
+    if (s == NULL)
+        return true;
+    s->worker = worker;
+    s->view = gateway_view_acquire(view);
+    s->names = worker->names != NULL ? gateway_names_acquire(worker->names) : NULL;
+    s->destination = policy_destination_find(policy, domain);
+    s->route = route != NULL && route->action == POLICY_ROUTE_HOSTS ? route : NULL;
+    s->waiter = waiter;
+    status = ask(s, domain);
+    if (status == STATUS_OK && s->lookups_open > 0) {
+        waiter->search = s;
+        return false;
+    }
+    if (status == STATUS_OK) {
+        *hops_out = search_end(s);
+    } else if (status == STATUS_NOT_FOUND) {
+        *hops_out = hops_create(GATEWAY_NEXT_HOPS_FAILED);
+        if (*hops_out != NULL)
+            (void)snprintf((*hops_out)->reason, sizeof((*hops_out)->reason),
+                           "there is no resolver");
+    }
+    search_destroy(s);
+    return true;
+}

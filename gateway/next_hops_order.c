@@ -1,0 +1,230 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "gateway/next_hops_search.h"
+#include "gateway/worker.h"
+
+#define HOSTS_MAX      64 /* over all hosts of a route; what is beyond is not looked at */
+#define CANDIDATES_MAX (HOSTS_MAX * DNS_EXCHANGE_ADDRESSES_MAX)
+
+/* One address of one host, before all are put into their order. */
+struct candidate {
+    struct ip_endpoint endpoint;
+    uint64_t rank; /* the lowest first */
+    uint64_t lot;  /* decides between equals */
+    uint8_t host;
+};
+
+struct order {
+    const struct gateway_next_hops_search *search;
+    struct gateway_next_hops *hops;
+    struct candidate *candidates; /* CANDIDATES_MAX */
+    size_t count;
+};
+
+static_assert(HOSTS_MAX <= UINT8_MAX + 1, "a host's number fits");
+
+static uint16_t port_of(const struct gateway_next_hops_search *s,
+                        const struct policy_route_host *host)
+{
+    if (host != NULL && host->port != 0)
+        return host->port;
+    return (uint16_t)gateway_view_settings(s->view)->delivery_port;
+}
+
+static bool is_later_family(enum policy_ip ip, const struct ip_address *address)
+{
+    bool wants_v4 = ip == POLICY_IP_PREFER_V4 || ip == POLICY_IP_REQUIRE_V4;
+
+    return ip_is_v4(address) != wants_v4;
+}
+
+static void add_candidate(struct order *o, const struct ip_address *address, uint16_t port,
+                          uint16_t priority, uint16_t preference)
+{
+    const struct gateway_next_hops_search *s = o->search;
+
+    if (o->count == CANDIDATES_MAX)
+        return;
+    o->candidates[o->count++] = (struct candidate){
+        .endpoint = { *address, port },
+        .rank = (uint64_t)priority << 32 | (uint64_t)preference << 8 |
+                is_later_family(s->destination->ip, address),
+        .lot = gateway_worker_random(s->worker),
+        .host = (uint8_t)(o->hops->hosts_count - 1),
+    };
+}
+
+/* Takes up a host with the TLS that is demanded of it; false: it must not be used. */
+static bool add_host(struct order *o, const char *name)
+{
+    const struct policy_tls_facts facts = { 0 };
+    struct gateway_next_hops *hops = o->hops;
+    struct policy_tls_demand demand = policy_tls_demand_of(o->search->destination, &facts);
+    struct gateway_next_host *host;
+
+    if (hops->hosts_count == HOSTS_MAX)
+        return false;
+    if (demand.obstacle != POLICY_TLS_NO_OBSTACLE) {
+        (void)snprintf(hops->reason, sizeof(hops->reason), "%s: %s",
+                       name[0] != '\0' ? name : "the route's host",
+                       policy_tls_obstacle_text(demand.obstacle));
+        hops->outcome = GATEWAY_NEXT_HOPS_NO_TLS;
+        return false;
+    }
+    host = &hops->hosts[hops->hosts_count++];
+    host->demand = demand;
+    (void)snprintf(host->name, sizeof(host->name), "%s", name);
+    return true;
+}
+
+/* Whether the name is one of ours, as a listener says it. */
+static bool is_ourselves(const struct config_settings *settings, const char *name)
+{
+    struct slice host = slice_from(name);
+
+    if (slice_equal_nocase(host, slice_from(settings->hostname)))
+        return true;
+    for (size_t i = 0; i < settings->listeners_count; i++)
+        if (slice_equal_nocase(host, slice_from(settings->listeners[i].hostname)))
+            return true;
+    return false;
+}
+
+/* RFC 5321 5.1: hosts that are no better than ourselves only send the mail in a circle. Gives the
+ * preference from which on they are left out. */
+static uint32_t preference_limit(const struct gateway_next_hops_search *s,
+                                 const struct gateway_next_hops_lookup *l)
+{
+    const struct config_settings *settings = gateway_view_settings(s->view);
+    uint32_t limit = UINT32_MAX;
+
+    if (l->host != NULL || dns_exchange_is_implicit(&l->exchange))
+        return limit; /* the operator's own word, or a host that is not a mail relay by its MX */
+    for (size_t i = 0; i < dns_exchange_hosts_count(&l->exchange); i++) {
+        const struct dns_exchange_host *host = dns_exchange_host(&l->exchange, i);
+
+        if (host->preference < limit && is_ourselves(settings, host->name))
+            limit = host->preference;
+    }
+    return limit;
+}
+
+static void fail(struct gateway_next_hops *hops, enum gateway_next_hops_outcome outcome,
+                 const char *reason)
+{
+    hops->outcome = outcome;
+    (void)snprintf(hops->reason, sizeof(hops->reason), "%s", reason);
+}
+
+static enum gateway_next_hops_outcome outcome_of(enum dns_exchange_outcome outcome)
+{
+    switch (outcome) {
+    case DNS_EXCHANGE_FOUND: return GATEWAY_NEXT_HOPS_FOUND;
+    case DNS_EXCHANGE_NO_DOMAIN: return GATEWAY_NEXT_HOPS_NO_DOMAIN;
+    case DNS_EXCHANGE_NO_MAIL: return GATEWAY_NEXT_HOPS_NO_MAIL;
+    case DNS_EXCHANGE_NO_HOST: return GATEWAY_NEXT_HOPS_NO_HOST;
+    case DNS_EXCHANGE_FAILED: return GATEWAY_NEXT_HOPS_FAILED;
+    }
+    UNREACHABLE();
+}
+
+static void add_lookup(struct order *o, const struct gateway_next_hops_lookup *l)
+{
+    const struct gateway_next_hops_search *s = o->search;
+    const struct dns_exchange *x = &l->exchange;
+    uint32_t limit = preference_limit(s, l);
+
+    if (dns_exchange_ttl_s(x) < o->hops->ttl_s)
+        o->hops->ttl_s = dns_exchange_ttl_s(x);
+    if (dns_exchange_outcome(x) != DNS_EXCHANGE_FOUND) {
+        /* That one host of a route does not exist is for now, too: it may be about to. */
+        if (o->hops->outcome != GATEWAY_NEXT_HOPS_FAILED)
+            fail(o->hops,
+                 l->host != NULL ? GATEWAY_NEXT_HOPS_FAILED : outcome_of(dns_exchange_outcome(x)),
+                 dns_exchange_reason(x));
+        return;
+    }
+    if (limit != UINT32_MAX)
+        fail(o->hops, GATEWAY_NEXT_HOPS_LOOP, "its best host is this one");
+    for (size_t i = 0; i < dns_exchange_hosts_count(x); i++) {
+        const struct dns_exchange_host *host = dns_exchange_host(x, i);
+
+        if (host->addresses_count == 0 || host->preference >= limit || !add_host(o, host->name))
+            continue;
+        for (size_t k = 0; k < host->addresses_count; k++)
+            add_candidate(o, &host->addresses[k], port_of(s, l->host),
+                          l->host != NULL ? l->host->priority : 0, host->preference);
+    }
+}
+
+static void add_addresses(struct order *o)
+{
+    const struct policy_route *route = o->search->route;
+
+    for (size_t i = 0; i < route->hosts_count; i++)
+        if (route->hosts[i].lookup == POLICY_ROUTE_ADDRESS && add_host(o, ""))
+            add_candidate(o, &route->hosts[i].address, port_of(o->search, &route->hosts[i]),
+                          route->hosts[i].priority, 0);
+}
+
+static int compare(const void *left, const void *right)
+{
+    const struct candidate *a = left, *b = right;
+
+    if (a->rank != b->rank)
+        return a->rank < b->rank ? -1 : 1;
+    return a->lot < b->lot ? -1 : a->lot > b->lot;
+}
+
+/* Preferences are the numbers of the ranks: the scheduler knows no others. */
+static void fill_endpoints(struct order *o)
+{
+    struct gateway_next_hops *hops = o->hops;
+    uint16_t preference = 0;
+
+    qsort(o->candidates, o->count, sizeof(*o->candidates), compare);
+    for (size_t i = 0; i < o->count && hops->endpoints_count < DELIVERY_ENDPOINTS_MAX; i++) {
+        if (i > 0 && o->candidates[i].rank != o->candidates[i - 1].rank)
+            preference++;
+        hops->host_of[hops->endpoints_count] = o->candidates[i].host;
+        hops->endpoints[hops->endpoints_count++] =
+            (struct delivery_endpoint){ o->candidates[i].endpoint, preference };
+    }
+}
+
+static void give_back_room(struct gateway_next_hops *hops)
+{
+    size_t count = hops->hosts_count > 0 ? hops->hosts_count : 1;
+    struct gateway_next_host *hosts = realloc(hops->hosts, count * sizeof(*hosts));
+
+    if (hosts != NULL)
+        hops->hosts = hosts;
+}
+
+enum status gateway_next_hops_assemble(const struct gateway_next_hops_search *s,
+                                       struct gateway_next_hops *hops)
+{
+    struct order order = { .search = s, .hops = hops };
+
+    hops->hosts = calloc(HOSTS_MAX, sizeof(*hops->hosts));
+    order.candidates = calloc(CANDIDATES_MAX, sizeof(*order.candidates));
+    if (hops->hosts == NULL || order.candidates == NULL) {
+        free(order.candidates);
+        return STATUS_NO_MEMORY;
+    }
+    hops->is_route = s->route != NULL;
+    if (s->route != NULL)
+        add_addresses(&order);
+    for (size_t i = 0; i < s->lookups_count; i++)
+        add_lookup(&order, &s->lookups[i]);
+    fill_endpoints(&order);
+    free(order.candidates);
+    give_back_room(hops);
+    if (hops->endpoints_count > 0) {
+        hops->outcome = GATEWAY_NEXT_HOPS_FOUND;
+        hops->reason[0] = '\0';
+    }
+    ASSERT((hops->endpoints_count > 0) == (hops->outcome == GATEWAY_NEXT_HOPS_FOUND));
+    return STATUS_OK;
+}

@@ -1,0 +1,31 @@
+/* gateway/next_hops_search.h - inside the search for next hops: what was asked, and what it came
+ * to.
+ *
+ * For next_hops.c, which asks, and next_hops_order.c, which puts the answers into their order.
+ */
+#pragma once
+#include "gateway/names.h"
+#include "gateway/next_hops.h"
+
+struct gateway_next_hops_lookup {
+    struct gateway_next_hops_search *search;
+    const struct policy_route_host *host; /* of the route; NULL: the domain itself */
+    struct dns_exchange exchange;
+};
+
+struct gateway_next_hops_search {
+    struct gateway_worker *worker;
+    struct gateway_view *view;   /* counted */
+    struct gateway_names *names; /* counted; NULL: nobody can be asked */
+    const struct policy_destination *destination;
+    const struct policy_route *route; /* NULL: the DNS decides */
+    struct gateway_next_hops_waiter *waiter;
+    struct gateway_next_hops_lookup *lookups;
+    size_t lookups_count;
+    size_t lookups_open;
+};
+
+/* Fills hops, which is zeroed but for the outcome and the time to live, with what all lookups
+ * found. STATUS_NO_MEMORY. */
+MUST_USE enum status gateway_next_hops_assemble(const struct gateway_next_hops_search *s,
+                                                struct gateway_next_hops *hops);
