@@ -3,17 +3,21 @@
  *     resolver_probe [--server ADDRESS:PORT]... [--stub ZONE=ADDRESS:PORT]... [--unsigned ZONE=...]
  *                    [--anchor FILE] [--queries-max N] [--query-ms N] STEP...
  *
- * A step: TYPE:NAME (A, AAAA, PTR, TXT, MX, TLSA), HOST:ADDRESS (the double lookup), wait (for all
+ * A step: TYPE:NAME (A, AAAA, PTR, TXT, MX, TLSA, CNAME), HOST:ADDRESS (the double lookup),
+ * MAIL:DOMAIN (its hosts, and of each what TLSA records say), wait (for all
  * that was asked), sleep=MS, flood=COUNT:TYPE:ZONE (n0.ZONE, n1.ZONE...), cancel=COUNT:TYPE:ZONE
  * (started and cancelled), destroy (with whatever is in flight), again (a new one, same settings).
  * Prints a line for each answer, a sum for a flood, and at the end what it cost.
  */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 
 #include "base/clock.h"
+#include "dns/exchange.h"
 #include "dns/host.h"
+#include "dns/tlsa.h"
 #include "engine/timer.h"
 #include "gateway/resolver.h"
 
@@ -28,7 +32,8 @@ struct probe {
     struct dns_stub stubs[SERVERS_MAX];
     struct ip_endpoint stub_servers[SERVERS_MAX];
     struct gateway_resolver *resolver;
-    struct list questions;             /* that run */
+    struct list questions; /* that run */
+    struct list destinations;
     unsigned outcomes[DNS_FAILED + 1]; /* of a flood */
     struct engine_timer tick;
     uint64_t ticked_ms;
@@ -46,15 +51,28 @@ struct question {
     char what[300];
 };
 
+struct destination {
+    struct list_node node;
+    struct dns_exchange exchange;
+    struct dns_tlsa tlsa;
+    struct dns_source *source;
+    size_t host; /* that is looked at */
+    char line[TEXT_SHOWN];
+};
+
 static const char *const outcome_names[] = { "FOUND", "NO_NAME", "NO_DATA", "FAILED" };
 static const char *const security_names[] = { "INSECURE", "SECURE", "BOGUS" };
+static const char *const exchange_names[] = { "FOUND", "NO_DOMAIN", "NO_MAIL", "NO_HOST",
+                                              "FAILED" };
+static const char *const tlsa_names[] = { "FOUND", "NONE", "FAILED" };
 static const char *const host_names[] = { "VERIFIED", "NONE", "FAILED", "MISMATCHED" };
 
 static const struct {
     const char *name;
     enum dns_type type;
-} types[] = { { "A", DNS_TYPE_A },   { "AAAA", DNS_TYPE_AAAA }, { "PTR", DNS_TYPE_PTR },
-              { "MX", DNS_TYPE_MX }, { "TXT", DNS_TYPE_TXT },   { "TLSA", DNS_TYPE_TLSA } };
+} types[] = { { "A", DNS_TYPE_A },        { "AAAA", DNS_TYPE_AAAA }, { "PTR", DNS_TYPE_PTR },
+              { "MX", DNS_TYPE_MX },      { "TXT", DNS_TYPE_TXT },   { "TLSA", DNS_TYPE_TLSA },
+              { "CNAME", DNS_TYPE_CNAME } };
 
 static _Noreturn void misused(const char *what)
 {
@@ -134,6 +152,82 @@ static struct question *new_question(struct probe *p, const char *what)
     return q;
 }
 
+/* --- where mail goes ------------------------------------------------------------------------- */
+
+static void add(struct destination *d, const char *format, ...) PRINTF_LIKE(2, 3);
+static void add(struct destination *d, const char *format, ...)
+{
+    size_t used = strlen(d->line);
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(d->line + used, sizeof(d->line) - used, format, args);
+    va_end(args);
+}
+
+static void describe_next_host(struct destination *d);
+
+static void proof_came(struct dns_tlsa *t)
+{
+    struct destination *d = CONTAINER_OF(t, struct destination, tlsa);
+
+    add(d, " tlsa=%s/%s", tlsa_names[dns_tlsa_outcome(t)], security_names[dns_tlsa_security(t)]);
+    if (dns_tlsa_base(t)[0] != '\0')
+        add(d, "/%s/%zu", dns_tlsa_base(t), dns_tlsa_records_count(t));
+    d->host++;
+    describe_next_host(d);
+}
+
+static void describe_next_host(struct destination *d)
+{
+    char address[IP_TEXT_MAX];
+
+    for (; d->host < dns_exchange_hosts_count(&d->exchange); d->host++) {
+        const struct dns_exchange_host *h = dns_exchange_host(&d->exchange, d->host);
+
+        add(d, "; %s/%u %s %s", h->name, h->preference, outcome_names[h->outcome],
+            security_names[h->security]);
+        for (size_t i = 0; i < h->addresses_count; i++)
+            add(d, " %s", ip_format(&h->addresses[i], address));
+        if (h->outcome == DNS_FOUND && dns_exchange_wants_tlsa(&d->exchange, d->host)) {
+            dns_tlsa_start(&d->tlsa, d->source,
+                           &(struct dns_tlsa_wanted){ .host = slice_from(h->name),
+                                                      .base = slice_from(h->base),
+                                                      .is_insecure = h->security != DNS_SECURE,
+                                                      .port = 25 },
+                           proof_came);
+            return;
+        }
+    }
+    printf("%s\n", d->line);
+    list_remove(&d->node);
+    free(d);
+}
+
+static void hosts_came(struct dns_exchange *x)
+{
+    struct destination *d = CONTAINER_OF(x, struct destination, exchange);
+
+    add(d, " %s %s%s", exchange_names[dns_exchange_outcome(x)],
+        security_names[dns_exchange_security(x)], dns_exchange_is_implicit(x) ? " implicit" : "");
+    if (dns_exchange_alias(x)[0] != '\0')
+        add(d, " alias=%s", dns_exchange_alias(x));
+    describe_next_host(d);
+}
+
+static void look_for_hosts(struct probe *p, const char *what, struct slice domain)
+{
+    struct destination *d = calloc(1, sizeof(*d));
+
+    if (d == NULL || p->resolver == NULL)
+        misused("no resolver");
+    (void)snprintf(d->line, sizeof(d->line), "%s", what);
+    d->source = gateway_resolver_source(p->resolver);
+    list_append(&p->destinations, &d->node);
+    dns_exchange_start(&d->exchange, d->source, domain, DNS_EXCHANGE_MX, DNS_EXCHANGE_V4_V6,
+                       hosts_came);
+}
+
 static void turn(struct probe *p)
 {
     fflush(stdout);
@@ -142,7 +236,7 @@ static void turn(struct probe *p)
 
 static void wait_all(struct probe *p)
 {
-    while (!list_is_empty(&p->questions))
+    while (!list_is_empty(&p->questions) || !list_is_empty(&p->destinations))
         turn(p);
 }
 
@@ -233,6 +327,10 @@ static void destroy(struct probe *p)
     p->resolver = NULL;
     LIST_FOR_EACH (n, &p->questions)
         end(CONTAINER_OF(n, struct question, node)); /* cancelled */
+    LIST_FOR_EACH (n, &p->destinations) {
+        list_remove(n);
+        free(CONTAINER_OF(n, struct destination, node));
+    }
     while (engine_loop_owners(p->loop) > 0)
         turn(p);
     printf("destroyed ms=%llu\n", (unsigned long long)(clock_monotonic_ms() - begin_ms));
@@ -254,6 +352,8 @@ static void step(struct probe *p, const char *text)
         destroy(p);
     } else if (slice_is_word(word, "again")) {
         create(p);
+    } else if (slice_is_word(word, "MAIL")) {
+        look_for_hosts(p, text, rest);
     } else if (slice_is_word(word, "HOST")) {
         if (!ip_parse(rest, &address))
             misused("HOST:ADDRESS");
@@ -319,6 +419,7 @@ int main(int argc, char **argv)
     int i = 1;
 
     list_init(&p.questions);
+    list_init(&p.destinations);
     p.options.servers = p.servers;
     p.options.stubs = p.stubs;
     for (; i + 1 < argc && argv[i][0] == '-'; i += 2)

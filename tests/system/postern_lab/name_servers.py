@@ -8,7 +8,8 @@ from postern_lab import PEERS, ports
 from postern_lab.peers import need
 from postern_lab.process import Process
 
-TYPES = {'A': 1, 'NS': 2, 'CNAME': 5, 'SOA': 6, 'PTR': 12, 'MX': 15, 'TXT': 16, 'AAAA': 28}
+TYPES = {'A': 1, 'NS': 2, 'CNAME': 5, 'SOA': 6, 'PTR': 12, 'MX': 15, 'TXT': 16, 'AAAA': 28,
+         'TLSA': 52}
 NXDOMAIN, SERVFAIL, REFUSED = 3, 2, 5
 TTL_SECONDS = 300
 

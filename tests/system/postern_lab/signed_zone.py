@@ -65,7 +65,8 @@ class SignedZone:
 
     def add_chain(self):
         """What there is, and so what there is not: NSEC."""
-        names = sorted({name for name, _ in self.sets})
+        # RFC 4034 6.1: by labels, from the right.
+        names = sorted({name for name, _ in self.sets}, key=lambda name: name.split('.')[::-1])
         for name, after in zip(names, names[1:] + names[:1]):
             types = [kind for owner, kind in self.sets if owner == name]
             self.sets[name, NSEC] = [wire_name(self.full(after))
