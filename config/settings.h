@@ -82,6 +82,7 @@ struct config_dns_stub {
     const char *zone;
     const struct ip_endpoint *servers;
     size_t servers_count; /* at least 1 */
+    bool is_validated;    /* else taken for unsigned, unless it is a trust anchor's own zone */
 };
 
 struct config_dns {

@@ -32,11 +32,13 @@ static const struct config_key dns_keys[] = {
 struct stub {
     const char *zone;
     const config_setting_t *servers;
+    bool validate;
 };
 
 static const struct config_key stub_keys[] = {
     { "zone", CONFIG_KIND_TEXT, offsetof(struct stub, zone), true, 1 },
     { "servers", CONFIG_KIND_STRINGS, offsetof(struct stub, servers), true },
+    { "validate", CONFIG_KIND_BOOL, offsetof(struct stub, validate) },
 };
 
 static const char *const answer_words[] = { "txt", "a", NULL };
@@ -97,7 +99,8 @@ static void read_stub(struct config_draft *d, const config_setting_t *at,
     config_read_endpoints(&d->reader, stub.servers, DNS_PORT, &servers, &servers_count);
     if (servers_count == 0)
         return;
-    stubs[(*count)++] = (struct config_dns_stub){ stub.zone, servers, servers_count };
+    stubs[(*count)++] =
+        (struct config_dns_stub){ stub.zone, servers, servers_count, stub.validate };
 }
 
 static void read_stubs(struct config_draft *d, const config_setting_t *list)
@@ -121,6 +124,38 @@ static void read_stubs(struct config_draft *d, const config_setting_t *list)
     dns->stubs = stubs;
 }
 
+/* The trust anchor for the root that came with the system. */
+static const char *system_anchor(struct config_draft *d, const config_setting_t *at)
+{
+    /* Debian's dns-root-data, then what an unbound keeps up to date (RFC 5011). */
+    static const char *const paths[] = { "/usr/share/dns/root.key", "/var/lib/unbound/root.key" };
+
+    if (d->reader.options->skip_files)
+        return paths[0];
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++)
+        if (access(paths[i], R_OK) == 0)
+            return paths[i];
+    config_reader_report(&d->reader, CONFIG_ERROR, at,
+                         "the system has no trust anchor: neither %s (package dns-root-data) nor "
+                         "%s can be read",
+                         paths[0], paths[1]);
+    return "";
+}
+
+static void read_trust_anchor(struct config_draft *d, const char *path)
+{
+    const config_setting_t *at =
+        d->root.dns != NULL ? config_member(d->root.dns, "trust_anchor") : NULL;
+    const char *text = at != NULL ? config_setting_get_string(at) : NULL;
+
+    if (text != NULL && strcmp(text, "system") == 0) {
+        d->settings.dns.trust_anchor_path = system_anchor(d, at);
+        return;
+    }
+    d->settings.dns.trust_anchor_path = path;
+    check_readable(d, d->root.dns, "trust_anchor", path);
+}
+
 static void read_dns(struct config_draft *d)
 {
     struct config_dns *dns = &d->settings.dns;
@@ -130,9 +165,8 @@ static void read_dns(struct config_draft *d)
     if (d->root.dns != NULL)
         (void)config_read_keys(&d->reader, d->root.dns, "dns", dns_keys, ARRAY_LEN(dns_keys),
                                &written);
-    dns->trust_anchor_path = written.trust_anchor;
     dns->sender_timeout_s = written.sender_timeout;
-    check_readable(d, d->root.dns, "trust_anchor", written.trust_anchor);
+    read_trust_anchor(d, written.trust_anchor);
     config_read_endpoints(&d->reader, written.servers, DNS_PORT, &servers, &dns->servers_count);
     dns->servers = servers;
     if (dns->servers_count > CONFIG_DNS_SERVERS_MAX) {

@@ -37,7 +37,7 @@ enum status gateway_names_create(struct engine_loop *loop, const struct config_d
         stubs[i] = (struct dns_stub){ .zone = dns->stubs[i].zone,
                                       .servers = dns->stubs[i].servers,
                                       .servers_count = dns->stubs[i].servers_count,
-                                      .is_unsigned = true };
+                                      .is_unsigned = !dns->stubs[i].is_validated };
     if (n != NULL && stubs != NULL)
         status = gateway_resolver_create(loop, &options, &n->resolver, reason_out);
     free(stubs);
@@ -91,6 +91,7 @@ bool gateway_names_are_same(const struct config_dns *a, const struct config_dns 
         return false;
     for (size_t i = 0; i < a->stubs_count; i++)
         if (strcmp(a->stubs[i].zone, b->stubs[i].zone) != 0 ||
+            a->stubs[i].is_validated != b->stubs[i].is_validated ||
             !are_same_servers(a->stubs[i].servers, a->stubs[i].servers_count, b->stubs[i].servers,
                               b->stubs[i].servers_count))
             return false;

@@ -262,6 +262,21 @@ static void a_log_file_has_to_be_one_that_can_be_written(void **unused)
     }
 }
 
+static void a_trust_anchor_of_the_system_has_to_be_there(void **unused)
+{
+    static char lines[TEXT_MAX];
+    bool is_there = access("/usr/share/dns/root.key", R_OK) == 0 ||
+                    access("/var/lib/unbound/root.key", R_OK) == 0;
+
+    (void)unused;
+    write_demo("log = {", "dns = { trust_anchor = \"system\"; }; log = {");
+    assert_int_equal(load("t.conf", false, lines), is_there ? STATUS_OK : STATUS_INVALID);
+    assert_string_equal(lines, is_there ? ""
+                                        : "t.conf:17: the system has no trust anchor: neither "
+                                          "/usr/share/dns/root.key (package dns-root-data) nor "
+                                          "/var/lib/unbound/root.key can be read\n");
+}
+
 static void what_is_in_the_spool_has_to_be_usable(void **unused)
 {
     static char lines[TEXT_MAX];
@@ -320,6 +335,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(relative_paths_of_an_included_file_are_beside_it,
                                         make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_log_file_has_to_be_one_that_can_be_written, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(a_trust_anchor_of_the_system_has_to_be_there, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(what_is_in_the_spool_has_to_be_usable, make_folder,
                                         remove_folder),

@@ -90,6 +90,48 @@ static void every_key_has_its_effect(void **unused)
     config_loaded_destroy(loaded);
 }
 
+static void the_dns_is_asked_as_configured(void **unused)
+{
+    static const struct {
+        const char *anchor;
+        const char *path;
+    } cases[] = {
+        { "", "" },
+        { "trust_anchor = \"root.key\";", "/etc/p/root.key" },
+        { "trust_anchor = \"/k/root.key\";", "/k/root.key" },
+        { "trust_anchor = \"./system\";", "/etc/p/./system" },
+        { "trust_anchor = \"system\";", "/usr/share/dns/root.key" },
+    };
+    static char lines[TEXT_MAX];
+    char line[512];
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct config_loaded *loaded = NULL;
+        struct buffer text;
+
+        (void)snprintf(line, sizeof(line),
+                       "hostname = \"mx.example.com\"; dns = { %s servers = [ \"192.0.2.53\" ];\n"
+                       "stub_zones = ( { zone = \"a.test\"; servers = [ \"192.0.2.54:5353\" ]; },\n"
+                       "  { zone = \"b.test\"; servers = [ \"192.0.2.55\" ]; validate = true; } ); "
+                       "};",
+                       cases[i].anchor);
+        assert_int_equal(load(configuration(&text, 1, line).data, &loaded, lines), STATUS_OK);
+        buffer_finish(&text);
+        const struct config_dns *dns = &loaded->settings.dns;
+
+        assert_string_equal(dns->trust_anchor_path, cases[i].path);
+        assert_int_equal(dns->servers_count, 1);
+        assert_int_equal(dns->servers[0].port, 53);
+        assert_int_equal(dns->stubs_count, 2);
+        assert_int_equal(dns->stubs[0].servers[0].port, 5353);
+        assert_false(dns->stubs[0].is_validated);
+        assert_string_equal(dns->stubs[1].zone, "b.test");
+        assert_true(dns->stubs[1].is_validated);
+        config_loaded_destroy(loaded);
+    }
+}
+
 static void a_domain_takes_from_the_default_what_it_does_not_say(void **unused)
 {
     static const char destinations[] =
@@ -289,6 +331,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_good_configuration_loads_with_its_values_and_defaults),
         cmocka_unit_test(every_key_has_its_effect),
+        cmocka_unit_test(the_dns_is_asked_as_configured),
         cmocka_unit_test(a_domain_takes_from_the_default_what_it_does_not_say),
         cmocka_unit_test(a_route_keeps_what_it_says_of_its_hosts),
         cmocka_unit_test(problems_of_every_section_come_in_one_run),

@@ -269,8 +269,17 @@ def test_cres_by_a_name_that_is_not_verified_is_all(cres, address):
 
 # --- signed zones ---------------------------------------------------------------------------------
 
-def test_signed_names_count_and_spoiled_ones_are_a_failure(make_gateway, next_hop, folder):
-    """Stub zones are never validated: the signed zones are behind a server of `servers`."""
+FORGED_ZONE = '3.1.0.127.in-addr.arpa'  # a part of a signed zone; the anchor does not name it
+
+
+@pytest.mark.parametrize('stubs, validated, forged', [
+    ([], [], sick('127.0.1.3')),
+    (['signed.test', '1.0.127.in-addr.arpa', FORGED_ZONE], [FORGED_ZONE], sick('127.0.1.3')),
+    (['signed.test', '1.0.127.in-addr.arpa', FORGED_ZONE], [],
+     verified('127.0.1.3', 'PARTIAL', '.signed.test', 'forged.signed.test')),
+], ids=['servers', 'validated stub', 'stub taken for unsigned'])
+def test_signed_names_count_and_spoiled_ones_are_a_failure(make_gateway, next_hop, folder, stubs,
+                                                           validated, forged):
     names = SignedZone(folder, 'signed.test', [
         ('good', 'A', socket.inet_aton('127.0.1.1')),
         ('forged', 'A', socket.inet_aton('127.0.1.3')),
@@ -284,12 +293,12 @@ def test_signed_names_count_and_spoiled_ones_are_a_failure(make_gateway, next_ho
     gateway = make_gateway(
         next_hop, policies=POLICIES,
         hat=HAT.replace('mx1.lab.test', 'good.signed.test').replace('.part.lab', '.signed'),
-        extra=dns_section({}, servers=[nsd.port], timeout='10s',
+        extra=dns_section(dict.fromkeys(stubs, nsd.port), servers=() if stubs else [nsd.port],
+                          validated=validated, timeout='10s',
                           more=f'trust_anchor = "{anchor}";')).start()
     try:
         for case in (verified('127.0.1.1', 'EXACT', 'good.signed.test', 'good.signed.test'),
-                     lies('127.0.1.2', 'bogus.signed.test'), sick('127.0.1.3'),
-                     nobody('127.0.1.4')):
+                     lies('127.0.1.2', 'bogus.signed.test'), forged, nobody('127.0.1.4')):
             with gateway.connect(source=case.address) as client:
                 assert client.expect(220).text.startswith(f'mx.lab.test {case.group}/')
             check_log(gateway, 0, case)

@@ -18,10 +18,12 @@ def hat_rows(*rows):
     return ',\n    '.join(texts)
 
 
-def dns_section(stubs, timeout='20s', servers=(), more=''):
-    """stubs: zone -> port of its server on loopback. Whatever is in none of them is asked of the
-    servers (ports, too), and without those of nobody: port 1 is closed."""
-    zones = ', '.join(f'{{ zone = "{zone}"; servers = [ "127.0.0.1:{port}" ]; }}'
+def dns_section(stubs, timeout='20s', servers=(), validated=(), more=''):
+    """stubs: zone -> port of its server on loopback; those in validated are not taken for
+    unsigned. Whatever is in none of them is asked of the servers (ports, too), and without those
+    of nobody: port 1 is closed."""
+    zones = ', '.join(f'{{ zone = "{zone}"; servers = [ "127.0.0.1:{port}" ]; '
+                      f'validate = {str(zone in validated).lower()}; }}'
                       for zone, port in stubs.items())
     ports = [f'127.0.0.1:{port}' for port in servers or (1,)]
     return (f'dns = {{ servers = [ {strings(ports)} ]; stub_zones = ( {zones} ); '
