@@ -1,0 +1,66 @@
+"""The outbound matrix: scenario by scenario, whether mail is delivered, deferred or bounced, in the
+clear or encrypted, verified or not, and what the log and the alerts say of it.
+
+The rows are in postern_lab/rows_*.py, what they mean in postern_lab/matrix.py. All of them run at
+once in one gateway, each with a domain, a destination entry and next hosts of its own.
+"""
+import collections
+import re
+
+import pytest
+
+from postern_lab import rows_smtp, rows_tls
+from postern_lab.matrix import Matrix
+
+# What the program can do. A row that needs anything else is skipped by name.
+PRESENT = {
+    'verify': False,              # the three settings with verify
+    'verified': False,            # "verified" in the line of a TLS success
+    'tls-reason': False,          # "TLS failed: " is always followed by a reason
+    'crl': False,                 # tls.crl_files
+    'ptr': False,                 # the name of the host's address, in Verify
+    'mx': False,                  # hosts by MX, and delivery.port
+    'routes': False,              # names and priorities in routes
+    'dane': False,                # dane = "opportunistic" | "mandatory"
+    'alerts': False,              # "A required TLS connection to domain ... failed"
+    'min-version': False,         # tls_min_version of a destination
+    'client-certificate': False,  # certificate of a destination
+    'timeouts': False,            # delivery.timeout
+    'size': False,                # what a host has no room for is returned before it is sent
+    '8bitmime': False,            # 8-bit mail for a host without 8BITMIME is returned
+    'smtputf8': False,
+    'chunking': False,
+    'limits': False,              # RFC 9422
+    'requiretls': False,
+}
+
+pytestmark = pytest.mark.filterwarnings('ignore:ssl.TLSVersion')  # old ones are the point
+
+ALL_ROWS = [*rows_tls.ROWS, *rows_smtp.ROWS]
+ROWS = [row for row in ALL_ROWS if all(PRESENT.get(need) for need in row.needs)]
+
+
+def test_each_row_has_a_domain_of_its_own():
+    names = collections.Counter(row.name for row in ALL_ROWS)
+    assert max(names.values()) == 1, names.most_common(3)
+    assert all(re.fullmatch(r'[a-z0-9-]{1,63}', row.id) for row in ALL_ROWS)
+    assert len(ALL_ROWS) >= 150
+
+
+@pytest.fixture(name='matrix', scope='module')
+def fixture_matrix(make_shared_gateway, tmp_path_factory):
+    """All rows, run."""
+    matrix = Matrix(tmp_path_factory.mktemp('matrix'), ROWS)
+    with matrix.hosts():
+        gateway = make_shared_gateway(certificate=matrix.gateway_certificate(),
+                                      **matrix.sections()).start()
+        matrix.run(gateway)
+        yield matrix
+        gateway.stop()
+
+
+@pytest.mark.parametrize('row', [
+    pytest.param(row, id=row.id, marks=[] if row in ROWS else pytest.mark.skip(
+        reason=f'needs {", ".join(row.needs)}')) for row in ALL_ROWS])
+def test_outbound(matrix, row):
+    matrix.results[row.id].check({name for name, is_there in PRESENT.items() if is_there})
