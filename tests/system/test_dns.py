@@ -299,7 +299,7 @@ def fixture_signed(tmp_path_factory):
     """Steps -> answers, of a resolver that trusts the key of signed.test."""
     folder = tmp_path_factory.mktemp('signed')
     address = socket.inet_aton('192.0.2.1')
-    zone = SignedZone(folder, 'signed.test', [
+    zone = SignedZone('signed.test', [
         ('www', 'A', address), ('spoiled', 'A', address), ('bare', 'A', address),
         ('alias', 'CNAME', wire_name('www.signed.test')),
         ('astray', 'CNAME', wire_name('www.lab.test')),

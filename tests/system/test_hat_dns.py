@@ -280,11 +280,11 @@ FORGED_ZONE = '3.1.0.127.in-addr.arpa'  # a part of a signed zone; the anchor do
 ], ids=['servers', 'validated stub', 'stub taken for unsigned'])
 def test_signed_names_count_and_spoiled_ones_are_a_failure(make_gateway, next_hop, folder, stubs,
                                                            validated, forged):
-    names = SignedZone(folder, 'signed.test', [
+    names = SignedZone('signed.test', [
         ('good', 'A', socket.inet_aton('127.0.1.1')),
         ('forged', 'A', socket.inet_aton('127.0.1.3')),
         ('bogus', 'A', socket.inet_aton('127.0.1.2'))], spoiled=[('bogus', 'A')])
-    reverse = SignedZone(folder, '1.0.127.in-addr.arpa', [
+    reverse = SignedZone('1.0.127.in-addr.arpa', [
         ('1', 'PTR', wire_name('good.signed.test')), ('2', 'PTR', wire_name('bogus.signed.test')),
         ('3', 'PTR', wire_name('forged.signed.test'))], spoiled=[('3', 'PTR')])
     anchor = folder / 'anchor'

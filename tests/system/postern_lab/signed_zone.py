@@ -1,32 +1,16 @@
-"""Signs a zone (RFC 4034, ECDSA P-256) with nothing but openssl, so that each signature can be
-spoiled on its own."""
+"""Signs a zone (RFC 4034, ECDSA P-256), so that each signature can be spoiled on its own."""
 import base64
 import socket
 import struct
-import subprocess
 import time
 
+from postern_lab.ecdsa import Key
 from postern_lab.name_servers import TTL_SECONDS, TYPES, wire_name
 
 ALGORITHM = 13  # ECDSAP256SHA256, RFC 6605
 RRSIG, NSEC, DNSKEY = 46, 47, 48
 DAY_SECONDS = 86400
 NAMES = {RRSIG: 'RRSIG', NSEC: 'NSEC', DNSKEY: 'DNSKEY', **{n: name for name, n in TYPES.items()}}
-
-
-def openssl(*arguments, data=b''):
-    return subprocess.run(['openssl', *map(str, arguments)], input=data, stdout=subprocess.PIPE,
-                          stderr=subprocess.DEVNULL, check=True).stdout
-
-
-def raw_signature(der):
-    """r and s, 32 bytes each, out of SEQUENCE { INTEGER, INTEGER }."""
-    parts, at = [], 2
-    for _ in range(2):
-        size = der[at + 1]
-        parts.append(der[at + 2:at + 2 + size][-32:].rjust(32, b'\0'))
-        at += 2 + size
-    return b''.join(parts)
 
 
 def type_bitmap(types):
@@ -39,14 +23,14 @@ def type_bitmap(types):
 
 class SignedZone:
     """records: (name within the zone or '', type, data in wire form). spoiled: (name, type) of
-    sets whose signature is wrong; bare: of those that have none."""
+    sets whose signature is wrong; bare: of those that have none. An NS record below the apex is
+    an insecure delegation: it has no signature (RFC 4035 2.2), and its NSEC says that it has no
+    DS."""
 
-    def __init__(self, folder, zone, records, spoiled=(), bare=()):
+    def __init__(self, zone, records, spoiled=(), bare=()):
         self.zone = zone
-        self.key = folder / f'{zone}.key'
-        openssl('ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-out', self.key)
-        public = openssl('ec', '-in', self.key, '-pubout', '-outform', 'DER')[-64:]
-        self.dnskey = struct.pack('>HBB', 257, 3, ALGORITHM) + public
+        self.key = Key(zone)
+        self.dnskey = struct.pack('>HBB', 257, 3, ALGORITHM) + self.key.public
         total = sum(byte << 8 if i % 2 == 0 else byte for i, byte in enumerate(self.dnskey))
         self.tag = (total + (total >> 16)) & 0xffff
         soa = wire_name(f'ns.{zone}') + wire_name(f'h.{zone}') + struct.pack('>5I', 1, 3600, 600,
@@ -59,6 +43,7 @@ class SignedZone:
         self.add_chain()
         self.spoiled = {(name, TYPES[kind]) for name, kind in spoiled}
         self.bare = {(name, TYPES[kind]) for name, kind in bare}
+        self.bare |= {(name, kind) for name, kind in self.sets if name and kind == TYPES['NS']}
 
     def full(self, name):
         return f'{name}.{self.zone}' if name else self.zone
@@ -80,7 +65,7 @@ class SignedZone:
         owner = wire_name(self.full(name))
         body = b''.join(owner + struct.pack('>HHIH', kind, 1, TTL_SECONDS, len(data)) + data
                         for data in sorted(self.sets[name, kind]))
-        signed = raw_signature(openssl('dgst', '-sha256', '-sign', self.key, data=head + body))
+        signed = self.key.sign(head + body)
         if (name, kind) in self.spoiled:
             signed = signed[:-1] + bytes([signed[-1] ^ 1])
         times = [time.strftime('%Y%m%d%H%M%S', time.gmtime(now + shift))
