@@ -5,11 +5,13 @@ The rows are in postern_lab/rows_*.py, what they mean in postern_lab/matrix.py. 
 once in one gateway, each with a domain, a destination entry and next hosts of its own.
 """
 import collections
+import contextlib
 import re
 
 import pytest
 
-from postern_lab import rows_smtp, rows_tls
+from postern_lab import rows_dns, rows_smtp, rows_tls
+from postern_lab.mail_world import MailWorld
 from postern_lab.matrix import Matrix
 
 # What the program can do. A row that needs anything else is skipped by name.
@@ -21,6 +23,7 @@ PRESENT = {
     'ptr': False,                 # the name of the host's address, in Verify
     'mx': False,                  # hosts by MX, and delivery.port
     'routes': False,              # names and priorities in routes
+    'ip-version': False,          # ip_version of a destination
     'dane': False,                # dane = "opportunistic" | "mandatory"
     'alerts': False,              # "A required TLS connection to domain ... failed"
     'min-version': False,         # tls_min_version of a destination
@@ -36,24 +39,30 @@ PRESENT = {
 
 pytestmark = pytest.mark.filterwarnings('ignore:ssl.TLSVersion')  # old ones are the point
 
-ALL_ROWS = [*rows_tls.ROWS, *rows_smtp.ROWS]
-ROWS = [row for row in ALL_ROWS if all(PRESENT.get(need) for need in row.needs)]
+KNOWN = {name for name, is_there in PRESENT.items() if is_there}
+ALL_ROWS = [*rows_tls.ROWS, *rows_smtp.ROWS, *rows_dns.ROWS]
+ROWS = [row for row in ALL_ROWS if KNOWN.issuperset(row.needs)]
 
 
 def test_each_row_has_a_domain_of_its_own():
     names = collections.Counter(row.name for row in ALL_ROWS)
     assert max(names.values()) == 1, names.most_common(3)
     assert all(re.fullmatch(r'[a-z0-9-]{1,63}', row.id) for row in ALL_ROWS)
+    assert all(PRESENT.keys() >= set(row.needs) for row in ALL_ROWS)
     assert len(ALL_ROWS) >= 150
 
 
 @pytest.fixture(name='matrix', scope='module')
 def fixture_matrix(make_shared_gateway, tmp_path_factory):
     """All rows, run."""
-    matrix = Matrix(tmp_path_factory.mktemp('matrix'), ROWS)
-    with matrix.hosts():
+    folder = tmp_path_factory.mktemp('matrix')
+    matrix = Matrix(folder, ROWS)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(matrix.hosts())
+        asks = any(row.by != 'address' or 'ptr' in row.needs for row in ROWS)
+        world = stack.enter_context(MailWorld(folder, matrix)) if asks else None
         gateway = make_shared_gateway(certificate=matrix.gateway_certificate(),
-                                      **matrix.sections()).start()
+                                      **matrix.sections(KNOWN, world)).start()
         matrix.run(gateway)
         yield matrix
         gateway.stop()
@@ -63,4 +72,4 @@ def fixture_matrix(make_shared_gateway, tmp_path_factory):
     pytest.param(row, id=row.id, marks=[] if row in ROWS else pytest.mark.skip(
         reason=f'needs {", ".join(row.needs)}')) for row in ALL_ROWS])
 def test_outbound(matrix, row):
-    matrix.results[row.id].check({name for name, is_there in PRESENT.items() if is_there})
+    matrix.results[row.id].check(KNOWN)

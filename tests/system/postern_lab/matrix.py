@@ -26,10 +26,19 @@ SENDERS = 4
 # Of one row that stays in the queue: nothing of it is tried again while the others run.
 RETRIES = {'never': '1h', 'soon': '1s'}
 
+# How a row's hosts are found. 'mx' and all below it have MX records for the domain, 'zone' has only
+# the records that the row names.
+WAYS = {
+    'address': 'a route to addresses', 'name': 'a route to names of hosts',
+    'mx': 'no route', 'zone': 'no route', 'usedns': 'a route that says so',
+    'mx-route': 'a route to a name with MX records', 'discard': 'a route to /dev/null',
+}
+
 DELIVERED = 'delivered'  # at the first try
 LATER = 'later'          # not at the first, but then
 DEFERRED = 'deferred'    # tried, and still in the queue
 BOUNCED = 'bounced'
+DISCARDED = 'discarded'
 
 # What the log says; <domain> and <ip> (of the first host) are filled in.
 TLS_OK = r'DCID \d+ TLS success protocol TLSv1\.\d cipher \S+'
@@ -104,7 +113,7 @@ class Row:
     expect: Expect
     tls: str = 'off'
     more: str = ''                  # further keys of the destination
-    by: str = 'address'             # a route to addresses | 'name': to names | 'mx' | 'zone'
+    by: str = 'address'             # see WAYS
     priorities: tuple = ()          # of a route's hosts
     needs: tuple = ()
     zone: str = PLAIN_ZONE
@@ -164,7 +173,7 @@ class Result:
             return DELIVERED
         if re.search(rf'Bounced: DCID \d+ MID \d+ to RID {rid} ', self.log()):
             return BOUNCED
-        return DEFERRED
+        return DISCARDED if self.is_finished() else DEFERRED
 
     def is_finished(self):
         return self.logged(r'Message finished MID \d+ done')
@@ -249,8 +258,7 @@ class Matrix:
         for number, row in enumerate(rows):
             addresses = [f'127.{20 + i}.{number // 250}.{number % 250 + 1}'
                          for i in range(len(row.hosts))]
-            self.results[row.id] = result = Result(row, addresses)
-            result.hops = [self.hop(row, i, address) for i, address in enumerate(addresses)]
+            self.results[row.id] = Result(row, addresses)
 
     # --- what there is ---
 
@@ -298,6 +306,10 @@ class Matrix:
     def route(self, row):
         if row.by in ('mx', 'zone'):
             return None
+        words = {'usedns': ['"USEDNS"'], 'discard': ['"/dev/null"'],
+                 'mx-route': [f'"relay.{row.name}"']}.get(row.by)
+        if words:
+            return f'{{ domain = "{row.name}"; to = [ {words[0]} ]; }}'
         words = []
         for index, address in enumerate(self.results[row.id].addresses):
             host = address if row.by == 'address' else f'[route{index + 1}.{row.name}]'
@@ -305,8 +317,8 @@ class Matrix:
             words.append(f'"{host}:{self.port}{priority}"')
         return f'{{ domain = "{row.name}"; to = [ {", ".join(words)} ]; }}'
 
-    def sections(self):
-        """For Gateway(...)."""
+    def sections(self, present, world=None):
+        """For Gateway(...), with the keys that it knows."""
         entries = [f'{{ domain = "{row.name}"; tls = "{row.tls}"; '
                    f'bounce_profile = "{row.profile}"; {row.more} }}' for row in self.rows]
         routes = [self.route(row) for row in self.rows]
@@ -319,14 +331,55 @@ class Matrix:
             'destinations': 'default = { tls = "off"; };\n domains = (\n  '
                             + ',\n  '.join(entries) + ' );',
             'routes': ',\n  '.join(filter(None, routes)),
+            'tls': f'crl_files = [ "{self.issuer.crl()}" ];' if 'crl' in present else '',
+            'extra': (world.section() if world else '') + self.delivery(present),
             'bounce': 'default = { initial_retry = "1s"; }; ' + '\n  '.join(profiles),
         }
+
+    def delivery(self, present):
+        keys = [f'port = {self.port};' if 'mx' in present else '',
+                'timeout = "1s";' if 'timeouts' in present else '']
+        return f'delivery = {{ {" ".join(keys)} }};\n' if any(keys) else ''
+
+    # --- the zones ---
+
+    def records(self, row):
+        """(name, type, text) with whole names, as a zone file has them but for the final dots."""
+        found, result = [], self.results[row.id]
+        alias = f'relay.{row.name}' if row.by == 'mx-route' else row.name
+        for index, (host, address) in enumerate(zip(row.hosts, result.addresses)):
+            mx, ptr = self.host_name(row, index), f'ptr{index + 1}.{row.name}'
+            if row.by not in ('address', 'zone'):
+                found += [(alias, 'MX', f'{host.preference} {mx}'), (mx, 'A', address),
+                          (f'route{index + 1}.{row.name}', 'A', address)]
+            if 'ptr' in row.needs:
+                reverse = '.'.join(reversed(address.split('.'))) + '.in-addr.arpa'
+                found += [(ptr, 'A', address), (reverse, 'PTR', ptr)]
+            found += [(f'_{self.port}._tcp.{mx}', 'TLSA', self.tlsa(*fields))
+                      for fields in host.tlsa]
+        for name, kind, text in row.records:
+            for index, address in enumerate(result.addresses):
+                text = text.replace(f'<ip{index + 1}>', address)
+            found.append((self.whole(row, name), kind, text.replace('<domain>', row.name)))
+        return found
+
+    def whole(self, row, name):
+        """A name within a row's domain."""
+        return f'{name}.{row.name}'.lstrip('.').replace('<port>', str(self.port))
+
+    def tlsa(self, usage, selector, matching, what):
+        digest = {'key': self.issuer.key_digest, 'root': self.issuer.root_digest,
+                  'wrong': lambda: bytes(range(32))}[what]()
+        return f'{usage} {selector} {matching} {digest.hex()}'
 
     # --- the run ---
 
     @contextlib.contextmanager
     def hosts(self):
-        """All next hosts listen."""
+        """All next hosts listen; before that nothing has been revoked."""
+        for result in self.results.values():
+            result.hops = [self.hop(result.row, i, address)
+                           for i, address in enumerate(result.addresses)]
         hops = [self.back, *(hop for result in self.results.values() for hop in result.hops if hop)]
         with contextlib.ExitStack() as stack:
             for hop in hops:
