@@ -75,11 +75,11 @@ class Visit:
     number: int
     peer: tuple
     started: float
-    ended: float = 0.0
+    ended: float = 0.0       # or had its QUIT: behind that reply the peer may open another
     helo: str = ''
     tls: str = ''            # 'TLSv1.3', or '' in the clear
     server_name: str = ''    # SNI
-    client_subject: str = '' # common name in the client's certificate
+    client_subject: str = ''  # common name in the client's certificate
     commands: list = dataclasses.field(default_factory=list)  # (line, whether under TLS)
     mails: list = dataclasses.field(default_factory=list)
 
@@ -204,11 +204,11 @@ class Wire:
 class RogueHop:
     """versions: (lowest, highest) of TLS; client_ca: who may vouch for clients, and with
     demands_certificate those without one fail in the handshake; body_delay, quit_delay: seconds
-    before the reply."""
+    before the reply. gate: while it is not set, no message has its reply."""
 
     def __init__(self, scripts=(), certificate=None, extensions=EXTENSIONS, address='127.0.0.1',
                  port=0, client_ca=None, demands_certificate=False, versions=(None, None),
-                 name='rogue.test', body_delay=0.0, quit_delay=0.0):
+                 name='rogue.test', body_delay=0.0, quit_delay=0.0, gate=None):
         self.scripts = list(scripts) or [Script()]
         self.certificate = certificate
         self.extensions = tuple(extensions)
@@ -217,6 +217,7 @@ class RogueHop:
         self.versions = versions
         self.name = name
         self.body_delay, self.quit_delay = body_delay, quit_delay
+        self.gate = gate
         self.visits = []
         self.lock = threading.Lock()
         self.stopping = threading.Event()
@@ -280,7 +281,7 @@ class RogueHop:
         except (OSError, ssl.SSLError, ValueError):
             pass
         finally:
-            visit.ended = time.monotonic()
+            visit.ended = visit.ended or time.monotonic()
             wire.end(how.how, how.seconds, self.stopping)
             with self.lock:
                 self.connections.discard(connection)
@@ -440,6 +441,8 @@ class Conversation:
     def end_of_mail(self):
         mail, self.mail = self.mail, None
         mail.time = time.monotonic()
+        if self.hop.gate:
+            self.hop.gate.wait()
         said = self.step('END') or Say('250 2.0.0 kept', delay=self.hop.body_delay)
         mail.accepted = said.text[:1] in ('2', b'2') and said.cut is None
         with self.hop.lock:
@@ -454,4 +457,6 @@ class Conversation:
         self.answer('NOOP', '250 2.0.0 ok')
 
     def on_quit(self, _):
+        time.sleep(self.hop.quit_delay)
+        self.visit.ended = time.monotonic()
         self.answer('QUIT', '221 2.0.0 bye')
