@@ -86,6 +86,13 @@ class MailWorld:
         self.sick.__exit__()
         self.nsd.stop()
 
+    def ask(self, packet):
+        """NSD's answer."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+            asking.settimeout(5)
+            asking.sendto(packet, ('127.0.0.1', self.nsd.port))
+            return asking.recv(65535)
+
     def section(self):
         """Stub zones are never validated: all that is not sick is behind a server."""
         return dns_section({'sick.test': self.sick.port, 'silent.test': self.silent.port},
