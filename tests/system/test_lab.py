@@ -9,6 +9,7 @@ from postern_lab.ledger import Ledger
 from postern_lab.next_hop import DROP, NextHop
 from postern_lab.peers import Postfix, SmtpSink, posttls_finger, smtp_source
 from postern_lab.process import wait_until
+from postern_lab.rogue_hop import CLOSE, RST, RogueHop, Say, Script, alert
 
 
 def deliver(port, ledger, count=1):
@@ -112,3 +113,60 @@ def test_peer_postfix_relays(folder, background, ledger, next_hop):
     deliver(postfix.port, ledger, 5)
     next_hop.wait_messages(5)
     assert ledger.compare(next_hop.bodies())[1:] == ([], [], [])
+
+
+def test_rogue_hop_does_what_is_written_for_each_connection():
+    scripts = [Script({'RCPT:2': '450 4.2.1 later', 'END': '451 4.3.0 no'}),
+               Script({'EHLO': Say('250 half', cut=5, then=CLOSE)}), Script()]
+    with RogueHop(scripts) as hop:
+        with Client(hop.port) as client:
+            client.hello()
+            client.expect(250, 'MAIL FROM:<a@lab.test> SIZE=7')
+            assert [client.say(f'RCPT TO:<{name}@x.test>').code for name in 'abc'] == [
+                250, 450, 250]
+            client.expect(354, 'DATA')
+            assert client.say(b'..x\r\n.\r\n').code == 451
+        with Client(hop.port) as client:
+            client.expect(220)
+            client.send('EHLO x')
+            with pytest.raises(ConnectionEnded):
+                client.read()
+            assert client.pending == b'250 h'
+        with Client(hop.port) as client:
+            client.hello()
+            client.transaction('a@lab.test', ['b@x.test'], b'x\r\n')
+            client.quit()
+        kept, = hop.mails()
+        refused, = hop.visits[0].mails
+        assert (kept.recipients, kept.visit.number, kept.secure) == (['b@x.test'], 3, False)
+        assert (refused.recipients, refused.data, refused.parameters) == (
+            ['a@x.test', 'c@x.test'], b'.x\r\n', 'SIZE=7')
+
+
+@pytest.mark.parametrize('said, seen', [
+    (alert(40), 'handshake failure'), (Say(then=RST), 'reset'), (Say(cut=3, then=CLOSE), 'EOF'),
+    (Say(b'junk\r\n', then=CLOSE), 'wrong version')])
+def test_rogue_hop_breaks_the_handshake(hop_certificate, said, seen):
+    with RogueHop([Script({'TLS': said})], hop_certificate) as hop, Client(hop.port) as client:
+        client.hello()
+        with pytest.raises((ssl.SSLError, ConnectionError)) as raised:
+            client.starttls()
+        assert seen.lower() in str(raised.value).replace('_', ' ').lower()
+        assert not hop.visits[0].tls
+
+
+def test_rogue_hop_takes_chunks_and_notes_the_clients_certificate(authority):
+    ours, theirs = authority.issue('c.test', client=True), authority.issue('nexthop.test')
+    with RogueHop(certificate=theirs, client_ca=authority.chain, extensions=['CHUNKING'],
+                  demands_certificate=True) as hop, Client(hop.port) as client:
+        assert client.hello() == ['CHUNKING', 'STARTTLS']
+        client.starttls(ca=authority.chain, name='nexthop.test', certificate=ours)
+        client.ehlo()
+        client.expect(250, 'MAIL FROM:<a@lab.test>')
+        client.expect(250, 'RCPT TO:<b@x.test>')
+        client.expect(250, b'BDAT 3\r\na\r\n')
+        client.expect(250, b'BDAT 3 LAST\r\n.\r\n')
+        client.quit()
+        mail, = hop.mails()
+        assert (mail.data, mail.chunks, mail.secure) == (b'a\r\n.\r\n', 2, True)
+        assert (mail.visit.client_subject, mail.visit.server_name) == ('c.test', 'nexthop.test')

@@ -15,6 +15,7 @@ from postern_lab.rogue_hop import CLOSE, HANG, RST, Say, Script, alert
 SETTINGS = ('off', 'preferred', 'required', 'preferred-verify', 'required-verify',
             'required-verify-hosted')
 GOOD = Cert()
+GONE = r'Connection Error: DCID \d+ domain: <domain> IP: <ip> .* reason: network error'
 SOME_TLS_LINE = r'DCID \d+ TLS '
 
 
@@ -34,13 +35,14 @@ BEFORE = {
 
 # In place of the 220: there is nobody left to go on with in the clear.
 INSTEAD = {
+    'closing-421': (Host(script(STARTTLS=Say('421 4.3.2 closing', then=CLOSE)), GOOD), ()),
     'closed-before-220': (Host(script(STARTTLS=Say(then=CLOSE)), GOOD), (EOF,)),
     'reset-before-220': (Host(script(STARTTLS=Say(then=RST)), GOOD), ()),
     'half-a-220': (Host(script(STARTTLS=Say('220 go ahead', cut=6, then=CLOSE)), GOOD), (EOF,)),
 }
 
 # After the 220, in every way that a handshake has to fail.
-AFTER = {
+AFTER = {name: {'TLS': said} for name, said in {
     'handshake-failure': alert(40), 'bad-certificate-alert': alert(42),
     'protocol-version-alert': alert(70), 'internal-error-alert': alert(80),
     'close-notify': alert(0, level=1), 'garbage': Say(b'250 not TLS at all\r\n', then=CLOSE),
@@ -49,7 +51,10 @@ AFTER = {
     'cut-at-1': Say(cut=1, then=CLOSE), 'cut-at-5': Say(cut=5, then=RST),
     'cut-at-100': Say(cut=100, then=CLOSE), 'cut-at-500': Say(cut=500, then=RST),
     'stalls-a-while': Say(cut=60, then=HANG, hang=0.3),
-}
+}.items()}
+# RFC 3207 6: what comes in the clear behind the 220 is somebody in between.
+AFTER['reply-behind-220'] = {'STARTTLS': '220 2.0.0 go ahead\n250 evil'}
+AFTER['bytes-behind-220'] = {'STARTTLS': Say(b'220 go ahead\r\nx')}
 
 # What is wrong with a certificate that is otherwise right.
 PROBLEMS = {
@@ -87,15 +92,22 @@ def instead_row(setting, name, host, log):
     return Row(f'{setting}-{name}', (host,), expect, setting, needs=needs_of(setting))
 
 
-def after_row(setting, name, said):
+def after_row(setting, name, steps):
     if setting == 'off':
         expect = Expect(DELIVERED, secure=False, absent=(SOME_TLS_LINE,))
     else:
         required = setting.startswith('required')
         expect = Expect(DEFERRED, log=(TLS_FAILED, *((TLS_REQUIRED,) if required else ())),
                         alert=required, absent=(TLS_OK,), visits=(1,), check=no_mail_at_all)
-    return Row(f'{setting}-{name}', (Host(script(TLS=said), GOOD),), expect, setting,
+    return Row(f'{setting}-{name}', (Host((Script(steps),), GOOD),), expect, setting,
                needs=needs_of(setting))
+
+
+def ended_row(setting, name, how):
+    """The handshake was well, and then the host is gone."""
+    expect = Expect(DEFERRED, log=(TLS_OK, GONE), check=no_mail_at_all)
+    return Row(f'{setting}-secure-and-{name}', (Host(script(SECURE=Say(then=how)), GOOD),), expect,
+               setting)
 
 
 def no_mail_at_all(result):
@@ -126,8 +138,11 @@ def settings_rows():
         rows += [before_rows(setting, name, *what) for name, what in BEFORE.items()]
         rows += [instead_row(setting, name, *what) for name, what in INSTEAD.items()]
         ways = AFTER if setting in ('preferred', 'required') else {
-            name: AFTER[name] for name in ('handshake-failure', 'garbage', 'cut-at-100')}
-        rows += [after_row(setting, name, said) for name, said in ways.items()]
+            name: AFTER[name] for name in ('handshake-failure', 'garbage', 'cut-at-100',
+                                             'reply-behind-220')}
+        rows += [after_row(setting, name, steps) for name, steps in ways.items()]
+        if setting in ('preferred', 'required'):
+            rows += [ended_row(setting, how, how) for how in (CLOSE, RST)]
         rows += [certificate_row(setting, name, cert, False) for name, cert in PROBLEMS.items()]
         rows += [certificate_row(setting, name, cert, True) for name, cert in RIGHT.items()]
     return rows
