@@ -1,7 +1,7 @@
 """The zones of the outbound matrix are what their rows say, asked through our own resolver."""
 import pytest
 
-from postern_lab import BUILD, rows_dns
+from postern_lab import BUILD, rows_dns, rows_tls
 from postern_lab.mail_world import INSECURE_ZONE, MailWorld
 from postern_lab.matrix import PLAIN_ZONE, SECURE_ZONE, Matrix
 from postern_lab.tools import run
@@ -13,10 +13,12 @@ PROBE = BUILD / 'tests' / 'gateway' / 'resolver_probe'
 def fixture_ask(tmp_path_factory):
     """ask("TYPE:name", ...) -> the question: the first two words of the answer."""
     folder = tmp_path_factory.mktemp('world')
-    matrix = Matrix(folder, rows_dns.ROWS)
+    matrix = Matrix(folder, [*rows_dns.ROWS, *rows_tls.ROWS])
     with MailWorld(folder, matrix) as world:
         def ask(*steps):
             steps = [step.replace('<port>', str(matrix.port)) for step in steps]
+            addresses = matrix.results['verify-cn-ptr'].addresses
+            steps = [step.replace('<ptr>', addresses[0]) for step in steps]
             result = run([PROBE, '--server', f'127.0.0.1:{world.nsd.port}', '--stub',
                           f'sick.test=127.0.0.1:{world.sick.port}', '--anchor', world.anchor,
                           *steps])
@@ -43,6 +45,10 @@ def test_unsigned_names_are_insecure(ask):
                f'MX:mx-no-domain.{PLAIN_ZONE}', f'MX:mx-null.{PLAIN_ZONE}') == [
         'FOUND INSECURE', 'FOUND INSECURE', 'FOUND INSECURE', 'NO_NAME INSECURE',
         'FOUND INSECURE']
+
+
+def test_the_address_of_a_host_has_its_name(ask):
+    assert ask('HOST:<ptr>') == [f'VERIFIED ptr1.verify-cn-ptr.{PLAIN_ZONE}']
 
 
 def test_what_is_sick_fails(ask):

@@ -19,6 +19,7 @@ from postern_lab.rogue_hop import CLOSE, HANG, RogueHop, Say, Script
 PRESENT = {
     'rates': False,    # max_recipients, recipients_interval of a destination
     'address': False,  # limit_per = "address"
+    'routes': False,   # hosts of a route with the same priority take turns
 }
 
 USED_MIN = 0.95
@@ -191,6 +192,16 @@ def test_connections_to_each_address(make_gateway):
             assert max(level for _, level in levels) == most
         levels = profile(one.visits(), time.monotonic())
         assert used(levels, most * hosts, until) >= USED_MIN
+
+
+@needs('routes')
+def test_hosts_of_the_same_priority_take_turns(make_gateway):
+    with destinations(('turns', 'max_connections = 1; max_messages_per_connection = 1;', 3,
+                       {})) as (one,):
+        gateway = make_gateway(workers=WORKERS, **sections([one])).start()
+        inject(gateway, ['b@' + one.domain], 30)
+        arrive(one, 30)
+        assert [len(hop.visits) for hop in one.hops] == [10, 10, 10]
 
 
 def arrivals(hops):

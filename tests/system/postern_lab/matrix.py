@@ -338,7 +338,7 @@ class Matrix:
 
     def delivery(self, present):
         keys = [f'port = {self.port};' if 'mx' in present else '',
-                'timeout = "1s";' if 'timeouts' in present else '']
+                f'timeout = "{2 * PATIENCE:.0f}s";' if 'timeouts' in present else '']
         return f'delivery = {{ {" ".join(keys)} }};\n' if any(keys) else ''
 
     # --- the zones ---
