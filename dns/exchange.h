@@ -53,7 +53,7 @@
 #define DNS_EXCHANGE_HOSTS_MAX     32
 #define DNS_EXCHANGE_ADDRESSES_MAX 16  /* of a host; half of it for each of two families */
 #define DNS_EXCHANGE_WHY_MAX       160 /* of a host; NUL included */
-#define DNS_EXCHANGE_REASON_MAX    (DNS_NAME_MAX + 1 + DNS_EXCHANGE_WHY_MAX) /* name, ": " and why */
+#define DNS_EXCHANGE_REASON_MAX    (DNS_NAME_MAX + 1 + DNS_EXCHANGE_WHY_MAX) /* name and why */
 
 /* The bounds of dns_exchange_ttl_s(): not to ask for each message of a domain that has no time to
  * live, and not to stay for a day with what a domain had when it changed. */
