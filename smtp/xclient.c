@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "smtp/address.h"
+#include "smtp/xtext.h"
 
 static const char *const attribute_names[] = {
     "NAME", "ADDR", "PORT", "PROTO", "HELO", "LOGIN", "DESTADDR", "DESTPORT",
@@ -18,40 +19,6 @@ static bool attribute_find(struct slice word, enum smtp_xclient_attribute *attri
             return true;
         }
     return false;
-}
-
-static int hex_digit(char c)
-{
-    if (ascii_is_digit(c))
-        return c - '0';
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* RFC 3461 4: printable ASCII but for "+" and "=", and "+" with two hexadecimal digits, which have
- * to be capitals there and need not be here. */
-static bool xtext_decode(struct slice text, char *into, size_t *len_out)
-{
-    size_t len = 0;
-
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.data[i];
-
-        if (c == '+') {
-            int high = text.len - i > 2 ? hex_digit(text.data[i + 1]) : -1;
-            int low = text.len - i > 2 ? hex_digit(text.data[i + 2]) : -1;
-
-            if (high < 0 || low < 0)
-                return false;
-            c = (char)(high * 16 + low);
-            i += 2;
-        } else if (c < '!' || c > '~' || c == '=') {
-            return false;
-        }
-        into[len++] = c;
-    }
-    *len_out = len;
-    return true;
 }
 
 static bool text_parse(struct slice value, char lowest, bool may_be_utf8, struct slice *out)
@@ -129,7 +96,7 @@ static bool attribute_parse(struct slice text, char **memory, struct smtp_xclien
     enum smtp_xclient_attribute attribute;
 
     if (!attribute_find(word, &attribute) || x->states[attribute] != SMTP_XCLIENT_ABSENT ||
-        !xtext_decode(rest, *memory, &value.len))
+        !smtp_xtext_decode(rest, SMTP_XTEXT_ANY_CASE, *memory, &value.len))
         return false;
     *memory += value.len;
     if (slice_is_word(value, "[UNAVAILABLE]")) {
