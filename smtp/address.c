@@ -57,7 +57,7 @@ bool smtp_utf8_is_valid(struct slice text)
     return true;
 }
 
-static bool has_non_ascii(struct slice text)
+bool smtp_has_non_ascii(struct slice text)
 {
     for (size_t i = 0; i < text.len; i++)
         if (is_non_ascii(text.data[i]))
@@ -186,7 +186,7 @@ static bool mailbox_take(struct slice *rest, bool allow_bare, struct smtp_mailbo
     }
     if (m.whole.len > SMTP_MAILBOX_BYTES_MAX || !smtp_utf8_is_valid(m.whole))
         return false;
-    m.has_non_ascii = has_non_ascii(m.whole);
+    m.has_non_ascii = smtp_has_non_ascii(m.whole);
     *rest = text;
     *out = m;
     return true;

@@ -49,3 +49,5 @@ bool smtp_domain_is_valid(struct slice text);
 
 /* Well-formed UTF-8 (RFC 3629 section 4): no overlong form, no surrogate, no value above 10FFFF. */
 bool smtp_utf8_is_valid(struct slice text);
+
+bool smtp_has_non_ascii(struct slice text);

@@ -81,33 +81,87 @@ static bool body_type_parse(struct slice value, enum smtp_body_type *type_out)
     return true;
 }
 
-/* The parameters of MAIL, separated by spaces. */
-static enum smtp_command_error mail_parameters_parse(struct slice rest, struct smtp_command *c)
+/* One parameter: "KEYWORD" or "KEYWORD=value". */
+struct parameter {
+    struct slice keyword;
+    struct slice value;
+    bool has_value;
+};
+
+/* Takes the next of the parameters, which spaces part, off *rest; false when none is left. */
+static bool parameter_take(struct slice *rest, struct parameter *out)
 {
-    bool has_size = false, has_body = false;
+    *rest = slice_trim(*rest);
+    if (rest->len == 0)
+        return false;
+    out->value = slice_cut(rest, ' ');
+    out->has_value = memchr(out->value.data, '=', out->value.len) != NULL;
+    out->keyword = slice_cut(&out->value, '=');
+    return true;
+}
 
-    while ((rest = slice_trim(rest)).len > 0) {
-        struct slice value = slice_cut(&rest, ' ');
-        bool has_value = memchr(value.data, '=', value.len) != NULL;
-        struct slice keyword = slice_cut(&value, '=');
+/* A value that is kept as it came. */
+static bool text_keep(struct slice value, bool is_valid, struct slice *out)
+{
+    if (is_valid)
+        *out = value;
+    return is_valid;
+}
 
-        if (slice_is_word(keyword, "SIZE")) {
-            if (has_size || !size_parse(value, &c->size_bytes))
-                return SMTP_COMMAND_BAD_PARAMETER;
-            has_size = true;
-        } else if (slice_is_word(keyword, "BODY")) {
-            if (has_body || !body_type_parse(value, &c->body))
-                return SMTP_COMMAND_BAD_PARAMETER;
-            has_body = true;
-        } else if (slice_is_word(keyword, "SMTPUTF8")) {
-            if (c->smtputf8 || has_value)
-                return SMTP_COMMAND_BAD_PARAMETER;
-            c->smtputf8 = true;
-        } else {
-            return SMTP_COMMAND_UNKNOWN_PARAMETER;
-        }
-    }
-    return SMTP_COMMAND_OK;
+/* RFC 5321 4.1.1.11: each parameter may come once. Its bit in *seen says that it did. */
+static bool is_first(unsigned *seen, unsigned bit)
+{
+    bool is_new = (*seen & bit) == 0;
+
+    *seen |= bit;
+    return is_new;
+}
+
+/* A parameter that has no value. */
+static bool word_keep(const struct parameter *p, bool *out)
+{
+    if (!p->has_value)
+        *out = true;
+    return !p->has_value;
+}
+
+static enum smtp_command_error judged(bool is_good)
+{
+    return is_good ? SMTP_COMMAND_OK : SMTP_COMMAND_BAD_PARAMETER;
+}
+
+static enum smtp_command_error mail_parameter_parse(const struct parameter *p, unsigned extensions,
+                                                    unsigned *seen, struct smtp_command *c)
+{
+    if (slice_is_word(p->keyword, "SIZE"))
+        return judged(is_first(seen, 1) && size_parse(p->value, &c->size_bytes));
+    if (slice_is_word(p->keyword, "BODY"))
+        return judged(is_first(seen, 2) && body_type_parse(p->value, &c->body));
+    if (slice_is_word(p->keyword, "SMTPUTF8"))
+        return judged(is_first(seen, 4) && word_keep(p, &c->smtputf8));
+    if ((extensions & SMTP_EXTENSION_REQUIRE_TLS) != 0 && slice_is_word(p->keyword, "REQUIRETLS"))
+        return judged(is_first(seen, 8) && word_keep(p, &c->require_tls));
+    if ((extensions & SMTP_EXTENSION_DSN) == 0)
+        return SMTP_COMMAND_UNKNOWN_PARAMETER;
+    if (slice_is_word(p->keyword, "RET"))
+        return judged(is_first(seen, 16) && smtp_ret_parse(p->value, &c->ret));
+    if (slice_is_word(p->keyword, "ENVID"))
+        return judged(is_first(seen, 32) &&
+                      text_keep(p->value, smtp_envid_is_valid(p->value), &c->envid));
+    return SMTP_COMMAND_UNKNOWN_PARAMETER;
+}
+
+static enum smtp_command_error rcpt_parameter_parse(const struct parameter *p, unsigned extensions,
+                                                    unsigned *seen, struct smtp_command *c)
+{
+    if ((extensions & SMTP_EXTENSION_DSN) == 0)
+        return SMTP_COMMAND_UNKNOWN_PARAMETER;
+    if (slice_is_word(p->keyword, "NOTIFY"))
+        return judged(is_first(seen, 1) && smtp_notify_parse(p->value, &c->notify));
+    if (slice_is_word(p->keyword, "ORCPT"))
+        return judged(is_first(seen, 2) &&
+                      text_keep(p->value, smtp_orcpt_is_valid(p->value), &c->orcpt));
+    return SMTP_COMMAND_UNKNOWN_PARAMETER;
 }
 
 /* Takes "FROM:" or "TO:" and the path behind it off *rest. Spaces behind the colon are not in the
@@ -138,9 +192,12 @@ static struct slice bad_path(struct slice rest)
     return slice_cut(&rest, '>');
 }
 
-static enum smtp_command_error mail_parse(struct slice rest, struct smtp_command *c)
+static enum smtp_command_error mail_parse(struct slice rest, unsigned extensions,
+                                          struct smtp_command *c)
 {
-    enum smtp_command_error error;
+    enum smtp_command_error error = SMTP_COMMAND_OK;
+    struct parameter p;
+    unsigned seen = 0;
 
     if (rest.len == 0)
         return SMTP_COMMAND_BAD_SYNTAX;
@@ -149,26 +206,35 @@ static enum smtp_command_error mail_parse(struct slice rest, struct smtp_command
         c->argument = bad_path(rest);
         return SMTP_COMMAND_BAD_SENDER;
     }
-    error = mail_parameters_parse(rest, c);
+    while (error == SMTP_COMMAND_OK && parameter_take(&rest, &p))
+        error = mail_parameter_parse(&p, extensions, &seen, c);
     if (error == SMTP_COMMAND_OK && c->mailbox.has_non_ascii && !c->smtputf8)
         return SMTP_COMMAND_NEEDS_SMTPUTF8;
     return error;
 }
 
-static enum smtp_command_error rcpt_parse(struct slice rest, struct smtp_command *c)
+static enum smtp_command_error rcpt_parse(struct slice rest, unsigned extensions,
+                                          struct smtp_command *c)
 {
+    enum smtp_command_error error = SMTP_COMMAND_OK;
+    struct parameter p;
+    unsigned seen = 0;
+
     if (rest.len == 0)
         return SMTP_COMMAND_BAD_SYNTAX;
     if (!path_argument_take(&rest, SLICE("TO:"), SMTP_PATH_FORWARD, &c->mailbox))
         return SMTP_COMMAND_BAD_RECIPIENT;
-    return slice_trim(rest).len == 0 ? SMTP_COMMAND_OK : SMTP_COMMAND_UNKNOWN_PARAMETER;
+    while (error == SMTP_COMMAND_OK && parameter_take(&rest, &p))
+        error = rcpt_parameter_parse(&p, extensions, &seen, c);
+    return error;
 }
 
-static enum smtp_command_error arguments_parse(struct slice rest, struct smtp_command *c)
+static enum smtp_command_error arguments_parse(struct slice rest, unsigned extensions,
+                                               struct smtp_command *c)
 {
     switch (c->verb) {
-    case SMTP_VERB_MAIL: return mail_parse(rest, c);
-    case SMTP_VERB_RCPT: return rcpt_parse(rest, c);
+    case SMTP_VERB_MAIL: return mail_parse(rest, extensions, c);
+    case SMTP_VERB_RCPT: return rcpt_parse(rest, extensions, c);
     case SMTP_VERB_EHLO:
     case SMTP_VERB_HELO:
         c->argument = rest;
@@ -191,7 +257,7 @@ static enum smtp_command_error arguments_parse(struct slice rest, struct smtp_co
     UNREACHABLE();
 }
 
-void smtp_command_parse(struct slice line, struct smtp_command *out)
+void smtp_command_parse(struct slice line, unsigned extensions, struct smtp_command *out)
 {
     struct smtp_command c = { 0 };
     struct slice rest;
@@ -201,6 +267,7 @@ void smtp_command_parse(struct slice line, struct smtp_command *out)
         line.len--;
     rest = line;
     c.verb = verb_find(slice_cut(&rest, ' '));
-    c.error = has_controls(line) ? SMTP_COMMAND_BAD_BYTES : arguments_parse(slice_trim(rest), &c);
+    c.error = has_controls(line) ? SMTP_COMMAND_BAD_BYTES
+                                 : arguments_parse(slice_trim(rest), extensions, &c);
     *out = c;
 }

@@ -6,6 +6,7 @@
  */
 #pragma once
 #include "smtp/address.h"
+#include "smtp/dsn.h"
 
 #define SMTP_HELO_BYTES_MAX 255 /* RFC 5321 4.5.3.1.2 */
 
@@ -25,6 +26,12 @@ enum smtp_verb {
     SMTP_VERB_XCLIENT,
     SMTP_VERB_OTHER, /* a known verb that is not offered: EXPN, AUTH, BDAT, TURN, ETRN... */
     SMTP_VERBS_COUNT
+};
+
+/* Extensions whose parameters a server may or may not offer; a set of them. */
+enum smtp_extension {
+    SMTP_EXTENSION_DSN = 1 << 0,        /* RFC 3461: RET, ENVID, NOTIFY, ORCPT */
+    SMTP_EXTENSION_REQUIRE_TLS = 1 << 1 /* RFC 8689: REQUIRETLS */
 };
 
 enum smtp_command_error {
@@ -53,10 +60,16 @@ struct smtp_command {
     uint64_t size_bytes;         /* MAIL SIZE=, RFC 1870; 0 when not given; saturates */
     enum smtp_body_type body;    /* MAIL BODY= */
     bool smtputf8;               /* MAIL SMTPUTF8, RFC 6531 3.4 */
+    bool require_tls;            /* MAIL REQUIRETLS, RFC 8689 section 4 */
+    enum smtp_ret ret;           /* MAIL RET= */
+    struct slice envid;          /* MAIL ENVID=, as coded; empty when not given */
+    unsigned notify;             /* RCPT NOTIFY=, of enum smtp_notify; 0 when not given */
+    struct slice orcpt;          /* RCPT ORCPT=, as coded; empty when not given. May hold UTF-8,
+                                    which only SMTPUTF8 allows: the order of commands decides */
 };
 
-/* The line is without its CRLF. */
-void smtp_command_parse(struct slice line, struct smtp_command *out);
+/* The line is without its CRLF. Parameters of extensions that are not in the set are unknown. */
+void smtp_command_parse(struct slice line, unsigned extensions, struct smtp_command *out);
 
 /* "EHLO"..., for logs; "?" for SMTP_VERB_UNKNOWN. */
 const char *smtp_verb_name(enum smtp_verb verb);

@@ -12,7 +12,8 @@
 #include "base/buffer.h"
 
 /* RFC 5321 4.5.3.1.4 asks for 512 octets, CRLF included, and each extension adds to it (1870: 26,
- * 6152: 17, 6531: 10 and longer addresses). Replies of other servers get the same room. */
+ * 6152: 17, 6531: 10 and longer addresses, 3461: 116 and 536, 8689: 11). Replies of other servers
+ * get the same room. */
 #define SMTP_COMMAND_BYTES_MAX 2048
 
 /* A line of which this many bytes have come without an end is no line any more. */

@@ -87,7 +87,7 @@ static struct smtp_server_event feed_command(struct smtp_server *s, struct slice
                                  SLICE("Insufficient system resources"), out);
     case SMTP_LINE_DONE: break;
     }
-    smtp_command_parse(line, &command);
+    smtp_command_parse(line, smtp_server_extensions(s), &command);
     e = smtp_server_run(s, &command, out);
     e.verb = command.verb;
     if (!smtp_server_is_in(s, IN_ASK) && !e.is_bad_sender)

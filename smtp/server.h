@@ -80,8 +80,10 @@ struct smtp_server_options {
     struct smtp_answer recipients_reply;
     struct smtp_answer size_reply;
     struct smtp_answer bad_sender_reply; /* to MAIL whose address is none; code 0: 501 5.1.7 */
-    bool xclient; /* the peer is a proxy that is believed: XCLIENT is offered and served. Without
-                     it the command is unknown. */
+    bool xclient;    /* the peer is a proxy that is believed: XCLIENT is offered and served. Without
+                        it the command is unknown. */
+    bool offers_dsn; /* RFC 3461: command.ret, .envid, .notify and .orcpt may be given */
+    bool offers_require_tls; /* RFC 8689: command.require_tls may be; offered under TLS only */
 };
 
 enum smtp_server_event_kind {

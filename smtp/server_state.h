@@ -26,6 +26,14 @@ struct smtp_server_event smtp_server_error(struct smtp_server *s, unsigned code,
                                            const char *enhanced, struct slice text,
                                            struct buffer *out);
 
+/* What EHLO offers now, of enum smtp_extension. */
+static inline unsigned smtp_server_extensions(const struct smtp_server *s)
+{
+    /* RFC 8689 section 2: not advertised outside of TLS. */
+    return (s->options->offers_dsn ? SMTP_EXTENSION_DSN : 0u) |
+           (s->options->offers_require_tls && s->tls ? SMTP_EXTENSION_REQUIRE_TLS : 0u);
+}
+
 static inline enum smtp_server_state smtp_server_state_now(const struct smtp_server *s)
 {
     return (enum smtp_server_state)s->state;

@@ -59,6 +59,7 @@ static struct smtp_server_event run_ehlo(struct smtp_server *s, const struct smt
                                          struct buffer *out)
 {
     char text[SMTP_DOMAIN_BYTES_MAX + 256];
+    unsigned extensions = smtp_server_extensions(s);
     bool may_start_tls = s->options->tls != SMTP_SERVER_TLS_OFF && !s->tls;
     struct slice name = s->options->hostname;
 
@@ -71,10 +72,13 @@ static struct smtp_server_event run_ehlo(struct smtp_server *s, const struct smt
     if (!s->esmtp)
         return smtp_server_step(s, SMTP_SERVER_STATE_READY, 250, NULL, name, out);
     (void)snprintf(text, sizeof(text),
-                   "%.*s\nPIPELINING\nSIZE %llu\n%s%s8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nHELP",
+                   "%.*s\nPIPELINING\nSIZE %llu\n%s%s%s%s"
+                   "8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nHELP",
                    SLICE_ARGS(name), (unsigned long long)smtp_server_message_bytes_max(s),
                    may_start_tls ? "STARTTLS\n" : "",
-                   s->options->xclient ? "XCLIENT " SMTP_XCLIENT_ATTRIBUTES "\n" : "");
+                   s->options->xclient ? "XCLIENT " SMTP_XCLIENT_ATTRIBUTES "\n" : "",
+                   (extensions & SMTP_EXTENSION_DSN) != 0 ? "DSN\n" : "",
+                   (extensions & SMTP_EXTENSION_REQUIRE_TLS) != 0 ? "REQUIRETLS\n" : "");
     return smtp_server_step(s, SMTP_SERVER_STATE_READY, 250, NULL, slice_from(text), out);
 }
 
@@ -115,6 +119,9 @@ static struct smtp_server_event run_rcpt(struct smtp_server *s, const struct smt
     }
     if (c->mailbox.has_non_ascii && !s->smtputf8)
         return smtp_server_error(s, 553, "5.6.7", SLICE("Non-ASCII address needs SMTPUTF8"), out);
+    /* RFC 6533 section 3: elsewhere they have to be coded. */
+    if (smtp_has_non_ascii(c->orcpt) && !s->smtputf8)
+        return smtp_server_error(s, 501, "5.5.4", SLICE("Non-ASCII ORCPT needs SMTPUTF8"), out);
     return ask(s, SMTP_SERVER_STATE_ASK_RCPT, SMTP_SERVER_ASK_RCPT, c);
 }
 

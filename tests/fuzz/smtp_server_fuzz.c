@@ -22,6 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (data[0] & 8)
         options.message_bytes_max = 64;
     options.xclient = (data[0] & 128) != 0;
+    options.offers_dsn = options.offers_require_tls = (data[1] & 128) != 0;
     options.errors_max = data[0] & 16 ? 2 : 100;
     options.recipients_max = data[0] & 32 ? 1 : 10;
     text = (struct slice){ (const char *)data + 3, size - 3 };

@@ -75,6 +75,17 @@ static inline void converse_xclient(struct converse *c, const struct smtp_xclien
     converse_said(c, smtp_server_greet(&c->server, &c->out));
 }
 
+static inline void converse_note_dsn(struct converse *c, const struct smtp_command *m)
+{
+    ASSERT(m->notify == 0 || smtp_notify_is_valid(m->notify));
+    if (m->ret != SMTP_RET_UNSAID || m->envid.len > 0)
+        ASSERT(buffer_printf(&c->log, "|ret %d|envid %.*s", (int)m->ret, SLICE_ARGS(m->envid)) ==
+               STATUS_OK);
+    if (m->notify != 0 || m->orcpt.len > 0)
+        ASSERT(buffer_printf(&c->log, "|notify %u|orcpt %.*s", m->notify, SLICE_ARGS(m->orcpt)) ==
+               STATUS_OK);
+}
+
 static inline void converse_answer(struct converse *c, const struct smtp_server_event *e)
 {
     struct smtp_answer answer = SMTP_ANSWER_ACCEPTED;
@@ -84,9 +95,12 @@ static inline void converse_answer(struct converse *c, const struct smtp_server_
 
         ASSERT(buffer_printf(&c->log, "<%.*s|%.*s|%.*s", SLICE_ARGS(m->whole), SLICE_ARGS(m->local),
                              SLICE_ARGS(m->domain)) == STATUS_OK);
-        ASSERT(buffer_printf(&c->log, "|%llu%s%s>\n", (unsigned long long)e->command.size_bytes,
+        ASSERT(buffer_printf(&c->log, "|%llu%s%s%s", (unsigned long long)e->command.size_bytes,
                              e->command.body == SMTP_BODY_TYPE_8BITMIME ? "|8" : "",
-                             e->command.smtputf8 ? "|u" : "") == STATUS_OK);
+                             e->command.smtputf8 ? "|u" : "",
+                             e->command.require_tls ? "|t" : "") == STATUS_OK);
+        converse_note_dsn(c, &e->command);
+        converse_note(c, SLICE(">\n"));
         answer = converse_opinion(m->local);
     } else if (e->kind == SMTP_SERVER_END) {
         ASSERT(buffer_len(&c->body) == e->end.bytes_count);
