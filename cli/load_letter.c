@@ -37,9 +37,9 @@ void load_letter_write(struct load_letter *letter, const struct load_options *o,
         char *address = letter->addresses + (size_t)i * LOAD_ADDRESS_MAX;
 
         len = load_pattern_fill(&o->recipient, number * o->recipients + i, address);
-        letter->recipients[i] = (struct slice){ address, len };
+        letter->recipients[i].address = (struct slice){ address, len };
     }
-    facts.recipient = letter->recipients[0];
+    facts.recipient = letter->recipients[0].address;
     facts.body_bytes = load_options_size(o, number);
     facts.dots = o->dots;
     load_message_init(&letter->message, &facts);
@@ -48,5 +48,6 @@ void load_letter_write(struct load_letter *letter, const struct load_options *o,
         .recipients = letter->recipients,
         .recipients_count = o->recipients,
         .message_bytes = load_message_bytes(&letter->message),
+        .is_stuffed = true,
     };
 }

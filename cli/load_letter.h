@@ -8,7 +8,7 @@ struct load_letter { /* All sizes are fixed by the options, so one serves for al
     struct load_message message;
     struct smtp_client_envelope envelope;
     char sender[LOAD_ADDRESS_MAX];
-    struct slice *recipients;
+    struct smtp_client_recipient *recipients;
     char *addresses; /* of LOAD_ADDRESS_MAX bytes each */
 };
 

@@ -231,8 +231,11 @@ void gateway_hop_open(struct gateway_hop *h, struct engine_loop *loop,
     ASSERT(options->demand.obstacle == POLICY_TLS_NO_OBSTACLE);
     h->handlers = handlers;
     h->options = *options;
+    /* The record says what was declared, and who declares 8BITMIME sends seven bits most of the
+     * time: to refuse for that would bounce what can be delivered. */
     h->smtp_options = (struct smtp_client_options){ .hostname = options->hostname,
-                                                    .quit_ms_max = GATEWAY_HOP_QUIT_MS };
+                                                    .quit_ms_max = GATEWAY_HOP_QUIT_MS,
+                                                    .eight_bit_as_is = true };
     h->state = GATEWAY_HOP_CONNECTING;
     smtp_client_init(&h->smtp, &h->smtp_options);
     gateway_channel_connect(&h->channel, loop, &channel_handlers, &h->options.remote);

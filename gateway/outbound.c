@@ -307,6 +307,7 @@ static void message_done(struct gateway_outbound *out, const struct smtp_client_
     if (outcome.verdict == DELIVERY_VERDICT_DELIVERED &&
         event->stage != SMTP_CLIENT_STAGE_FINAL) /* nothing was accepted */
         delivery_outcome_for(DELIVERY_CAUSE_LOCAL, &outcome);
+    gateway_outbound_item_hold_back(out, event->recipients_sent);
     gateway_outbound_item_end(out, &outcome, &event->reply);
     take(out);
 }

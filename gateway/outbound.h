@@ -50,9 +50,9 @@ struct gateway_outbound { /* Fields are private to gateway/outbound*.c. */
     struct gateway_report *report;
     struct gateway_body_source *source;
     struct smtp_client_envelope envelope;
-    struct slice *recipients;          /* one for each waiting recipient of the item */
-    uint32_t *accepted;                /* room for the numbers of those not refused */
-    struct gateway_failure **refusals; /* the same: NULL while it was not refused */
+    struct smtp_client_recipient *recipients; /* one for each waiting recipient of the item */
+    uint32_t *accepted;                       /* room for the numbers of those not refused */
+    struct gateway_failure **refusals;        /* the same: NULL while it was not refused */
 };
 
 /* Takes part in the scheduler from here on. STATUS_NO_MEMORY, STATUS_LIMIT: nothing happened. */

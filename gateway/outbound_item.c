@@ -17,6 +17,14 @@ static struct gateway_failure refusal_forgotten = {
                  .reason = "4.3.0 - Other mail system problem" },
 };
 
+/* Stands for what has not been asked: the host takes no more recipients in a transaction. */
+static struct gateway_failure held_back = {
+    .outcome = { .verdict = DELIVERY_VERDICT_DEFERRED,
+                 .scope = DELIVERY_SCOPE_RECIPIENT,
+                 .status = "4.5.3",
+                 .reason = "4.5.3 - Too many recipients" },
+};
+
 /* "5.1.1", or nothing. */
 static struct slice enhanced_text(const struct smtp_enhanced *e,
                                   char text[static ENHANCED_TEXT_MAX])
@@ -45,7 +53,7 @@ struct delivery_outcome gateway_outbound_classify(enum delivery_stage stage,
 static void release(struct gateway_outbound *out)
 {
     for (size_t i = 0; out->refusals != NULL && i < out->envelope.recipients_count; i++)
-        if (out->refusals[i] != &refusal_forgotten)
+        if (out->refusals[i] != &refusal_forgotten && out->refusals[i] != &held_back)
             free(out->refusals[i]);
     free(out->refusals);
     free(out->recipients);
@@ -76,7 +84,7 @@ enum status gateway_outbound_item_begin(struct gateway_outbound *out, struct gat
         return STATUS_NO_MEMORY;
     }
     for (size_t i = 0; i < count; i++)
-        out->recipients[i] = spool_message_recipient(spool, item->waiting[i]);
+        out->recipients[i].address = spool_message_recipient(spool, item->waiting[i]);
     out->envelope = (struct smtp_client_envelope){
         .sender = spool_message_sender(spool),
         .recipients = out->recipients,
@@ -84,6 +92,7 @@ enum status gateway_outbound_item_begin(struct gateway_outbound *out, struct gat
         .message_bytes = spool_message_size(spool),
         .has_8bit = (flags & SPOOL_MESSAGE_8BITMIME) != 0,
         .smtputf8 = (flags & SPOOL_MESSAGE_SMTPUTF8) != 0,
+        .is_stuffed = (flags & SPOOL_MESSAGE_NOT_STUFFED) == 0,
     };
     out->heard_of_item = false;
     observe_delivery_start(out->worker->log, gateway_worker_now_s(out->worker), out->dcid,
@@ -135,6 +144,12 @@ void gateway_outbound_item_recipient(struct gateway_outbound *out, size_t index,
     out->refusals[index] = failure_copy(&refusal);
     if (out->refusals[index] == NULL)
         out->refusals[index] = &refusal_forgotten;
+}
+
+void gateway_outbound_item_hold_back(struct gateway_outbound *out, size_t sent)
+{
+    for (size_t i = sent; i < out->envelope.recipients_count; i++)
+        out->refusals[i] = &held_back;
 }
 
 static void log_recipient(struct gateway_outbound *out, uint32_t rid,

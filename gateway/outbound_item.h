@@ -12,6 +12,10 @@ MUST_USE enum status gateway_outbound_item_begin(struct gateway_outbound *out,
 void gateway_outbound_item_recipient(struct gateway_outbound *out, size_t index,
                                      const struct smtp_reply *reply);
 
+/* Only the first `sent` of the recipients were in the transaction (RFC 9422): whatever its outcome,
+ * the others stay in the queue. */
+void gateway_outbound_item_hold_back(struct gateway_outbound *out, size_t sent);
+
 /* The message has been dealt with: outcome holds for every recipient not refused before. Logs,
  * tells the scheduler and the home of the message. */
 void gateway_outbound_item_end(struct gateway_outbound *out, const struct delivery_outcome *outcome,

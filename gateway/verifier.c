@@ -204,7 +204,7 @@ void gateway_verifier_ask(struct gateway_verifier *v, struct slice recipient, bo
 
     ASSERT(v->state == GATEWAY_VERIFIER_IDLE);
     enter(v, GATEWAY_VERIFIER_ASKING);
-    v->recipient = recipient;
+    v->recipient = (struct smtp_client_recipient){ .address = recipient };
     v->question = (struct smtp_client_envelope){ .recipients = &v->recipient,
                                                  .recipients_count = 1,
                                                  .smtputf8 = smtputf8 };

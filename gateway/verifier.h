@@ -47,7 +47,7 @@ enum gateway_verifier_state {
 struct gateway_verifier { /* Fields are private. */
     struct gateway_hop hop;
     struct smtp_client_envelope question;
-    struct slice recipient;
+    struct smtp_client_recipient recipient;
     const struct gateway_verifier_handlers *handlers;
     const struct gateway_view *view;
     const struct gateway_next_hops *hops;

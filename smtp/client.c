@@ -33,8 +33,7 @@ struct smtp_client_event smtp_client_fail(struct smtp_client *c, enum smtp_clien
     struct smtp_client_event e = { .kind = SMTP_CLIENT_FAILED, .failure = failure };
 
     e.stage = smtp_client_transaction_stage(c);
-    /* RFC 5321 4.5.3.2.6: whether a message without a reply was accepted cannot be known. */
-    e.in_doubt = smtp_client_is_in(c, IN(FINAL)) && failure != SMTP_CLIENT_FAILURE_CLOSING;
+    e.in_doubt = smtp_client_transaction_is_in_doubt(c, failure);
     if (reply != NULL)
         e.reply = *reply;
     c->envelope = NULL;
@@ -73,40 +72,28 @@ static struct smtp_client_event ehlo_say(struct smtp_client *c, struct buffer *o
     c->capabilities = (struct smtp_client_capabilities){ 0 };
     c->needs_rset = false;
     c->is_first_line = true;
+    c->is_line_masked = false;
     return say(c, SMTP_CLIENT_STATE_EHLO, "EHLO", c->options->hostname, out);
 }
 
 /* One line of the reply to EHLO, RFC 5321 4.1.1.1; the first names the server. */
 static void capability_read(struct smtp_client *c, struct slice line)
 {
-    struct slice keyword = slice_cut(&line, ' ');
-    struct smtp_client_capabilities *can = &c->capabilities;
-
     if (c->is_first_line) {
         c->is_first_line = false;
         return;
     }
-    if (slice_is_word(keyword, "STARTTLS"))
-        can->starttls = true;
-    else if (slice_is_word(keyword, "PIPELINING"))
-        can->pipelining = true;
-    else if (slice_is_word(keyword, "8BITMIME"))
-        can->eight_bit_mime = true;
-    else if (slice_is_word(keyword, "SMTPUTF8"))
-        can->smtputf8 = true;
-    else if (slice_is_word(keyword, "ENHANCEDSTATUSCODES"))
-        can->enhanced_status_codes = true;
-    else if (slice_is_word(keyword, "SIZE")) {
-        can->size = true;
-        if (!slice_to_number(slice_trim(line), UINT64_MAX, &can->size_bytes_max))
-            can->size_bytes_max = 0;
-    }
+    smtp_client_capabilities_read(&c->capabilities, line, c->is_tls);
+    if (smtp_client_line_is_masked(line))
+        c->is_line_masked = true;
 }
 
 static struct smtp_client_event ready(struct smtp_client *c, bool esmtp,
                                       const struct smtp_reply *reply)
 {
     c->capabilities.esmtp = esmtp;
+    c->capabilities.starttls_masked =
+        (c->is_line_masked || c->is_greeting_masked) && !c->is_tls && !c->capabilities.starttls;
     smtp_client_enter(c, SMTP_CLIENT_STATE_READY);
     return (struct smtp_client_event){ .kind = SMTP_CLIENT_READY, .reply = *reply };
 }
@@ -160,6 +147,7 @@ static struct smtp_client_event reply_take(struct smtp_client *c, const struct s
 
     switch ((enum smtp_client_state)c->state) {
     case SMTP_CLIENT_STATE_GREETING:
+        c->is_greeting_masked = smtp_client_greeting_is_masked(reply->text);
         if (reply->code == 220)
             return ehlo_say(c, out);
         return fail_by_reply(c, SMTP_CLIENT_FAILURE_GREETING, reply);
@@ -230,6 +218,15 @@ bool smtp_client_is_ready(const struct smtp_client *c)
     return smtp_client_is_in(c, IN(READY));
 }
 
+uint32_t smtp_client_transactions_left(const struct smtp_client *c)
+{
+    uint32_t most = c->capabilities.mails_max;
+
+    if (most == 0)
+        return UINT32_MAX;
+    return c->transactions_count < most ? most - c->transactions_count : 0;
+}
+
 struct smtp_client_event smtp_client_starttls(struct smtp_client *c, struct buffer *out)
 {
     ASSERT(smtp_client_is_in(c, IN(READY)));
@@ -240,6 +237,7 @@ struct smtp_client_event smtp_client_starttls(struct smtp_client *c, struct buff
 struct smtp_client_event smtp_client_tls_started(struct smtp_client *c, struct buffer *out)
 {
     ASSERT(smtp_client_is_in(c, IN(TLS)));
+    c->is_tls = true;
     /* RFC 3207 4.2: nothing the server said in the clear counts any more. */
     return ehlo_say(c, out);
 }
@@ -252,6 +250,10 @@ struct smtp_client_event smtp_client_quit(struct smtp_client *c, struct buffer *
 
 static struct smtp_client_event end(struct smtp_client *c, enum smtp_client_failure failure)
 {
+    struct smtp_reply refusal;
+
+    if (smtp_client_transaction_is_refused(c, &refusal))
+        return smtp_client_fail(c, SMTP_CLIENT_FAILURE_EARLY, &refusal);
     if (!smtp_client_is_in(c, IN(QUIT)))
         return smtp_client_fail(c, failure, NULL);
     smtp_client_enter(c, SMTP_CLIENT_STATE_ENDED);

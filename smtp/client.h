@@ -7,20 +7,31 @@
  *                          end the session. Else shake hands, then tls_started()
  *          -> TLS_REFUSED  event.reply; the session is ready as it was
  *          -> RECIPIENT    event.recipient was accepted or refused: event.reply
- *          -> BODY_WANTED  354: send the body as it is kept (dot-stuffed, ending in CRLF) by a way
- *                          of one's own, then body_sent(). Feed meanwhile, a server may give up
- *          -> DONE         the message is dealt with, or the question: event.stage, event.reply;
- *                          the session is ready for the next one
+ *          -> BODY_WANTED  354: send the body (dot-stuffed, ending in CRLF) by a way of one's own,
+ *                          then body_sent(). With event.by_bdat: not dot-stuffed, exactly
+ *                          message_bytes of it. Feed meanwhile, a server may give up
+ *          -> DONE         the message is dealt with, or the question: event.stage, event.reply,
+ *                          for the first event.recipients_sent of the recipients. The others the
+ *                          server did not want in this transaction: send them in the next. The
+ *                          session is ready for it
  *          -> BYE          QUIT was answered
  *          -> FAILED       event.failure: of no use any more, close; a message that was in flight
  *                          was not accepted, unless event.in_doubt
  *
  * Feed until MORE comes, also when all input was used: one reply may bring two events.
  *
+ * DATA or BDAT (RFC 3030): a body that is kept dot-stuffed goes by DATA, one that is not goes by
+ * BDAT to a server that offers CHUNKING; so neither is rewritten. Where a body that is not stuffed
+ * meets a server without CHUNKING, BODY_WANTED comes without by_bdat, and the caller has it stuffed
+ * on its way (smtp/stuffing.h). The one chunk follows the replies to RCPT, not RCPT itself: a round
+ * trip less than DATA takes, and no body is sent for nobody (RFC 3030 section 4.2).
+ *
  * Whatever a server says out of turn or out of shape is FAILED, never an assertion. READY comes
  * once for each EHLO; after DONE and TLS_REFUSED it is not repeated.
  */
 #pragma once
+#include "smtp/client_capabilities.h"
+#include "smtp/dsn.h"
 #include "smtp/reply_parser.h"
 
 /* RFC 5321 4.5.3.2: what a client should wait at least. */
@@ -41,28 +52,28 @@ struct smtp_client_options {
     uint32_t body_ms_max;    /* between two pieces of the body that the peer takes */
     uint32_t final_ms_max;   /* after the final dot */
     uint32_t quit_ms_max;
-    bool eight_bit_strict; /* refuse 8-bit messages for servers without 8BITMIME (RFC 6152
-                              section 3) instead of sending them as they are */
+    bool eight_bit_as_is; /* send 8-bit messages to servers without 8BITMIME as they are, instead
+                             of refusing them as RFC 6152 section 3 demands */
 };
 
-struct smtp_client_capabilities {
-    bool esmtp; /* the server took EHLO */
-    bool starttls;
-    bool pipelining;
-    bool eight_bit_mime;
-    bool smtputf8;
-    bool enhanced_status_codes;
-    bool size;               /* SIZE was offered */
-    uint64_t size_bytes_max; /* its value; 0: no fixed limit, RFC 1870 section 4 */
+struct smtp_client_recipient {
+    struct slice address; /* without brackets */
+    struct slice orcpt;   /* of RFC 3461, as coded; empty: none */
+    unsigned notify;      /* of enum smtp_notify; 0: nothing was said */
 };
 
+/* RET, ENVID, NOTIFY and ORCPT go to servers that offer DSN; the others do not hear of them. */
 struct smtp_client_envelope {
-    struct slice sender;            /* without brackets; empty: <> */
-    const struct slice *recipients; /* without brackets */
-    size_t recipients_count;        /* 1.. */
-    uint64_t message_bytes;         /* for SIZE= */
-    bool has_8bit;
-    bool smtputf8; /* an address, or the header, needs RFC 6531 */
+    struct slice sender;                            /* without brackets; empty: <> */
+    const struct smtp_client_recipient *recipients; /* best in the order of their domains */
+    size_t recipients_count;                        /* 1.. */
+    uint64_t message_bytes; /* for SIZE=; where the body is not stuffed, exactly what is sent */
+    struct slice envid;     /* as coded; empty: none */
+    enum smtp_ret ret;
+    bool has_8bit;    /* bytes above 127 are in it: what was declared is of less interest */
+    bool smtputf8;    /* an address, or the header, needs RFC 6531 */
+    bool is_stuffed;  /* as DATA wants it. Where no line begins with a dot, either may be said */
+    bool require_tls; /* RFC 8689: never to a server that does not offer REQUIRETLS */
 };
 
 enum smtp_client_event_kind {
@@ -80,7 +91,8 @@ enum smtp_client_event_kind {
 /* Which part of a message a result belongs to. */
 enum smtp_client_stage {
     SMTP_CLIENT_STAGE_NONE,  /* no message in flight */
-    SMTP_CLIENT_STAGE_LOCAL, /* not sent: the server lacks what it needs; reply is ours */
+    SMTP_CLIENT_STAGE_LOCAL, /* not sent: the server lacks what it needs; reply is ours, and
+                                holds for all recipients */
     SMTP_CLIENT_STAGE_MAIL,  /* the sender was refused */
     SMTP_CLIENT_STAGE_RCPT,  /* no recipient was accepted; reply is the first refusal. After
                                 verify(): the reply to the recipient, whatever it is */
@@ -105,8 +117,11 @@ struct smtp_client_event {
     enum smtp_client_event_kind kind;
     enum smtp_client_stage stage;     /* DONE, FAILED */
     enum smtp_client_failure failure; /* FAILED */
-    bool in_doubt;           /* FAILED: the final dot was sent and not answered: nobody knows */
+    bool in_doubt;           /* FAILED: the last of the message was sent, or by BDAT may have been,
+                                and not answered: nobody knows */
+    bool by_bdat;            /* BODY_WANTED */
     size_t recipient;        /* RECIPIENT: its index */
+    size_t recipients_sent;  /* DONE: those from the first on that it holds for */
     struct smtp_reply reply; /* code 0 when there is none; valid until the next call */
 };
 
@@ -117,7 +132,7 @@ enum smtp_client_state {
     SMTP_CLIENT_STATE_READY,
     SMTP_CLIENT_STATE_STARTTLS,
     SMTP_CLIENT_STATE_TLS,      /* between TLS_GO and tls_started() */
-    SMTP_CLIENT_STATE_ENVELOPE, /* RSET, MAIL, RCPT, DATA: see expect */
+    SMTP_CLIENT_STATE_ENVELOPE, /* RSET, MAIL, RCPT, DATA, by their numbers */
     SMTP_CLIENT_STATE_BODY,     /* between BODY_WANTED and body_sent() */
     SMTP_CLIENT_STATE_FINAL,
     SMTP_CLIENT_STATE_DISCARD, /* a lone dot was sent for a message without recipients */
@@ -133,15 +148,21 @@ struct smtp_client { /* Fields are private; it is open so that a connection can 
     struct smtp_client_capabilities capabilities;
     size_t commands_sent;     /* of the envelope: see client_transaction.c */
     size_t commands_answered; /* the same, by replies */
+    size_t recipients_sent;   /* how many of the envelope's are in this transaction */
     size_t recipients_accepted;
-    struct buffer verdict_text; /* the refusal that DONE will report */
-    struct smtp_reply verdict;  /* its text is in verdict_text */
+    uint32_t transactions_count; /* messages and questions */
+    struct buffer verdict_text;  /* the refusal that DONE will report */
+    struct smtp_reply verdict;   /* its text is in verdict_text */
     enum smtp_client_stage verdict_stage;
     uint8_t state; /* enum smtp_client_state */
     bool needs_rset : 1;
     bool has_rset : 1;      /* the envelope in flight begins with RSET */
     bool is_question : 1;   /* the envelope in flight ends before DATA */
     bool is_first_line : 1; /* of the reply to EHLO */
+    bool is_tls : 1;
+    bool is_by_bdat : 1;         /* the envelope in flight */
+    bool is_line_masked : 1;     /* see smtp_client_line_is_masked() */
+    bool is_greeting_masked : 1; /* the same */
 };
 
 /* Borrows options until finish. The first reply that is expected is the greeting. */
@@ -157,6 +178,10 @@ struct smtp_client_event smtp_client_feed(struct smtp_client *c, struct slice in
 const struct smtp_client_capabilities *smtp_client_capabilities(const struct smtp_client *c);
 bool smtp_client_is_ready(const struct smtp_client *c);
 
+/* How many more messages or questions the server takes on this connection (RFC 9422, MAILMAX): at
+ * 0 the client quits and opens another. UINT32_MAX when it has not said. */
+uint32_t smtp_client_transactions_left(const struct smtp_client *c);
+
 /* In the ready state, when offered. MORE, or FAILED when there is no memory. */
 struct smtp_client_event smtp_client_starttls(struct smtp_client *c, struct buffer *out);
 
@@ -165,7 +190,7 @@ struct smtp_client_event smtp_client_tls_started(struct smtp_client *c, struct b
 
 /* In the ready state. Borrows the envelope, its slices included, until DONE or FAILED. MORE; DONE
  * at stage LOCAL when this server cannot take the message; FAILED when there is no memory. Needs
- * room in out for SMTP_CLIENT_PIPELINED_MAX commands (about 32 KiB at worst). */
+ * room in out for SMTP_CLIENT_PIPELINED_MAX commands (about 128 KiB at worst). */
 struct smtp_client_event smtp_client_send(struct smtp_client *c,
                                           const struct smtp_client_envelope *envelope,
                                           struct buffer *out);
@@ -177,7 +202,8 @@ struct smtp_client_event smtp_client_verify(struct smtp_client *c,
                                             const struct smtp_client_envelope *envelope,
                                             struct buffer *out);
 
-/* After BODY_WANTED, when all of the body is sent or queued: appends the final ".\r\n". */
+/* After BODY_WANTED, when all of the body is sent or queued: appends the final ".\r\n", by BDAT
+ * nothing. MORE; by BDAT also DONE, when the server has been quicker to answer. */
 struct smtp_client_event smtp_client_body_sent(struct smtp_client *c, struct buffer *out);
 
 /* In the ready state: says QUIT; BYE follows. */

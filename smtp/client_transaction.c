@@ -1,6 +1,7 @@
 /* The commands of an envelope are numbered in the order they are sent:
  *
  *     [RSET] MAIL RCPT RCPT ... DATA      a message
+ *     [RSET] MAIL RCPT RCPT ...           a message by BDAT, which is said when all is answered
  *     [RSET] MAIL RCPT                    a question
  *
  * commands_sent and commands_answered count along that line, so a reply belongs to the command
@@ -9,7 +10,7 @@
  */
 #include "smtp/client_transaction.h"
 
-#include <stdio.h>
+#include "smtp/client_envelope.h"
 
 #define IN(state) SMTP_CLIENT_IN(state)
 
@@ -19,12 +20,12 @@ static const struct smtp_client_event more = { .kind = SMTP_CLIENT_MORE };
 
 static size_t commands_before_data(const struct smtp_client *c)
 {
-    return (size_t)c->has_rset + 1 + c->envelope->recipients_count;
+    return (size_t)c->has_rset + 1 + c->recipients_sent;
 }
 
 static size_t commands_total(const struct smtp_client *c)
 {
-    return commands_before_data(c) + (c->is_question ? 0 : 1);
+    return commands_before_data(c) + (c->is_question || c->is_by_bdat ? 0 : 1);
 }
 
 /* *recipient_out is set for RCPT. */
@@ -39,7 +40,7 @@ static enum command_kind command_kind(const struct smtp_client *c, size_t number
     }
     if (number == 0)
         return COMMAND_MAIL;
-    if (number > c->envelope->recipients_count)
+    if (number > c->recipients_sent)
         return COMMAND_DATA;
     *recipient_out = number - 1;
     return COMMAND_RCPT;
@@ -59,7 +60,7 @@ static bool is_hopeless(const struct smtp_client *c)
 
 bool smtp_client_transaction_awaits_data(const struct smtp_client *c)
 {
-    return smtp_client_is_in(c, IN(ENVELOPE)) && !c->is_question &&
+    return smtp_client_is_in(c, IN(ENVELOPE)) && !c->is_question && !c->is_by_bdat &&
            c->commands_answered == commands_before_data(c);
 }
 
@@ -113,29 +114,50 @@ static struct smtp_client_event done(struct smtp_client *c, enum smtp_client_sta
     c->needs_rset = needs_rset;
     c->envelope = NULL;
     smtp_client_enter(c, SMTP_CLIENT_STATE_READY);
-    return (struct smtp_client_event){ .kind = SMTP_CLIENT_DONE, .stage = stage, .reply = *reply };
+    return (struct smtp_client_event){ .kind = SMTP_CLIENT_DONE,
+                                       .stage = stage,
+                                       .recipients_sent = c->recipients_sent,
+                                       .reply = *reply };
 }
 
-static struct smtp_client_event done_by_verdict(struct smtp_client *c, bool needs_rset)
+static struct smtp_reply verdict_reply(const struct smtp_client *c)
 {
     struct smtp_reply reply = c->verdict;
 
     reply.text = buffer_contents(&c->verdict_text);
+    return reply;
+}
+
+static struct smtp_client_event done_by_verdict(struct smtp_client *c, bool needs_rset)
+{
+    struct smtp_reply reply = verdict_reply(c);
+
     return done(c, c->verdict_stage, &reply, needs_rset);
 }
 
-static enum status mail_write(const struct smtp_client *c, struct buffer *out)
+/* The reply to a chunk came before body_sent(). */
+static bool has_early_verdict(const struct smtp_client *c)
 {
-    const struct smtp_client_envelope *e = c->envelope;
-    const struct smtp_client_capabilities *can = &c->capabilities;
-    char size[32] = "";
+    return smtp_client_is_in(c, IN(BODY)) && c->verdict_stage == SMTP_CLIENT_STAGE_FINAL;
+}
 
-    /* RFC 1870 section 6, 6152 section 3, 6531 3.4: parameters only where they are offered. */
-    if (can->size && e->message_bytes > 0)
-        (void)snprintf(size, sizeof(size), " SIZE=%llu", (unsigned long long)e->message_bytes);
-    return buffer_printf(out, "MAIL FROM:<%.*s>%s%s%s\r\n", SLICE_ARGS(e->sender), size,
-                         can->eight_bit_mime && e->has_8bit ? " BODY=8BITMIME" : "",
-                         can->smtputf8 && e->smtputf8 ? " SMTPUTF8" : "");
+bool smtp_client_transaction_is_refused(const struct smtp_client *c, struct smtp_reply *reply_out)
+{
+    if (!has_early_verdict(c) || smtp_reply_is_positive(&c->verdict))
+        return false;
+    *reply_out = verdict_reply(c);
+    return true;
+}
+
+/* RFC 5321 4.5.3.2.6: whether a message without a reply was accepted cannot be known. Behind BDAT
+ * no dot has to follow the body, so the server may have all of it before that is known here. */
+bool smtp_client_transaction_is_in_doubt(const struct smtp_client *c,
+                                         enum smtp_client_failure failure)
+{
+    if (has_early_verdict(c))
+        return smtp_reply_is_positive(&c->verdict);
+    return failure != SMTP_CLIENT_FAILURE_CLOSING &&
+           (smtp_client_is_in(c, IN(FINAL)) || (smtp_client_is_in(c, IN(BODY)) && c->is_by_bdat));
 }
 
 static enum status command_write(const struct smtp_client *c, size_t number, struct buffer *out)
@@ -144,10 +166,8 @@ static enum status command_write(const struct smtp_client *c, size_t number, str
 
     switch (command_kind(c, number, &recipient)) {
     case COMMAND_RSET: return buffer_append_text(out, "RSET\r\n");
-    case COMMAND_MAIL: return mail_write(c, out);
-    case COMMAND_RCPT:
-        return buffer_printf(out, "RCPT TO:<%.*s>\r\n",
-                             SLICE_ARGS(c->envelope->recipients[recipient]));
+    case COMMAND_MAIL: return smtp_client_mail_write(c->envelope, &c->capabilities, out);
+    case COMMAND_RCPT: return smtp_client_rcpt_write(c->envelope, recipient, &c->capabilities, out);
     case COMMAND_DATA: return buffer_append_text(out, "DATA\r\n");
     }
     UNREACHABLE();
@@ -168,6 +188,18 @@ static enum status commands_send(struct smtp_client *c, struct buffer *out)
     return STATUS_OK;
 }
 
+/* RFC 3030 section 2: all of the message in one chunk, which has no end mark of its own. */
+static struct smtp_client_event chunk_begin(struct smtp_client *c, struct buffer *out)
+{
+    if (buffer_printf(out, "BDAT %llu LAST\r\n", (unsigned long long)c->envelope->message_bytes) !=
+        STATUS_OK)
+        return smtp_client_fail(c, SMTP_CLIENT_FAILURE_NO_MEMORY, NULL);
+    smtp_client_enter(c, SMTP_CLIENT_STATE_BODY);
+    return (struct smtp_client_event){ .kind = SMTP_CLIENT_BODY_WANTED,
+                                       .stage = SMTP_CLIENT_STAGE_DATA,
+                                       .by_bdat = true };
+}
+
 struct smtp_client_event smtp_client_transaction_next(struct smtp_client *c, struct buffer *out)
 {
     if (!smtp_client_is_in(c, IN(ENVELOPE)))
@@ -176,6 +208,8 @@ struct smtp_client_event smtp_client_transaction_next(struct smtp_client *c, str
         return smtp_client_fail(c, SMTP_CLIENT_FAILURE_NO_MEMORY, NULL);
     if (c->commands_answered < c->commands_sent)
         return more;
+    if (c->is_by_bdat && !is_hopeless(c))
+        return chunk_begin(c, out);
     /* Where MAIL was accepted a transaction is open on the other side (RFC 5321 3.3). */
     return done_by_verdict(c, c->verdict_stage != SMTP_CLIENT_STAGE_MAIL);
 }
@@ -253,6 +287,23 @@ static struct smtp_client_event reply_to_envelope(struct smtp_client *c,
     UNREACHABLE();
 }
 
+/* While the body is being sent. That to a chunk may overtake the caller, who learns later than the
+ * server that all of it has left; and where it is an early refusal the server still counts the
+ * bytes of the chunk (RFC 3030 section 2). So it waits for body_sent(). */
+static struct smtp_client_event reply_to_body(struct smtp_client *c, const struct smtp_reply *reply)
+{
+    bool is_answer = reply->code < 300 || reply->code >= 400;
+
+    if (c->is_by_bdat && is_answer && !has_early_verdict(c)) {
+        verdict_keep(c, SMTP_CLIENT_STAGE_FINAL, reply);
+        return more;
+    }
+    return smtp_client_fail(c,
+                            !c->is_by_bdat && reply->code >= 400 ? SMTP_CLIENT_FAILURE_EARLY
+                                                                 : SMTP_CLIENT_FAILURE_BAD_REPLY,
+                            reply);
+}
+
 struct smtp_client_event smtp_client_transaction_reply(struct smtp_client *c,
                                                        const struct smtp_reply *reply,
                                                        struct buffer *out)
@@ -260,60 +311,13 @@ struct smtp_client_event smtp_client_transaction_reply(struct smtp_client *c,
     if (smtp_client_is_in(c, IN(ENVELOPE)))
         return reply_to_envelope(c, reply, out);
     if (smtp_client_is_in(c, IN(BODY)))
-        return smtp_client_fail(
-            c, reply->code >= 400 ? SMTP_CLIENT_FAILURE_EARLY : SMTP_CLIENT_FAILURE_BAD_REPLY,
-            reply);
+        return reply_to_body(c, reply);
     ASSERT(smtp_client_is_in(c, IN(FINAL) | IN(DISCARD)));
     if (reply->code >= 300 && reply->code < 400)
         return smtp_client_fail(c, SMTP_CLIENT_FAILURE_BAD_REPLY, reply);
     if (smtp_client_is_in(c, IN(DISCARD)))
         return done_by_verdict(c, false);
     return done(c, SMTP_CLIENT_STAGE_FINAL, reply, false);
-}
-
-/* What our own storage may hold after damage must not become a command of its own. */
-static bool address_is_safe(struct slice address)
-{
-    if (address.len > SMTP_COMMAND_BYTES_MAX / 4)
-        return false;
-    for (size_t i = 0; i < address.len; i++)
-        if ((unsigned char)address.data[i] < ' ' || address.data[i] == 0x7f)
-            return false;
-    return true;
-}
-
-static bool envelope_is_safe(const struct smtp_client_envelope *e)
-{
-    for (size_t i = 0; i < e->recipients_count; i++)
-        if (e->recipients[i].len == 0 || !address_is_safe(e->recipients[i]))
-            return false;
-    return address_is_safe(e->sender);
-}
-
-static const char *const unsafe_address = "Malformed address";
-static const char *const no_smtputf8 = "SMTPUTF8 is required, but was not offered by host";
-static const char *const no_8bitmime = "8BITMIME is required, but was not offered by host";
-
-/* Whether this server can take the message at all; else the reply that stands for its refusal. */
-static bool envelope_is_possible(const struct smtp_client *c, const struct smtp_client_envelope *e,
-                                 struct smtp_reply *reply_out)
-{
-    struct smtp_reply r = { .code = 553, .enhanced = { 5, 1, 3 } };
-
-    if (!envelope_is_safe(e)) {
-        r.text = slice_from(unsafe_address);
-    } else if (e->smtputf8 && !c->capabilities.smtputf8) {
-        r.enhanced = (struct smtp_enhanced){ 5, 6, 7 }; /* RFC 6531 3.5 */
-        r.text = slice_from(no_smtputf8);
-    } else if (e->has_8bit && !c->capabilities.eight_bit_mime && c->options->eight_bit_strict) {
-        r.code = 554;
-        r.enhanced = (struct smtp_enhanced){ 5, 6, 3 }; /* RFC 6152 section 3 */
-        r.text = slice_from(no_8bitmime);
-    } else {
-        return true;
-    }
-    *reply_out = r;
-    return false;
 }
 
 static struct smtp_client_event begin(struct smtp_client *c,
@@ -325,12 +329,18 @@ static struct smtp_client_event begin(struct smtp_client *c,
     ASSERT(smtp_client_is_in(c, IN(READY)));
     ASSERT(envelope->recipients_count > 0);
     verdict_forget(c);
-    if (!envelope_is_possible(c, envelope, &refusal))
+    if (!smtp_client_envelope_is_possible(envelope, &c->capabilities, c->options, &c->verdict_text,
+                                          &refusal))
         return (struct smtp_client_event){ .kind = SMTP_CLIENT_DONE,
                                            .stage = SMTP_CLIENT_STAGE_LOCAL,
+                                           .recipients_sent = envelope->recipients_count,
                                            .reply = refusal };
     c->envelope = envelope;
     c->is_question = is_question;
+    c->is_by_bdat = c->capabilities.chunking && !envelope->is_stuffed && !is_question;
+    c->recipients_sent = smtp_client_envelope_recipients_max(envelope, &c->capabilities);
+    if (c->transactions_count < UINT32_MAX)
+        c->transactions_count++;
     c->has_rset = c->needs_rset;
     c->needs_rset = false;
     c->commands_sent = 0;
@@ -358,6 +368,12 @@ struct smtp_client_event smtp_client_verify(struct smtp_client *c,
 struct smtp_client_event smtp_client_body_sent(struct smtp_client *c, struct buffer *out)
 {
     ASSERT(smtp_client_is_in(c, IN(BODY)));
+    if (c->is_by_bdat) {
+        bool is_answered = has_early_verdict(c);
+
+        smtp_client_enter(c, SMTP_CLIENT_STATE_FINAL);
+        return is_answered ? done_by_verdict(c, false) : more;
+    }
     if (buffer_append_text(out, ".\r\n") != STATUS_OK)
         return smtp_client_fail(c, SMTP_CLIENT_FAILURE_NO_MEMORY, NULL);
     smtp_client_enter(c, SMTP_CLIENT_STATE_FINAL);

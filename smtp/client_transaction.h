@@ -20,13 +20,21 @@ struct smtp_client_event smtp_client_fail(struct smtp_client *c, enum smtp_clien
                                           const struct smtp_reply *reply);
 
 /* What the session has to say before it reads on: DONE when the last awaited reply of an envelope
- * is in, else MORE. */
+ * is in, BODY_WANTED when a chunk is to follow it, else MORE. */
 struct smtp_client_event smtp_client_transaction_next(struct smtp_client *c, struct buffer *out);
 
 /* A reply in ENVELOPE, BODY, FINAL or DISCARD. MORE when there is nothing to report. */
 struct smtp_client_event smtp_client_transaction_reply(struct smtp_client *c,
                                                        const struct smtp_reply *reply,
                                                        struct buffer *out);
+
+/* Whether nobody can know, when the session fails now, if the message was accepted. */
+bool smtp_client_transaction_is_in_doubt(const struct smtp_client *c,
+                                         enum smtp_client_failure failure);
+
+/* The message was refused while its body was on the way by BDAT, and body_sent() is to report it.
+ */
+bool smtp_client_transaction_is_refused(const struct smtp_client *c, struct smtp_reply *reply_out);
 
 /* The next reply awaited is that to DATA. */
 bool smtp_client_transaction_awaits_data(const struct smtp_client *c);

@@ -1,24 +1,45 @@
 /* Any server at all: no assertion falls, and the dialogue does not depend on how it is cut. */
+#include <assert.h>
 #include <stdint.h>
 
 #include "tests/smtp/client_converse.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct smtp_client_options options = { .hostname = { "out.example", 11 } };
-static const struct slice recipients[] = { { "a@x.example", 11 }, { "b@x.example", 11 } };
+static const struct smtp_client_options options = { .hostname = { "out.example", 11 },
+                                                    .eight_bit_as_is = true };
+static const struct smtp_client_recipient recipients[] = {
+    { .address = { "a@x.example", 11 },
+      .notify = SMTP_NOTIFY_FAILURE,
+      .orcpt = { "rfc822;a@b", 10 } },
+    { .address = { "b@x.example", 11 } },
+    { .address = { "c@y.example", 11 } },
+};
 static const struct smtp_client_envelope envelopes[] = {
-    { { "s@y.example", 11 }, recipients, 2, 1234, true, false },
-    { { "", 0 }, recipients, 1, 0, false, false },
-    { { "s@y.example", 11 }, recipients, 2, 1, true, true },
+    { .sender = { "s@y.example", 11 },
+      .recipients = recipients,
+      .recipients_count = 2,
+      .message_bytes = 1234,
+      .has_8bit = true,
+      .is_stuffed = true },
+    { .recipients = recipients, .recipients_count = 1, .ret = SMTP_RET_FULL, .envid = { "q", 1 } },
+    { .sender = { "s@y.example", 11 },
+      .recipients = recipients,
+      .recipients_count = 3,
+      .message_bytes = 1,
+      .has_8bit = true,
+      .smtputf8 = true },
+    { .recipients = recipients, .recipients_count = 3, .require_tls = true },
 };
 
 /* One recipient at a time, as verify() wants it. */
 static const struct smtp_client_envelope questions[] = {
-    { { "", 0 }, recipients, 1, 0, false, false },
-    { { "", 0 }, recipients + 1, 1, 0, false, false },
-    { { "", 0 }, recipients, 1, 0, false, true },
+    { .recipients = recipients, .recipients_count = 1 },
+    { .recipients = recipients + 1, .recipients_count = 1 },
+    { .recipients = recipients, .recipients_count = 1, .smtputf8 = true },
+    { .recipients = recipients, .recipients_count = 1, .require_tls = true },
 };
+static_assert(ARRAY_LEN(envelopes) == ARRAY_LEN(questions), "either is played");
 
 /* All of the text, cut at two places. */
 static void play(struct client_converse *c, bool only_asks, size_t count, bool wants_tls,

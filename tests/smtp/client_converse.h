@@ -24,6 +24,17 @@ static inline void client_converse_note_out(struct client_converse *c)
     buffer_clear(&c->out);
 }
 
+/* Nothing where all recipients were in the transaction. */
+static inline void client_converse_note_sent(struct client_converse *c,
+                                             const struct smtp_client_event *e)
+{
+    size_t count = c->envelopes[c->next_envelope - 1].recipients_count;
+
+    ASSERT(e->recipients_sent >= 1 && e->recipients_sent <= count);
+    if (e->recipients_sent < count)
+        ASSERT(buffer_printf(&c->log, "(%zu of %zu)\n", e->recipients_sent, count) == STATUS_OK);
+}
+
 static inline void client_converse_note_event(struct client_converse *c,
                                               const struct smtp_client_event *e)
 {
@@ -37,6 +48,8 @@ static inline void client_converse_note_event(struct client_converse *c,
                          SLICE_ARGS(e->reply.text),
                          e->kind == SMTP_CLIENT_FAILED ? smtp_client_failure_text(e->failure) : "",
                          e->in_doubt ? " in doubt" : "") == STATUS_OK);
+    if (e->kind == SMTP_CLIENT_DONE)
+        client_converse_note_sent(c, e);
 }
 
 /* The next thing to do with a session that is ready. */
@@ -65,7 +78,7 @@ static inline void client_converse_act(struct client_converse *c, struct smtp_cl
         case SMTP_CLIENT_DONE: e = client_converse_go_on(c); break;
         case SMTP_CLIENT_TLS_GO: e = smtp_client_tls_started(&c->client, &c->out); break;
         case SMTP_CLIENT_BODY_WANTED:
-            ASSERT(buffer_append_text(&c->out, "{body}") == STATUS_OK);
+            ASSERT(buffer_append_text(&c->out, e.by_bdat ? "{chunk}" : "{body}") == STATUS_OK);
             e = smtp_client_body_sent(&c->client, &c->out);
             break;
         case SMTP_CLIENT_FAILED:

@@ -7,15 +7,25 @@
 
 #include "tests/smtp/client_converse.h"
 
-static const struct smtp_client_options options = { .hostname = { "out.example", 11 } };
-static const struct slice recipients[] = { { "a@x.example", 11 }, { "b@x.example", 11 } };
+static const struct smtp_client_options options = { .hostname = { "out.example", 11 },
+                                                    .eight_bit_as_is = true };
+static const struct smtp_client_recipient recipients[] = {
+    { .address = { "a@x.example", 11 } },
+    { .address = { "b@x.example", 11 } },
+};
 static const struct smtp_client_envelope envelopes[] = {
-    { { "s@y.example", 11 }, recipients, 2, 1234, true, false },
-    { { "", 0 }, recipients, 1, 0, false, false },
+    { .sender = { "s@y.example", 11 },
+      .recipients = recipients,
+      .recipients_count = 2,
+      .message_bytes = 1234,
+      .has_8bit = true,
+      .is_stuffed = true },
+    { .recipients = recipients, .recipients_count = 1, .is_stuffed = true },
 };
 
-#define HELLO   "220 mx ESMTP\r\n250 mx\r\n"
-#define HELLO_P "220 mx ESMTP\r\n250-mx\r\n250-SIZE 99\r\n250-8BITMIME\r\n250 PIPELINING\r\n"
+#define HELLO    "220 mx ESMTP\r\n250 mx\r\n"
+#define HELLO_P  "220 mx ESMTP\r\n250-mx\r\n250-SIZE 9999\r\n250-8BITMIME\r\n250 PIPELINING\r\n"
+#define NO_LIMIT "220 mx ESMTP\r\n250-mx\r\n250 SIZE 0\r\n"
 
 struct dialogue {
     const char *server;
@@ -31,7 +41,7 @@ struct dialogue {
 #define B_SAID     "RCPT TO:<b@x.example>\r\n"
 #define DATA_SAID  "DATA\r\n"
 #define READY      "[ready stage=0 rcpt=0 250 0.0.0 'mx']\n"
-#define READY_P    "[ready stage=0 rcpt=0 250 0.0.0 'mx SIZE 99 8BITMIME PIPELINING']\n"
+#define READY_P    "[ready stage=0 rcpt=0 250 0.0.0 'mx SIZE 9999 8BITMIME PIPELINING']\n"
 #define A_OK       "[rcpt stage=3 rcpt=0 250 2.1.5 'Ok']\n"
 #define B_OK       "[rcpt stage=3 rcpt=1 250 2.1.5 'Ok']\n"
 #define A_NO       "[rcpt stage=3 rcpt=0 550 5.1.1 'No']\n"
@@ -276,32 +286,61 @@ static void the_end_of_the_connection_means_what_its_moment_says(void **unused)
 
 static void what_a_server_cannot_take_is_not_sent(void **unused)
 {
-    static const struct slice evil[] = { { "a@b>\r\nRSET", 10 } };
-    static const struct smtp_client_options strict = { .hostname = { "out.example", 11 },
-                                                       .eight_bit_strict = true };
+    static const struct smtp_client_recipient evil[] = { { .address = { "a@b>\r\nRSET", 10 } } };
+    static const struct smtp_client_recipient beyond[] = { { .address = { "\xc3\xa4@b", 4 } } };
+    static const struct smtp_client_options strict = { .hostname = { "out.example", 11 } };
     static const struct {
         const struct smtp_client_options *options;
+        const char *server;
         struct smtp_client_envelope envelope;
-        uint16_t code;
+        uint16_t code; /* 0: it is sent */
         struct smtp_enhanced enhanced;
     } cases[] = {
-        { &options, { { "s@y", 3 }, recipients, 1, 1, false, true }, 553, { 5, 6, 7 } },
-        { &strict, { { "s@y", 3 }, recipients, 1, 1, true, false }, 554, { 5, 6, 3 } },
-        { &options, { { "s@y", 3 }, evil, 1, 1, false, false }, 553, { 5, 1, 3 } },
-        { &options, { { "s\n@y", 4 }, recipients, 1, 1, false, false }, 553, { 5, 1, 3 } },
+        { &strict, HELLO, { .recipients = recipients, .smtputf8 = true }, 553, { 5, 6, 7 } },
+        { &strict, HELLO, { .recipients = beyond }, 553, { 5, 6, 7 } },
+        { &strict,
+          HELLO,
+          { .sender = { "\xc3\xa4@b", 4 }, .recipients = recipients },
+          553,
+          { 5, 6, 7 } },
+        { &strict, HELLO, { .recipients = recipients, .has_8bit = true }, 554, { 5, 6, 3 } },
+        { &options, HELLO, { .recipients = recipients, .has_8bit = true }, 0, { 0, 0, 0 } },
+        { &strict, HELLO, { .recipients = evil }, 553, { 5, 1, 3 } },
+        { &strict,
+          HELLO,
+          { .sender = { "s\n@y", 4 }, .recipients = recipients },
+          553,
+          { 5, 1, 3 } },
+        { &strict, HELLO, { .recipients = recipients, .require_tls = true }, 550, { 5, 7, 30 } },
+        { &strict, HELLO_P, { .recipients = recipients, .message_bytes = 9999 }, 0, { 0, 0, 0 } },
+        { &strict,
+          HELLO_P,
+          { .recipients = recipients, .message_bytes = 10000 },
+          552,
+          { 5, 3, 4 } },
+        { &strict, NO_LIMIT, { .recipients = recipients, .message_bytes = 10000 }, 0, { 0, 0, 0 } },
     };
 
     (void)unused;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct smtp_client_envelope envelope = cases[i].envelope;
         struct client_converse c;
 
-        client_converse_cut(&c, cases[i].options, &cases[i].envelope, 1, false, slice_from(HELLO),
+        envelope.recipients_count = 1;
+        client_converse_cut(&c, cases[i].options, &envelope, 1, false, slice_from(cases[i].server),
                             0, 0);
-        assert_int_equal(c.last.kind, SMTP_CLIENT_DONE);
-        assert_int_equal(c.last.stage, SMTP_CLIENT_STAGE_LOCAL);
-        assert_int_equal(c.last.reply.code, cases[i].code);
-        assert_int_equal(c.last.reply.enhanced.subject, cases[i].enhanced.subject);
-        assert_null(memmem(c.log.data, buffer_len(&c.log), "MAIL", 4));
+        if (cases[i].code == 0) {
+            assert_int_equal(c.last.kind, SMTP_CLIENT_READY);
+        } else {
+            assert_int_equal(c.last.kind, SMTP_CLIENT_DONE);
+            assert_int_equal(c.last.stage, SMTP_CLIENT_STAGE_LOCAL);
+            assert_int_equal(c.last.reply.code, cases[i].code);
+            assert_int_equal(c.last.reply.enhanced.subject, cases[i].enhanced.subject);
+            assert_int_equal(c.last.reply.enhanced.detail, cases[i].enhanced.detail);
+            assert_int_equal(c.last.recipients_sent, 1);
+        }
+        assert_int_equal(memmem(c.log.data, buffer_len(&c.log), "MAIL", 4) == NULL,
+                         cases[i].code != 0);
         client_converse_finish(&c);
     }
 }
@@ -347,14 +386,16 @@ static void a_verdict_during_the_body_ends_the_session(void **unused)
 
 static void many_recipients_go_out_in_bounded_groups(void **unused)
 {
-    static struct slice many[1000];
-    struct smtp_client_envelope envelope = { { "s@y", 3 }, many, ARRAY_LEN(many), 1, false, false };
+    static struct smtp_client_recipient many[1000];
+    struct smtp_client_envelope envelope = { .sender = { "s@y", 3 },
+                                             .recipients = many,
+                                             .recipients_count = ARRAY_LEN(many) };
     struct client_converse c;
     size_t rcpts = 0;
 
     (void)unused;
     for (size_t i = 0; i < ARRAY_LEN(many); i++)
-        many[i] = SLICE("a@x");
+        many[i].address = SLICE("a@x");
     client_converse_cut(&c, &options, &envelope, 1, false, slice_from(HELLO_P), 0, 0);
     for (const char *p = c.log.data, *end = p + buffer_len(&c.log); p < end; p++)
         rcpts += (size_t)(end - p) > 4 && memcmp(p, "RCPT", 4) == 0;

@@ -9,10 +9,13 @@
 #include "tests/smtp/client_converse.h"
 
 static const struct smtp_client_options options = { .hostname = { "out.example", 11 } };
-static const struct slice recipients[] = { { "a@x.example", 11 }, { "b@x.example", 11 } };
+static const struct smtp_client_recipient recipients[] = {
+    { .address = { "a@x.example", 11 } },
+    { .address = { "b@x.example", 11 } },
+};
 static const struct smtp_client_envelope questions[] = {
-    { { "", 0 }, recipients, 1, 0, false, false },
-    { { "", 0 }, recipients + 1, 1, 0, false, false },
+    { .recipients = recipients, .recipients_count = 1 },
+    { .recipients = recipients + 1, .recipients_count = 1 },
 };
 
 #define HELLO      "220 mx ESMTP\r\n250 mx\r\n"
@@ -179,13 +182,13 @@ static void an_end_before_the_answer_is_a_failure_at_its_stage(void **unused)
 
 static void what_a_server_cannot_be_asked_is_not_asked(void **unused)
 {
-    static const struct slice evil[] = { { "a@b>\r\nRSET", 10 } };
+    static const struct smtp_client_recipient evil[] = { { .address = { "a@b>\r\nRSET", 10 } } };
     static const struct {
         struct smtp_client_envelope question;
         struct smtp_enhanced enhanced;
     } cases[] = {
-        { { { "", 0 }, recipients, 1, 0, false, true }, { 5, 6, 7 } },
-        { { { "", 0 }, evil, 1, 0, false, false }, { 5, 1, 3 } },
+        { { .recipients = recipients, .recipients_count = 1, .smtputf8 = true }, { 5, 6, 7 } },
+        { { .recipients = evil, .recipients_count = 1 }, { 5, 1, 3 } },
     };
 
     (void)unused;

@@ -25,13 +25,14 @@ struct pair {
     struct buffer to_client;
     struct buffer sent;     /* the body of the message in flight */
     struct buffer received; /* what BODY events delivered of it */
-    struct slice recipients[RECIPIENTS_MAX];
+    struct smtp_client_recipient recipients[RECIPIENTS_MAX];
     struct smtp_client_envelope envelope;
     unsigned messages_left;
     unsigned messages_done;
     size_t recipients_answered;
     size_t recipients_accepted;
     size_t recipients_seen; /* by the server, accepted */
+    size_t recipients_asked;
     bool wants_tls;
     bool is_over;
 };
@@ -78,12 +79,22 @@ static void message_make(struct pair *p)
         .recipients_count = 1 + next_random(&p->random) % (chance(p, 4) ? RECIPIENTS_MAX : 3),
         .message_bytes = buffer_len(&p->sent),
         .has_8bit = true,
+        .is_stuffed = true,
     };
     if (chance(p, 10))
         p->envelope.sender = SLICE("refuse@y.example");
-    for (size_t i = 0; i < p->envelope.recipients_count; i++)
-        p->recipients[i] = chance(p, 3) ? SLICE("refuse@x.example") : SLICE("r@x.example");
-    p->recipients_answered = p->recipients_accepted = p->recipients_seen = 0;
+    p->envelope.ret = (enum smtp_ret)(next_random(&p->random) % 3);
+    if (chance(p, 2))
+        p->envelope.envid = SLICE("id+2B1");
+    p->envelope.require_tls = smtp_client_capabilities(&p->client)->require_tls && chance(p, 2);
+    for (size_t i = 0; i < p->envelope.recipients_count; i++) {
+        unsigned notify = (unsigned)(next_random(&p->random) % (SMTP_NOTIFY_ALL + 1));
+
+        p->recipients[i].notify = smtp_notify_is_valid(notify) ? notify : 0;
+        p->recipients[i].orcpt = chance(p, 2) ? SLICE("rfc822;o+3D@z.example") : SLICE("");
+        p->recipients[i].address = chance(p, 3) ? SLICE("refuse@x.example") : SLICE("r@x.example");
+    }
+    p->recipients_answered = p->recipients_accepted = p->recipients_seen = p->recipients_asked = 0;
 }
 
 static struct smtp_answer opinion(struct slice local)
@@ -96,6 +107,7 @@ static struct smtp_answer opinion(struct slice local)
 static void server_act(struct pair *p, const struct smtp_server_event *e)
 {
     struct smtp_answer answer = SMTP_ANSWER_ACCEPTED;
+    const struct smtp_client_recipient *asked;
 
     switch (e->kind) {
     case SMTP_SERVER_BODY:
@@ -107,7 +119,17 @@ static void server_act(struct pair *p, const struct smtp_server_event *e)
     case SMTP_SERVER_MORE:
     case SMTP_SERVER_REPLIED: return;
     case SMTP_SERVER_ASK_MAIL:
-    case SMTP_SERVER_ASK_RCPT: answer = opinion(e->command.mailbox.local); break;
+        assert_int_equal(e->command.ret, p->envelope.ret);
+        assert_int_equal(e->command.require_tls, p->envelope.require_tls);
+        assert_true(slice_equal(e->command.envid, p->envelope.envid));
+        answer = opinion(e->command.mailbox.local);
+        break;
+    case SMTP_SERVER_ASK_RCPT:
+        asked = &p->recipients[p->recipients_asked++];
+        assert_int_equal(e->command.notify, asked->notify);
+        assert_true(slice_equal(e->command.orcpt, asked->orcpt));
+        answer = opinion(e->command.mailbox.local);
+        break;
     case SMTP_SERVER_ASK_DATA:
         if (chance(p, 15))
             answer = (struct smtp_answer){ 451, "4.3.0", SLICE("Not now") };
@@ -167,8 +189,7 @@ static void client_act(struct pair *p, struct smtp_client_event e)
         case SMTP_CLIENT_RECIPIENT:
             assert_int_equal(e.recipient, p->recipients_answered++);
             assert_int_equal(smtp_reply_is_positive(&e.reply),
-                             p->recipients[e.recipient].data[0] == 'r' &&
-                                 p->recipients[e.recipient].len == 11);
+                             p->recipients[e.recipient].address.len == strlen("r@x.example"));
             p->recipients_accepted += smtp_reply_is_positive(&e.reply);
             return;
         case SMTP_CLIENT_BYE: p->is_over = true; return;
@@ -212,7 +233,9 @@ static void step(struct pair *p)
 static void what_is_sent_is_what_arrives(void **unused)
 {
     static const struct smtp_server_options server_options = { .hostname = { "mx.example", 10 },
-                                                               .tls = SMTP_SERVER_TLS_PREFERRED };
+                                                               .tls = SMTP_SERVER_TLS_PREFERRED,
+                                                               .offers_dsn = true,
+                                                               .offers_require_tls = true };
     static const struct smtp_client_options client_options = { .hostname = { "out.example", 11 } };
     uint64_t seed = 0x5eed1001;
 

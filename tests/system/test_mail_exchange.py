@@ -46,7 +46,7 @@ def signed_zone(folder):
                 ('spoiled', 'A', ADDRESS), ('bare', 'A', ADDRESS), ('_25._tcp.bare', 'TLSA', TLSA),
                 ('astray', 'CNAME', wire_name('mx.plain.test')), ('_25._tcp.astray', 'TLSA', TLSA),
                 ('link', 'CNAME', wire_name('good.signed.test'))]
-    return SignedZone(folder, 'signed.test', records,
+    return SignedZone('signed.test', records,
                       spoiled=[('spoiled', 'A'), ('badmx', 'MX'), ('_25._tcp.bare', 'TLSA')])
 
 
