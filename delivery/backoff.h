@@ -16,8 +16,10 @@
 struct delivery_profile {
     uint64_t retry_initial_ms;
     uint64_t retry_ms_max;
-    uint64_t age_ms_max;  /* since the message was accepted; then it is given up */
-    unsigned retries_max; /* tries after the first; then it is given up */
+    uint64_t age_ms_max;          /* since the message was accepted; then it is given up */
+    unsigned retries_max;         /* tries after the first; then it is given up */
+    unsigned warnings_max;        /* of the delay, to the sender; 0: none */
+    uint64_t warning_interval_ms; /* from one to the next, at least */
 };
 
 /* The wait after failed_before + 1 failed tries; at least nine tenths of DELIVERY_RETRY_MS_MIN. */

@@ -7,8 +7,9 @@ void delivery_connection_start(struct delivery_scheduler *s, uint64_t now_ms,
 
     ASSERT(connect->kind == DELIVERY_ACTION_CONNECT);
     *c = (struct delivery_connection){ .destination = d,
-                                       .address = connect->address,
+                                       .host = connect->host,
                                        .state = CONNECTION_CONNECTING };
+    c->host->connecting++;
     d->connections++;
     d->connecting++;
     s->connections_count++;
@@ -23,9 +24,19 @@ void delivery_connection_opened(struct delivery_scheduler *s, uint64_t now_ms,
     ASSERT(c->state == CONNECTION_CONNECTING && d->connecting > 0);
     c->state = CONNECTION_OPEN;
     d->connecting--;
+    c->host->connecting--;
     d->progress_ms = now_ms;
-    hosts_opened(d, &c->address);
+    hosts_opened(d, c->host);
     destination_file(s, d, now_ms);
+}
+
+static void stop_idling(struct delivery_connection *c)
+{
+    if (!list_is_linked(&c->node))
+        return;
+    ASSERT(c->destination->idle_count > 0);
+    list_remove(&c->node);
+    c->destination->idle_count--;
 }
 
 /* The last of a connection for its destination. */
@@ -33,7 +44,7 @@ static void leave(struct delivery_scheduler *s, struct delivery_connection *c)
 {
     ASSERT(c->item == NULL);
     ASSERT(c->destination->connections > 0 && s->connections_count > 0);
-    list_remove(&c->node);
+    stop_idling(c);
     c->state = CONNECTION_NONE;
     c->destination->connections--;
     s->connections_count--;
@@ -48,8 +59,9 @@ void delivery_connection_failed(struct delivery_scheduler *s, uint64_t now_ms,
     ASSERT(c->state == CONNECTION_CONNECTING && d->connecting > 0);
     ASSERT(why != DELIVERY_FAILURE_NONE);
     d->connecting--;
+    c->host->connecting--;
     leave(s, c);
-    hosts_failed(d, now_ms, &c->address, why, seed);
+    hosts_failed(d, now_ms, c->host, why, seed);
     destination_file(s, d, now_ms);
 }
 
@@ -61,28 +73,60 @@ void delivery_connection_closed(struct delivery_scheduler *s, uint64_t now_ms,
 
     ASSERT(c->state != CONNECTION_NONE && c->state != CONNECTION_CONNECTING);
     leave(s, c);
-    hosts_closed(d, &c->address);
+    ASSERT(c->host->open > 0);
+    c->host->open--;
     if (why != DELIVERY_FAILURE_NONE && c->taken > 0 && c->finished == 0)
-        hosts_failed(d, now_ms, &c->address, why, seed);
+        hosts_failed(d, now_ms, c->host, why, seed);
     destination_file(s, d, now_ms);
 }
 
-static enum delivery_take take_item(struct delivery_connection *c, struct delivery_item **item_out)
+/* A limit has become lower. */
+static bool is_one_too_many(const struct delivery_connection *c)
+{
+    const struct delivery_destination *d = c->destination;
+    unsigned connections = d->limits.scope == DELIVERY_LIMIT_ADDRESS
+                               ? c->host->open + c->host->connecting
+                               : d->connections;
+
+    return connections > d->limits.connections_max;
+}
+
+/* How many recipients of the item may be handed over now; they are counted, for both scopes, so
+ * that a change from one to the other loses none. */
+static uint32_t hand_over(struct delivery_connection *c, const struct delivery_item *item,
+                          uint64_t now_ms)
+{
+    struct delivery_destination *d = c->destination;
+    struct delivery_rate rate = destination_rate(d);
+    uint32_t room = delivery_budget_room(hosts_budget(d, c->host), rate, now_ms);
+
+    if (room > item->recipients)
+        room = item->recipients;
+    if (room > 0) {
+        delivery_budget_spend(&d->budget, rate, now_ms, room);
+        delivery_budget_spend(&c->host->budget, rate, now_ms, room);
+    }
+    return room;
+}
+
+static enum delivery_take take_item(struct delivery_connection *c, uint64_t now_ms,
+                                    struct delivery_item **item_out)
 {
     struct delivery_destination *d = c->destination;
     struct delivery_item *item;
 
-    if (d->connections > d->limits.connections_max ||
-        c->taken >= d->limits.messages_per_connection_max) {
+    if (is_one_too_many(c) || c->taken >= d->limits.messages_per_connection_max) {
         c->state = CONNECTION_CLOSING;
         return DELIVERY_TAKE_CLOSE;
     }
-    if (d->ready_count == 0) {
-        list_append(&d->idle, &c->node);
+    item = d->ready_count > 0 ? item_of_node(d->ready.head.next) : NULL;
+    c->recipients = item != NULL ? hand_over(c, item, now_ms) : 0;
+    if (c->recipients == 0) {
+        list_append(&c->host->idle, &c->node);
+        d->idle_count++;
         c->state = CONNECTION_IDLE;
         return DELIVERY_TAKE_IDLE;
     }
-    item = item_of_node(d->ready.head.next);
     item_detach(item);
     item->state = ITEM_ACTIVE;
     d->active_count++;
@@ -100,10 +144,16 @@ enum delivery_take delivery_connection_take(struct delivery_scheduler *s, uint64
 
     ASSERT(c->state == CONNECTION_OPEN || c->state == CONNECTION_IDLE);
     ASSERT(c->item == NULL);
-    list_remove(&c->node);
+    stop_idling(c);
     c->state = CONNECTION_OPEN;
     c->finished = c->taken;
-    take = take_item(c, item_out);
+    take = take_item(c, now_ms, item_out);
     destination_file(s, c->destination, now_ms);
     return take;
+}
+
+unsigned delivery_connection_recipients(const struct delivery_connection *c)
+{
+    ASSERT(c->item != NULL && c->recipients > 0);
+    return c->recipients;
 }

@@ -39,7 +39,9 @@ enum status destination_open(struct delivery_scheduler *s, struct slice domain,
     memcpy(d->domain, domain.data, domain.len);
     list_init(&d->ready);
     list_init(&d->given_up);
-    list_init(&d->idle);
+    list_init(&d->late);
+    d->scheduler = s;
+    list_init(&d->hosts);
     table_insert(&s->by_name, &d->by_name, hash);
     list_append(&s->quiet, &d->walk);
     s->destinations_count++;
@@ -77,15 +79,14 @@ void destination_free(struct delivery_destination *d)
 {
     if (d == NULL)
         return;
-    free(d->hosts);
+    hosts_free(d);
     free(d);
 }
 
-unsigned destination_connections_max(const struct delivery_destination *d, uint64_t now_ms)
+struct delivery_rate destination_rate(const struct delivery_destination *d)
 {
-    unsigned limit = d->limits.connections_max;
-
-    return d->crowded_until_ms > now_ms && d->crowded_max < limit ? d->crowded_max : limit;
+    return (struct delivery_rate){ d->limits.recipients_max,
+                                   (uint32_t)d->limits.recipients_interval_ms };
 }
 
 uint64_t destination_connect_due(const struct delivery_destination *d, uint64_t now_ms)
@@ -93,8 +94,17 @@ uint64_t destination_connect_due(const struct delivery_destination *d, uint64_t 
     size_t want = 1 + (d->ready_count + d->active_count) / DELIVERY_ITEMS_PER_CONNECTION;
     uint64_t due = d->down_until_ms;
 
-    if (d->is_resolving || d->connections >= d->limits.connections_max)
+    if (d->is_resolving)
         return UINT64_MAX;
+    if (d->limits.scope == DELIVERY_LIMIT_DOMAIN) {
+        struct delivery_rate rate = destination_rate(d);
+        uint32_t room = delivery_budget_room(&d->budget, rate, now_ms);
+
+        if (d->connections >= d->limits.connections_max || (room > 0 && d->connecting >= room))
+            return UINT64_MAX;
+        if (room == 0 && delivery_budget_due(&d->budget, rate, now_ms) > due)
+            due = delivery_budget_due(&d->budget, rate, now_ms);
+    }
     /* A host that may be dead is asked by one connection, not by many. */
     if (!d->is_proven && d->connecting > 0)
         return UINT64_MAX;
@@ -104,27 +114,56 @@ uint64_t destination_connect_due(const struct delivery_destination *d, uint64_t 
         if (d->progress_ms + DELIVERY_STALL_MS > due)
             due = d->progress_ms + DELIVERY_STALL_MS;
     }
-    if (d->connections >= destination_connections_max(d, now_ms) && d->crowded_until_ms > due)
-        due = d->crowded_until_ms;
+    /* A list that is too old is asked for before its hosts are judged. */
+    if (d->hosts_until_ms > now_ms && d->down_until_ms <= now_ms) {
+        uint64_t host_due = hosts_due(d, now_ms);
+
+        if (host_due > due)
+            due = host_due;
+    }
     return d->ourselves_until_ms > due ? d->ourselves_until_ms : due;
+}
+
+bool destination_is_at_limit(const struct delivery_destination *d, uint64_t now_ms,
+                             uint64_t *until_out)
+{
+    uint64_t due = hosts_due(d, now_ms), other;
+
+    if (d->limits.scope == DELIVERY_LIMIT_DOMAIN) {
+        other = delivery_budget_due(&d->budget, destination_rate(d), now_ms);
+        if (other > now_ms)
+            due = other;
+        else if (d->connections >= d->limits.connections_max)
+            due = DELIVERY_WAIT_FOREVER;
+    } else {
+        other = destination_idle_due(d, now_ms);
+        if (other < due)
+            due = other;
+    }
+    if (due <= now_ms)
+        return false;
+    *until_out = due;
+    return true;
 }
 
 uint64_t destination_due(const struct delivery_destination *d, uint64_t now_ms)
 {
-    uint64_t due, connect_due;
+    uint64_t due, idle_due, connect_due;
 
     if (destination_is_empty(d))
-        return d->empty_ms + DELIVERY_IDLE_MS;
-    if (d->given_up_count > 0 || d->flushed.root != NULL)
+        return destination_forget_due(d);
+    if (d->given_up_count > 0 || d->flushed.root != NULL || !list_is_empty(&d->late))
         return 0;
     due = delivery_heap_earliest(&d->delayed);
     if (d->ready_count == 0)
         return due;
-    if (d->bad_until_ms > now_ms || !list_is_empty(&d->idle) ||
-        item_is_exhausted(item_of_node(d->ready.head.next)))
+    if (d->bad_until_ms > now_ms || item_is_exhausted(item_of_node(d->ready.head.next)))
         return 0;
     if (delivery_heap_earliest(&d->expiries) < due)
         due = delivery_heap_earliest(&d->expiries);
+    idle_due = destination_idle_due(d, now_ms);
+    if (idle_due < due)
+        due = idle_due;
     connect_due = destination_connect_due(d, now_ms);
     return connect_due < due ? connect_due : due;
 }
@@ -175,6 +214,10 @@ void destination_set_limits(struct delivery_destination *d, const struct deliver
         d->limits.connections_max = 1;
     if (d->limits.messages_per_connection_max == 0)
         d->limits.messages_per_connection_max = 1;
+    if (d->limits.recipients_interval_ms < DELIVERY_WINDOW_MS_MIN)
+        d->limits.recipients_interval_ms = DELIVERY_WINDOW_MS_MIN;
+    if (d->limits.recipients_interval_ms > DELIVERY_WINDOW_MS_MAX)
+        d->limits.recipients_interval_ms = DELIVERY_WINDOW_MS_MAX;
 }
 
 void delivery_destination_set_limits(struct delivery_scheduler *s, uint64_t now_ms,
@@ -212,7 +255,7 @@ void delivery_destination_describe(const struct delivery_destination *d,
         .active = d->active_count,
         .connections = d->connections,
         .connecting = d->connecting,
-        .endpoints = d->hosts_count,
+        .endpoints = d->listed_count,
         .is_down = d->down_until_ms > 0 && !d->is_proven,
         .down_until_ms = d->down_until_ms,
         .failure = d->failure,

@@ -7,12 +7,14 @@
  */
 #pragma once
 #include "base/table.h"
+#include "delivery/budget.h"
 #include "delivery/scheduler.h"
 
 enum item_state {
     ITEM_NONE,         /* the caller's */
     ITEM_READY,        /* in ready, its timer in expiries */
-    ITEM_DELAYED,      /* its timer in delayed or flushed, under its retry time or expiry */
+    ITEM_DELAYED,      /* its timer in delayed or flushed, under its retry time or expiry; in late
+                          when a warning is due */
     ITEM_ACTIVE,       /* of a connection */
     ITEM_TOO_OLD,      /* in given_up */
     ITEM_TRIED_ENOUGH, /* in given_up */
@@ -26,12 +28,22 @@ enum connection_state {
     CONNECTION_CLOSING /* told to close */
 };
 
+/* One that is not listed any more is kept while it has connections, a budget that is not whole or
+ * a time that it is down: a list that changes with every answer of the DNS loosens no limit. */
 struct destination_host {
+    struct list_node node; /* of the destination's hosts */
     struct delivery_endpoint endpoint;
-    unsigned failures; /* since it last worked */
-    unsigned open;     /* connections that work */
+    unsigned index; /* in the list that it comes from */
+    bool is_listed;
+    unsigned failures;   /* since it last worked */
+    unsigned open;       /* connections that work */
+    unsigned connecting; /* those being opened */
     uint64_t down_until_ms;
-    uint64_t used; /* the last turn it had */
+    unsigned crowded_max; /* connections, until crowded_until_ms */
+    uint64_t crowded_until_ms;
+    uint64_t used;    /* the last turn it had */
+    struct list idle; /* connections */
+    struct delivery_budget budget;
 };
 
 enum destination_place { PLACE_NONE, PLACE_TURN, PLACE_TIMER };
@@ -42,13 +54,15 @@ struct delivery_destination {
     struct list_node turn;
     struct delivery_heap_node timer;
     enum destination_place place;
+    struct delivery_scheduler *scheduler;
     bool is_queued; /* in the list of those that hold items without a connection */
     struct delivery_attachment *attachment;
     struct delivery_limits limits;
 
     struct list ready;
     struct list given_up;
-    struct delivery_heap expiries; /* of the ready ones */
+    struct list late;              /* delayed ones whose senders are to be warned */
+    struct delivery_heap expiries; /* of the ready ones; and when to think of a warning */
     struct delivery_heap delayed;
     struct delivery_heap flushed; /* were delayed; on their way to ready */
     size_t ready_count;
@@ -57,17 +71,17 @@ struct delivery_destination {
     size_t active_count;
     bool expired_last; /* EXPIRE and the rest take turns, too */
 
-    struct list idle; /* connections */
+    unsigned idle_count; /* connections; the hosts list them */
     unsigned connections;
     unsigned connecting;
-    unsigned crowded_max; /* connections, until crowded_until_ms */
-    uint64_t crowded_until_ms;
     uint64_t progress_ms; /* the last result or opened connection */
     bool was_empty;
     uint64_t empty_ms; /* since when it is */
 
-    struct destination_host *hosts;
-    unsigned hosts_count;
+    struct list hosts;     /* the listed ones first, in their order */
+    unsigned hosts_count;  /* in the list */
+    unsigned listed_count; /* of them */
+    struct delivery_budget budget;
     bool is_resolving;
     bool is_proven;          /* a connection could be opened since it was last down */
     uint64_t hosts_until_ms; /* the list is good for so long */
@@ -93,6 +107,8 @@ struct delivery_scheduler {
     size_t destinations_count;
     size_t items_count;
     size_t connections_count;
+    struct delivery_profile *profiles;
+    size_t profiles_count;
     uint64_t order;                         /* numbers the items */
     struct delivery_destination *forgotten; /* lives until the next action */
 };
@@ -119,19 +135,48 @@ uint64_t destination_due(const struct delivery_destination *d, uint64_t now_ms);
 /* When a connection more is wanted, provided that nothing happens before. */
 uint64_t destination_connect_due(const struct delivery_destination *d, uint64_t now_ms);
 
-/* How many connections it may have now. */
-unsigned destination_connections_max(const struct delivery_destination *d, uint64_t now_ms);
+/* What it may be handed in each interval. */
+struct delivery_rate destination_rate(const struct delivery_destination *d);
+
+/* When an idle connection can be given work; UINT64_MAX when there is none. */
+uint64_t destination_idle_due(const struct delivery_destination *d, uint64_t now_ms);
+
+/* Whether a limit is what a ready item waits for; *until_out is written then: when that ends by
+ * itself, or DELIVERY_WAIT_FOREVER. */
+bool destination_is_at_limit(const struct delivery_destination *d, uint64_t now_ms,
+                             uint64_t *until_out);
+
+/* When an empty one is forgotten: what its limits have to remember is over by then. */
+uint64_t destination_forget_due(const struct delivery_destination *d);
 
 bool destination_is_empty(const struct delivery_destination *d);
 
 /* ---- hosts.c ---- */
 
-/* The host to try now; NULL when all are down: then down_until_ms is set. */
+static inline struct destination_host *host_of_node(struct list_node *n)
+{
+    return CONTAINER_OF(n, struct destination_host, node);
+}
+
+/* The host to connect to now. NULL when all are down: then down_until_ms is set; or when none has
+ * room. */
 struct destination_host *hosts_choose(struct delivery_destination *d, uint64_t now_ms);
-void hosts_opened(struct delivery_destination *d, const struct ip_endpoint *address);
-void hosts_closed(struct delivery_destination *d, const struct ip_endpoint *address);
-void hosts_failed(struct delivery_destination *d, uint64_t now_ms,
-                  const struct ip_endpoint *address, enum delivery_failure why, uint64_t seed);
+
+/* When hosts_choose() will find one: 0 when it has something to say now, UINT64_MAX when nothing
+ * but an event changes that. */
+uint64_t hosts_due(const struct delivery_destination *d, uint64_t now_ms);
+
+/* The best one with an idle connection and room for recipients; NULL when there is none. */
+struct destination_host *hosts_choose_idle(struct delivery_destination *d, uint64_t now_ms);
+
+/* The budget that counts for connections to h. */
+const struct delivery_budget *hosts_budget(const struct delivery_destination *d,
+                                           const struct destination_host *h);
+
+void hosts_opened(struct delivery_destination *d, struct destination_host *h);
+void hosts_failed(struct delivery_destination *d, uint64_t now_ms, struct destination_host *h,
+                  enum delivery_failure why, uint64_t seed);
+void hosts_free(struct delivery_destination *d);
 
 /* ---- item.c ---- */
 
@@ -149,8 +194,13 @@ uint64_t item_expires_ms(const struct delivery_item *item);
 unsigned item_attempts(const struct delivery_item *item); /* rounds it waited through included */
 bool item_is_exhausted(const struct delivery_item *item);
 
+/* A ready item: when it is to be looked at, to be given up or for a warning. */
+uint64_t item_look_ms(const struct delivery_item *item, uint64_t now_ms);
+bool item_is_late(const struct delivery_item *item, uint64_t now_ms); /* a warning is due */
+void item_note_warning(struct delivery_item *item, uint64_t now_ms);
+
 /* From ITEM_NONE or ITEM_ACTIVE (after item_detach()) into the queue. */
-void item_make_ready(struct delivery_item *item);
+void item_make_ready(struct delivery_item *item, uint64_t now_ms);
 void item_make_delayed(struct delivery_item *item, uint64_t retry_ms);
 void item_give_up(struct delivery_item *item, enum item_state why);
 

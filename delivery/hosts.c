@@ -2,6 +2,13 @@
 
 #include "delivery/destination.h"
 
+#define PREFERENCE_NONE (UINT16_MAX + 1u)
+
+/* Walks all hosts of d; h must stay in the list for the next step. */
+#define FOR_EACH_HOST(h, d)                                                                        \
+    for (struct destination_host *h = host_of_node((d)->hosts.head.next);                          \
+         &h->node != &(d)->hosts.head; h = host_of_node(h->node.next))
+
 static bool same_endpoint(const struct ip_endpoint *a, const struct ip_endpoint *b)
 {
     return a->port == b->port && ip_equal(&a->address, &b->address);
@@ -10,58 +17,157 @@ static bool same_endpoint(const struct ip_endpoint *a, const struct ip_endpoint 
 static struct destination_host *find(const struct delivery_destination *d,
                                      const struct ip_endpoint *address)
 {
-    for (unsigned i = 0; i < d->hosts_count; i++)
-        if (same_endpoint(&d->hosts[i].endpoint.address, address))
-            return &d->hosts[i];
+    FOR_EACH_HOST(h, d)
+    if (same_endpoint(&h->endpoint.address, address))
+        return h;
     return NULL;
+}
+
+const struct delivery_budget *hosts_budget(const struct delivery_destination *d,
+                                           const struct destination_host *h)
+{
+    return d->limits.scope == DELIVERY_LIMIT_ADDRESS ? &h->budget : &d->budget;
+}
+
+/* When one more connection to h, which is up, may be opened. */
+static uint64_t connect_due(const struct delivery_destination *d, const struct destination_host *h,
+                            uint64_t now_ms)
+{
+    struct delivery_rate rate = destination_rate(d);
+    unsigned connections = h->open + h->connecting;
+    uint64_t due = 0;
+
+    if (d->limits.scope == DELIVERY_LIMIT_ADDRESS) {
+        uint32_t room = delivery_budget_room(&h->budget, rate, now_ms);
+
+        if (connections >= d->limits.connections_max)
+            return UINT64_MAX;
+        /* There is nothing to do for more of them than recipients. */
+        if (room > 0 && h->connecting >= room)
+            return UINT64_MAX;
+        due = delivery_budget_due(&h->budget, rate, now_ms);
+    }
+    if (connections >= h->crowded_max && h->crowded_until_ms > due)
+        due = h->crowded_until_ms;
+    return due;
+}
+
+/* The best preference of those that are up. */
+static unsigned best_preference(const struct delivery_destination *d, uint64_t now_ms)
+{
+    unsigned best = PREFERENCE_NONE;
+
+    FOR_EACH_HOST(h, d)
+    if (h->is_listed && h->down_until_ms <= now_ms && h->endpoint.preference < best)
+        best = h->endpoint.preference;
+    return best;
+}
+
+uint64_t hosts_due(const struct delivery_destination *d, uint64_t now_ms)
+{
+    unsigned best = best_preference(d, now_ms);
+    uint64_t due = UINT64_MAX;
+
+    if (best == PREFERENCE_NONE)
+        return 0;
+    FOR_EACH_HOST(h, d)
+    {
+        uint64_t host_due = UINT64_MAX;
+
+        if (!h->is_listed || h->endpoint.preference > best)
+            continue;
+        /* A better one that comes up again takes over. */
+        host_due = h->down_until_ms > now_ms ? h->down_until_ms : connect_due(d, h, now_ms);
+        if (host_due < due)
+            due = host_due;
+    }
+    return due;
+}
+
+/* Whose turn it is among equal ones. */
+static bool goes_before(const struct destination_host *a, const struct destination_host *b)
+{
+    return a->used < b->used || (a->used == b->used && a->index < b->index);
 }
 
 struct destination_host *hosts_choose(struct delivery_destination *d, uint64_t now_ms)
 {
+    unsigned preference = best_preference(d, now_ms);
     struct destination_host *best = NULL;
     uint64_t up_ms = UINT64_MAX;
 
-    ASSERT(d->hosts_count > 0);
-    for (unsigned i = 0; i < d->hosts_count; i++) {
-        struct destination_host *h = &d->hosts[i];
-
+    ASSERT(d->listed_count > 0);
+    FOR_EACH_HOST(h, d)
+    {
+        if (!h->is_listed)
+            continue;
         if (h->down_until_ms < up_ms)
             up_ms = h->down_until_ms;
-        if (h->down_until_ms > now_ms)
-            continue;
-        if (best == NULL || h->endpoint.preference < best->endpoint.preference ||
-            (h->endpoint.preference == best->endpoint.preference && h->used < best->used))
+        if (h->down_until_ms <= now_ms && h->endpoint.preference == preference &&
+            (best == NULL || goes_before(h, best)) && connect_due(d, h, now_ms) <= now_ms)
             best = h;
     }
     if (best != NULL)
         best->used = ++d->turns;
-    else
+    else if (preference == PREFERENCE_NONE)
         d->down_until_ms = up_ms;
     return best;
 }
 
-void hosts_opened(struct delivery_destination *d, const struct ip_endpoint *address)
+struct destination_host *hosts_choose_idle(struct delivery_destination *d, uint64_t now_ms)
 {
-    struct destination_host *h = find(d, address);
+    struct delivery_rate rate = destination_rate(d);
+    struct destination_host *best = NULL;
 
+    if (d->idle_count == 0)
+        return NULL;
+    FOR_EACH_HOST(h, d)
+    if (!list_is_empty(&h->idle) &&
+        (best == NULL || h->endpoint.preference < best->endpoint.preference) &&
+        delivery_budget_room(hosts_budget(d, h), rate, now_ms) > 0)
+        best = h;
+    return best;
+}
+
+uint64_t destination_idle_due(const struct delivery_destination *d, uint64_t now_ms)
+{
+    struct delivery_rate rate = destination_rate(d);
+    uint64_t due = UINT64_MAX;
+
+    if (d->idle_count == 0)
+        return UINT64_MAX;
+    if (d->limits.scope == DELIVERY_LIMIT_DOMAIN)
+        return delivery_budget_due(&d->budget, rate, now_ms);
+    FOR_EACH_HOST(h, d)
+    {
+        uint64_t host_due = delivery_budget_due(&h->budget, rate, now_ms);
+
+        if (!list_is_empty(&h->idle) && host_due < due)
+            due = host_due;
+    }
+    return due;
+}
+
+uint64_t destination_forget_due(const struct delivery_destination *d)
+{
+    struct delivery_rate rate = destination_rate(d);
+    uint64_t due = delivery_budget_whole(&d->budget, rate);
+
+    FOR_EACH_HOST(h, d)
+    if (delivery_budget_whole(&h->budget, rate) > due)
+        due = delivery_budget_whole(&h->budget, rate);
+    return d->empty_ms + DELIVERY_IDLE_MS > due ? d->empty_ms + DELIVERY_IDLE_MS : due;
+}
+
+void hosts_opened(struct delivery_destination *d, struct destination_host *h)
+{
     d->is_proven = true;
     d->failed_rounds = 0;
     d->down_until_ms = 0;
     d->failure = DELIVERY_FAILURE_NONE;
-    if (h == NULL)
-        return;
     h->failures = 0;
     h->down_until_ms = 0;
     h->open++;
-}
-
-void hosts_closed(struct delivery_destination *d, const struct ip_endpoint *address)
-{
-    struct destination_host *h = find(d, address);
-
-    /* The list may have been replaced since it was counted. */
-    if (h != NULL && h->open > 0)
-        h->open--;
 }
 
 /* All hosts are down, or cannot be found out: they come up again together. */
@@ -71,28 +177,24 @@ static void go_down(struct delivery_destination *d, uint64_t now_ms, uint64_t se
     if (d->failed_rounds < UINT16_MAX)
         d->failed_rounds++;
     d->is_proven = false;
-    for (unsigned i = 0; i < d->hosts_count; i++)
-        d->hosts[i].down_until_ms = d->down_until_ms;
+    FOR_EACH_HOST(h, d)
+    h->down_until_ms = d->down_until_ms;
     /* While connections are at work the items do not wait for this try. */
     if (d->connections == d->connecting)
         d->round++;
 }
 
-void hosts_failed(struct delivery_destination *d, uint64_t now_ms,
-                  const struct ip_endpoint *address, enum delivery_failure why, uint64_t seed)
+void hosts_failed(struct delivery_destination *d, uint64_t now_ms, struct destination_host *h,
+                  enum delivery_failure why, uint64_t seed)
 {
-    struct destination_host *h = find(d, address);
-
     d->failure = why;
     if (why == DELIVERY_FAILURE_LOCAL) {
         d->ourselves_until_ms = now_ms + DELIVERY_LOCAL_MS;
         return;
     }
-    if (h == NULL)
-        return;
     if (h->open > 0) {
-        d->crowded_max = d->connections - d->connecting;
-        d->crowded_until_ms = now_ms + DELIVERY_CROWDED_MS;
+        h->crowded_max = h->open;
+        h->crowded_until_ms = now_ms + DELIVERY_CROWDED_MS;
         return;
     }
     /* Several tries at once that fail together are one failure. */
@@ -101,10 +203,80 @@ void hosts_failed(struct delivery_destination *d, uint64_t now_ms,
     h->down_until_ms = now_ms + delivery_backoff_ms(&d->limits.profile, h->failures, seed);
     if (h->failures < UINT16_MAX)
         h->failures++;
-    for (unsigned i = 0; i < d->hosts_count; i++)
-        if (d->hosts[i].down_until_ms <= now_ms)
-            return;
-    go_down(d, now_ms, seed);
+    if (h->is_listed && best_preference(d, now_ms) == PREFERENCE_NONE)
+        go_down(d, now_ms, seed);
+}
+
+static void host_free(struct delivery_destination *d, struct destination_host *h)
+{
+    ASSERT(h->open == 0 && h->connecting == 0 && list_is_empty(&h->idle));
+    list_remove(&h->node);
+    d->hosts_count--;
+    free(h);
+}
+
+void hosts_free(struct delivery_destination *d)
+{
+    while (!list_is_empty(&d->hosts))
+        host_free(d, host_of_node(d->hosts.head.next));
+}
+
+/* Removes one host without connections that is not listed: with now_ms one that nothing has to
+ * be remembered of, else any. */
+static bool drop_one(struct delivery_destination *d, const uint64_t *now_ms)
+{
+    FOR_EACH_HOST(h, d)
+    {
+        if (h->is_listed || h->open > 0 || h->connecting > 0)
+            continue;
+        if (now_ms != NULL && (h->down_until_ms > *now_ms ||
+                               delivery_budget_whole(&h->budget, destination_rate(d)) > *now_ms))
+            continue;
+        host_free(d, h);
+        return true;
+    }
+    return false;
+}
+
+static struct destination_host *host_create(struct delivery_destination *d)
+{
+    struct destination_host *h;
+
+    if (d->hosts_count >= DELIVERY_HOSTS_MAX && !drop_one(d, NULL))
+        return NULL;
+    h = calloc(1, sizeof *h);
+    if (h == NULL)
+        return NULL;
+    list_init(&h->idle);
+    list_append(&d->hosts, &h->node);
+    d->hosts_count++;
+    return h;
+}
+
+/* Puts the hosts of a list in place of the former ones. */
+static void replace(struct delivery_destination *d, uint64_t now_ms,
+                    const struct delivery_endpoint *endpoints, unsigned count)
+{
+    d->listed_count = 0;
+    FOR_EACH_HOST(h, d)
+    h->is_listed = false;
+    /* Those that are known first: what is then left over makes room for the others. */
+    for (unsigned pass = 0; pass < 2; pass++) {
+        for (unsigned i = 0; i < count; i++) {
+            struct destination_host *h = find(d, &endpoints[i].address);
+
+            if (h == NULL && pass > 0)
+                h = host_create(d);
+            if (h == NULL || (h->is_listed && h->endpoint.preference <= endpoints[i].preference))
+                continue;
+            d->listed_count += !h->is_listed;
+            h->is_listed = true;
+            h->endpoint = endpoints[i];
+            h->index = i;
+        }
+        while (pass == 0 && drop_one(d, &now_ms))
+            continue;
+    }
 }
 
 void delivery_destination_resolved(struct delivery_scheduler *s, uint64_t now_ms,
@@ -112,25 +284,14 @@ void delivery_destination_resolved(struct delivery_scheduler *s, uint64_t now_ms
                                    const struct delivery_endpoint *endpoints, size_t count,
                                    uint64_t valid_ms, uint64_t seed)
 {
-    unsigned hosts_count =
-        count < DELIVERY_ENDPOINTS_MAX ? (unsigned)count : DELIVERY_ENDPOINTS_MAX;
-    struct destination_host *hosts = count > 0 ? calloc(hosts_count, sizeof *hosts) : NULL;
-
-    if (hosts == NULL) {
+    ASSERT(d->is_resolving);
+    if (count > 0)
+        replace(d, now_ms, endpoints,
+                count < DELIVERY_ENDPOINTS_MAX ? (unsigned)count : DELIVERY_ENDPOINTS_MAX);
+    if (count == 0 || d->listed_count == 0) {
         delivery_destination_unresolved(s, now_ms, d, DELIVERY_UNRESOLVED_TEMPORARY, 0, seed);
         return;
     }
-    ASSERT(d->is_resolving);
-    for (unsigned i = 0; i < hosts_count; i++) {
-        const struct destination_host *known = find(d, &endpoints[i].address);
-
-        if (known != NULL)
-            hosts[i] = *known;
-        hosts[i].endpoint = endpoints[i];
-    }
-    free(d->hosts);
-    d->hosts = hosts;
-    d->hosts_count = hosts_count;
     d->is_resolving = false;
     d->bad_until_ms = 0;
     /* A list that went bad at once would be asked for in circles. */
@@ -170,16 +331,17 @@ void delivery_destination_flush(struct delivery_scheduler *s, uint64_t now_ms,
                                 struct delivery_destination *d)
 {
     delivery_heap_merge(&d->flushed, &d->delayed);
-    for (unsigned i = 0; i < d->hosts_count; i++) {
-        d->hosts[i].down_until_ms = 0;
-        d->hosts[i].failures = 0;
+    FOR_EACH_HOST(h, d)
+    {
+        h->down_until_ms = 0;
+        h->failures = 0;
+        h->crowded_until_ms = 0;
     }
     d->failed_rounds = 0;
     d->hosts_until_ms = 0;
     d->bad_until_ms = 0;
     d->down_until_ms = 0;
     d->ourselves_until_ms = 0;
-    d->crowded_until_ms = 0;
     destination_file(s, d, now_ms);
 }
 

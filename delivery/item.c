@@ -3,9 +3,19 @@
 #define ATTEMPTS_MAX 65535u
 #define AGE_MS_MAX   (INT64_MAX / 4)
 
+static const struct delivery_profile *profile_of(const struct delivery_item *item)
+{
+    const struct delivery_destination *d = item->destination;
+
+    if (d->limits.has_profile || item->profile == DELIVERY_PROFILE_DESTINATION ||
+        item->profile > d->scheduler->profiles_count)
+        return &d->limits.profile;
+    return &d->scheduler->profiles[item->profile - 1u];
+}
+
 uint64_t item_expires_ms(const struct delivery_item *item)
 {
-    uint64_t age_ms_max = item->destination->limits.profile.age_ms_max;
+    uint64_t age_ms_max = profile_of(item)->age_ms_max;
     int64_t expires_ms =
         item->queued_ms + (int64_t)(age_ms_max < AGE_MS_MAX ? age_ms_max : AGE_MS_MAX);
 
@@ -24,10 +34,60 @@ unsigned item_attempts(const struct delivery_item *item)
 
 bool item_is_exhausted(const struct delivery_item *item)
 {
-    return item_attempts(item) > item->destination->limits.profile.retries_max;
+    return item_attempts(item) > profile_of(item)->retries_max;
 }
 
-void item_make_ready(struct delivery_item *item)
+/* When the next warning may be given at the earliest; UINT64_MAX when there is none. */
+static uint64_t warning_ms(const struct delivery_item *item)
+{
+    const struct delivery_profile *profile = profile_of(item);
+    uint64_t after_ms = profile->warning_interval_ms;
+    int64_t from_ms = (int64_t)item->warned_s * 1000;
+
+    if (after_ms < DELIVERY_RETRY_MS_MIN)
+        after_ms = DELIVERY_RETRY_MS_MIN;
+    if (item->warnings >= profile->warnings_max || item->warnings >= DELIVERY_WARNINGS_MAX)
+        return UINT64_MAX;
+    if (item->warnings == 0) {
+        /* A second try cannot have failed before it could be made. */
+        from_ms = item->queued_ms;
+        after_ms = profile->retry_initial_ms;
+    }
+    from_ms += (int64_t)(after_ms < AGE_MS_MAX ? after_ms : AGE_MS_MAX);
+    return from_ms > 0 ? (uint64_t)from_ms : 0;
+}
+
+bool item_is_late(const struct delivery_item *item, uint64_t now_ms)
+{
+    uint64_t due = warning_ms(item);
+
+    if (due == UINT64_MAX || item_attempts(item) < DELIVERY_WARNING_ATTEMPTS)
+        return false;
+    /* The first one needs failed tries, not time. */
+    return item->warnings == 0 || due <= now_ms;
+}
+
+void item_note_warning(struct delivery_item *item, uint64_t now_ms)
+{
+    item->warnings++;
+    item->warned_s = (int32_t)(now_ms / 1000 < INT32_MAX ? now_ms / 1000 : INT32_MAX);
+}
+
+uint64_t item_look_ms(const struct delivery_item *item, uint64_t now_ms)
+{
+    uint64_t expires_ms = item_expires_ms(item), look_ms = warning_ms(item);
+
+    if (look_ms <= now_ms && !item_is_late(item, now_ms)) {
+        /* Its tries have yet to fail. It waits for its hosts, in a queue of any length: it is
+         * looked at again when it has waited twice as long. */
+        int64_t age_ms = (int64_t)now_ms - item->queued_ms;
+
+        look_ms = now_ms + DELIVERY_RETRY_MS_MIN + (age_ms > 0 ? (uint64_t)age_ms : 0);
+    }
+    return look_ms < expires_ms ? look_ms : expires_ms;
+}
+
+void item_make_ready(struct delivery_item *item, uint64_t now_ms)
 {
     struct delivery_destination *d = item->destination;
 
@@ -35,7 +95,7 @@ void item_make_ready(struct delivery_item *item)
     item->state = ITEM_READY;
     item->round = d->round;
     list_append(&d->ready, &item->node);
-    delivery_heap_insert(&d->expiries, &item->timer, item_expires_ms(item));
+    delivery_heap_insert(&d->expiries, &item->timer, item_look_ms(item, now_ms));
     d->ready_count++;
 }
 
@@ -119,7 +179,7 @@ void delivery_item_done(struct delivery_scheduler *s, uint64_t now_ms,
 
 static void defer(struct delivery_item *item, uint64_t now_ms, uint64_t seed)
 {
-    const struct delivery_profile *profile = &item->destination->limits.profile;
+    const struct delivery_profile *profile = profile_of(item);
 
     item->returns = 0;
     if (item->attempts < ATTEMPTS_MAX)
@@ -130,12 +190,18 @@ static void defer(struct delivery_item *item, uint64_t now_ms, uint64_t seed)
         item_give_up(item, ITEM_TRIED_ENOUGH);
     else
         item_make_delayed(item, now_ms + delivery_backoff_ms(profile, item->attempts - 1u, seed));
+    if (item->state == ITEM_DELAYED && item_is_late(item, now_ms))
+        list_append(&item->destination->late, &item->node);
 }
 
 void delivery_item_deferred(struct delivery_scheduler *s, uint64_t now_ms,
-                            struct delivery_connection *c, uint64_t seed)
+                            struct delivery_connection *c, unsigned recipients, uint64_t seed)
 {
-    defer(take_off(c, now_ms), now_ms, seed);
+    struct delivery_item *item = take_off(c, now_ms);
+
+    ASSERT(recipients > 0);
+    item->recipients = recipients;
+    defer(item, now_ms, seed);
     destination_file(s, c->destination, now_ms);
 }
 
@@ -155,6 +221,19 @@ static void move_to_front(struct delivery_item *item)
     list_insert_before(&item->node, before);
 }
 
+void delivery_item_continued(struct delivery_scheduler *s, uint64_t now_ms,
+                             struct delivery_connection *c)
+{
+    struct delivery_item *item = take_off(c, now_ms);
+
+    ASSERT(c->recipients < item->recipients);
+    item->recipients -= c->recipients;
+    item->returns = 0;
+    item_make_ready(item, now_ms);
+    move_to_front(item);
+    destination_file(s, c->destination, now_ms);
+}
+
 void delivery_item_returned(struct delivery_scheduler *s, uint64_t now_ms,
                             struct delivery_connection *c, uint64_t seed)
 {
@@ -164,7 +243,7 @@ void delivery_item_returned(struct delivery_scheduler *s, uint64_t now_ms,
         defer(item, now_ms, seed);
     } else {
         item->returns++;
-        item_make_ready(item);
+        item_make_ready(item, now_ms);
         move_to_front(item);
     }
     destination_file(s, c->destination, now_ms);
@@ -197,7 +276,7 @@ static void explain_ready(const struct delivery_destination *d, uint64_t now_ms,
         wait->until_ms = d->ourselves_until_ms;
     } else if (!is_served && d->connecting > 0) {
         wait->reason = DELIVERY_WAIT_CONNECTING;
-    } else if (d->connections >= destination_connections_max(d, now_ms)) {
+    } else if (destination_is_at_limit(d, now_ms, &wait->until_ms)) {
         wait->reason = DELIVERY_WAIT_LIMIT;
     } else {
         wait->reason = DELIVERY_WAIT_TURN;
@@ -236,7 +315,7 @@ const char *delivery_wait_text(enum delivery_wait_reason reason)
     case DELIVERY_WAIT_HOST_DOWN: return "host down";
     case DELIVERY_WAIT_RESOLVING: return "resolving";
     case DELIVERY_WAIT_CONNECTING: return "connecting";
-    case DELIVERY_WAIT_LIMIT: return "connection limit";
+    case DELIVERY_WAIT_LIMIT: return "destination limit";
     case DELIVERY_WAIT_OURSELVES: return "own limits";
     case DELIVERY_WAIT_TURN: return "turn";
     case DELIVERY_WAIT_EXPIRED: return "expired";

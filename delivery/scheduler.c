@@ -45,7 +45,34 @@ void delivery_scheduler_destroy(struct delivery_scheduler *s)
         destination_free(CONTAINER_OF(n, struct delivery_destination, walk));
     forget(s);
     table_finish(&s->by_name);
+    free(s->profiles);
     free(s);
+}
+
+enum status delivery_scheduler_set_profiles(struct delivery_scheduler *s,
+                                            const struct delivery_profile *profiles, size_t count)
+{
+    struct delivery_profile *copy = NULL;
+
+    if (count > DELIVERY_PROFILES_MAX)
+        return STATUS_LIMIT;
+    if (count > 0) {
+        copy = malloc(count * sizeof *copy);
+        if (copy == NULL)
+            return STATUS_NO_MEMORY;
+        memcpy(copy, profiles, count * sizeof *copy);
+    }
+    free(s->profiles);
+    s->profiles = copy;
+    s->profiles_count = count;
+    return STATUS_OK;
+}
+
+static int32_t seconds_before(uint64_t now_ms, uint64_t ms)
+{
+    int64_t s = (int64_t)(now_ms / 1000) - (int64_t)(ms / 1000);
+
+    return s < INT32_MIN ? INT32_MIN : s > INT32_MAX ? INT32_MAX : (int32_t)s;
 }
 
 enum status delivery_scheduler_add(struct delivery_scheduler *s, uint64_t now_ms,
@@ -66,13 +93,18 @@ enum status delivery_scheduler_add(struct delivery_scheduler *s, uint64_t now_ms
         .destination = d,
         .queued_ms = (int64_t)now_ms - (int64_t)age_ms,
         .attempts = arrival->attempts < UINT16_MAX ? (uint16_t)arrival->attempts : UINT16_MAX,
+        .profile = arrival->profile,
+        .warnings = arrival->warnings < DELIVERY_WARNINGS_MAX ? (uint8_t)arrival->warnings
+                                                              : DELIVERY_WARNINGS_MAX,
+        .warned_s = seconds_before(now_ms, arrival->warned_ms),
         .state = ITEM_NONE,
     };
+    item->recipients = arrival->recipients > 0 ? arrival->recipients : 1;
     item->timer.order = s->order++ & ((1ull << 56) - 1);
     s->items_count++;
     destination_set_limits(d, arrival->limits);
     if (arrival->wait_ms == 0)
-        item_make_ready(item);
+        item_make_ready(item, now_ms);
     else
         item_make_delayed(item, arrival->wait_ms < UINT64_MAX - now_ms ? now_ms + arrival->wait_ms
                                                                        : UINT64_MAX);
@@ -98,7 +130,7 @@ static unsigned make_due_items_ready(struct delivery_destination *d, uint64_t no
 
     while (count < SERVE_ITEMS_MAX && (item = next_due_item(d, now_ms)) != NULL) {
         item_detach(item);
-        item_make_ready(item);
+        item_make_ready(item, now_ms);
         count++;
     }
     return count;
@@ -122,11 +154,6 @@ static struct delivery_item *next_expired(struct delivery_destination *d, uint64
         *expiry_out = DELIVERY_EXPIRY_AGE;
         return item;
     }
-    if (item->timer.key <= now_ms) {
-        /* The profile has got longer since it was filed. */
-        delivery_heap_remove(&d->expiries, &item->timer);
-        delivery_heap_insert(&d->expiries, &item->timer, item_expires_ms(item));
-    }
     item = item_of_node(d->ready.head.next);
     if (item_is_exhausted(item)) {
         *expiry_out = DELIVERY_EXPIRY_RETRIES;
@@ -139,12 +166,43 @@ static struct delivery_item *next_expired(struct delivery_destination *d, uint64
     return NULL;
 }
 
+/* Looks at the item whose time has come, unless it is to be given up; true when its sender is to
+ * be warned. */
+static bool serve_warning(struct delivery_destination *d, uint64_t now_ms,
+                          struct delivery_action *action_out)
+{
+    struct delivery_item *item;
+    struct list_node *n = list_take_first(&d->late);
+    bool is_late = n != NULL;
+
+    if (n != NULL) {
+        item = item_of_node(n);
+    } else if (delivery_heap_earliest(&d->expiries) <= now_ms) {
+        item = item_of_timer(d->expiries.root);
+        is_late = item_is_late(item, now_ms);
+    } else {
+        return false;
+    }
+    if (is_late)
+        item_note_warning(item, now_ms);
+    if (item->state == ITEM_READY) {
+        delivery_heap_remove(&d->expiries, &item->timer);
+        delivery_heap_insert(&d->expiries, &item->timer, item_look_ms(item, now_ms));
+    }
+    *action_out =
+        (struct delivery_action){ .kind = DELIVERY_ACTION_WARN, .destination = d, .item = item };
+    return is_late;
+}
+
 static bool serve_expiry(struct delivery_scheduler *s, struct delivery_destination *d,
                          uint64_t now_ms, struct delivery_action *action_out)
 {
     enum delivery_expiry expiry = DELIVERY_EXPIRY_AGE;
     struct delivery_item *item = next_expired(d, now_ms, &expiry);
 
+    d->expired_last = true;
+    if (item == NULL && serve_warning(d, now_ms, action_out))
+        return true;
     d->expired_last = item != NULL;
     if (item == NULL)
         return false;
@@ -164,9 +222,11 @@ static bool serve_work(struct delivery_destination *d, uint64_t now_ms,
     d->expired_last = false;
     if (d->ready_count == 0 || d->bad_until_ms > now_ms)
         return false;
-    if (!list_is_empty(&d->idle)) {
-        struct list_node *n = list_take_first(&d->idle);
+    host = hosts_choose_idle(d, now_ms);
+    if (host != NULL) {
+        struct list_node *n = list_take_first(&host->idle);
 
+        d->idle_count--;
         *action_out = (struct delivery_action){
             .kind = DELIVERY_ACTION_TAKE,
             .destination = d,
@@ -187,8 +247,9 @@ static bool serve_work(struct delivery_destination *d, uint64_t now_ms,
         return false;
     *action_out = (struct delivery_action){ .kind = DELIVERY_ACTION_CONNECT,
                                             .destination = d,
-                                            .endpoint = (unsigned)(host - d->hosts),
-                                            .address = host->endpoint.address };
+                                            .endpoint = host->index,
+                                            .address = host->endpoint.address,
+                                            .host = host };
     return true;
 }
 
@@ -200,7 +261,7 @@ static bool serve(struct delivery_scheduler *s, struct delivery_destination *d, 
     bool acted;
 
     ++*steps;
-    if (destination_is_empty(d) && d->empty_ms + DELIVERY_IDLE_MS <= now_ms) {
+    if (destination_is_empty(d) && destination_forget_due(d) <= now_ms) {
         ASSERT(s->forgotten == NULL);
         destination_unlink(s, d);
         *action_out = (struct delivery_action){ .kind = DELIVERY_ACTION_FORGET,

@@ -12,6 +12,7 @@
  *                                     (or delivery_destination_postpone(): no room of our own)
  *                        -> TAKE      an idle connection has work again: delivery_connection_take()
  *                        -> EXPIRE    the item is given up and the caller's again: bounce it
+ *                        -> WARN      the item is late: tell its sender; it stays in the queue
  *                        -> FORGET    a destination goes; release what was attached to it
  *     _opened -> take -> ITEM -> delivery_item_done() | _deferred() | _returned() -> take ...
  *                     -> IDLE         keep the connection a while; TAKE may come; or close it
@@ -28,8 +29,17 @@
  * counts for all items that were ready then; for those that wait behind others it is counted
  * when they come to the front. An item with a connection is not given up; the result decides.
  *
+ * Its sender is warned of the delay, where the profile says so, when DELIVERY_WARNING_ATTEMPTS
+ * tries have failed, and then after each interval at a further failed try, warnings_max times in
+ * all. For one that waits for its hosts the moment may be late by as long as it has waited.
+ *
  * A host that could not be used is down for a back-off time; the next one of the list is tried
  * at once. When none is left, the destination as a whole waits (not its items one by one).
+ *
+ * Recipients: at most recipients_max are handed over within any window of the interval; see
+ * delivery/budget.h for how, and how much of it is used. An item with more recipients than are
+ * left is handed over in parts. The count begins with the scheduler: a restart forgets it, and so
+ * does a reload that had no limit before. Flush does not reset it.
  *
  * Memory: the scheduler owns destinations (created by add, gone some minutes after they are
  * empty); items and connections are the caller's, embedded in its own objects, and must stay
@@ -41,12 +51,14 @@
 #include "base/list.h"
 #include "base/status.h"
 #include "delivery/backoff.h"
+#include "delivery/budget.h"
 #include "delivery/heap.h"
 
 #define DELIVERY_DOMAIN_MAX           255u              /* bytes of a destination's name */
 #define DELIVERY_DESTINATIONS_MAX     (1u << 20)        /* per scheduler */
 #define DELIVERY_ITEMS_MAX            ((size_t)1 << 26) /* per scheduler */
 #define DELIVERY_ENDPOINTS_MAX        32u               /* per destination; more are ignored */
+#define DELIVERY_HOSTS_MAX            64u               /* with those of former lists */
 #define DELIVERY_ITEMS_PER_CONNECTION 10u   /* backlog that is worth one more connection */
 #define DELIVERY_STALL_MS             5000u /* no progress for so long: one more connection */
 #define DELIVERY_CROWDED_MS           60000u
@@ -55,16 +67,31 @@
 #define DELIVERY_IDLE_MS              300000u /* an empty destination is kept for so long */
 #define DELIVERY_RETURNS_MAX          2u      /* free returns of one item in a row */
 #define DELIVERY_STEPS_MAX            64u     /* items or destinations looked at in one call */
+#define DELIVERY_PROFILES_MAX         4096u
+#define DELIVERY_PROFILE_DESTINATION  0u /* the item has none but its destination's */
+#define DELIVERY_WARNINGS_MAX         UINT8_MAX
+#define DELIVERY_WARNING_ATTEMPTS     2u /* failed ones before a delay is worth a word */
 #define DELIVERY_WAIT_FOREVER         UINT64_MAX
 
 struct delivery_scheduler;
 struct delivery_destination;
+struct destination_host; /* delivery/destination.h */
+
+/* What connections_max and the rate of recipients hold for ("Apply limits: per destination"). */
+enum delivery_limit_scope {
+    DELIVERY_LIMIT_DOMAIN, /* for all hosts of the destination together */
+    DELIVERY_LIMIT_ADDRESS /* for each address of its hosts by itself */
+};
 
 /* Of a destination control and its bounce profile; copied. A limit of 0 counts as 1. */
 struct delivery_limits {
     unsigned connections_max;
     unsigned messages_per_connection_max;
-    struct delivery_profile profile;
+    enum delivery_limit_scope scope;
+    unsigned recipients_max;         /* in each interval; 0: no limit */
+    uint64_t recipients_interval_ms; /* brought into DELIVERY_WINDOW_MS_MIN.._MAX */
+    bool has_profile;                /* its own one goes before those of the items */
+    struct delivery_profile profile; /* of the hosts, and of items that have none */
 };
 
 /* One message's recipients for one destination. Embed it; fields are private. */
@@ -72,15 +99,21 @@ struct delivery_item {
     struct delivery_heap_node timer; /* its order is the order of arrival */
     struct list_node node;           /* ready or given up */
     struct delivery_destination *destination;
-    int64_t queued_ms; /* when it was accepted; before the clock's start if negative */
-    uint32_t round;    /* the destination's count of failed rounds when it became ready */
+    int64_t queued_ms;   /* when it was accepted; before the clock's start if negative */
+    uint32_t round;      /* the destination's count of failed rounds when it became ready */
+    uint32_t recipients; /* that this try has not handed over yet */
+    int32_t warned_s;    /* when the sender was last warned, by the clock of queued_ms */
     uint16_t attempts;
+    uint16_t profile; /* its number in the scheduler's table */
     uint8_t state;
     uint8_t returns;
+    uint8_t warnings;
 };
 
 /* One host of a destination. Among those that are up, the lowest preference is taken; equal ones
- * take turns (RFC 5321 5.1). */
+ * take turns (RFC 5321 5.1), past those that are at a limit. A host of a higher preference is for
+ * when the better ones cannot be reached; it is not used because they are at a limit of ours. The
+ * same address and port twice is one host, at its better preference. */
 struct delivery_endpoint {
     struct ip_endpoint address;
     uint16_t preference;
@@ -88,10 +121,11 @@ struct delivery_endpoint {
 
 /* A connection from CONNECT to its end. Embed it; fields are private. */
 struct delivery_connection {
-    struct list_node node; /* idle connections of the destination */
+    struct list_node node; /* idle connections of the host */
     struct delivery_destination *destination;
+    struct destination_host *host;
     struct delivery_item *item; /* being delivered, or NULL */
-    struct ip_endpoint address;
+    uint32_t recipients;        /* of them that were handed over */
     unsigned taken;
     unsigned finished; /* how many of them it has outlived */
     uint8_t state;
@@ -111,12 +145,26 @@ MUST_USE enum status delivery_scheduler_create(const struct hash_seed *seed,
  * Accepts NULL. */
 void delivery_scheduler_destroy(struct delivery_scheduler *s);
 
+/* The bounce profiles that items may have of their own (a listener's); copied. An item keeps its
+ * number: a table after a reload must have the same profile in the same place, with new values
+ * maybe, and new ones behind; a number beyond it stands for the destination's profile. Items that
+ * wait are judged by the new values when they are looked at next, as in _set_limits().
+ * STATUS_LIMIT (DELIVERY_PROFILES_MAX), STATUS_NO_MEMORY: the former table stays. */
+MUST_USE enum status delivery_scheduler_set_profiles(struct delivery_scheduler *s,
+                                                     const struct delivery_profile *profiles,
+                                                     size_t count);
+
 struct delivery_arrival {
     struct slice domain;                  /* any case; 1..DELIVERY_DOMAIN_MAX bytes; copied */
     const struct delivery_limits *limits; /* become the destination's */
     uint64_t age_ms;                      /* since the message was accepted; 0 for a new one */
     uint64_t wait_ms;                     /* until its next try; 0 for a new one */
     unsigned attempts;                    /* that failed already; 0 for a new one */
+    unsigned recipients;                  /* without a final result; 0 counts as 1 */
+    uint16_t profile;                     /* of the message's listener, by its number, from 1,
+                                             in the table; or DELIVERY_PROFILE_DESTINATION */
+    unsigned warnings;                    /* that its sender has had; 0 for a new one */
+    uint64_t warned_ms;                   /* since the last of them */
 };
 
 /* Takes the item until EXPIRE, done, take_any or remove. For a destination that is there already
@@ -131,6 +179,7 @@ enum delivery_action_kind {
     DELIVERY_ACTION_CONNECT, /* destination, endpoint, address */
     DELIVERY_ACTION_TAKE,    /* destination, connection */
     DELIVERY_ACTION_EXPIRE,  /* destination, item, expiry */
+    DELIVERY_ACTION_WARN,    /* destination, item: it stays in the queue */
     DELIVERY_ACTION_FORGET   /* destination (its name only), attachment */
 };
 
@@ -151,6 +200,7 @@ struct delivery_action {
     enum delivery_expiry expiry;
     unsigned endpoint; /* index into the list given to delivery_destination_resolved() */
     struct ip_endpoint address;
+    struct destination_host *host; /* private, for delivery_connection_start() */
 };
 
 /* False: nothing to do now, or this call's steps are used up; ask next_due. */
@@ -280,22 +330,36 @@ void delivery_connection_closed(struct delivery_scheduler *s, uint64_t now_ms,
 
 enum delivery_take { DELIVERY_TAKE_ITEM, DELIVERY_TAKE_IDLE, DELIVERY_TAKE_CLOSE };
 
-/* Opened, and the former item has its result. item_out is written for ITEM only. */
+/* Opened, and the former item has its result. item_out is written for ITEM only. While the
+ * destination's recipients are used up the connection is IDLE, with a backlog or not. */
 enum delivery_take delivery_connection_take(struct delivery_scheduler *s, uint64_t now_ms,
                                             struct delivery_connection *c,
                                             struct delivery_item **item_out);
+
+/* After ITEM: how many recipients of the item may be sent now, 1 at least. They count as handed
+ * over from that moment, whatever becomes of them. When it is fewer than the item has, the others
+ * follow by delivery_item_continued(). */
+unsigned delivery_connection_recipients(const struct delivery_connection *c);
 
 /* ---- items ---- */
 
 /* Results, for the item that take() gave to c; exactly one for each. */
 
-/* Every recipient is delivered or failed: the item is the caller's again. */
+/* Every recipient of the item is delivered or failed: it is the caller's again. */
 void delivery_item_done(struct delivery_scheduler *s, uint64_t now_ms,
                         struct delivery_connection *c);
 
-/* At least one recipient is to be tried again: after the back-off, or EXPIRE follows. */
+/* The try is over, and so many recipients, 1 at least, are to be tried again: after the back-off,
+ * or EXPIRE follows. They may be some of those handed over now, some of those that an earlier part
+ * of the same try left, and some that were not handed over. */
 void delivery_item_deferred(struct delivery_scheduler *s, uint64_t now_ms,
-                            struct delivery_connection *c, uint64_t seed);
+                            struct delivery_connection *c, unsigned recipients, uint64_t seed);
+
+/* Those handed over have been dealt with, and the item has others that take() did not allow: it
+ * goes back to the front of the queue with those, in the same try. Who is deferred meanwhile is
+ * kept by the caller, for _deferred() at the end of the try. */
+void delivery_item_continued(struct delivery_scheduler *s, uint64_t now_ms,
+                             struct delivery_connection *c);
 
 /* Not tried: a reused connection turned out to be closed before the first reply, or we stop. It
  * goes back to the front of the queue; the third time in a row it counts as deferred. */
@@ -313,7 +377,7 @@ enum delivery_wait_reason {
     DELIVERY_WAIT_HOST_DOWN,  /* no host can be reached; until they are tried again */
     DELIVERY_WAIT_RESOLVING,  /* for the DNS */
     DELIVERY_WAIT_CONNECTING, /* for a connection that is being opened */
-    DELIVERY_WAIT_LIMIT,      /* all connections that the limit allows are in use */
+    DELIVERY_WAIT_LIMIT,      /* connections or recipients (until they come back) are used up */
     DELIVERY_WAIT_OURSELVES,  /* our own limits; until a time */
     DELIVERY_WAIT_TURN,       /* for those before it */
     DELIVERY_WAIT_EXPIRED     /* given up; EXPIRE is on its way */

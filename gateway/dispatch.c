@@ -200,10 +200,12 @@ void gateway_dispatch_add(struct gateway_dispatch *d, struct gateway_item *item)
         .age_ms = age_s > 0 ? (uint64_t)age_s * 1000 : 0,
         .wait_ms = item->wait_ms,
         .attempts = item->attempts,
+        .recipients = item->waiting_count,
     };
 
     if (gateway_worker_is_stopping(w))
         return; /* it stays in the spool */
+    item->left_count = 0;
     if (delivery_scheduler_add(d->scheduler, gateway_worker_now_ms(w), &arrival, &item->delivery) !=
         STATUS_OK)
         strand(d, item);
@@ -326,6 +328,7 @@ static void carry_out(struct gateway_dispatch *d, const struct delivery_action *
         break;
     case DELIVERY_ACTION_TAKE: gateway_outbound_wake(action->connection); break;
     case DELIVERY_ACTION_EXPIRE: give_up(d, action); break;
+    case DELIVERY_ACTION_WARN: break; /* no profile asks for it */
     case DELIVERY_ACTION_FORGET:
         site_destroy(CONTAINER_OF(action->attachment, struct site, attachment));
         break;

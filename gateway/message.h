@@ -42,9 +42,10 @@ struct gateway_item {
     uint32_t *waiting;   /* those that have no final result; the owner shortens it */
     unsigned all_count;
     unsigned waiting_count;
-    unsigned attempts; /* that failed before this run; then for the owner to count */
-    uint64_t wait_ms;  /* until the next attempt, when it comes from the recovery */
-    unsigned borrows;  /* sends that the kernel may still read the message's memory for */
+    unsigned left_count; /* the last of them, which this try has left for the next */
+    unsigned attempts;   /* that failed before this run; then for the owner to count */
+    uint64_t wait_ms;    /* until the next attempt, when it comes from the recovery */
+    unsigned borrows;    /* sends that the kernel may still read the message's memory for */
     struct gateway_report *parting; /* the last report, which waits for them */
     struct list_node stranded;      /* the owner had no room for it */
 };

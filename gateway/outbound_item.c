@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "gateway/worker.h"
 #include "observe/mail_events.h"
@@ -71,9 +72,10 @@ enum status gateway_outbound_item_begin(struct gateway_outbound *out, struct gat
 {
     const struct spool_message *spool = item->message->spool;
     unsigned flags = spool_message_flags(spool);
-    size_t count = item->waiting_count;
+    unsigned count = delivery_connection_recipients(&out->delivery);
 
     ASSERT(out->item == NULL && count > 0);
+    ASSERT(count <= item->waiting_count - item->left_count);
     out->item = item;
     out->recipients = calloc(count, sizeof(*out->recipients));
     out->refusals = calloc(count, sizeof(struct gateway_failure *));
@@ -83,7 +85,7 @@ enum status gateway_outbound_item_begin(struct gateway_outbound *out, struct gat
         release(out);
         return STATUS_NO_MEMORY;
     }
-    for (size_t i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++)
         out->recipients[i].address = spool_message_recipient(spool, item->waiting[i]);
     out->envelope = (struct smtp_client_envelope){
         .sender = spool_message_sender(spool),
@@ -96,8 +98,7 @@ enum status gateway_outbound_item_begin(struct gateway_outbound *out, struct gat
     };
     out->heard_of_item = false;
     observe_delivery_start(out->worker->log, gateway_worker_now_s(out->worker), out->dcid,
-                           spool_message_mid(spool),
-                           (struct observe_rids){ item->waiting, item->waiting_count });
+                           spool_message_mid(spool), (struct observe_rids){ item->waiting, count });
     return STATUS_OK;
 }
 
@@ -214,10 +215,28 @@ static unsigned accepted(struct gateway_outbound *out)
 {
     unsigned count = 0;
 
-    for (unsigned i = 0; i < out->item->waiting_count; i++)
+    for (unsigned i = 0; i < out->envelope.recipients_count; i++)
         if (out->refusals[i] == NULL)
             out->accepted[count++] = out->item->waiting[i];
     return count;
+}
+
+/* Of those sent the first `kept` have stayed, and are left for the next try. In front of them come
+ * those that the scheduler did not allow yet; returns how many. */
+static unsigned put_unsent_first(struct gateway_outbound *out, unsigned kept)
+{
+    struct gateway_item *item = out->item;
+    uint32_t *waiting = item->waiting;
+    unsigned sent = (unsigned)out->envelope.recipients_count;
+    unsigned unsent = item->waiting_count - item->left_count - sent;
+
+    memcpy(out->accepted, waiting, kept * sizeof(*waiting));
+    memmove(waiting, waiting + sent, unsent * sizeof(*waiting));
+    memmove(waiting + unsent + kept, waiting + sent + unsent, item->left_count * sizeof(*waiting));
+    memcpy(waiting + unsent, out->accepted, kept * sizeof(*waiting));
+    item->left_count += kept;
+    item->waiting_count = unsent + item->left_count;
+    return unsent;
 }
 
 static void report_deferred(struct gateway_outbound *out, const struct delivery_wait *wait)
@@ -251,27 +270,31 @@ void gateway_outbound_item_end(struct gateway_outbound *out, const struct delive
     struct gateway_report *report;
     struct delivery_wait wait;
     struct gateway_failure common; /* of all that were not refused before */
-    unsigned kept = 0, count = accepted(out);
+    unsigned kept = 0, unsent, count = accepted(out);
 
     failure_fill(out, outcome, reply, &common);
     if (outcome->verdict == DELIVERY_VERDICT_DELIVERED && count > 0)
         log_done(out, out->accepted, count, said(&common));
     for (size_t i = 0; i < out->envelope.recipients_count; i++)
         settle(out, i, out->refusals[i] != NULL ? out->refusals[i] : &common, &kept);
-    item->waiting_count = kept;
-    item->attempts++;
-    if (kept == 0) {
+    unsent = put_unsent_first(out, kept);
+    /* What is said of the message as a whole holds for those not sent, too. */
+    if (unsent > 0 && outcome->verdict != DELIVERY_VERDICT_DEFERRED) {
+        delivery_item_continued(scheduler, gateway_worker_now_ms(w), &out->delivery);
+    } else if (item->waiting_count == 0) {
         delivery_item_done(scheduler, gateway_worker_now_ms(w), &out->delivery);
     } else {
+        item->left_count = 0;
+        item->attempts++;
         delivery_item_deferred(scheduler, gateway_worker_now_ms(w), &out->delivery,
-                               gateway_worker_random(w));
+                               item->waiting_count, gateway_worker_random(w));
         delivery_item_explain(&item->delivery, gateway_worker_now_ms(w), &wait);
         report_deferred(out, &wait);
     }
     report = out->report;
     out->report = NULL;
     release(out);
-    gateway_report_post(report, w->loop, kept == 0);
+    gateway_report_post(report, w->loop, item->waiting_count == 0);
     gateway_dispatch_run_soon(&w->dispatch);
 }
 

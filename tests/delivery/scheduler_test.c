@@ -60,12 +60,14 @@ static void expect(struct delivery_scheduler *s, uint64_t now_ms, enum delivery_
     assert_int_equal(a->kind, kind);
 }
 
-static void start(struct delivery_scheduler *s, uint64_t now_ms, struct delivery_connection *c)
+/* Returns the port. */
+static unsigned start(struct delivery_scheduler *s, uint64_t now_ms, struct delivery_connection *c)
 {
     struct delivery_action a;
 
     expect(s, now_ms, DELIVERY_ACTION_CONNECT, &a);
     delivery_connection_start(s, now_ms, c, &a);
+    return a.address.port;
 }
 
 /* Empties s whatever it holds. */
@@ -90,8 +92,7 @@ static void the_next_host_is_tried_at_once_and_then_the_destination_waits(void *
     add(s, now_ms, "example.com", &limits, &item);
     for (unsigned round = 1; round <= 3; round++) {
         for (unsigned host = 0; host < 2; host++) {
-            start(s, now_ms, &c);
-            assert_int_equal(c.address.port, 1 + host);
+            assert_int_equal(start(s, now_ms, &c), 1 + host);
             delivery_item_explain(&item, now_ms, &wait);
             assert_int_equal(wait.reason, DELIVERY_WAIT_CONNECTING);
             delivery_connection_failed(s, now_ms, &c, DELIVERY_FAILURE_GREETING_4XX,
@@ -364,7 +365,7 @@ static void a_host_that_breaks_off_the_first_item_is_down(void **unused)
         delivery_connection_opened(s, 0, &c);
         for (unsigned n = 0; n <= cases[i].items_before; n++) {
             assert_int_equal(delivery_connection_take(s, 0, &c, &item), DELIVERY_TAKE_ITEM);
-            delivery_item_deferred(s, 0, &c, 1);
+            delivery_item_deferred(s, 0, &c, 1, 1);
         }
         delivery_connection_closed(s, 0, &c, cases[i].why, 1);
         assert_int_equal(act(s, 0, 1, &a), !cases[i].is_down);
@@ -512,7 +513,7 @@ static void an_empty_destination_is_forgotten_with_what_was_attached(void **unus
 static void a_domain_that_is_no_name_is_refused(void **unused)
 {
     static char long_name[DELIVERY_DOMAIN_MAX + 1];
-    struct delivery_arrival arrival = { { long_name, 0 }, &limits, 0, 0, 0 };
+    struct delivery_arrival arrival = { .domain = { long_name, 0 }, .limits = &limits };
     struct delivery_scheduler *s = make();
     struct delivery_item item;
 

@@ -34,7 +34,9 @@ struct model_item {
     unsigned destination;
     uint64_t arrival_ms;
     uint64_t result_ms; /* of the last try */
+    uint64_t warned_ms;
     unsigned tries;
+    unsigned warnings;
     bool was_returned;
     enum fate fate;
 };
@@ -71,6 +73,7 @@ struct world {
     uint64_t random;
     uint64_t now_ms;
     size_t born;
+    size_t warnings;
     size_t items_count;
     bool is_last_phase; /* everything gets well, so that it ends */
     struct model_item items[ITEMS_MAX];
@@ -110,7 +113,9 @@ static void pick_limits(struct world *w, struct delivery_limits *limits)
         .profile = { .retry_initial_ms = 1000 * (1 + draw(w, 120)),
                      .retry_ms_max = 1000 * (60 + draw(w, 3600)),
                      .age_ms_max = 1000ull * ages_s[draw(w, ARRAY_LEN(ages_s))],
-                     .retries_max = chance(w, 50) ? (unsigned)draw(w, 4) : 100 },
+                     .retries_max = chance(w, 50) ? (unsigned)draw(w, 4) : 100,
+                     .warnings_max = (unsigned)draw(w, 4),
+                     .warning_interval_ms = 1000 * draw(w, 7200) },
     };
 }
 
@@ -268,6 +273,22 @@ static void expire(struct world *w, const struct delivery_action *a)
     }
 }
 
+static void warn(struct world *w, const struct delivery_action *a)
+{
+    struct model_item *i = CONTAINER_OF(a->item, struct model_item, item);
+    const struct delivery_profile *p = &w->destinations[i->destination].limits.profile;
+    struct delivery_wait wait;
+
+    REQUIRE(i->fate == FATE_QUEUED);
+    delivery_item_explain(&i->item, w->now_ms, &wait);
+    REQUIRE(wait.attempts >= DELIVERY_WARNING_ATTEMPTS && wait.expires_ms > w->now_ms);
+    /* The scheduler keeps seconds. */
+    REQUIRE(i->warnings == 0 || w->now_ms + 1000 >= i->warned_ms + p->warning_interval_ms);
+    REQUIRE(++i->warnings <= p->warnings_max);
+    i->warned_ms = w->now_ms;
+    w->warnings++;
+}
+
 static void act(struct world *w)
 {
     struct delivery_action a;
@@ -284,6 +305,7 @@ static void act(struct world *w)
             take(w, CONTAINER_OF(a.connection, struct model_connection, connection));
             break;
         case DELIVERY_ACTION_EXPIRE: expire(w, &a); break;
+        case DELIVERY_ACTION_WARN: warn(w, &a); break;
         case DELIVERY_ACTION_FORGET:
             REQUIRE(a.attachment == &w->destinations[number_of(w, a.destination)].attachment);
             w->destinations[number_of(w, a.destination)].is_attached = false;
@@ -323,7 +345,7 @@ static void sending_ends(struct world *w, struct model_connection *c)
         is_lost = true;
     } else if (is_lost || chance(w, 10)) {
         i->tries++;
-        delivery_item_deferred(w->s, w->now_ms, &c->connection, draw(w, UINT64_MAX));
+        delivery_item_deferred(w->s, w->now_ms, &c->connection, 1, draw(w, UINT64_MAX));
     } else {
         i->fate = FATE_DONE;
         delivery_item_done(w->s, w->now_ms, &c->connection);
@@ -470,7 +492,7 @@ static void every_item_ends_delivered_or_given_up_whatever_the_world_does(void *
     const char *only = getenv("POSTERN_TEST_SEED");
     uint64_t first = only != NULL ? strtoull(only, NULL, 10) : 1;
     struct world *w = malloc(sizeof *w);
-    size_t fates[FATE_REMOVED + 1] = { 0 };
+    size_t fates[FATE_REMOVED + 1] = { 0 }, warnings = 0;
 
     (void)unused;
     assert_non_null(w);
@@ -481,13 +503,15 @@ static void every_item_ends_delivered_or_given_up_whatever_the_world_does(void *
             REQUIRE(w->items[i].fate >= FATE_DONE);
             fates[w->items[i].fate]++;
         }
+        warnings += w->warnings;
         REQUIRE(delivery_scheduler_items(w->s) == 0);
         REQUIRE(delivery_scheduler_connections(w->s) == 0);
         REQUIRE(delivery_scheduler_walk(w->s, NULL) == NULL); /* all destinations forgotten */
         delivery_scheduler_destroy(w->s);
     }
-    print_message("delivered %zu, given up %zu, removed %zu\n", fates[FATE_DONE],
-                  fates[FATE_EXPIRED], fates[FATE_REMOVED]);
+    print_message("delivered %zu, given up %zu, removed %zu, warnings %zu\n", fates[FATE_DONE],
+                  fates[FATE_EXPIRED], fates[FATE_REMOVED], warnings);
+    assert_true(only != NULL || fates[FATE_DONE] > fates[FATE_EXPIRED]);
     free(w);
 }
 
