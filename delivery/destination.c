@@ -61,8 +61,9 @@ static void unfile(struct delivery_scheduler *s, struct delivery_destination *d)
 
 bool destination_is_empty(const struct delivery_destination *d)
 {
-    return d->ready_count == 0 && d->delayed_count == 0 && d->given_up_count == 0 &&
-           d->active_count == 0 && d->connections == 0 && !d->is_resolving;
+    return d->ready_count == 0 && d->diverted_count == 0 && d->delayed_count == 0 &&
+           d->given_up_count == 0 && d->active_count == 0 && d->connections == 0 &&
+           !d->is_resolving;
 }
 
 void destination_unlink(struct delivery_scheduler *s, struct delivery_destination *d)
@@ -89,10 +90,23 @@ struct delivery_rate destination_rate(const struct delivery_destination *d)
                                    (uint32_t)d->limits.recipients_interval_ms };
 }
 
-uint64_t destination_connect_due(const struct delivery_destination *d, uint64_t now_ms)
+bool destination_has_enough(const struct delivery_destination *d)
 {
-    size_t want = 1 + (d->ready_count + d->active_count) / DELIVERY_ITEMS_PER_CONNECTION;
-    uint64_t due = d->down_until_ms;
+    size_t items = d->ready_count + d->diverted_count + d->active_count;
+    size_t want = 1 + items / DELIVERY_ITEMS_PER_CONNECTION;
+
+    if (!d->has_worked) {
+        size_t untried_max = d->failed_rounds > 0 ? 1 : DELIVERY_UNTRIED_MAX;
+
+        want = want < untried_max ? want : untried_max;
+    }
+    return d->connections >= want;
+}
+
+/* When a connection more is allowed, to whatever host. */
+static uint64_t allowed_due(const struct delivery_destination *d, uint64_t now_ms)
+{
+    uint64_t due = d->ourselves_until_ms;
 
     if (d->is_resolving)
         return UINT64_MAX;
@@ -105,14 +119,33 @@ uint64_t destination_connect_due(const struct delivery_destination *d, uint64_t 
         if (room == 0 && delivery_budget_due(&d->budget, rate, now_ms) > due)
             due = delivery_budget_due(&d->budget, rate, now_ms);
     }
+    return due;
+}
+
+/* When it is clear that the connections there are will not do. */
+static uint64_t stalled_ms(const struct delivery_destination *d)
+{
+    unsigned stalls = d->stalls < DELIVERY_STALLS_MAX ? d->stalls : DELIVERY_STALLS_MAX;
+
+    return d->progress_ms + ((uint64_t)DELIVERY_STALL_MS << stalls);
+}
+
+uint64_t destination_connect_due(const struct delivery_destination *d, uint64_t now_ms)
+{
+    uint64_t due = allowed_due(d, now_ms);
+
+    if (d->ready_count == 0 || due == UINT64_MAX)
+        return UINT64_MAX;
     /* A host that may be dead is asked by one connection, not by many. */
     if (!d->is_proven && d->connecting > 0)
         return UINT64_MAX;
-    if (d->connections >= want) {
+    if (d->down_until_ms > due)
+        due = d->down_until_ms;
+    if (destination_has_enough(d)) {
         if (d->connecting > 0)
             return UINT64_MAX;
-        if (d->progress_ms + DELIVERY_STALL_MS > due)
-            due = d->progress_ms + DELIVERY_STALL_MS;
+        if (stalled_ms(d) > due)
+            due = stalled_ms(d);
     }
     /* A list that is too old is asked for before its hosts are judged. */
     if (d->hosts_until_ms > now_ms && d->down_until_ms <= now_ms) {
@@ -121,7 +154,17 @@ uint64_t destination_connect_due(const struct delivery_destination *d, uint64_t 
         if (host_due > due)
             due = host_due;
     }
-    return d->ourselves_until_ms > due ? d->ourselves_until_ms : due;
+    return due;
+}
+
+uint64_t destination_divert_due(const struct delivery_destination *d, uint64_t now_ms)
+{
+    uint64_t due = allowed_due(d, now_ms), host_due;
+
+    if (d->diverted_count == 0 || due == UINT64_MAX)
+        return UINT64_MAX;
+    host_due = hosts_divert_due(d, now_ms);
+    return host_due > due ? host_due : due;
 }
 
 bool destination_is_at_limit(const struct delivery_destination *d, uint64_t now_ms,
@@ -155,15 +198,19 @@ uint64_t destination_due(const struct delivery_destination *d, uint64_t now_ms)
     if (d->given_up_count > 0 || d->flushed.root != NULL || !list_is_empty(&d->late))
         return 0;
     due = delivery_heap_earliest(&d->delayed);
-    if (d->ready_count == 0)
+    if (d->ready_count == 0 && d->diverted_count == 0)
         return due;
-    if (d->bad_until_ms > now_ms || item_is_exhausted(item_of_node(d->ready.head.next)))
+    if (d->bad_until_ms > now_ms ||
+        (d->ready_count > 0 && item_is_exhausted(item_of_node(d->ready.head.next))))
         return 0;
     if (delivery_heap_earliest(&d->expiries) < due)
         due = delivery_heap_earliest(&d->expiries);
     idle_due = destination_idle_due(d, now_ms);
     if (idle_due < due)
         due = idle_due;
+    connect_due = destination_divert_due(d, now_ms);
+    if (connect_due < due)
+        due = connect_due;
     connect_due = destination_connect_due(d, now_ms);
     return connect_due < due ? connect_due : due;
 }
@@ -171,7 +218,8 @@ uint64_t destination_due(const struct delivery_destination *d, uint64_t now_ms)
 /* Moves d between the two lists that are walked, when that changed. */
 static void file_for_walk(struct delivery_scheduler *s, struct delivery_destination *d)
 {
-    bool is_queued = d->ready_count > 0 || d->delayed_count > 0 || d->given_up_count > 0;
+    bool is_queued = d->ready_count > 0 || d->diverted_count > 0 || d->delayed_count > 0 ||
+                     d->given_up_count > 0;
 
     if (is_queued == d->is_queued)
         return;
@@ -246,11 +294,19 @@ struct slice delivery_destination_domain(const struct delivery_destination *d)
     return (struct slice){ d->domain, d->domain_len };
 }
 
+void delivery_destination_count(struct delivery_destination *d,
+                                const struct delivery_counts *counts)
+{
+    d->counts.delivered += counts->delivered;
+    d->counts.soft += counts->soft;
+    d->counts.hard += counts->hard;
+}
+
 void delivery_destination_describe(const struct delivery_destination *d,
                                    struct delivery_destination_state *state_out)
 {
     *state_out = (struct delivery_destination_state){
-        .ready = d->ready_count,
+        .ready = d->ready_count + d->diverted_count,
         .delayed = d->delayed_count,
         .active = d->active_count,
         .connections = d->connections,
@@ -259,5 +315,6 @@ void delivery_destination_describe(const struct delivery_destination *d,
         .is_down = d->down_until_ms > 0 && !d->is_proven,
         .down_until_ms = d->down_until_ms,
         .failure = d->failure,
+        .counts = d->counts,
     };
 }

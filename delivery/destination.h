@@ -13,6 +13,7 @@
 enum item_state {
     ITEM_NONE,         /* the caller's */
     ITEM_READY,        /* in ready, its timer in expiries */
+    ITEM_DIVERTED,     /* of a host's diverted, its timer in expiries */
     ITEM_DELAYED,      /* its timer in delayed or flushed, under its retry time or expiry; in late
                           when a warning is due */
     ITEM_ACTIVE,       /* of a connection */
@@ -41,8 +42,10 @@ struct destination_host {
     uint64_t down_until_ms;
     unsigned crowded_max; /* connections, until crowded_until_ms */
     uint64_t crowded_until_ms;
-    uint64_t used;    /* the last turn it had */
-    struct list idle; /* connections */
+    uint64_t used;        /* the last turn it had */
+    unsigned slot;        /* no other host of the destination has it; below DELIVERY_HOSTS_MAX */
+    struct list idle;     /* connections */
+    struct list diverted; /* items that have tried a better host in this round; listed hosts only */
     struct delivery_budget budget;
 };
 
@@ -66,6 +69,7 @@ struct delivery_destination {
     struct delivery_heap delayed;
     struct delivery_heap flushed; /* were delayed; on their way to ready */
     size_t ready_count;
+    size_t diverted_count;
     size_t delayed_count; /* flushed included */
     size_t given_up_count;
     size_t active_count;
@@ -74,7 +78,10 @@ struct delivery_destination {
     unsigned idle_count; /* connections; the hosts list them */
     unsigned connections;
     unsigned connecting;
+    unsigned closing;     /* were told so by take() */
     uint64_t progress_ms; /* the last result or opened connection */
+    unsigned stalls;      /* connections that were added for want of progress, since an item was
+                             done */
     bool was_empty;
     uint64_t empty_ms; /* since when it is */
 
@@ -84,6 +91,7 @@ struct delivery_destination {
     struct delivery_budget budget;
     bool is_resolving;
     bool is_proven;          /* a connection could be opened since it was last down */
+    bool has_worked;         /* a message has had its result since then */
     uint64_t hosts_until_ms; /* the list is good for so long */
     uint64_t bad_until_ms;   /* the domain does not exist, for so long */
     uint64_t down_until_ms;  /* no host is up */
@@ -92,6 +100,7 @@ struct delivery_destination {
     unsigned failed_rounds; /* in a row, for the back-off */
     uint32_t round;         /* failed rounds in all, for the items' count of tries */
     enum delivery_failure failure;
+    struct delivery_counts counts;
 
     size_t domain_len;
     char domain[];
@@ -138,6 +147,12 @@ uint64_t destination_connect_due(const struct delivery_destination *d, uint64_t 
 /* What it may be handed in each interval. */
 struct delivery_rate destination_rate(const struct delivery_destination *d);
 
+/* When a connection is wanted for diverted items. */
+uint64_t destination_divert_due(const struct delivery_destination *d, uint64_t now_ms);
+
+/* Whether one more connection is for want of progress only. */
+bool destination_has_enough(const struct delivery_destination *d);
+
 /* When an idle connection can be given work; UINT64_MAX when there is none. */
 uint64_t destination_idle_due(const struct delivery_destination *d, uint64_t now_ms);
 
@@ -158,6 +173,13 @@ static inline struct destination_host *host_of_node(struct list_node *n)
     return CONTAINER_OF(n, struct destination_host, node);
 }
 
+/* How an item notes that it has tried h. Two hosts may share a bit when more than 32 are known:
+ * then one of them is passed over in that round. */
+static inline uint32_t host_bit(const struct destination_host *h)
+{
+    return 1u << h->slot % 32;
+}
+
 /* The host to connect to now. NULL when all are down: then down_until_ms is set; or when none has
  * room. */
 struct destination_host *hosts_choose(struct delivery_destination *d, uint64_t now_ms);
@@ -165,6 +187,17 @@ struct destination_host *hosts_choose(struct delivery_destination *d, uint64_t n
 /* When hosts_choose() will find one: 0 when it has something to say now, UINT64_MAX when nothing
  * but an event changes that. */
 uint64_t hosts_due(const struct delivery_destination *d, uint64_t now_ms);
+
+/* The host to connect to for its diverted items, and when there is one. */
+struct destination_host *hosts_choose_diverted(struct delivery_destination *d, uint64_t now_ms);
+uint64_t hosts_divert_due(const struct delivery_destination *d, uint64_t now_ms);
+
+/* The best host that is up and that an item which has tried those has not; NULL: none. */
+struct destination_host *hosts_choose_untried(struct delivery_destination *d, uint64_t now_ms,
+                                              uint32_t tried);
+
+/* A host that waits for a connection for diverted items and has none. */
+bool hosts_lack_connection(const struct delivery_destination *d);
 
 /* The best one with an idle connection and room for recipients; NULL when there is none. */
 struct destination_host *hosts_choose_idle(struct delivery_destination *d, uint64_t now_ms);
@@ -174,8 +207,12 @@ const struct delivery_budget *hosts_budget(const struct delivery_destination *d,
                                            const struct destination_host *h);
 
 void hosts_opened(struct delivery_destination *d, struct destination_host *h);
+void hosts_worked(struct delivery_destination *d, struct destination_host *h);
 void hosts_failed(struct delivery_destination *d, uint64_t now_ms, struct destination_host *h,
                   enum delivery_failure why, uint64_t seed);
+/* It was opened, and its first message had no result. */
+void hosts_broke_off(struct delivery_destination *d, uint64_t now_ms, struct destination_host *h,
+                     enum delivery_failure why, uint64_t seed);
 void hosts_free(struct delivery_destination *d);
 
 /* ---- item.c ---- */
@@ -203,6 +240,12 @@ void item_note_warning(struct delivery_item *item, uint64_t now_ms);
 void item_make_ready(struct delivery_item *item, uint64_t now_ms);
 void item_make_delayed(struct delivery_item *item, uint64_t retry_ms);
 void item_give_up(struct delivery_item *item, enum item_state why);
+
+/* From ITEM_NONE to the queue, or given up: a try has failed. */
+void item_defer(struct delivery_item *item, uint64_t now_ms, uint64_t seed);
+
+/* From ITEM_NONE: to the queue of another host of this round, if there is one. */
+MUST_USE bool item_divert(struct delivery_item *item, uint64_t now_ms);
 
 /* From the queue to ITEM_NONE; the destination stays noted, the attempts are brought up to date. */
 void item_detach(struct delivery_item *item);

@@ -1,13 +1,22 @@
+#include <assert.h>
 #include <stdlib.h>
 
 #include "delivery/destination.h"
 
+static_assert(DELIVERY_HOSTS_MAX <= 64, "the slots are looked for in 64 bits");
+
 #define PREFERENCE_NONE (UINT16_MAX + 1u)
 
-/* Walks all hosts of d; h must stay in the list for the next step. */
-#define FOR_EACH_HOST(h, d)                                                                        \
-    for (struct destination_host *h = host_of_node((d)->hosts.head.next);                          \
-         &h->node != &(d)->hosts.head; h = host_of_node(h->node.next))
+static struct destination_host *first(const struct delivery_destination *d)
+{
+    return list_is_empty(&d->hosts) ? NULL : host_of_node(d->hosts.head.next);
+}
+
+static struct destination_host *next(const struct delivery_destination *d,
+                                     const struct destination_host *h)
+{
+    return h->node.next == &d->hosts.head ? NULL : host_of_node(h->node.next);
+}
 
 static bool same_endpoint(const struct ip_endpoint *a, const struct ip_endpoint *b)
 {
@@ -17,9 +26,9 @@ static bool same_endpoint(const struct ip_endpoint *a, const struct ip_endpoint 
 static struct destination_host *find(const struct delivery_destination *d,
                                      const struct ip_endpoint *address)
 {
-    FOR_EACH_HOST(h, d)
-    if (same_endpoint(&h->endpoint.address, address))
-        return h;
+    for (struct destination_host *h = first(d); h != NULL; h = next(d, h))
+        if (same_endpoint(&h->endpoint.address, address))
+            return h;
     return NULL;
 }
 
@@ -57,9 +66,9 @@ static unsigned best_preference(const struct delivery_destination *d, uint64_t n
 {
     unsigned best = PREFERENCE_NONE;
 
-    FOR_EACH_HOST(h, d)
-    if (h->is_listed && h->down_until_ms <= now_ms && h->endpoint.preference < best)
-        best = h->endpoint.preference;
+    for (struct destination_host *h = first(d); h != NULL; h = next(d, h))
+        if (h->is_listed && h->down_until_ms <= now_ms && h->endpoint.preference < best)
+            best = h->endpoint.preference;
     return best;
 }
 
@@ -70,8 +79,7 @@ uint64_t hosts_due(const struct delivery_destination *d, uint64_t now_ms)
 
     if (best == PREFERENCE_NONE)
         return 0;
-    FOR_EACH_HOST(h, d)
-    {
+    for (struct destination_host *h = first(d); h != NULL; h = next(d, h)) {
         uint64_t host_due = UINT64_MAX;
 
         if (!h->is_listed || h->endpoint.preference > best)
@@ -97,8 +105,7 @@ struct destination_host *hosts_choose(struct delivery_destination *d, uint64_t n
     uint64_t up_ms = UINT64_MAX;
 
     ASSERT(d->listed_count > 0);
-    FOR_EACH_HOST(h, d)
-    {
+    for (struct destination_host *h = first(d); h != NULL; h = next(d, h)) {
         if (!h->is_listed)
             continue;
         if (h->down_until_ms < up_ms)
@@ -114,6 +121,67 @@ struct destination_host *hosts_choose(struct delivery_destination *d, uint64_t n
     return best;
 }
 
+struct destination_host *hosts_choose_untried(struct delivery_destination *d, uint64_t now_ms,
+                                              uint32_t tried)
+{
+    struct destination_host *best = NULL;
+
+    for (struct destination_host *h = first(d); h != NULL; h = next(d, h))
+        if (h->is_listed && h->down_until_ms <= now_ms && (tried & host_bit(h)) == 0 &&
+            (best == NULL || h->endpoint.preference < best->endpoint.preference ||
+             (h->endpoint.preference == best->endpoint.preference && goes_before(h, best))))
+            best = h;
+    return best;
+}
+
+/* When h wants a connection for its diverted items. An open one takes them, with time. */
+static uint64_t divert_due(const struct delivery_destination *d, const struct destination_host *h,
+                           uint64_t now_ms)
+{
+    if (list_is_empty(&h->diverted) || !list_is_empty(&h->idle) || h->connecting > 0)
+        return UINT64_MAX;
+    if (h->open > 0 && d->progress_ms + DELIVERY_STALL_MS > now_ms)
+        return d->progress_ms + DELIVERY_STALL_MS;
+    return connect_due(d, h, now_ms);
+}
+
+uint64_t hosts_divert_due(const struct delivery_destination *d, uint64_t now_ms)
+{
+    uint64_t due = UINT64_MAX;
+
+    for (struct destination_host *h = first(d); h != NULL; h = next(d, h)) {
+        uint64_t host_due = divert_due(d, h, now_ms);
+
+        if (host_due < due)
+            due = host_due;
+    }
+    return due;
+}
+
+struct destination_host *hosts_choose_diverted(struct delivery_destination *d, uint64_t now_ms)
+{
+    for (struct destination_host *h = first(d); h != NULL; h = next(d, h))
+        if (divert_due(d, h, now_ms) <= now_ms) {
+            h->used = ++d->turns;
+            return h;
+        }
+    return NULL;
+}
+
+bool hosts_lack_connection(const struct delivery_destination *d)
+{
+    for (struct destination_host *h = first(d); h != NULL; h = next(d, h))
+        if (!list_is_empty(&h->diverted) && h->open == 0 && h->connecting == 0)
+            return true;
+    return false;
+}
+
+/* An idle connection to h could do something. */
+static bool has_idle_work(const struct delivery_destination *d, const struct destination_host *h)
+{
+    return !list_is_empty(&h->idle) && (d->ready_count > 0 || !list_is_empty(&h->diverted));
+}
+
 struct destination_host *hosts_choose_idle(struct delivery_destination *d, uint64_t now_ms)
 {
     struct delivery_rate rate = destination_rate(d);
@@ -121,11 +189,11 @@ struct destination_host *hosts_choose_idle(struct delivery_destination *d, uint6
 
     if (d->idle_count == 0)
         return NULL;
-    FOR_EACH_HOST(h, d)
-    if (!list_is_empty(&h->idle) &&
-        (best == NULL || h->endpoint.preference < best->endpoint.preference) &&
-        delivery_budget_room(hosts_budget(d, h), rate, now_ms) > 0)
-        best = h;
+    for (struct destination_host *h = first(d); h != NULL; h = next(d, h))
+        if (has_idle_work(d, h) &&
+            (best == NULL || h->endpoint.preference < best->endpoint.preference) &&
+            delivery_budget_room(hosts_budget(d, h), rate, now_ms) > 0)
+            best = h;
     return best;
 }
 
@@ -136,13 +204,13 @@ uint64_t destination_idle_due(const struct delivery_destination *d, uint64_t now
 
     if (d->idle_count == 0)
         return UINT64_MAX;
-    if (d->limits.scope == DELIVERY_LIMIT_DOMAIN)
-        return delivery_budget_due(&d->budget, rate, now_ms);
-    FOR_EACH_HOST(h, d)
-    {
-        uint64_t host_due = delivery_budget_due(&h->budget, rate, now_ms);
+    for (struct destination_host *h = first(d); h != NULL; h = next(d, h)) {
+        uint64_t host_due;
 
-        if (!list_is_empty(&h->idle) && host_due < due)
+        if (!has_idle_work(d, h))
+            continue;
+        host_due = delivery_budget_due(hosts_budget(d, h), rate, now_ms);
+        if (host_due < due)
             due = host_due;
     }
     return due;
@@ -153,21 +221,42 @@ uint64_t destination_forget_due(const struct delivery_destination *d)
     struct delivery_rate rate = destination_rate(d);
     uint64_t due = delivery_budget_whole(&d->budget, rate);
 
-    FOR_EACH_HOST(h, d)
-    if (delivery_budget_whole(&h->budget, rate) > due)
-        due = delivery_budget_whole(&h->budget, rate);
+    for (struct destination_host *h = first(d); h != NULL; h = next(d, h))
+        if (delivery_budget_whole(&h->budget, rate) > due)
+            due = delivery_budget_whole(&h->budget, rate);
     return d->empty_ms + DELIVERY_IDLE_MS > due ? d->empty_ms + DELIVERY_IDLE_MS : due;
 }
 
 void hosts_opened(struct delivery_destination *d, struct destination_host *h)
 {
     d->is_proven = true;
-    d->failed_rounds = 0;
     d->down_until_ms = 0;
     d->failure = DELIVERY_FAILURE_NONE;
-    h->failures = 0;
     h->down_until_ms = 0;
     h->open++;
+}
+
+void hosts_worked(struct delivery_destination *d, struct destination_host *h)
+{
+    d->has_worked = true;
+    d->failed_rounds = 0;
+    h->failures = 0;
+}
+
+/* Items that wait for h go to another host, or have failed; at most DELIVERY_DIVERTED_MAX. */
+static void send_elsewhere(struct destination_host *h, uint64_t now_ms, uint64_t seed)
+{
+    struct list items;
+
+    list_init(&items);
+    list_take_all(&items, &h->diverted);
+    while (!list_is_empty(&items)) {
+        struct delivery_item *item = item_of_node(items.head.next);
+
+        item_detach(item);
+        if (!item_divert(item, now_ms))
+            item_defer(item, now_ms, seed ^ item->timer.order);
+    }
 }
 
 /* All hosts are down, or cannot be found out: they come up again together. */
@@ -177,11 +266,29 @@ static void go_down(struct delivery_destination *d, uint64_t now_ms, uint64_t se
     if (d->failed_rounds < UINT16_MAX)
         d->failed_rounds++;
     d->is_proven = false;
-    FOR_EACH_HOST(h, d)
-    h->down_until_ms = d->down_until_ms;
+    d->has_worked = false;
+    for (struct destination_host *h = first(d); h != NULL; h = next(d, h))
+        h->down_until_ms = d->down_until_ms;
+    for (struct destination_host *h = first(d); h != NULL; h = next(d, h))
+        send_elsewhere(h, now_ms, seed);
     /* While connections are at work the items do not wait for this try. */
     if (d->connections == d->connecting)
         d->round++;
+}
+
+/* It is not to be used for a while. */
+static void put_down(struct delivery_destination *d, uint64_t now_ms, struct destination_host *h,
+                     uint64_t seed)
+{
+    /* Several tries at once that fail together are one failure. */
+    if (h->down_until_ms > now_ms)
+        return;
+    h->down_until_ms = now_ms + delivery_backoff_ms(&d->limits.profile, h->failures, seed);
+    if (h->failures < UINT16_MAX)
+        h->failures++;
+    send_elsewhere(h, now_ms, seed);
+    if (h->is_listed && best_preference(d, now_ms) == PREFERENCE_NONE)
+        go_down(d, now_ms, seed);
 }
 
 void hosts_failed(struct delivery_destination *d, uint64_t now_ms, struct destination_host *h,
@@ -190,26 +297,30 @@ void hosts_failed(struct delivery_destination *d, uint64_t now_ms, struct destin
     d->failure = why;
     if (why == DELIVERY_FAILURE_LOCAL) {
         d->ourselves_until_ms = now_ms + DELIVERY_LOCAL_MS;
-        return;
-    }
-    if (h->open > 0) {
+    } else if (h->open > 0) {
         h->crowded_max = h->open;
         h->crowded_until_ms = now_ms + DELIVERY_CROWDED_MS;
+    } else {
+        put_down(d, now_ms, h, seed);
+    }
+}
+
+void hosts_broke_off(struct delivery_destination *d, uint64_t now_ms, struct destination_host *h,
+                     enum delivery_failure why, uint64_t seed)
+{
+    if (d->has_worked || why == DELIVERY_FAILURE_LOCAL) {
+        hosts_failed(d, now_ms, h, why, seed);
         return;
     }
-    /* Several tries at once that fail together are one failure. */
-    if (h->down_until_ms > now_ms)
-        return;
-    h->down_until_ms = now_ms + delivery_backoff_ms(&d->limits.profile, h->failures, seed);
-    if (h->failures < UINT16_MAX)
-        h->failures++;
-    if (h->is_listed && best_preference(d, now_ms) == PREFERENCE_NONE)
-        go_down(d, now_ms, seed);
+    /* Its other connections have yet to show that they are any better. */
+    d->failure = why;
+    put_down(d, now_ms, h, seed);
 }
 
 static void host_free(struct delivery_destination *d, struct destination_host *h)
 {
-    ASSERT(h->open == 0 && h->connecting == 0 && list_is_empty(&h->idle));
+    ASSERT(h->open == 0 && h->connecting == 0);
+    ASSERT(list_is_empty(&h->idle) && list_is_empty(&h->diverted));
     list_remove(&h->node);
     d->hosts_count--;
     free(h);
@@ -225,9 +336,8 @@ void hosts_free(struct delivery_destination *d)
  * be remembered of, else any. */
 static bool drop_one(struct delivery_destination *d, const uint64_t *now_ms)
 {
-    FOR_EACH_HOST(h, d)
-    {
-        if (h->is_listed || h->open > 0 || h->connecting > 0)
+    for (struct destination_host *h = first(d); h != NULL; h = next(d, h)) {
+        if (h->is_listed || h->open > 0 || h->connecting > 0 || !list_is_empty(&h->diverted))
             continue;
         if (now_ms != NULL && (h->down_until_ms > *now_ms ||
                                delivery_budget_whole(&h->budget, destination_rate(d)) > *now_ms))
@@ -236,6 +346,20 @@ static bool drop_one(struct delivery_destination *d, const uint64_t *now_ms)
         return true;
     }
     return false;
+}
+
+/* The lowest that is free; there is one. */
+static unsigned free_slot(const struct delivery_destination *d)
+{
+    uint64_t taken = 0;
+    unsigned slot = 0;
+
+    for (struct destination_host *h = first(d); h != NULL; h = next(d, h))
+        taken |= 1ull << h->slot;
+    while (slot < DELIVERY_HOSTS_MAX && (taken >> slot & 1) != 0)
+        slot++;
+    ASSERT(slot < DELIVERY_HOSTS_MAX);
+    return slot;
 }
 
 static struct destination_host *host_create(struct delivery_destination *d)
@@ -247,7 +371,9 @@ static struct destination_host *host_create(struct delivery_destination *d)
     h = calloc(1, sizeof *h);
     if (h == NULL)
         return NULL;
+    h->slot = free_slot(d);
     list_init(&h->idle);
+    list_init(&h->diverted);
     list_append(&d->hosts, &h->node);
     d->hosts_count++;
     return h;
@@ -255,11 +381,11 @@ static struct destination_host *host_create(struct delivery_destination *d)
 
 /* Puts the hosts of a list in place of the former ones. */
 static void replace(struct delivery_destination *d, uint64_t now_ms,
-                    const struct delivery_endpoint *endpoints, unsigned count)
+                    const struct delivery_endpoint *endpoints, unsigned count, uint64_t seed)
 {
     d->listed_count = 0;
-    FOR_EACH_HOST(h, d)
-    h->is_listed = false;
+    for (struct destination_host *h = first(d); h != NULL; h = next(d, h))
+        h->is_listed = false;
     /* Those that are known first: what is then left over makes room for the others. */
     for (unsigned pass = 0; pass < 2; pass++) {
         for (unsigned i = 0; i < count; i++) {
@@ -277,6 +403,9 @@ static void replace(struct delivery_destination *d, uint64_t now_ms,
         while (pass == 0 && drop_one(d, &now_ms))
             continue;
     }
+    for (struct destination_host *h = first(d); h != NULL; h = next(d, h))
+        if (!h->is_listed)
+            send_elsewhere(h, now_ms, seed);
 }
 
 void delivery_destination_resolved(struct delivery_scheduler *s, uint64_t now_ms,
@@ -287,7 +416,7 @@ void delivery_destination_resolved(struct delivery_scheduler *s, uint64_t now_ms
     ASSERT(d->is_resolving);
     if (count > 0)
         replace(d, now_ms, endpoints,
-                count < DELIVERY_ENDPOINTS_MAX ? (unsigned)count : DELIVERY_ENDPOINTS_MAX);
+                count < DELIVERY_ENDPOINTS_MAX ? (unsigned)count : DELIVERY_ENDPOINTS_MAX, seed);
     if (count == 0 || d->listed_count == 0) {
         delivery_destination_unresolved(s, now_ms, d, DELIVERY_UNRESOLVED_TEMPORARY, 0, seed);
         return;
@@ -331,8 +460,7 @@ void delivery_destination_flush(struct delivery_scheduler *s, uint64_t now_ms,
                                 struct delivery_destination *d)
 {
     delivery_heap_merge(&d->flushed, &d->delayed);
-    FOR_EACH_HOST(h, d)
-    {
+    for (struct destination_host *h = first(d); h != NULL; h = next(d, h)) {
         h->down_until_ms = 0;
         h->failures = 0;
         h->crowded_until_ms = 0;

@@ -106,8 +106,31 @@ void item_make_delayed(struct delivery_item *item, uint64_t retry_ms)
 
     ASSERT(item->state == ITEM_NONE);
     item->state = ITEM_DELAYED;
+    item->tried = 0;
     delivery_heap_insert(&d->delayed, &item->timer, retry_ms < expires_ms ? retry_ms : expires_ms);
     d->delayed_count++;
+}
+
+static void make_diverted(struct delivery_item *item, struct destination_host *h, uint64_t now_ms)
+{
+    struct delivery_destination *d = item->destination;
+
+    ASSERT(item->state == ITEM_NONE && h->is_listed);
+    item->state = ITEM_DIVERTED;
+    list_append(&h->diverted, &item->node);
+    delivery_heap_insert(&d->expiries, &item->timer, item_look_ms(item, now_ms));
+    d->diverted_count++;
+}
+
+bool item_divert(struct delivery_item *item, uint64_t now_ms)
+{
+    struct delivery_destination *d = item->destination;
+    struct destination_host *h = hosts_choose_untried(d, now_ms, item->tried);
+
+    if (h == NULL || d->diverted_count >= DELIVERY_DIVERTED_MAX)
+        return false;
+    make_diverted(item, h, now_ms);
+    return true;
 }
 
 void item_give_up(struct delivery_item *item, enum item_state why)
@@ -131,6 +154,10 @@ void item_detach(struct delivery_item *item)
     case ITEM_READY:
         delivery_heap_remove(&d->expiries, &item->timer);
         d->ready_count--;
+        break;
+    case ITEM_DIVERTED:
+        delivery_heap_remove(&d->expiries, &item->timer);
+        d->diverted_count--;
         break;
     case ITEM_DELAYED:
         /* Which of the two heaps it is in matters only at the root. */
@@ -173,11 +200,13 @@ void delivery_item_done(struct delivery_scheduler *s, uint64_t now_ms,
     struct delivery_item *item = take_off(c, now_ms);
 
     c->finished = c->taken;
+    c->destination->stalls = 0;
+    hosts_worked(c->destination, c->host);
     item_release(s, item);
     destination_file(s, c->destination, now_ms);
 }
 
-static void defer(struct delivery_item *item, uint64_t now_ms, uint64_t seed)
+void item_defer(struct delivery_item *item, uint64_t now_ms, uint64_t seed)
 {
     const struct delivery_profile *profile = profile_of(item);
 
@@ -201,7 +230,7 @@ void delivery_item_deferred(struct delivery_scheduler *s, uint64_t now_ms,
 
     ASSERT(recipients > 0);
     item->recipients = recipients;
-    defer(item, now_ms, seed);
+    item_defer(item, now_ms, seed);
     destination_file(s, c->destination, now_ms);
 }
 
@@ -221,6 +250,22 @@ static void move_to_front(struct delivery_item *item)
     list_insert_before(&item->node, before);
 }
 
+/* To the front of the queue that it was taken from. */
+static void put_back(struct delivery_item *item, struct destination_host *h, uint64_t now_ms)
+{
+    bool may_wait = h->is_listed && h->down_until_ms <= now_ms &&
+                    item->destination->diverted_count < DELIVERY_DIVERTED_MAX;
+
+    if (item->tried != 0 && may_wait) {
+        make_diverted(item, h, now_ms);
+        list_remove(&item->node);
+        list_prepend(&h->diverted, &item->node);
+        return;
+    }
+    item_make_ready(item, now_ms);
+    move_to_front(item);
+}
+
 void delivery_item_continued(struct delivery_scheduler *s, uint64_t now_ms,
                              struct delivery_connection *c)
 {
@@ -229,8 +274,7 @@ void delivery_item_continued(struct delivery_scheduler *s, uint64_t now_ms,
     ASSERT(c->recipients < item->recipients);
     item->recipients -= c->recipients;
     item->returns = 0;
-    item_make_ready(item, now_ms);
-    move_to_front(item);
+    put_back(item, c->host, now_ms);
     destination_file(s, c->destination, now_ms);
 }
 
@@ -240,13 +284,33 @@ void delivery_item_returned(struct delivery_scheduler *s, uint64_t now_ms,
     struct delivery_item *item = take_off(c, now_ms);
 
     if (item->returns >= DELIVERY_RETURNS_MAX) {
-        defer(item, now_ms, seed);
+        item_defer(item, now_ms, seed);
     } else {
         item->returns++;
-        item_make_ready(item, now_ms);
-        move_to_front(item);
+        put_back(item, c->host, now_ms);
     }
     destination_file(s, c->destination, now_ms);
+}
+
+bool delivery_item_try_next(struct delivery_scheduler *s, uint64_t now_ms,
+                            struct delivery_connection *c)
+{
+    struct delivery_destination *d = c->destination;
+    struct delivery_item *item = c->item;
+    struct destination_host *h;
+    uint32_t tried;
+
+    ASSERT(item != NULL && item->state == ITEM_ACTIVE);
+    tried = item->tried | host_bit(c->host);
+    h = hosts_choose_untried(d, now_ms, tried);
+    if (h == NULL || c->taken > 1 || d->diverted_count >= DELIVERY_DIVERTED_MAX)
+        return false;
+    (void)take_off(c, now_ms);
+    item->tried = tried;
+    item->returns = 0;
+    make_diverted(item, h, now_ms);
+    destination_file(s, d, now_ms);
+    return true;
 }
 
 bool delivery_item_remove(struct delivery_scheduler *s, uint64_t now_ms, struct delivery_item *item)
@@ -294,7 +358,8 @@ void delivery_item_explain(const struct delivery_item *item, uint64_t now_ms,
     wait_out->attempts = item_attempts(item);
     wait_out->expires_ms = item_expires_ms(item);
     switch ((enum item_state)item->state) {
-    case ITEM_READY: explain_ready(item->destination, now_ms, wait_out); break;
+    case ITEM_READY:
+    case ITEM_DIVERTED: explain_ready(item->destination, now_ms, wait_out); break;
     case ITEM_DELAYED:
         wait_out->reason = DELIVERY_WAIT_RETRY;
         wait_out->until_ms = item->timer.key;

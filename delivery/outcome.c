@@ -195,6 +195,14 @@ static void lose(enum delivery_stage stage, const struct delivery_reply *reply,
     set_status(o, &code);
 }
 
+/* Whether a refusal of MAIL for now comes from the state of the host. */
+static bool is_about_host(unsigned code, bool has_status, const struct status_code *status)
+{
+    if (!has_status)
+        return code == 451 || code == 452;
+    return status->subject == 3 || status->subject == 4 || status->subject == 7;
+}
+
 void delivery_outcome_classify(enum delivery_stage stage, const struct delivery_reply *reply,
                                struct delivery_outcome *outcome_out)
 {
@@ -229,6 +237,9 @@ void delivery_outcome_classify(enum delivery_stage stage, const struct delivery_
     }
     if (o->verdict == DELIVERY_VERDICT_DEFERRED)
         code.class = 4;
+    o->about_host = stage == DELIVERY_STAGE_MAIL && o->scope == DELIVERY_SCOPE_MESSAGE &&
+                    o->verdict == DELIVERY_VERDICT_DEFERRED &&
+                    is_about_host(reply->code, has_status, &code);
     set_status(o, &code);
 }
 

@@ -6,7 +6,11 @@
  *
  * What a host says before it has seen the message (connect, greeting, EHLO, STARTTLS) never
  * fails the mail: it speaks of the host, and another host or a later time may do better
- * (RFC 5321 4.5.4.1, 5.1). A connection that is lost after the final dot leaves it unknown
+ * (RFC 5321 4.5.4.1, 5.1). So may a 4xx to MAIL that speaks of the host's system, its network or
+ * its policy (4.3.x, 4.4.x, 4.7.x, and 451 or 452 without such a code): nothing but the sender is
+ * known by then, and the next host is tried at once. What is said of a recipient, and a 4xx to DATA
+ * or the final dot, is about this mail: the hosts of a domain mostly judge that alike, and each
+ * would have to be sent all of it. A connection that is lost after the final dot leaves it unknown
  * whether the mail was taken; it is deferred, because twice is better than never (RFC 1047).
  */
 #pragma once
@@ -47,6 +51,7 @@ struct delivery_reply {
 struct delivery_outcome {
     enum delivery_verdict verdict;
     enum delivery_scope scope;
+    bool about_host;                       /* another host may take the message now */
     bool maybe_delivered;                  /* lost after the final dot: log "Possible Delivery" */
     char status[DELIVERY_STATUS_TEXT_MAX]; /* RFC 3463, class as in the verdict: "4.3.1" */
     char reason[DELIVERY_REASON_TEXT_MAX]; /* "4.3.1 - Mail system full" */

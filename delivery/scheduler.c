@@ -147,14 +147,15 @@ static struct delivery_item *next_expired(struct delivery_destination *d, uint64
         *expiry_out = item->state == ITEM_TOO_OLD ? DELIVERY_EXPIRY_AGE : DELIVERY_EXPIRY_RETRIES;
         return item;
     }
-    if (d->ready_count == 0)
+    if (d->expiries.root == NULL)
         return NULL;
     item = item_of_timer(d->expiries.root);
     if (item_expires_ms(item) <= now_ms) {
         *expiry_out = DELIVERY_EXPIRY_AGE;
         return item;
     }
-    item = item_of_node(d->ready.head.next);
+    if (d->ready_count > 0)
+        item = item_of_node(d->ready.head.next);
     if (item_is_exhausted(item)) {
         *expiry_out = DELIVERY_EXPIRY_RETRIES;
         return item;
@@ -185,7 +186,7 @@ static bool serve_warning(struct delivery_destination *d, uint64_t now_ms,
     }
     if (is_late)
         item_note_warning(item, now_ms);
-    if (item->state == ITEM_READY) {
+    if (item->state != ITEM_DELAYED) {
         delivery_heap_remove(&d->expiries, &item->timer);
         delivery_heap_insert(&d->expiries, &item->timer, item_look_ms(item, now_ms));
     }
@@ -218,9 +219,10 @@ static bool serve_work(struct delivery_destination *d, uint64_t now_ms,
                        struct delivery_action *action_out)
 {
     struct destination_host *host;
+    bool is_diverted;
 
     d->expired_last = false;
-    if (d->ready_count == 0 || d->bad_until_ms > now_ms)
+    if (d->bad_until_ms > now_ms)
         return false;
     host = hosts_choose_idle(d, now_ms);
     if (host != NULL) {
@@ -235,14 +237,15 @@ static bool serve_work(struct delivery_destination *d, uint64_t now_ms,
         action_out->connection->state = CONNECTION_OPEN;
         return true;
     }
-    if (destination_connect_due(d, now_ms) > now_ms)
+    is_diverted = destination_divert_due(d, now_ms) <= now_ms;
+    if (!is_diverted && destination_connect_due(d, now_ms) > now_ms)
         return false;
     if (d->hosts_until_ms <= now_ms) {
         d->is_resolving = true;
         *action_out = (struct delivery_action){ .kind = DELIVERY_ACTION_RESOLVE, .destination = d };
         return true;
     }
-    host = hosts_choose(d, now_ms);
+    host = is_diverted ? hosts_choose_diverted(d, now_ms) : hosts_choose(d, now_ms);
     if (host == NULL)
         return false;
     *action_out = (struct delivery_action){ .kind = DELIVERY_ACTION_CONNECT,
@@ -320,6 +323,8 @@ static struct delivery_item *any_item(const struct delivery_destination *d)
         return item_of_node(d->given_up.head.next);
     if (d->ready_count > 0)
         return item_of_node(d->ready.head.next);
+    if (d->diverted_count > 0)
+        return item_of_timer(d->expiries.root);
     return item_of_timer(d->flushed.root != NULL ? d->flushed.root : d->delayed.root);
 }
 

@@ -34,7 +34,11 @@
  * all. For one that waits for its hosts the moment may be late by as long as it has waited.
  *
  * A host that could not be used is down for a back-off time; the next one of the list is tried
- * at once. When none is left, the destination as a whole waits (not its items one by one).
+ * at once. When none is left, the destination as a whole waits (not its items one by one). The
+ * back-off starts anew when a message has had its result there, not when the host has greeted:
+ * one that greets and then hangs or breaks off is asked ever more rarely. Before that, a backlog
+ * gets a few connections only (one after a failure), and more at growing intervals while those that
+ * are there hang.
  *
  * Recipients: at most recipients_max are handed over within any window of the interval; see
  * delivery/budget.h for how, and how much of it is used. An item with more recipients than are
@@ -59,19 +63,24 @@
 #define DELIVERY_ITEMS_MAX            ((size_t)1 << 26) /* per scheduler */
 #define DELIVERY_ENDPOINTS_MAX        32u               /* per destination; more are ignored */
 #define DELIVERY_HOSTS_MAX            64u               /* with those of former lists */
-#define DELIVERY_ITEMS_PER_CONNECTION 10u   /* backlog that is worth one more connection */
-#define DELIVERY_STALL_MS             5000u /* no progress for so long: one more connection */
-#define DELIVERY_CROWDED_MS           60000u
-#define DELIVERY_HOSTS_MS_MIN         5000u   /* hosts are not asked for again sooner */
-#define DELIVERY_LOCAL_MS             1000u   /* the pause after DELIVERY_FAILURE_LOCAL */
-#define DELIVERY_IDLE_MS              300000u /* an empty destination is kept for so long */
-#define DELIVERY_RETURNS_MAX          2u      /* free returns of one item in a row */
-#define DELIVERY_STEPS_MAX            64u     /* items or destinations looked at in one call */
-#define DELIVERY_PROFILES_MAX         4096u
-#define DELIVERY_PROFILE_DESTINATION  0u /* the item has none but its destination's */
-#define DELIVERY_WARNINGS_MAX         UINT8_MAX
-#define DELIVERY_WARNING_ATTEMPTS     2u /* failed ones before a delay is worth a word */
-#define DELIVERY_WAIT_FOREVER         UINT64_MAX
+#define DELIVERY_ITEMS_PER_CONNECTION 10u /* backlog that is worth one more connection */
+#define DELIVERY_UNTRIED_MAX          5u  /* connections before a message had its result */
+#define DELIVERY_STALL_MS                                                                          \
+    5000u /* no progress for so long: one more connection; then                                    \
+             twice as long for each that changed nothing */
+#define DELIVERY_CROWDED_MS          60000u
+#define DELIVERY_HOSTS_MS_MIN        5000u   /* hosts are not asked for again sooner */
+#define DELIVERY_LOCAL_MS            1000u   /* the pause after DELIVERY_FAILURE_LOCAL */
+#define DELIVERY_IDLE_MS             300000u /* an empty destination is kept for so long */
+#define DELIVERY_RETURNS_MAX         2u      /* free returns of one item in a row */
+#define DELIVERY_DIVERTED_MAX        64u     /* items of a destination with another host */
+#define DELIVERY_STALLS_MAX          7u      /* the wait of a stall is doubled so often */
+#define DELIVERY_STEPS_MAX           64u     /* items or destinations looked at in one call */
+#define DELIVERY_PROFILES_MAX        4096u
+#define DELIVERY_PROFILE_DESTINATION 0u /* the item has none but its destination's */
+#define DELIVERY_WARNINGS_MAX        UINT8_MAX
+#define DELIVERY_WARNING_ATTEMPTS    2u /* failed ones before a delay is worth a word */
+#define DELIVERY_WAIT_FOREVER        UINT64_MAX
 
 struct delivery_scheduler;
 struct delivery_destination;
@@ -102,6 +111,7 @@ struct delivery_item {
     int64_t queued_ms;   /* when it was accepted; before the clock's start if negative */
     uint32_t round;      /* the destination's count of failed rounds when it became ready */
     uint32_t recipients; /* that this try has not handed over yet */
+    uint32_t tried;      /* the hosts that are passed over in this round, by their slots */
     int32_t warned_s;    /* when the sender was last warned, by the clock of queued_ms */
     uint16_t attempts;
     uint16_t profile; /* its number in the scheduler's table */
@@ -126,6 +136,8 @@ struct delivery_connection {
     struct destination_host *host;
     struct delivery_item *item; /* being delivered, or NULL */
     uint32_t recipients;        /* of them that were handed over */
+    uint32_t recipients_max;
+    unsigned messages_max;
     unsigned taken;
     unsigned finished; /* how many of them it has outlived */
     uint8_t state;
@@ -275,7 +287,8 @@ struct delivery_attachment *delivery_destination_attachment(const struct deliver
 struct slice delivery_destination_domain(const struct delivery_destination *d);
 
 /* Why a host could not be used. All but LOCAL put it down, unless it has connections that work:
- * then it is crowded, and for DELIVERY_CROWDED_MS it gets no more of them than it has. */
+ * then it is crowded, and for DELIVERY_CROWDED_MS it gets no more of them than it has. Where no
+ * message has had a result yet, open connections that break off count for nothing. */
 enum delivery_failure {
     DELIVERY_FAILURE_NONE,
     DELIVERY_FAILURE_REFUSED,
@@ -290,6 +303,13 @@ enum delivery_failure {
     DELIVERY_FAILURE_LOCAL /* our own fault: the host is not blamed */
 };
 
+/* Recipients, since the destination was last forgotten. */
+struct delivery_counts {
+    uint64_t delivered;
+    uint64_t soft; /* events: one recipient may be deferred many times */
+    uint64_t hard;
+};
+
 struct delivery_destination_state {
     size_t ready;         /* due, wait for a connection */
     size_t delayed;       /* wait for their retry time */
@@ -300,7 +320,12 @@ struct delivery_destination_state {
     bool is_down;                  /* no host could be reached */
     uint64_t down_until_ms;        /* meaningful when is_down */
     enum delivery_failure failure; /* the last one since a connection succeeded */
+    struct delivery_counts counts;
 };
+
+/* Adds what became of recipients: the scheduler does not see them one by one. */
+void delivery_destination_count(struct delivery_destination *d,
+                                const struct delivery_counts *counts);
 
 void delivery_destination_describe(const struct delivery_destination *d,
                                    struct delivery_destination_state *state_out);
@@ -315,6 +340,11 @@ void delivery_connection_start(struct delivery_scheduler *s, uint64_t now_ms,
 /* Greeting, EHLO and the destination's TLS rule are done; take() may be called. */
 void delivery_connection_opened(struct delivery_scheduler *s, uint64_t now_ms,
                                 struct delivery_connection *c);
+
+/* What the peer says of itself, once it has: LIMITS MAILMAX and RCPTMAX (RFC 9422 4), messages on
+ * this connection and recipients of each. 0 counts as 1; the destination's limits hold as well. */
+void delivery_connection_limit(struct delivery_connection *c, unsigned messages_max);
+void delivery_connection_limit_recipients(struct delivery_connection *c, unsigned recipients_max);
 
 /* It was started and could not be opened. The last call for it. */
 void delivery_connection_failed(struct delivery_scheduler *s, uint64_t now_ms,
@@ -360,6 +390,16 @@ void delivery_item_deferred(struct delivery_scheduler *s, uint64_t now_ms,
  * kept by the caller, for _deferred() at the end of the try. */
 void delivery_item_continued(struct delivery_scheduler *s, uint64_t now_ms,
                              struct delivery_connection *c);
+
+/* The host refuses the message for now, for reasons of its own (DELIVERY_OUTCOME about_host): the
+ * item goes to the best host that is up and that it has not tried in this round, ahead of others,
+ * and the try does not count. At most once for each host and round, and only for the first
+ * message of a connection: a host that has taken one is well, and will have meant this message.
+ * False, and nothing happened, when there is no such host, or DELIVERY_DIVERTED_MAX items are on
+ * their way like this; _deferred() then. When the other host cannot be reached it goes to the next,
+ * or counts as deferred. */
+MUST_USE bool delivery_item_try_next(struct delivery_scheduler *s, uint64_t now_ms,
+                                     struct delivery_connection *c);
 
 /* Not tried: a reused connection turned out to be closed before the first reply, or we stop. It
  * goes back to the front of the queue; the third time in a row it counts as deferred. */

@@ -185,9 +185,39 @@ static void any_bytes_of_a_peer_give_a_status_of_the_verdicts_class(void **unuse
     }
 }
 
+static void a_refusal_of_mail_for_now_may_speak_of_the_host(void **unused)
+{
+    static const struct {
+        enum delivery_stage stage;
+        unsigned code;
+        const char *enhanced;
+        bool about_host;
+    } cases[] = {
+        { STAGE(MAIL), 451, "4.3.2", true },  { STAGE(MAIL), 452, "4.3.1", true },
+        { STAGE(MAIL), 450, "4.7.1", true },  { STAGE(MAIL), 451, "4.4.3", true },
+        { STAGE(MAIL), 451, "", true },       { STAGE(MAIL), 452, "", true },
+        { STAGE(MAIL), 450, "", false },      { STAGE(MAIL), 451, "4.1.8", false },
+        { STAGE(MAIL), 452, "4.2.2", false }, { STAGE(MAIL), 550, "5.7.1", false },
+        { STAGE(MAIL), 250, "2.3.0", false }, { STAGE(MAIL), 421, "4.3.2", false },
+        { STAGE(MAIL), 0, "", false },        { STAGE(RCPT), 451, "4.3.2", false },
+        { STAGE(DATA), 451, "4.3.2", false }, { STAGE(FINAL), 451, "4.3.2", false },
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct delivery_reply reply = { .code = cases[i].code,
+                                        .enhanced = slice_from(cases[i].enhanced) };
+        struct delivery_outcome o;
+
+        delivery_outcome_classify(cases[i].stage, &reply, &o);
+        assert_int_equal(o.about_host, cases[i].about_host);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_refusal_of_mail_for_now_may_speak_of_the_host),
         cmocka_unit_test(each_reply_has_its_verdict_its_scope_and_its_reason),
         cmocka_unit_test(only_a_loss_after_the_final_dot_may_have_delivered),
         cmocka_unit_test(each_cause_of_our_own_has_its_reason),

@@ -176,17 +176,20 @@ static void connections_follow_the_backlog_up_to_the_limit(void **unused)
     (void)unused;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct delivery_scheduler *s = make();
-        struct delivery_item *items = calloc(cases[i].items, sizeof *items), *item;
+        struct delivery_item *items = calloc(cases[i].items + 1, sizeof *items), *item;
         struct delivery_connection connections[30];
         struct delivery_action a;
         unsigned count = 0;
 
-        for (size_t n = 0; n < cases[i].items; n++)
+        for (size_t n = 0; n <= cases[i].items; n++)
             add(s, 0, "example.com", &limits, &items[n]);
         /* The first alone: nobody knows whether the host is there. */
         start(s, 0, &connections[count++]);
         assert_false(act(s, 0, 2, &a));
         delivery_connection_opened(s, 0, &connections[0]);
+        assert_int_equal(delivery_connection_take(s, 0, &connections[0], &item),
+                         DELIVERY_TAKE_ITEM);
+        delivery_item_done(s, 0, &connections[0]);
         while (act(s, 0, 2, &a)) {
             assert_int_equal(a.kind, DELIVERY_ACTION_CONNECT);
             delivery_connection_start(s, 0, &connections[count++], &a);

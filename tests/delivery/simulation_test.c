@@ -37,6 +37,8 @@ struct model_item {
     uint64_t warned_ms;
     unsigned tries;
     unsigned warnings;
+    unsigned tried; /* hosts, of the round after so many attempts */
+    unsigned attempts;
     bool was_returned;
     enum fate fate;
 };
@@ -74,6 +76,7 @@ struct world {
     uint64_t now_ms;
     size_t born;
     size_t warnings;
+    size_t diverted;
     size_t items_count;
     bool is_last_phase; /* everything gets well, so that it ends */
     struct model_item items[ITEMS_MAX];
@@ -227,6 +230,7 @@ static void take(struct world *w, struct model_connection *c)
 {
     struct model_destination *m = &w->destinations[c->destination];
     struct delivery_item *item = NULL;
+    struct delivery_wait wait;
     struct model_item *i;
     size_t n;
 
@@ -240,6 +244,11 @@ static void take(struct world *w, struct model_connection *c)
     }
     i = CONTAINER_OF(item, struct model_item, item);
     n = (size_t)(i - w->items) + 1;
+    delivery_item_explain(item, w->now_ms, &wait);
+    if (wait.attempts != i->attempts)
+        i->tried = 0;
+    i->attempts = wait.attempts;
+    REQUIRE((i->tried & 1u << c->host) == 0);
     REQUIRE(i->fate == FATE_QUEUED); /* so it is in no other connection */
     REQUIRE(i->destination == c->destination);
     REQUIRE(++c->taken <= m->limits.messages_per_connection_max);
@@ -339,7 +348,11 @@ static void sending_ends(struct world *w, struct model_connection *c)
     c->item = NULL;
     i->result_ms = w->now_ms;
     i->fate = FATE_QUEUED;
-    if (chance(w, 5)) {
+    if (chance(w, 20) && delivery_item_try_next(w->s, w->now_ms, &c->connection)) {
+        i->was_returned = true;
+        i->tried |= 1u << c->host;
+        w->diverted++;
+    } else if (chance(w, 5)) {
         i->was_returned = true;
         delivery_item_returned(w->s, w->now_ms, &c->connection, draw(w, UINT64_MAX));
         is_lost = true;
@@ -492,7 +505,7 @@ static void every_item_ends_delivered_or_given_up_whatever_the_world_does(void *
     const char *only = getenv("POSTERN_TEST_SEED");
     uint64_t first = only != NULL ? strtoull(only, NULL, 10) : 1;
     struct world *w = malloc(sizeof *w);
-    size_t fates[FATE_REMOVED + 1] = { 0 }, warnings = 0;
+    size_t fates[FATE_REMOVED + 1] = { 0 }, warnings = 0, diverted = 0;
 
     (void)unused;
     assert_non_null(w);
@@ -504,13 +517,15 @@ static void every_item_ends_delivered_or_given_up_whatever_the_world_does(void *
             fates[w->items[i].fate]++;
         }
         warnings += w->warnings;
+        diverted += w->diverted;
         REQUIRE(delivery_scheduler_items(w->s) == 0);
         REQUIRE(delivery_scheduler_connections(w->s) == 0);
         REQUIRE(delivery_scheduler_walk(w->s, NULL) == NULL); /* all destinations forgotten */
         delivery_scheduler_destroy(w->s);
     }
-    print_message("delivered %zu, given up %zu, removed %zu, warnings %zu\n", fates[FATE_DONE],
-                  fates[FATE_EXPIRED], fates[FATE_REMOVED], warnings);
+    print_message(
+        "delivered %zu, given up %zu, removed %zu, warnings %zu, sent to another host %zu\n",
+        fates[FATE_DONE], fates[FATE_EXPIRED], fates[FATE_REMOVED], warnings, diverted);
     assert_true(only != NULL || fates[FATE_DONE] > fates[FATE_EXPIRED]);
     free(w);
 }
