@@ -182,6 +182,43 @@ static void a_message_whose_next_host_cannot_be_reached_goes_on_or_waits(void **
     finish(s);
 }
 
+static void a_message_whose_next_host_goes_from_the_list_goes_on_or_waits(void **unused)
+{
+    static const struct {
+        bool has_third;
+        size_t count; /* of the new list; 0: the DNS has no answer */
+    } cases[] = { { true, 2 }, { false, 1 }, { false, 0 } };
+    static const struct delivery_endpoint others[] = {
+        { .address = { .port = 1 }, .preference = 10 },
+        { .address = { .port = 3 }, .preference = 20 },
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct delivery_scheduler *s = make();
+        struct delivery_item item;
+        struct delivery_connection c;
+        struct delivery_wait wait;
+        struct delivery_action a;
+
+        add(s, 0, &limits, &item);
+        assert_int_equal(begin(s, 0, &c, &item), 1);
+        assert_true(delivery_item_try_next(s, 0, &c));
+        delivery_destination_set_limits(s, 0, c.destination, &limits);
+        assert_true(delivery_scheduler_next_action(s, 0, &a));
+        assert_int_equal(a.kind, DELIVERY_ACTION_RESOLVE);
+        delivery_destination_resolved(s, 0, a.destination, others, cases[i].count, 60000, 1);
+        delivery_item_explain(&item, 0, &wait);
+        assert_int_equal(wait.attempts, cases[i].has_third ? 0 : 1);
+        assert_int_equal(wait.reason == DELIVERY_WAIT_RETRY, !cases[i].has_third);
+        assert_int_equal(delivery_scheduler_next_action(s, 0, &a), cases[i].has_third);
+        if (cases[i].has_third)
+            assert_int_equal(a.address.port, 3);
+        end(s, 0, &c);
+        finish(s);
+    }
+}
+
 static void a_limit_of_one_connection_does_not_keep_a_message_from_its_next_host(void **unused)
 {
     struct delivery_scheduler *s = make();
@@ -301,6 +338,7 @@ int main(void)
         cmocka_unit_test(a_message_that_a_host_cannot_take_now_goes_to_the_next_at_once),
         cmocka_unit_test(only_the_first_message_of_a_connection_goes_to_the_next_host),
         cmocka_unit_test(a_message_whose_next_host_cannot_be_reached_goes_on_or_waits),
+        cmocka_unit_test(a_message_whose_next_host_goes_from_the_list_goes_on_or_waits),
         cmocka_unit_test(a_limit_of_one_connection_does_not_keep_a_message_from_its_next_host),
         cmocka_unit_test(only_so_many_messages_go_to_another_host_at_a_time),
         cmocka_unit_test(what_the_peer_and_the_caller_say_of_limits_and_counts_holds),

@@ -135,15 +135,14 @@ static void an_item_larger_than_what_is_left_goes_in_parts_of_one_try(void **unu
     finish(s);
 }
 
-static void no_connection_is_opened_while_recipients_are_used_up(void **unused)
+static void open_while_recipients_are_used_up(enum delivery_limit_scope scope)
 {
     struct delivery_scheduler *s = make();
-    struct delivery_limits limits = limits_of(DELIVERY_LIMIT_DOMAIN, 20, 3);
-    struct delivery_connection c;
+    struct delivery_limits limits = limits_of(scope, 20, 3);
+    struct delivery_connection c, second;
     struct delivery_item items[200], *item = NULL;
     struct delivery_action a;
 
-    (void)unused;
     for (unsigned i = 0; i < ARRAY_LEN(items); i++)
         add(s, 0, &limits, 2, &items[i]);
     open_to(s, 0, 1, &c);
@@ -151,13 +150,25 @@ static void no_connection_is_opened_while_recipients_are_used_up(void **unused)
     /* One recipient is left: that is work for one connection, whatever the backlog. */
     assert_true(next(s, 0, 1, 1, NULL, &a));
     assert_int_equal(a.kind, DELIVERY_ACTION_CONNECT);
+    delivery_connection_start(s, 0, &second, &a);
     delivery_item_done(s, 0, &c);
+    assert_false(next(s, 0, 1, 1, NULL, &a));
     assert_int_equal(delivery_connection_take(s, 0, &c, &item), DELIVERY_TAKE_ITEM);
     delivery_item_continued(s, 0, &c);
+    delivery_connection_opened(s, 0, &second);
+    assert_int_equal(delivery_connection_take(s, 0, &second, &item), DELIVERY_TAKE_IDLE);
+    delivery_connection_closed(s, 0, &second, DELIVERY_FAILURE_NONE, 1);
     delivery_connection_closed(s, 0, &c, DELIVERY_FAILURE_NONE, 1);
     assert_false(next(s, 3599999, 1, 1, NULL, &a));
     assert_true(next(s, 3600000, 1, 1, NULL, &a));
     finish(s);
+}
+
+static void no_connection_is_opened_while_recipients_are_used_up(void **unused)
+{
+    (void)unused;
+    open_while_recipients_are_used_up(DELIVERY_LIMIT_DOMAIN);
+    open_while_recipients_are_used_up(DELIVERY_LIMIT_ADDRESS);
 }
 
 static void an_emptied_destination_is_remembered_as_long_as_its_recipients_count(void **unused)
