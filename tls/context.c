@@ -350,6 +350,36 @@ bool tls_context_is_self_signed(const struct tls_context *context)
     return is_self_signed;
 }
 
+/* The earlier one of expires_s (0: none yet) and the end of the certificate; a date that no clock
+ * can show is the end of time. */
+static int64_t earlier(int64_t expires_s, const X509 *certificate)
+{
+    struct tm end = { 0 };
+    int64_t end_s = INT64_MAX;
+
+    if (certificate == NULL)
+        return expires_s;
+    if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) == 1)
+        end_s = timegm(&end);
+    return expires_s == 0 || end_s < expires_s ? end_s : expires_s;
+}
+
+int64_t tls_context_expires_wall_s(const struct tls_context *context)
+{
+    int64_t expires_s = 0;
+
+    for (long one = SSL_CTX_set_current_cert(context->ctx, SSL_CERT_SET_FIRST); one == 1;
+         one = SSL_CTX_set_current_cert(context->ctx, SSL_CERT_SET_NEXT)) {
+        STACK_OF(X509) *chain = NULL;
+
+        expires_s = earlier(expires_s, SSL_CTX_get0_certificate(context->ctx));
+        (void)SSL_CTX_get0_chain_certs(context->ctx, &chain);
+        for (int i = 0; i < sk_X509_num(chain); i++)
+            expires_s = earlier(expires_s, sk_X509_value(chain, i));
+    }
+    return expires_s;
+}
+
 void tls_context_destroy(struct tls_context *context)
 {
     if (context == NULL)

@@ -80,4 +80,8 @@ MUST_USE enum status tls_context_create_client(const struct tls_client_options *
  * which encrypts and proves nothing. */
 bool tls_context_is_self_signed(const struct tls_context *context);
 
+/* When the first certificate that a context shows to its peers expires, its own or an intermediate;
+ * 0: it has none. */
+int64_t tls_context_expires_wall_s(const struct tls_context *context);
+
 void tls_context_destroy(struct tls_context *context); /* accepts NULL */

@@ -71,6 +71,55 @@ static void a_server_without_or_with_too_many_certificates_is_refused(void **unu
     }
 }
 
+/* The end of a context with these pairs, in days from now, rounded. */
+static int64_t days_left(const struct tls_certificate_files *files, size_t count)
+{
+    struct tls_server_options options = { .certificates = files, .certificates_count = count };
+    struct tls_context *context = NULL;
+    struct tls_error error;
+    int64_t left_s;
+
+    assert_int_equal(tls_context_create_server(&options, &context, &error), STATUS_OK);
+    left_s = tls_context_expires_wall_s(context) - time(NULL);
+    tls_context_destroy(context);
+    return (left_s + (left_s < 0 ? -DAY_S / 2 : DAY_S / 2)) / DAY_S;
+}
+
+static void a_context_ends_with_the_first_of_its_certificates(void **unused)
+{
+    const struct tls_certificate_files good[] = { { chain_paths[0], key_paths[0] },
+                                                  { chain_paths[1], key_paths[1] } };
+    const struct tls_certificate_files mixed[] = { { expired_path, key_paths[0] },
+                                                   { chain_paths[1], key_paths[1] } };
+    char path[PATH_BYTES], text[16384];
+    const struct tls_certificate_files chained = { path, key_paths[0] };
+    struct tls_context *client = make_client(TLS_VERSION_1_2);
+    const char *const parts[] = { chain_paths[0], expired_path }; /* leaf, intermediate */
+    FILE *out;
+
+    (void)unused;
+    assert_int_equal(days_left(good, 1), 30);
+    assert_int_equal(days_left(good, 2), 30);
+    assert_int_equal(days_left(mixed, 2), -1);
+    assert_int_equal(tls_context_expires_wall_s(client), 0);
+    tls_context_destroy(client);
+    (void)snprintf(path, sizeof(path), "%s/chain.pem", folder);
+    out = fopen(path, "we");
+    assert_non_null(out);
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        FILE *in = fopen(parts[i], "re");
+        size_t len;
+
+        assert_non_null(in);
+        len = fread(text, 1, sizeof(text), in);
+        assert_int_equal(fwrite(text, 1, len, out), len);
+        assert_int_equal(fclose(in), 0);
+    }
+    assert_int_equal(fclose(out), 0);
+    assert_int_equal(days_left(&chained, 1), -1);
+    (void)unlink(path);
+}
+
 static void a_client_says_which_authority_file_is_missing(void **unused)
 {
     const struct {
@@ -118,6 +167,7 @@ int main(void)
         cmocka_unit_test(what_is_wrong_with_a_file_is_said_in_one_line),
         cmocka_unit_test(two_pairs_of_one_kind_are_a_warning),
         cmocka_unit_test(a_server_without_or_with_too_many_certificates_is_refused),
+        cmocka_unit_test(a_context_ends_with_the_first_of_its_certificates),
         cmocka_unit_test(a_client_says_which_authority_file_is_missing),
         cmocka_unit_test(a_context_may_go_before_its_sessions),
     };
