@@ -50,6 +50,7 @@ static const struct config_key root_keys[] = {
     ROOT(country, CONFIG_KIND_GROUP, false),
     ROOT(call_ahead, CONFIG_KIND_GROUP, false),
     ROOT(delivery, CONFIG_KIND_GROUP, false),
+    ROOT(alerts, CONFIG_KIND_GROUP, false),
 };
 
 const char *const config_ktls_words[] = { "auto", "off", "tx", "both", NULL };

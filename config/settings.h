@@ -19,6 +19,9 @@
 #define CONFIG_DNS_STUBS_MAX         64
 #define CONFIG_PEERS_MAX             1000 /* load balancers, or hosts that say XCLIENT */
 
+#define CONFIG_ALERT_RECIPIENTS_MAX    16
+#define CONFIG_ALERT_ADDRESS_BYTES_MAX 320 /* 64 before the @ and 255 behind it */
+
 /* One certificate chain (PEM, leaf first, then intermediates) and its private key (PEM). */
 struct config_key_pair {
     const char *chain_path;
@@ -121,6 +124,17 @@ struct config_call_ahead {
     enum config_unreachable unreachable;
 };
 
+/* Who is told of trouble, and how often: gateway/alerts.h. */
+struct config_alerts {
+    const char *const *mail;                /* addresses */
+    size_t mail_count;                      /* up to CONFIG_ALERT_RECIPIENTS_MAX */
+    const char *from;                       /* "": alert@HOSTNAME */
+    const char *command;                    /* path of a program; "": none */
+    uint32_t initial_wait_s;                /* 0: each alert is sent */
+    uint32_t max_wait_s;                    /* at least initial_wait_s */
+    bool required_tls, spool, certificates; /* what is told */
+};
+
 enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
 
 /* What a connection of ours shows and asks for; policy_destination.tls_client is the number of one.
@@ -171,6 +185,7 @@ struct config_settings {
     struct config_reputation reputation;
     const char *country_path; /* of a MaxMind database; "": none */
     struct config_call_ahead call_ahead;
+    struct config_alerts alerts;
 
     const struct config_certificate *certificates;
     size_t certificates_count;
