@@ -2,6 +2,7 @@
 #pragma once
 #include "cli/command.h"
 
+extern const struct cli_command cli_alerts;       /* alerts.c */
 extern const struct cli_command cli_check;        /* check.c */
 extern const struct cli_command cli_explain;      /* explain.c */
 extern const struct cli_command cli_import;       /* import.c */

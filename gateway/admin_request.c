@@ -4,18 +4,23 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "gateway/alerts.h"
 #include "gateway/limits_describe.h"
 #include "gateway/worker.h"
+#include "observe/alert_text.h"
+
+enum operand { OPERAND_NONE, OPERAND_ADDRESS, OPERAND_COUNT /* or none */ };
 
 static const struct {
     const char *word;
     enum gateway_admin_verb verb;
-    bool has_address;
+    enum operand operand;
 } verbs[] = {
-    { "status", GATEWAY_ADMIN_STATUS, false },
-    { "counters", GATEWAY_ADMIN_COUNTERS, false },
-    { "generation", GATEWAY_ADMIN_GENERATION, false },
-    { "sender", GATEWAY_ADMIN_SENDER, true },
+    { "status", GATEWAY_ADMIN_STATUS, OPERAND_NONE },
+    { "counters", GATEWAY_ADMIN_COUNTERS, OPERAND_NONE },
+    { "generation", GATEWAY_ADMIN_GENERATION, OPERAND_NONE },
+    { "sender", GATEWAY_ADMIN_SENDER, OPERAND_ADDRESS },
+    { "alerts", GATEWAY_ADMIN_ALERTS, OPERAND_COUNT },
 };
 
 /* "ADDRESS", or with three numbers behind it. */
@@ -44,6 +49,23 @@ static bool parse_sender(struct slice text, struct gateway_limits_question *ques
     return true;
 }
 
+static bool parse_operand(enum operand operand, struct slice text,
+                          struct gateway_admin_request *request, const char **why_out)
+{
+    switch (operand) {
+    case OPERAND_NONE: *why_out = "this request takes no operand"; return text.len == 0;
+    case OPERAND_ADDRESS:
+        *why_out = "an IP address is missing, or what is behind it is none";
+        return parse_sender(text, &request->sender);
+    case OPERAND_COUNT:
+        *why_out = "what is behind it has to be a number from 1 up";
+        request->count = GATEWAY_ADMIN_ALERTS_DEFAULT;
+        return text.len == 0 ||
+               (slice_to_number(text, UINT32_MAX, &request->count) && request->count > 0);
+    }
+    UNREACHABLE();
+}
+
 bool gateway_admin_request_parse(struct slice line, struct gateway_admin_request *request_out,
                                  const char **why_out)
 {
@@ -54,15 +76,14 @@ bool gateway_admin_request_parse(struct slice line, struct gateway_admin_request
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
         if (!slice_equal(word, slice_from(verbs[i].word)))
             continue;
-        *why_out = verbs[i].has_address ? "an IP address is missing, or what is behind it is none"
-                                        : "this request takes no operand";
         request.verb = verbs[i].verb;
-        if (verbs[i].has_address ? !parse_sender(rest, &request.sender) : rest.len > 0)
+        if (!parse_operand(verbs[i].operand, rest, &request, why_out))
             return false;
         *request_out = request;
         return true;
     }
-    *why_out = "no such request; there are: status, counters, generation, sender ADDRESS";
+    *why_out =
+        "no such request; there are: status, counters, generation, sender ADDRESS, alerts [N]";
     return false;
 }
 
@@ -139,6 +160,32 @@ static void write_sender(struct gateway_process *p, const struct gateway_limits_
     gateway_limits_describe(p, question, clock_monotonic_ms() / 1000, w);
 }
 
+/* The newest first. */
+static void write_alerts(struct gateway_process *p, uint64_t max, struct json_writer *w)
+{
+    struct gateway_alert_record records[GATEWAY_ALERTS_LATEST_MAX];
+    size_t count = gateway_alerts_latest(
+        p->alerts, records,
+        max < GATEWAY_ALERTS_LATEST_MAX ? (size_t)max : GATEWAY_ALERTS_LATEST_MAX);
+
+    json_name(w, "alerts");
+    json_open_array(w);
+    for (size_t i = 0; i < count; i++) {
+        const struct gateway_alert_record *r = &records[i];
+
+        json_open_object(w);
+        json_member_number(w, "time", (uint64_t)r->wall_s);
+        json_member_text(w, "severity", slice_from(observe_severity_name(r->severity)));
+        json_member_text(w, "kind", slice_from(observe_alert_kind_name(r->kind)));
+        json_member_text(w, "step", slice_from(observe_alert_step_name(r->step)));
+        json_member_text(w, "about", slice_from(r->subject));
+        json_member_number(w, "count", r->count);
+        json_member_text(w, "text", slice_from(r->text));
+        json_close(w);
+    }
+    json_close(w);
+}
+
 static enum status end_reply(struct json_writer *w, struct buffer *reply)
 {
     json_close(w);
@@ -164,6 +211,7 @@ enum status gateway_admin_answer(struct gateway_process *process, struct slice l
     case GATEWAY_ADMIN_COUNTERS: write_counters(process, &w); break;
     case GATEWAY_ADMIN_GENERATION: write_generation(process, &listing, &w); break;
     case GATEWAY_ADMIN_SENDER: write_sender(process, &request.sender, &w); break;
+    case GATEWAY_ADMIN_ALERTS: write_alerts(process, request.count, &w); break;
     }
     return end_reply(&w, reply);
 }

@@ -8,10 +8,11 @@
  *     sender ADDRESS [BITS_V4 BITS_V6 INTERVAL_S]
  *                      what is counted for this client, with the significant bits and the interval
  *                      of the policy that is asked about: gateway/limits_describe.h
+ *     alerts [N]       the latest alerts that were sent, the newest first: gateway/alerts.h
  *
  * A reply is one JSON object on one line, ended by LF; {"error": "why"} when the request was not
- * understood. All of it reads atomics and the listing only; any thread may call it while the
- * process's workers exist.
+ * understood. It reads atomics and what other threads may know (the listing, the latest
+ * alerts) only; any thread but a worker may call it while the process's workers exist.
  */
 #pragma once
 #include "base/buffer.h"
@@ -24,12 +25,16 @@ enum gateway_admin_verb {
     GATEWAY_ADMIN_STATUS,
     GATEWAY_ADMIN_COUNTERS,
     GATEWAY_ADMIN_GENERATION,
-    GATEWAY_ADMIN_SENDER
+    GATEWAY_ADMIN_SENDER,
+    GATEWAY_ADMIN_ALERTS
 };
+
+#define GATEWAY_ADMIN_ALERTS_DEFAULT 10
 
 struct gateway_admin_request {
     enum gateway_admin_verb verb;
     struct gateway_limits_question sender; /* SENDER */
+    uint64_t count;                        /* ALERTS: from 1 */
 };
 
 /* False with a phrase in *why_out for a line that is no request. */

@@ -18,6 +18,7 @@
 #include "tls/tickets.h"
 
 struct gateway_worker;
+struct gateway_alerts;
 
 #define GATEWAY_LISTENER_LOADS_MAX (4 * CONFIG_LISTENERS_MAX)
 
@@ -39,6 +40,7 @@ struct gateway_process {
     struct rates_table *rates; /* of clients and senders: gateway/rate_limits.h */
     struct hash_seed seed;
     struct gateway_listing listing; /* for threads that are no workers */
+    struct gateway_alerts *alerts;  /* gateway/alerts.h; NULL: nobody is told of trouble */
     uint64_t started_ms;            /* monotonic */
     struct gateway_worker *workers; /* array */
     unsigned workers_count;

@@ -9,12 +9,14 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "gateway/alerts.h"
 #include "gateway/message.h"
 #include "spool/record.h"
 
 #define FREE_SEGMENTS_PER_WORKER 4
 #define PROBE_BYTES              4096
 #define PROBE_NAME               "probe.tmp"
+#define TEXT_MAX                 256
 
 /* Whether O_DIRECT and RWF_DSYNC work here: some file systems (tmpfs, overlays) refuse them. */
 static bool is_direct(const struct spool_directory *d)
@@ -81,16 +83,34 @@ enum status gateway_spool_open(struct gateway_process *process,
     return status;
 }
 
-static void log_damage(const struct spool_recovery *r, struct observe_log_writer *log, time_t now_s)
+/* A CRITICAL line, and an alert. */
+static void complain_of(struct gateway_process *process, struct observe_log_writer *log,
+                        time_t now_s, const char *text)
 {
-    for (unsigned kind = 0; kind < SPOOL_DAMAGE_KIND_COUNT; kind++) {
-        bool is_harmless = kind == SPOOL_DAMAGE_TORN;
+    const struct observe_alert alert = {
+        .kind = OBSERVE_ALERT_SPOOL,
+        .severity = OBSERVE_SEVERITY_CRITICAL,
+        .subject = SLICE("recovery"),
+        .text = slice_from(text),
+    };
 
-        if (r->damage_counts[kind] > 0)
-            observe_log_line(log, is_harmless ? OBSERVE_INFO : OBSERVE_CRITICAL, now_s,
-                             "Spool: recovery found %llu of: %s",
-                             (unsigned long long)r->damage_counts[kind],
-                             spool_damage_text((enum spool_damage_kind)kind));
+    observe_log_line(log, OBSERVE_CRITICAL, now_s, "%s", text);
+    gateway_alerts_raise(process->alerts, &alert);
+}
+
+static void log_damage(struct gateway_process *process, const struct spool_recovery *r,
+                       struct observe_log_writer *log, time_t now_s)
+{
+    char text[TEXT_MAX];
+
+    for (unsigned kind = 0; kind < SPOOL_DAMAGE_KIND_COUNT; kind++) {
+        (void)snprintf(text, sizeof(text), "Spool: recovery found %llu of: %s",
+                       (unsigned long long)r->damage_counts[kind],
+                       spool_damage_text((enum spool_damage_kind)kind));
+        if (r->damage_counts[kind] > 0 && kind == SPOOL_DAMAGE_TORN)
+            observe_log_line(log, OBSERVE_INFO, now_s, "%s", text); /* a crash leaves that */
+        else if (r->damage_counts[kind] > 0)
+            complain_of(process, log, now_s, text);
     }
     observe_log_line(log, OBSERVE_INFO, now_s, "Spool: recovered %zu messages from %zu segments",
                      r->messages_living, r->segments_count);
@@ -120,6 +140,7 @@ static enum status adopt_messages(struct gateway_process *process, struct spool_
                                   struct observe_log_writer *log, time_t now_s)
 {
     const struct spool_recovered_message *m;
+    char text[TEXT_MAX];
 
     while ((m = spool_recovery_next(r)) != NULL) {
         const struct spool_recovered_segment *s = &r->segments[m->segment];
@@ -132,9 +153,10 @@ static enum status adopt_messages(struct gateway_process *process, struct spool_
 
         if (status != STATUS_OK) {
             /* It stays where it is: its segment is not recycled while it lives there. */
-            observe_log_line(log, OBSERVE_CRITICAL, now_s,
-                             "Spool: MID %llu cannot be read and stays in its segment: %s",
-                             (unsigned long long)m->mid, status_text(status));
+            (void)snprintf(text, sizeof(text),
+                           "Spool: MID %llu cannot be read and stays in its segment: %s",
+                           (unsigned long long)m->mid, status_text(status));
+            complain_of(process, log, now_s, text);
             continue;
         }
         TRY(gateway_message_recover(w, spool, &location, m));
@@ -151,7 +173,7 @@ enum status gateway_spool_adopt(struct gateway_process *process, struct spool_re
 
     if (adopted == NULL)
         return STATUS_NO_MEMORY;
-    log_damage(recovery, log, now_s);
+    log_damage(process, recovery, log, now_s);
     observe_log_line(log, OBSERVE_INFO, now_s, "Spool: %s",
                      process->spool_is_direct
                          ? "written with O_DIRECT and RWF_DSYNC"

@@ -2,11 +2,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "gateway/message.h"
 #include "gateway/worker.h"
+
+#define BIT(event)   (1u << (event))
+#define LOG_NAME_MAX 24
 
 static void settle(struct gateway_store *store);
 
@@ -15,15 +19,41 @@ static struct gateway_store *store_of(struct spool_storage *s)
     return CONTAINER_OF(s, struct gateway_store, storage);
 }
 
+static struct slice log_name(const struct gateway_store *store, char name[static LOG_NAME_MAX])
+{
+    (void)snprintf(name, LOG_NAME_MAX, "log %u", store->worker->index);
+    return slice_from(name);
+}
+
 /* --- writing --------------------------------------------------------------------------------- */
+
+/* What was wrong of these kinds is well again. */
+static void well_again(struct gateway_store *store, unsigned events)
+{
+    char subject[LOG_NAME_MAX];
+    unsigned before = store->trouble;
+
+    store->trouble &= ~events;
+    if (before == 0 || store->trouble != 0)
+        return;
+    gateway_alert_clear(store->worker, OBSERVE_ALERT_SPOOL, log_name(store, subject));
+}
+
+static void written(struct gateway_store *store, enum status status)
+{
+    if (status == STATUS_OK)
+        well_again(store, BIT(SPOOL_LOG_EVENT_WRITE_FAILED) | BIT(SPOOL_LOG_EVENT_STOPPED) |
+                              BIT(SPOOL_LOG_EVENT_RESULTS_LOST));
+    spool_log_written(&store->log, status);
+    settle(store);
+}
 
 static void on_ring_write(struct engine_file_request *request, enum status status, size_t bytes)
 {
     struct gateway_store *store = CONTAINER_OF(request, struct gateway_store, request);
 
     ASSERT(status != STATUS_OK || bytes == store->write.bytes);
-    spool_log_written(&store->log, status);
-    settle(store);
+    written(store, status);
 }
 
 /* On the committer's thread. A failed fdatasync is never repeated: what the page cache says of
@@ -56,8 +86,7 @@ static void on_committer_write(struct engine_loop *loop, struct engine_job *job)
     struct gateway_store *store = CONTAINER_OF(job, struct gateway_store, write_job);
 
     (void)loop;
-    spool_log_written(&store->log, store->write_status);
-    settle(store);
+    written(store, store->write_status);
 }
 
 static void submit(struct gateway_store *store, struct engine_helper *helper,
@@ -108,8 +137,10 @@ static void on_prepared(struct engine_loop *loop, struct engine_job *job)
     struct gateway_store *store = CONTAINER_OF(job, struct gateway_store, prepare_job);
 
     (void)loop;
-    if (store->prepare_status == STATUS_OK)
+    if (store->prepare_status == STATUS_OK) {
         store->reported = SPOOL_LOG_EVENT_NONE;
+        well_again(store, BIT(SPOOL_LOG_EVENT_PREPARE_FAILED));
+    }
     spool_log_segment_ready(&store->log, store->prepare_status, &store->prepared);
     settle(store);
 }
@@ -138,6 +169,8 @@ static void on_released(struct engine_loop *loop, struct engine_job *job)
     struct gateway_store *store = CONTAINER_OF(job, struct gateway_store, release_job);
 
     (void)loop;
+    if (store->release_status == STATUS_OK)
+        well_again(store, BIT(SPOOL_LOG_EVENT_RELEASE_FAILED));
     spool_log_segment_released(&store->log, store->release_status);
     settle(store);
 }
@@ -164,6 +197,19 @@ static void on_retry(struct engine_timer *timer)
 
     spool_log_retry(&store->log);
     settle(store);
+}
+
+static void alert(struct gateway_store *store, enum spool_log_event event, enum observe_level level,
+                  const char *what)
+{
+    char subject[LOG_NAME_MAX], text[256];
+    int len = snprintf(text, sizeof(text), "Spool: log %u: %s", store->worker->index, what);
+
+    store->trouble |= BIT(event);
+    gateway_alert_raise(store->worker, OBSERVE_ALERT_SPOOL, log_name(store, subject),
+                        level == OBSERVE_CRITICAL ? OBSERVE_SEVERITY_CRITICAL
+                                                  : OBSERVE_SEVERITY_WARNING,
+                        (struct slice){ text, (size_t)len });
 }
 
 static void report(struct gateway_store *store, enum spool_log_event event)
@@ -202,6 +248,8 @@ static void report(struct gateway_store *store, enum spool_log_event event)
         text = "results of deliveries could not be recorded; a restart may deliver twice";
         break;
     }
+    if (event != SPOOL_LOG_EVENT_READY)
+        alert(store, event, level, text);
     if (event == SPOOL_LOG_EVENT_PREPARE_FAILED || event == SPOOL_LOG_EVENT_RELEASE_FAILED) {
         engine_timer_start(w->loop, &store->retry, GATEWAY_STORE_RETRY_MS, on_retry);
         if (store->reported == event)

@@ -37,6 +37,7 @@ struct gateway_store { /* Fields are private. */
     struct spool_segment_file released;
     enum status release_status;
     enum spool_log_event reported; /* the trouble that has been said */
+    unsigned trouble;              /* that an alert tells of: a bit for each enum spool_log_event */
     bool is_settled;
 };
 

@@ -14,6 +14,7 @@
 #include "engine/probe.h"
 #include "engine/signals.h"
 #include "gateway/admin.h"
+#include "gateway/alerts.h"
 #include "gateway/descriptors.h"
 #include "gateway/doors.h"
 #include "gateway/kernel_tls.h"
@@ -22,6 +23,7 @@
 #include "gateway/reading.h"
 #include "gateway/spool_start.h"
 #include "gateway/tls_judge.h"
+#include "gateway/watch.h"
 
 #define TICK_MS         1000
 #define WAIT_MS         50 /* while something of the workers is waited for */
@@ -34,6 +36,7 @@ struct supervisor {
     struct gateway_generation *older; /* waiting for their last session */
     struct gateway_reading reading;   /* the next one */
     struct gateway_names_supply names;
+    struct gateway_watch watch;
     struct observe_log_writer *log;
     struct gateway_admin *admin; /* NULL: its thread could not be started */
     uint64_t generation;
@@ -179,6 +182,7 @@ static enum status hand_out(struct supervisor *s, struct gateway_view **views,
 {
     const struct config_settings *settings = gateway_view_settings(views[0]);
 
+    TRY(gateway_watch_take(&s->watch, views[0]));
     for (unsigned i = 0; i < s->process.workers_count; i++)
         TRY(gateway_worker_post_view(&s->process.workers[i], views[i], gateway_doors_of(doors, i),
                                      names[i]));
@@ -314,12 +318,14 @@ static enum status start_shared(struct supervisor *s)
     if (p->workers == NULL)
         return STATUS_NO_MEMORY;
     memset(p->workers, 0, p->workers_count * sizeof(struct gateway_worker));
-    status = observe_log_create(settings->log_path, p->workers_count + 1, &p->log);
+    status = observe_log_create(settings->log_path, p->workers_count + 1 + GATEWAY_ALERTS_WRITERS,
+                                &p->log);
     if (status != STATUS_OK) {
         fprintf(stderr, "postern: log %s: %s\n", settings->log_path, status_text(status));
         return status;
     }
     s->log = observe_log_writer(p->log, p->workers_count);
+    TRY(gateway_alerts_create(p, p->workers_count + 1, &p->alerts));
     TRY(tls_tickets_create(clock_wall_s(), &p->tickets));
     TRY(gateway_peer_count_create(&p->seed, &p->peers));
     TRY(rates_create(RATES_WORDS_DEFAULT, &rates_seed, &p->rates));
@@ -392,39 +398,21 @@ static enum status start(struct supervisor *s)
 
 /* --- the life of the process ----------------------------------------------------------------- */
 
-static void watch_space(struct supervisor *s)
-{
-    bool is_low;
-
-    if (gateway_spool_has_turned(&s->process, &s->current->config->settings, &is_low))
-        say(s, is_low ? OBSERVE_CRITICAL : OBSERVE_INFO,
-            is_low ? "spool: no room (spool.max_size or spool.min_free), MAIL gets 452"
-                   : "spool: there is room again");
-}
-
-static bool are_workers_alive(const struct supervisor *s)
-{
-    uint64_t now_ms = clock_monotonic_ms();
-
-    for (unsigned i = 0; i < s->process.workers_count; i++)
-        if (now_ms - atomic_load(&s->process.workers[i].beat_ms) > GATEWAY_WORKER_SILENT_MS)
-            return false;
-    return true;
-}
-
 static void on_tick(struct supervisor *s)
 {
     struct gateway_process *p = &s->process;
     time_t now_s = clock_wall_s();
-    uint64_t lost = observe_log_lost(p->log);
+    uint64_t lost = observe_log_lost(p->log), now_ms = clock_monotonic_ms();
+    enum observe_level level;
+    const char *text;
 
     free_old_generations(s);
-    watch_space(s);
-    rates_sweep(p->rates, clock_monotonic_ms() / 1000);
-    if (are_workers_alive(s))
+    while ((text = gateway_watch_look(&s->watch, &s->current->config->settings, &level)) != NULL)
+        say(s, level, text);
+    if (gateway_watch_workers(&s->watch, now_ms))
         gateway_notify_alive();
-    if (spool_ids_need_extend(&p->ids) && spool_ids_extend(&p->ids) != STATUS_OK)
-        say(s, OBSERVE_CRITICAL, "spool: identifiers cannot be reserved");
+    gateway_watch_repeat(&s->watch, now_ms, now_s);
+    rates_sweep(p->rates, now_ms / 1000);
     if (now_s - tls_tickets_rotated_at(p->tickets) >= TLS_TICKETS_ROTATE_S &&
         tls_tickets_rotate(p->tickets, now_s) != STATUS_OK)
         say(s, OBSERVE_WARNING, "TLS: the ticket keys could not be rotated");
@@ -538,6 +526,7 @@ static void tear_down(struct supervisor *s)
 {
     struct gateway_process *p = &s->process;
 
+    gateway_alerts_stop(p->alerts);
     gateway_admin_destroy(s->admin);
     engine_helper_destroy(p->committer);
     engine_helper_destroy(p->segments);
@@ -546,6 +535,7 @@ static void tear_down(struct supervisor *s)
         gateway_worker_join(&p->workers[i]);
     for (unsigned i = 0; i < p->workers_count; i++)
         gateway_worker_finish(&p->workers[i]);
+    gateway_alerts_destroy(p->alerts);
     gateway_spool_close(p);
     if (gateway_reading_is_done(&s->reading))
         give_up_reading(s);
@@ -574,6 +564,7 @@ int gateway_run(const char *config_path)
     s->descriptors = gateway_descriptors_raise();
     s->config_path = config_path;
     s->process.started_ms = clock_monotonic_ms();
+    s->watch.process = &s->process;
     gateway_listing_init(&s->process.listing);
     if (engine_probe(NULL, &report) != STATUS_OK)
         fprintf(stderr, "postern: %s\n", report.reason.text);
@@ -585,6 +576,7 @@ int gateway_run(const char *config_path)
     }
     if (start(s) != STATUS_OK) {
         /* Why has been said. Nothing was accepted, and the system takes back what was opened. */
+        gateway_alerts_stop(s->process.alerts);
         if (!s->has_threads)
             observe_log_destroy(s->process.log);
         return 1;

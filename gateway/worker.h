@@ -14,6 +14,7 @@
 #include "engine/mailbox.h"
 #include "engine/thread.h"
 #include "engine/timer.h"
+#include "gateway/alert_sources.h"
 #include "gateway/call_ahead.h"
 #include "gateway/dispatch.h"
 #include "gateway/kernel_tls.h"
@@ -71,6 +72,7 @@ struct gateway_worker {
     enum gateway_worker_state state;
     bool is_late; /* the last commit takes too long */
     struct gateway_kernel_tls_shunned shunned;
+    struct gateway_alert_domains alert_domains;
     char reply_text[POLICY_REPLY_EXPANDED_MAX]; /* of the reply that is being given */
     uint64_t random;                            /* state of the jitter source */
     _Atomic int start;                          /* enum gateway_worker_start */

@@ -1,0 +1,124 @@
+#include "gateway/watch.h"
+
+#include <stdio.h>
+
+#include "gateway/alerts.h"
+#include "gateway/spool_start.h"
+#include "gateway/worker.h"
+
+#define NO_ROOM         "spool: no room (spool.max_size or spool.min_free), MAIL gets 452"
+#define NO_IDS          "spool: identifiers cannot be reserved"
+#define WORKER_NAME_MAX 24
+
+static void raise_alert(const struct gateway_watch *watch, enum observe_alert_kind kind,
+                        const char *subject, const char *text)
+{
+    const struct observe_alert alert = {
+        .kind = kind,
+        .severity = OBSERVE_SEVERITY_CRITICAL,
+        .subject = slice_from(subject),
+        .text = slice_from(text),
+    };
+
+    gateway_alerts_raise(watch->process->alerts, &alert);
+}
+
+static void clear_alert(const struct gateway_watch *watch, enum observe_alert_kind kind,
+                        const char *subject)
+{
+    gateway_alerts_clear(watch->process->alerts, kind, slice_from(subject));
+}
+
+enum status gateway_watch_take(struct gateway_watch *watch, const struct gateway_view *view)
+{
+    gateway_certificate_watch_take(&watch->certificates, view);
+    return gateway_alerts_configure(watch->process->alerts, gateway_view_settings(view));
+}
+
+static const char *look_at_space(struct gateway_watch *watch,
+                                 const struct config_settings *settings,
+                                 enum observe_level *level_out)
+{
+    if (!gateway_spool_has_turned(watch->process, settings, &watch->is_low))
+        return NULL;
+    *level_out = watch->is_low ? OBSERVE_CRITICAL : OBSERVE_INFO;
+    if (watch->is_low) {
+        raise_alert(watch, OBSERVE_ALERT_SPOOL, "space", NO_ROOM);
+        return NO_ROOM;
+    }
+    clear_alert(watch, OBSERVE_ALERT_SPOOL, "space");
+    return "spool: there is room again";
+}
+
+static const char *look_at_identifiers(struct gateway_watch *watch, enum observe_level *level_out)
+{
+    struct spool_ids *ids = &watch->process->ids;
+    bool failed = spool_ids_need_extend(ids) && spool_ids_extend(ids) != STATUS_OK;
+
+    if (failed == watch->ids_failed)
+        return NULL;
+    watch->ids_failed = failed;
+    *level_out = failed ? OBSERVE_CRITICAL : OBSERVE_INFO;
+    if (failed) {
+        raise_alert(watch, OBSERVE_ALERT_SPOOL, "identifiers", NO_IDS);
+        return NO_IDS;
+    }
+    clear_alert(watch, OBSERVE_ALERT_SPOOL, "identifiers");
+    return "spool: identifiers are reserved again";
+}
+
+const char *gateway_watch_look(struct gateway_watch *watch, const struct config_settings *settings,
+                               enum observe_level *level_out)
+{
+    const char *text = look_at_space(watch, settings, level_out);
+
+    return text != NULL ? text : look_at_identifiers(watch, level_out);
+}
+
+static void raise_silent(const struct gateway_watch *watch, unsigned worker)
+{
+    char subject[WORKER_NAME_MAX], text[128];
+
+    (void)snprintf(subject, sizeof(subject), "worker %u", worker);
+    (void)snprintf(text, sizeof(text),
+                   "Worker %u has shown no sign of life for %u seconds: its connections and its "
+                   "mail stand still.",
+                   worker, GATEWAY_WORKER_SILENT_MS / 1000);
+    raise_alert(watch, OBSERVE_ALERT_WORKER, subject, text);
+}
+
+bool gateway_watch_workers(struct gateway_watch *watch, uint64_t now_ms)
+{
+    const struct gateway_process *p = watch->process;
+    char subject[WORKER_NAME_MAX];
+    bool all_beat = true;
+
+    for (unsigned i = 0; i < p->workers_count; i++) {
+        uint64_t beat_ms = atomic_load(&p->workers[i].beat_ms);
+        bool is_silent = now_ms > beat_ms && now_ms - beat_ms > GATEWAY_WORKER_SILENT_MS;
+
+        all_beat = all_beat && !is_silent;
+        if (is_silent && !watch->is_silent[i])
+            raise_silent(watch, i);
+        (void)snprintf(subject, sizeof(subject), "worker %u", i);
+        if (!is_silent && watch->is_silent[i])
+            clear_alert(watch, OBSERVE_ALERT_WORKER, subject);
+        watch->is_silent[i] = is_silent;
+    }
+    return all_beat;
+}
+
+void gateway_watch_repeat(struct gateway_watch *watch, uint64_t now_ms, int64_t now_s)
+{
+    gateway_certificate_watch_look(&watch->certificates, watch->process->alerts, now_s);
+    if (now_ms - watch->repeated_ms < GATEWAY_WATCH_REPEAT_MS)
+        return;
+    watch->repeated_ms = now_ms;
+    if (watch->is_low)
+        raise_alert(watch, OBSERVE_ALERT_SPOOL, "space", NO_ROOM);
+    if (watch->ids_failed)
+        raise_alert(watch, OBSERVE_ALERT_SPOOL, "identifiers", NO_IDS);
+    for (unsigned i = 0; i < watch->process->workers_count; i++)
+        if (watch->is_silent[i])
+            raise_silent(watch, i);
+}
