@@ -53,7 +53,7 @@ bool slice_to_number(struct slice s, uint64_t max, uint64_t *value_out)
     for (size_t i = 0; i < s.len; i++) {
         uint64_t digit = (uint64_t)(s.data[i] - '0');
 
-        if (!ascii_is_digit(s.data[i]) || value > max / 10 || value * 10 > max - digit)
+        if (!ascii_is_digit(s.data[i]) || digit > max || value > (max - digit) / 10)
             return false;
         value = value * 10 + digit;
     }
