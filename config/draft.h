@@ -65,7 +65,7 @@ struct config_root {
     const config_setting_t *spool, *certificates, *tls, *log, *admin, *session, *shutdown, *memory;
     const config_setting_t *listeners, *mail_flow_policies, *hat, *rat, *destinations, *routes;
     const config_setting_t *bounce_profiles, *address_lists, *exception_table, *limits, *dns;
-    const config_setting_t *reputation, *country, *call_ahead, *delivery, *alerts;
+    const config_setting_t *reputation, *country, *call_ahead, *delivery, *alerts, *mta_sts;
 };
 
 struct config_draft {
@@ -99,7 +99,7 @@ void config_read_general(struct config_draft *d);
 void config_read_certificates(struct config_draft *d);
 /* scores.c: the file of reputations. */
 void config_read_scores(struct config_draft *d, const config_setting_t *at, const char *path);
-/* sources.c: dns, reputation, country, call_ahead. */
+/* sources.c: dns, reputation, country, call_ahead, mta_sts. */
 void config_read_sources(struct config_draft *d);
 /* alerts.c */
 void config_read_alerts(struct config_draft *d);

@@ -51,6 +51,7 @@ static const struct config_key root_keys[] = {
     ROOT(call_ahead, CONFIG_KIND_GROUP, false),
     ROOT(delivery, CONFIG_KIND_GROUP, false),
     ROOT(alerts, CONFIG_KIND_GROUP, false),
+    ROOT(mta_sts, CONFIG_KIND_GROUP, false),
 };
 
 const char *const config_ktls_words[] = { "auto", "off", "tx", "both", NULL };
@@ -139,7 +140,7 @@ static void read_section(struct config_draft *d, const config_setting_t *group, 
         (void)config_read_keys(&d->reader, group, name, keys, keys_count, &d->settings);
 }
 
-/* What a spool in use has in it; "segments" and "bodies" are folders. */
+/* What a spool in use has in it; some are folders. */
 struct spool_part {
     const char *name;
     int mode; /* of access() */
@@ -172,6 +173,7 @@ static void check_spool(struct config_draft *d)
         { "ids", R_OK, false },
         { "segments", R_OK | W_OK | X_OK, true },
         { "bodies", R_OK | W_OK | X_OK, true },
+        { "mta-sts", R_OK | W_OK | X_OK, true },
     };
     const char *path = d->settings.spool_path;
     struct stat info;

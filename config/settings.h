@@ -135,6 +135,13 @@ struct config_alerts {
     bool required_tls, spool, certificates; /* what is told */
 };
 
+/* Fetching the policies of MTA-STS. */
+struct config_mta_sts {
+    const char *ca_path; /* who may vouch for a policy host; "": tls.ca_file, or the system */
+    uint32_t timeout_s;  /* of one fetch, and of a delivery that waits for a first policy */
+    uint32_t port;       /* 443 but in tests */
+};
+
 enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
 
 /* What a connection of ours shows and asks for; policy_destination.tls_client is the number of one.
@@ -186,6 +193,7 @@ struct config_settings {
     const char *country_path; /* of a MaxMind database; "": none */
     struct config_call_ahead call_ahead;
     struct config_alerts alerts;
+    struct config_mta_sts mta_sts;
 
     const struct config_certificate *certificates;
     size_t certificates_count;

@@ -5,7 +5,8 @@
 #include "config/draft.h"
 #include "policy/domain_map.h"
 
-#define DNS_PORT 53
+#define DNS_PORT   53
+#define HTTPS_PORT 443
 
 #define SETTING(key, kind, field, ...)                                                             \
     {                                                                                              \
@@ -51,6 +52,12 @@ static const struct config_key call_ahead_keys[] = {
     SETTING("invalid_for", CONFIG_KIND_DURATION, call_ahead.negative_s, 0, 86400),
     SETTING("unreachable_for", CONFIG_KIND_DURATION, call_ahead.unreachable_s, 0, 86400),
     SETTING("unreachable", CONFIG_KIND_WORD, call_ahead.unreachable, 0, 0, unreachable_words),
+};
+
+static const struct config_key mta_sts_keys[] = {
+    SETTING("timeout", CONFIG_KIND_DURATION, mta_sts.timeout_s, 1, 300),
+    SETTING("port", CONFIG_KIND_NUMBER, mta_sts.port, 1, 65535),
+    SETTING("ca_file", CONFIG_KIND_PATH, mta_sts.ca_path, 1),
 };
 
 /* The section reputation as it is written. */
@@ -227,6 +234,11 @@ void config_read_sources(struct config_draft *d)
         .unreachable_s = 60,
         .unreachable = CONFIG_UNREACHABLE_DEFER,
     };
+    s->mta_sts = (struct config_mta_sts){
+        .ca_path = "",
+        .timeout_s = 60, /* RFC 8461 3.3 */
+        .port = HTTPS_PORT,
+    };
     read_dns(d);
     read_reputation(d);
     if (d->root.country != NULL)
@@ -236,4 +248,8 @@ void config_read_sources(struct config_draft *d)
     if (d->root.call_ahead != NULL)
         (void)config_read_keys(&d->reader, d->root.call_ahead, "call_ahead", call_ahead_keys,
                                ARRAY_LEN(call_ahead_keys), s);
+    if (d->root.mta_sts != NULL)
+        (void)config_read_keys(&d->reader, d->root.mta_sts, "mta_sts", mta_sts_keys,
+                               ARRAY_LEN(mta_sts_keys), s);
+    check_readable(d, d->root.mta_sts, "ca_file", s->mta_sts.ca_path);
 }
