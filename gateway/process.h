@@ -17,6 +17,7 @@
 #include "spool/pool.h"
 #include "tls/tickets.h"
 
+struct gateway_mta_sts_io;
 struct gateway_worker;
 struct gateway_alerts;
 
@@ -50,10 +51,11 @@ struct gateway_process {
 
     struct spool_directory directory;
     struct spool_ids ids;
-    struct spool_pool pool;          /* touched by the one thread of `segments` */
-    bool spool_is_direct;            /* O_DIRECT and RWF_DSYNC work there */
-    struct engine_helper *segments;  /* one thread: prepares and releases segments */
-    struct engine_helper *committer; /* writes and syncs where the ring cannot; else NULL */
+    struct spool_pool pool;             /* touched by the one thread of `segments` */
+    bool spool_is_direct;               /* O_DIRECT and RWF_DSYNC work there */
+    struct engine_helper *segments;     /* one thread: prepares and releases segments */
+    struct engine_helper *committer;    /* writes and syncs where the ring cannot; else NULL */
+    struct gateway_mta_sts_io *mta_sts; /* its files and fetches, on threads of their own */
 
     struct gateway_listener_load loads[GATEWAY_LISTENER_LOADS_MAX];
     _Atomic unsigned connections; /* over all listeners */

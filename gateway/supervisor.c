@@ -17,6 +17,7 @@
 #include "gateway/alerts.h"
 #include "gateway/descriptors.h"
 #include "gateway/doors.h"
+#include "gateway/helpers.h"
 #include "gateway/kernel_tls.h"
 #include "gateway/names_supply.h"
 #include "gateway/notify.h"
@@ -25,9 +26,8 @@
 #include "gateway/tls_judge.h"
 #include "gateway/watch.h"
 
-#define TICK_MS         1000
-#define WAIT_MS         50 /* while something of the workers is waited for */
-#define HELPER_JOBS_MAX (4u * CONFIG_WORKERS_MAX)
+#define TICK_MS 1000
+#define WAIT_MS 50 /* while something of the workers is waited for */
 
 struct supervisor {
     struct gateway_process process;
@@ -329,10 +329,7 @@ static enum status start_shared(struct supervisor *s)
     TRY(tls_tickets_create(clock_wall_s(), &p->tickets));
     TRY(gateway_peer_count_create(&p->seed, &p->peers));
     TRY(rates_create(RATES_WORDS_DEFAULT, &rates_seed, &p->rates));
-    TRY(engine_helper_create(1, HELPER_JOBS_MAX, &p->segments));
-    if (!p->spool_is_direct)
-        TRY(engine_helper_create(p->workers_count, HELPER_JOBS_MAX, &p->committer));
-    return STATUS_OK;
+    return gateway_helpers_start(p);
 }
 
 static enum status start_workers(struct supervisor *s)
@@ -528,8 +525,7 @@ static void tear_down(struct supervisor *s)
 
     gateway_alerts_stop(p->alerts);
     gateway_admin_destroy(s->admin);
-    engine_helper_destroy(p->committer);
-    engine_helper_destroy(p->segments);
+    gateway_helpers_stop(p);
     atomic_store(&p->nobody_posts, true);
     for (unsigned i = 0; i < p->workers_count; i++)
         gateway_worker_join(&p->workers[i]);

@@ -1,0 +1,198 @@
+/* The folder of MTA-STS policies, in a folder of the test; and what comes of a policy host that
+ * nobody is. */
+#include "gateway/mta_sts_io.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NOW_S 1700000000ull
+
+static char folder[] = "/tmp/postern-mta-sts-XXXXXX";
+static int spool_fd, policies_fd;
+static struct gateway_mta_sts_io *io;
+
+static int set_up(void **state)
+{
+    (void)state;
+    (void)snprintf(folder, sizeof(folder), "/tmp/postern-mta-sts-XXXXXX");
+    if (mkdtemp(folder) == NULL)
+        return -1;
+    spool_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (gateway_mta_sts_io_create(spool_fd, &io) != STATUS_OK)
+        return -1;
+    policies_fd = openat(spool_fd, "mta-sts", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return policies_fd >= 0 ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    static const char *const names[] = { "a.test", "b.test", "c.test", "d.test", "~new" };
+
+    (void)state;
+    gateway_mta_sts_io_destroy(io);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        (void)unlinkat(policies_fd, names[i], 0);
+    (void)close(policies_fd);
+    (void)unlinkat(spool_fd, "mta-sts", AT_REMOVEDIR);
+    (void)close(spool_fd);
+    return rmdir(folder); /* which shows that nothing else is left */
+}
+
+static enum status run(enum gateway_mta_sts_file_verb verb, const char *domain,
+                       struct buffer *bytes)
+{
+    static struct gateway_mta_sts_file file;
+
+    file = (struct gateway_mta_sts_file){ .verb = verb, .bytes = *bytes };
+    (void)snprintf(file.domain, sizeof(file.domain), "%s", domain);
+    gateway_mta_sts_io_file(io, &file, NOW_S);
+    *bytes = file.bytes;
+    return file.status;
+}
+
+static bool is_there(const char *name)
+{
+    return faccessat(policies_fd, name, F_OK, 0) == 0;
+}
+
+static void make_record(struct buffer *bytes, const char *domain, uint64_t expires_s)
+{
+    const struct gateway_mta_sts_record record = { .domain = slice_from(domain),
+                                                   .id = SLICE("1"),
+                                                   .expires_s = expires_s,
+                                                   .text = SLICE("text") };
+
+    buffer_init(bytes, GATEWAY_MTA_STS_RECORD_BYTES_MAX);
+    assert_int_equal(gateway_mta_sts_record_write(&record, bytes), STATUS_OK);
+}
+
+static void keep(const char *name, const char *domain, uint64_t expires_s)
+{
+    int fd = openat(policies_fd, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    struct slice bytes;
+    struct buffer b;
+
+    make_record(&b, domain, expires_s);
+    bytes = buffer_contents(&b);
+    assert_int_equal(write(fd, bytes.data, bytes.len), bytes.len);
+    (void)close(fd);
+    buffer_finish(&b);
+}
+
+static void what_is_stored_can_be_loaded_and_removed(void **state)
+{
+    struct buffer out, in;
+    struct stat info;
+
+    (void)state;
+    make_record(&out, "a.test", NOW_S + 1);
+    buffer_init(&in, GATEWAY_MTA_STS_RECORD_BYTES_MAX);
+    assert_int_equal(run(GATEWAY_MTA_STS_LOAD, "a.test", &in), STATUS_NOT_FOUND);
+    assert_int_equal(run(GATEWAY_MTA_STS_STORE, "a.test", &out), STATUS_OK);
+    assert_int_equal(run(GATEWAY_MTA_STS_STORE, "a.test", &out), STATUS_OK);
+    assert_int_equal(run(GATEWAY_MTA_STS_LOAD, "a.test", &in), STATUS_OK);
+    assert_true(slice_equal(buffer_contents(&in), buffer_contents(&out)));
+    assert_int_equal(fstatat(policies_fd, "a.test", &info, 0), 0);
+    assert_int_equal(info.st_mode & 0777, 0600);
+    assert_false(is_there("~new"));
+    assert_int_equal(run(GATEWAY_MTA_STS_REMOVE, "a.test", &in), STATUS_OK);
+    assert_false(is_there("a.test"));
+    assert_int_equal(run(GATEWAY_MTA_STS_REMOVE, "a.test", &in), STATUS_OK);
+    buffer_finish(&in);
+    buffer_finish(&out);
+}
+
+static void the_folder_is_tidied_at_the_first_touch(void **state)
+{
+    struct buffer in;
+
+    (void)state;
+    keep("a.test", "a.test", NOW_S + 1);
+    keep("b.test", "b.test", NOW_S); /* expired */
+    keep("c.test", "x.test", NOW_S + 1);
+    keep("~new", "d.test", NOW_S + 1);
+    buffer_init(&in, GATEWAY_MTA_STS_RECORD_BYTES_MAX);
+    assert_int_equal(run(GATEWAY_MTA_STS_LOAD, "d.test", &in), STATUS_NOT_FOUND);
+    buffer_finish(&in);
+    assert_true(is_there("a.test"));
+    assert_false(is_there("b.test"));
+    assert_false(is_there("c.test"));
+    assert_false(is_there("~new"));
+}
+
+static void a_file_that_is_too_long_is_an_error(void **state)
+{
+    struct buffer in;
+    int fd;
+
+    (void)state;
+    buffer_init(&in, GATEWAY_MTA_STS_RECORD_BYTES_MAX);
+    assert_int_equal(run(GATEWAY_MTA_STS_LOAD, "a.test", &in), STATUS_NOT_FOUND);
+    fd = openat(policies_fd, "a.test", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(ftruncate(fd, (off_t)1 << 30), 0);
+    (void)close(fd);
+    assert_int_equal(run(GATEWAY_MTA_STS_LOAD, "a.test", &in), STATUS_LIMIT);
+    buffer_finish(&in);
+}
+
+static void the_folder_may_be_there_already(void **state)
+{
+    struct gateway_mta_sts_io *again;
+
+    (void)state;
+    assert_int_equal(gateway_mta_sts_io_create(spool_fd, &again), STATUS_OK);
+    gateway_mta_sts_io_destroy(again);
+    assert_int_not_equal(gateway_mta_sts_io_create(-1, &again), STATUS_OK);
+}
+
+static void a_host_that_nobody_is_gives_a_reason(void **state)
+{
+    static const atomic_bool go = false, stop = true;
+    static const struct {
+        const atomic_bool *is_stopped;
+        size_t addresses;
+    } cases[] = { { &go, 1 }, { &go, GATEWAY_MTA_STS_ADDRESSES_MAX }, { &stop, 1 } };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct gateway_mta_sts_fetch fetch = { .host = "mta-sts.a.test",
+                                               .addresses_count = cases[i].addresses,
+                                               .port = 9,
+                                               .timeout_ms = 5000,
+                                               .is_stopped = cases[i].is_stopped };
+
+        gateway_mta_sts_fetch_init(&fetch);
+        for (size_t k = 0; k < cases[i].addresses; k++)
+            assert_true(
+                ip_parse(k % 2 == 0 ? SLICE("127.0.0.1") : SLICE("::1"), &fetch.addresses[k]));
+        gateway_mta_sts_fetch_run(&fetch);
+        assert_false(fetch.is_ok);
+        assert_memory_equal(fetch.reason, "https: ", 7);
+        assert_true(strlen(fetch.reason) > 7);
+        gateway_mta_sts_fetch_finish(&fetch);
+    }
+}
+
+int main(void)
+{
+#define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        EACH(what_is_stored_can_be_loaded_and_removed),
+        EACH(the_folder_is_tidied_at_the_first_touch),
+        EACH(a_file_that_is_too_long_is_an_error),
+        EACH(the_folder_may_be_there_already),
+        cmocka_unit_test(a_host_that_nobody_is_gives_a_reason),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
