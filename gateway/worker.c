@@ -221,6 +221,7 @@ static void stop(struct engine_loop *here, struct engine_message *message)
             gateway_outbound_stop(CONTAINER_OF(out, struct gateway_outbound, node));
         }
         gateway_dispatch_stop(&w->dispatch);
+        gateway_mta_sts_stop(w->mta_sts);
         gateway_call_ahead_stop(w->call_ahead); /* last: who is answered knows that it stops */
     }
     free(note);
@@ -352,6 +353,7 @@ enum status gateway_worker_init(struct gateway_worker *w, struct gateway_process
     list_init(&w->outbound);
     list_init(&w->messages);
     TRY(gateway_call_ahead_create(w, &w->call_ahead));
+    TRY(gateway_mta_sts_create(w, &gateway_mta_sts_ops_real, &w->mta_sts));
     TRY(gateway_store_init(&w->store, w, recovery->batch_next, recovery->sequence_next));
     return gateway_dispatch_init(&w->dispatch, w);
 }
@@ -377,5 +379,6 @@ void gateway_worker_finish(struct gateway_worker *w)
     while ((node = list_take_first(&w->messages)) != NULL)
         gateway_message_destroy(CONTAINER_OF(node, struct gateway_message, node));
     gateway_call_ahead_destroy(w->call_ahead);
+    gateway_mta_sts_destroy(w->mta_sts);
     gateway_view_release(w->view);
 }

@@ -18,6 +18,7 @@
 #include "gateway/call_ahead.h"
 #include "gateway/dispatch.h"
 #include "gateway/kernel_tls.h"
+#include "gateway/mta_sts.h"
 #include "gateway/names.h"
 #include "gateway/process.h"
 #include "gateway/store.h"
@@ -59,6 +60,7 @@ struct gateway_worker {
     struct gateway_store store;
     struct gateway_dispatch dispatch;
     struct gateway_call_ahead *call_ahead;
+    struct gateway_mta_sts *mta_sts;
     struct list ports;   /* listening sockets */
     struct list inbound; /* connections */
     unsigned inbound_count;
