@@ -15,6 +15,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "gateway/worker.h"
+#include "tests/engine/peer.h"
+
 #define NOW_S 1700000000ull
 
 static char folder[] = "/tmp/postern-mta-sts-XXXXXX";
@@ -183,6 +186,58 @@ static void a_host_that_nobody_is_gives_a_reason(void **state)
     }
 }
 
+static unsigned done_count;
+
+static void on_file(struct gateway_mta_sts_file *file)
+{
+    assert_int_equal(file->status, STATUS_NOT_FOUND);
+    done_count++;
+}
+
+static void on_fetch(struct gateway_mta_sts_fetch *fetch)
+{
+    assert_false(fetch->is_ok);
+    done_count++;
+}
+
+/* A worker that turns gets its answers; one that has ended has not to wait for them. */
+static void the_threads_answer_on_the_loop_of_the_worker(void **state)
+{
+    static struct gateway_process process;
+    static struct gateway_worker worker = { .process = &process };
+    static struct gateway_mta_sts_file file;
+    static struct gateway_mta_sts_fetch fetch;
+    struct gateway_names *names = NULL;
+
+    (void)state;
+    process.mta_sts = io;
+    assert_null(gateway_mta_sts_ops_real.source(&worker, &names));
+    for (unsigned turns = 0; turns < 2; turns++) {
+        worker.loop = peer_loop(NULL);
+        file = (struct gateway_mta_sts_file){ .done = on_file, .domain = "a.test" };
+        buffer_init(&file.bytes, GATEWAY_MTA_STS_RECORD_BYTES_MAX);
+        fetch = (struct gateway_mta_sts_fetch){ .done = on_fetch,
+                                                .host = "mta-sts.a.test",
+                                                .addresses_count = 1,
+                                                .port = 9,
+                                                .timeout_ms = 5000 };
+        assert_true(ip_parse(SLICE("127.0.0.1"), &fetch.addresses[0]));
+        gateway_mta_sts_fetch_init(&fetch);
+        done_count = 0;
+        assert_int_equal(gateway_mta_sts_ops_real.file(&worker, &file), STATUS_OK);
+        assert_int_equal(gateway_mta_sts_ops_real.fetch(&worker, &fetch), STATUS_OK);
+        if (turns == 0)
+            peer_turn_until(worker.loop, &done_count, 2);
+        else
+            gateway_mta_sts_io_destroy(io);
+        assert_int_equal(done_count, turns == 0 ? 2 : 0);
+        engine_loop_destroy(worker.loop);
+        gateway_mta_sts_fetch_finish(&fetch);
+        buffer_finish(&file.bytes);
+    }
+    io = NULL;
+}
+
 int main(void)
 {
 #define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -191,6 +246,7 @@ int main(void)
         EACH(the_folder_is_tidied_at_the_first_touch),
         EACH(a_file_that_is_too_long_is_an_error),
         EACH(the_folder_may_be_there_already),
+        EACH(the_threads_answer_on_the_loop_of_the_worker),
         cmocka_unit_test(a_host_that_nobody_is_gives_a_reason),
     };
 
