@@ -52,7 +52,7 @@ struct model_connection {
 };
 
 struct model_destination {
-    char domain[16];
+    char domain[32];
     struct delivery_limits limits;
     unsigned hosts_count;
     unsigned connections[HOSTS_MAX];
