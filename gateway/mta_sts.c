@@ -111,6 +111,21 @@ static bool evict(struct gateway_mta_sts *sts)
     return false;
 }
 
+/* Not from inside of what makes it grow: that domain may be the one to go. */
+static void trim(struct engine_task *task)
+{
+    struct gateway_mta_sts *sts = CONTAINER_OF(task, struct gateway_mta_sts, trim);
+
+    while (sts->bytes > GATEWAY_MTA_STS_BYTES_MAX && evict(sts))
+        ;
+}
+
+void gateway_mta_sts_has_grown(struct gateway_mta_sts *sts)
+{
+    if (sts->bytes > GATEWAY_MTA_STS_BYTES_MAX)
+        engine_loop_defer(sts->worker->loop, &sts->trim, trim);
+}
+
 static struct gateway_mta_sts_domain *find(const struct gateway_mta_sts *sts, struct slice name,
                                            uint64_t hash)
 {
@@ -135,9 +150,7 @@ static struct gateway_mta_sts_domain *get(struct gateway_mta_sts *sts, struct sl
         list_prepend(&sts->ages, &d->age);
         return d;
     }
-    if ((sts->domains_count >= GATEWAY_MTA_STS_DOMAINS_MAX ||
-         sts->bytes > GATEWAY_MTA_STS_BYTES_MAX) &&
-        !evict(sts))
+    if (sts->domains_count >= GATEWAY_MTA_STS_DOMAINS_MAX && !evict(sts))
         return NULL;
     d = calloc(1, sizeof(*d) + name.len + 1);
     if (d == NULL)

@@ -11,14 +11,14 @@
  *   - A policy is also fetched anew, whatever the record says, when it is older than half of its
  *     max_age, or a day (10.2), by a timer, as long as the domain is in memory.
  *   - Without a policy that counts the query waits for the record and for the fetch, but no longer
- *     than mta_sts.timeout. What cannot be had then is no policy (NONE): the rules of the
+ *     than mta_sts.timeout. What cannot be had then is no policy (ABSENT): the rules of the
  *     destination decide. The fetch goes on.
  *   - A fetch that failed is not repeated for 5 minutes (3.3), then 10, up to an hour, unless the
  * id changes.
  *   - Mode none counts as no policy, for its max_age. It takes the file from the disk.
  *
  * One fetch for a domain at a time, GATEWAY_MTA_STS_FETCHES_MAX at once for a worker; more wait for
- * their turn. Whether the disk has a policy must be known before NONE can be said: where our own
+ * their turn. Whether the disk has a policy must be known before ABSENT can be said: where our own
  * limits prevent that the answer is UNKNOWN, and the delivery has to wait.
  */
 #pragma once

@@ -68,6 +68,7 @@ static bool adopt(struct gateway_mta_sts_domain *d, struct slice text, const cha
     gateway_mta_sts_held_release(d->held);
     d->held = held;
     sts->bytes += text.len;
+    gateway_mta_sts_has_grown(sts);
     return true;
 }
 

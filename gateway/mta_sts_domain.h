@@ -19,6 +19,7 @@ struct gateway_mta_sts {
     struct list turns;    /* waiting for a fetch */
     struct list answered; /* queries */
     struct engine_task task;
+    struct engine_task trim; /* when the policies are too many bytes */
     size_t domains_count;
     size_t bytes; /* of the policies of the domains */
     size_t fetches_count;
@@ -103,6 +104,9 @@ void gateway_mta_sts_domain_free_work(struct gateway_mta_sts_domain *d);
 /* mta_sts.c: answers all who wait, by the task. held: NULL unless the outcome is FOUND. */
 void gateway_mta_sts_domain_answer(struct gateway_mta_sts_domain *d,
                                    enum gateway_mta_sts_outcome outcome, const char *reason);
+
+/* mta_sts.c: it has another policy, perhaps a longer one. Others go later, if need be. */
+void gateway_mta_sts_has_grown(struct gateway_mta_sts *sts);
 
 /* mta_sts.c: a fetch has ended; the next domain has its turn. */
 void gateway_mta_sts_next_turn(struct gateway_mta_sts *sts);

@@ -362,6 +362,23 @@ static void memory_has_its_bounds(void **state)
     assert_int_equal(rig.txt_count, 1);
 }
 
+static void long_policies_leave_room_for_others(void **state)
+{
+    (void)state;
+    rig.txts[0] = ID_1;
+    rig.body = RIG_NEW;
+    assert_string_equal(answer_of("a.test"), "new");
+    assert_string_equal(answer_of("b.test"), "new");
+    assert_int_equal(rig.sts->bytes, 2 * strlen(RIG_NEW));
+    /* As if there were more: c is one too many, a and b are enough to make room. */
+    rig.sts->bytes += GATEWAY_MTA_STS_BYTES_MAX - 2 * strlen(RIG_NEW) + 1;
+    assert_string_equal(answer_of("c.test"), "new");
+    rig_pass(0);
+    assert_int_equal(rig.sts->domains_count, 1);
+    rig.sts->bytes -= GATEWAY_MTA_STS_BYTES_MAX - 2 * strlen(RIG_NEW) + 1;
+    assert_int_equal(rig.sts->bytes, strlen(RIG_NEW));
+}
+
 static void who_waits_is_not_forgotten_for_others(void **state)
 {
     char name[32];
@@ -434,6 +451,7 @@ int main(void)
         EACH(what_is_no_domain_is_not_asked_for),
         EACH(fetches_wait_for_their_turn),
         EACH(memory_has_its_bounds),
+        EACH(long_policies_leave_room_for_others),
         EACH(who_waits_is_not_forgotten_for_others),
         EACH(stopping_answers_all_and_begins_nothing),
     };

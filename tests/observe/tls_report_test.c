@@ -179,6 +179,7 @@ static void tables_are_bounded(void **unused)
     assert_int_equal(p->strings_count, OBSERVE_TLS_TEXTS_MAX);
     assert_int_equal(strlen(p->patterns[0]), OBSERVE_TLS_TEXT_MAX);
     one.policy_strings_count = one.mx_patterns_count = 0;
+    one.reason = SLICE("");
     for (int i = 0; i < OBSERVE_TLS_POLICIES_MAX + 7; i++) {
         (void)snprintf(domain, sizeof(domain), "d%d.example", i);
         one.policy_domain = slice_from(domain);
