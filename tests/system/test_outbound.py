@@ -308,6 +308,33 @@ def test_a_bounce_of_many_recipients_comes_in_parts(make_gateway):
         assert all(len(dsn.data) < 1 << 20 and dsn.sender == '' for dsn in dsns)
 
 
+# --- what next hops say of themselves -------------------------------------------------------------
+
+@pytest.mark.parametrize('limit, most', [('RCPTMAX=2', 2), ('RCPTMAX=2 RCPTDOMAINMAX=1', 2),
+                                         ('RCPTMAX=0', 5), ('RCPTMAX=1000000 MAILMAX=x', 5)])
+def test_a_transaction_has_no_more_recipients_than_the_host_takes(make_gateway, limit, most):
+    recipients = [f'r{n}@example.com' for n in range(5)]
+    with NextHop(extensions=[f'LIMITS {limit}']) as hop:
+        gateway = make_gateway(hop, bounce=bounce()).start()
+        send(gateway, recipients=recipients)
+        gateway.wait_log(r'Message finished MID \d+ done', seconds=30)
+        assert max(len(message.recipients) for message in hop.messages) == most
+        assert sorted(r for message in hop.messages for r in message.recipients) == recipients
+        assert 'Bounced' not in gateway.log()
+
+
+def test_a_message_above_the_size_that_a_host_takes_is_not_sent(make_gateway):
+    with NextHop(extensions=['SIZE 1000']) as hop:
+        gateway = make_gateway(hop).start()
+        send(gateway, data=b'x' * 70 + b'\r\n')
+        hop.wait_messages(1)
+        send(gateway, data=(b'y' * 70 + b'\r\n') * 20)
+        gateway.wait_log(r'Bounced: .*5\.3\.4')
+        mails = [command for session in hop.sessions for command in session.commands
+                 if command.startswith('MAIL FROM:<a@lab.test>')]
+        assert len(mails) == 1, mails
+
+
 # --- next hops that misbehave -------------------------------------------------------------------
 
 ENDLESS = '220-' + 'x' * 200000
