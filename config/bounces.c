@@ -1,3 +1,5 @@
+#include <stdio.h>
+
 #include "config/draft.h"
 #include "config/suggest.h"
 
@@ -5,6 +7,19 @@
     {                                                                                              \
         key, kind, offsetof(struct written, values.field), false, low, high                        \
     }
+
+struct bounces {
+    int double_bounces;
+    const char *postmaster;
+};
+
+static const char *const double_words[] = { "drop", "postmaster", NULL };
+
+static const struct config_key bounces_keys[] = {
+    { "double", CONFIG_KIND_WORD, offsetof(struct bounces, double_bounces), false, 0, 0,
+      double_words },
+    { "postmaster", CONFIG_KIND_TEXT, offsetof(struct bounces, postmaster), false, 1 },
+};
 
 /* A profile as it is written. */
 struct written {
@@ -33,15 +48,32 @@ static void set_absent(const config_setting_t *at, const char *name, uint32_t va
         *field = value;
 }
 
-static void read_bounces_to(struct config_draft *d, const config_setting_t *at,
-                            struct written *written)
+static void check_address(struct config_draft *d, const config_setting_t *at, const char *key,
+                          const char *address)
 {
-    if (written->bounces_to == NULL)
+    if (policy_address_form(slice_from(address)) != POLICY_ADDRESS_WHOLE)
+        config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, key),
+                             "\"%s\" is not an address: \"user@example.com\"", address);
+}
+
+void config_read_bounces(struct config_draft *d)
+{
+    const config_setting_t *at = d->root.bounces;
+    struct config_settings *s = &d->settings;
+    struct bounces b = { .double_bounces = CONFIG_DOUBLE_BOUNCES_DROP };
+    char postmaster[CONFIG_TEXT_MAX + sizeof("postmaster@")];
+
+    if (at != NULL)
+        (void)config_read_keys(&d->reader, at, "bounces", bounces_keys, ARRAY_LEN(bounces_keys),
+                               &b);
+    s->double_bounces = (enum config_double_bounces)b.double_bounces;
+    if (b.postmaster != NULL) {
+        s->postmaster = b.postmaster;
+        check_address(d, at, "postmaster", b.postmaster);
         return;
-    written->values.bounces_to = slice_from(written->bounces_to);
-    if (policy_address_form(written->values.bounces_to) != POLICY_ADDRESS_WHOLE)
-        config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "bounces_to"),
-                             "\"%s\" is not an address: \"user@example.com\"", written->bounces_to);
+    }
+    (void)snprintf(postmaster, sizeof(postmaster), "postmaster@%s", s->hostname);
+    s->postmaster = config_reader_text(&d->reader, postmaster);
 }
 
 static void read_bounce_profile(struct config_draft *d, const config_setting_t *at)
@@ -64,13 +96,18 @@ static void read_bounce_profile(struct config_draft *d, const config_setting_t *
     if (profile->max_retry_s > 0 && profile->initial_retry_s > profile->max_retry_s)
         config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "initial_retry"),
                              "initial_retry is longer than max_retry");
-    read_bounces_to(d, at, &written);
+    if (written.bounces_to != NULL) {
+        profile->bounces_to = slice_from(written.bounces_to);
+        check_address(d, at, "bounces_to", written.bounces_to);
+    }
     profile->name = slice_from(config_setting_name(at));
     if (!config_reader_check(
             &d->reader, at,
             policy_builder_add_bounce_profile(d->builder, profile, &draft->profile)))
         return;
     draft->name = config_setting_name(at);
+    draft->at = at;
+    draft->is_used = strcmp(draft->name, "default") == 0;
     d->profiles_count++;
 }
 
@@ -83,14 +120,39 @@ void config_read_bounce_profiles(struct config_draft *d)
         read_bounce_profile(d, config_setting_get_elem(d->root.bounce_profiles, (unsigned)i));
 }
 
-const struct policy_bounce_profile *config_bounce_profile_find(const struct config_draft *d,
-                                                               const char *name,
-                                                               struct config_suggestion *suggestion)
+const struct policy_bounce_profile *config_bounce_profile_find(struct config_draft *d,
+                                                               const config_setting_t *group,
+                                                               const char *name)
 {
+    const config_setting_t *section = d->root.bounce_profiles;
+    struct config_suggestion suggestion = config_suggestion_begin(name);
+    char hint[CONFIG_SUGGESTION_TEXT_MAX];
+
     for (size_t i = 0; i < d->profiles_count; i++) {
-        if (strcmp(d->profiles[i].name, name) == 0)
+        if (strcmp(d->profiles[i].name, name) == 0) {
+            d->profiles[i].is_used = true;
             return d->profiles[i].profile;
-        config_suggestion_offer(suggestion, d->profiles[i].name);
+        }
     }
+    if (!d->has_bounce_profiles ||
+        (section != NULL && config_setting_get_member(section, name) != NULL))
+        return NULL; /* its own problem is reported */
+    for (size_t i = 0; i < d->profiles_count; i++)
+        config_suggestion_offer(&suggestion, d->profiles[i].name);
+    config_reader_report(&d->reader, CONFIG_ERROR, config_member(group, "bounce_profile"),
+                         "bounce_profile \"%s\" is not in bounce_profiles%s", name,
+                         config_suggestion_text(&suggestion, hint));
     return NULL;
+}
+
+void config_check_bounce_profiles(struct config_draft *d)
+{
+    /* Who uses what is not known where a name is wrong. */
+    if (d->reader.problems->errors_count > 0)
+        return;
+    for (size_t i = 0; i < d->profiles_count; i++)
+        if (!d->profiles[i].is_used)
+            config_reader_report(&d->reader, CONFIG_WARNING, d->profiles[i].at,
+                                 "bounce profile \"%s\" is not used by a destination or a listener",
+                                 d->profiles[i].name);
 }

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "config/draft.h"
+#include "config/suggest.h"
 
 #define PAIR(key, field)                                                                           \
     {                                                                                              \
@@ -75,7 +76,30 @@ void config_read_certificates(struct config_draft *d)
     }
 }
 
-/* A certificate that a listener uses has to be there; one that waits for its use may not be. */
+const struct config_certificate *config_certificate_find(struct config_draft *d,
+                                                         const config_setting_t *group,
+                                                         const char *name)
+{
+    struct config_suggestion suggestion = config_suggestion_begin(name);
+    char hint[CONFIG_SUGGESTION_TEXT_MAX];
+
+    for (size_t i = 0; i < d->settings.certificates_count; i++) {
+        if (strcmp(d->certificates[i].name, name) == 0) {
+            d->certificate_drafts[i].is_used = true;
+            return &d->certificates[i];
+        }
+    }
+    if (!d->has_certificates)
+        return NULL;
+    for (size_t i = 0; i < d->settings.certificates_count; i++)
+        config_suggestion_offer(&suggestion, d->certificates[i].name);
+    config_reader_report(&d->reader, CONFIG_ERROR, config_member(group, "certificate"),
+                         "certificate \"%s\" is not in certificates%s", name,
+                         config_suggestion_text(&suggestion, hint));
+    return NULL;
+}
+
+/* A certificate that is used has to be there; one that waits for its use may not be. */
 static void check_file(struct config_draft *d, size_t certificate, const char *what,
                        const char *path)
 {
@@ -94,7 +118,7 @@ static void check_file(struct config_draft *d, size_t certificate, const char *w
                          d->certificates[certificate].name, what, path);
 }
 
-/* Those that listeners use must load, with keys that fit. */
+/* Those that are used must load, with keys that fit. */
 static void judge_certificate(struct config_draft *d, size_t certificate)
 {
     struct config_tls_judge *judge = d->reader.options->judge;

@@ -1,5 +1,4 @@
 #include "config/draft.h"
-#include "config/suggest.h"
 #include "policy/domain_map.h"
 
 _Static_assert(sizeof(enum policy_tls) == sizeof(int), "enum size");
@@ -48,7 +47,7 @@ static const struct config_key keys[] = {
     WORD("ktls", values.ktls, config_ktls_words),
     WORD("tls_min_version", min_version, config_tls_version_words),
     WORD("tls_fallback_clear", fallback, fallback_words),
-    TEXT("certificate", certificate),
+    { "certificate", CONFIG_KIND_TEXT, offsetof(struct entry, certificate), false, 0 },
     WORD("dane", values.dane, dane_words),
     VALUE("mta_sts", CONFIG_KIND_BOOL, mta_sts, 0, 0),
     WORD("ip_version", values.ip, ip_words),
@@ -73,52 +72,10 @@ static const struct config_key section_keys[] = {
     { "domains", CONFIG_KIND_LIST, offsetof(struct sections, domains), false },
 };
 
-/* Not one with a problem of its own, that is. */
-static bool is_profile_unknown(const struct config_draft *d, const char *name)
+/* Whether the group itself has the key; there may be no group. */
+static bool has(const config_setting_t *at, const char *key)
 {
-    const config_setting_t *section = d->root.bounce_profiles;
-
-    return d->has_bounce_profiles &&
-           (section == NULL || config_setting_get_member(section, name) == NULL);
-}
-
-/* Puts the profile that the entry names into its values. */
-static void find_profile(struct config_draft *d, const config_setting_t *at, struct entry *e)
-{
-    struct config_suggestion suggestion;
-    char hint[CONFIG_SUGGESTION_TEXT_MAX];
-
-    if (e->bounce_profile == NULL)
-        return;
-    suggestion = config_suggestion_begin(e->bounce_profile);
-    e->values.has_bounce_profile = true;
-    e->values.bounce_profile = config_bounce_profile_find(d, e->bounce_profile, &suggestion);
-    if (e->values.bounce_profile == NULL && is_profile_unknown(d, e->bounce_profile))
-        config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "bounce_profile"),
-                             "bounce_profile \"%s\" is not in bounce_profiles%s", e->bounce_profile,
-                             config_suggestion_text(&suggestion, hint));
-}
-
-static const struct config_certificate *find_certificate(struct config_draft *d,
-                                                         const config_setting_t *at,
-                                                         const char *name)
-{
-    struct config_suggestion suggestion = config_suggestion_begin(name);
-    char hint[CONFIG_SUGGESTION_TEXT_MAX];
-
-    for (size_t i = 0; i < d->settings.certificates_count; i++) {
-        if (strcmp(d->certificates[i].name, name) == 0) {
-            d->certificate_drafts[i].is_used = true;
-            return &d->certificates[i];
-        }
-        config_suggestion_offer(&suggestion, d->certificates[i].name);
-    }
-    if (d->has_certificates && (d->root.certificates == NULL ||
-                                config_setting_get_member(d->root.certificates, name) == NULL))
-        config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "certificate"),
-                             "certificate \"%s\" is not in certificates%s", name,
-                             config_suggestion_text(&suggestion, hint));
-    return NULL;
+    return at != NULL && config_setting_get_member(at, key) != NULL;
 }
 
 /* The number of the client with the entry's certificate and lowest version: a new one if need be.
@@ -128,8 +85,9 @@ static void find_client(struct config_draft *d, const config_setting_t *at, stru
     struct config_tls_client *clients = d->tls_clients, client = { .min_version = e->min_version };
     size_t number = 0;
 
-    if (e->certificate != NULL)
-        client.certificate = find_certificate(d, at, e->certificate);
+    /* "" is none: so a domain shows no certificate though the default does. */
+    if (e->certificate != NULL && e->certificate[0] != '\0')
+        client.certificate = config_certificate_find(d, at, e->certificate);
     while (number < d->settings.tls_clients_count &&
            (clients[number].certificate != client.certificate ||
             clients[number].min_version != client.min_version))
@@ -145,37 +103,99 @@ static void find_client(struct config_draft *d, const config_setting_t *at, stru
     e->values.tls_client = (uint32_t)number;
 }
 
-/* What makes no sense together; at is where it is written. */
-static void judge_entry(struct config_draft *d, const config_setting_t *at, const struct entry *e)
+/* A certificate can be told from a stranger's only by who vouches for it (RFC 8461 4.1, too). */
+static void judge_authorities(struct config_draft *d, const config_setting_t *at,
+                              const struct entry *e)
 {
+    if (d->has_authorities)
+        return;
+    if (has(at, "tls") && policy_tls_is_verifying(e->values.tls))
+        config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "tls"),
+                             "tls = \"%s\" needs the authorities that may vouch for hosts: tls: "
+                             "ca_file",
+                             policy_tls_text(e->values.tls));
+    if (has(at, "mta_sts") && e->values.mta_sts)
+        config_reader_report(
+            &d->reader, CONFIG_ERROR, config_member(at, "mta_sts"),
+            "mta_sts needs the authorities that may vouch for hosts: tls: ca_file");
+}
+
+/* What makes no sense together. What is inherited is judged where it is written. */
+static void judge_tls(struct config_draft *d, const config_setting_t *at, const struct entry *e)
+{
+    judge_authorities(d, at, e);
+    if (has(at, "dane") && e->values.dane != POLICY_DANE_OFF &&
+        d->settings.dns.trust_anchor_path[0] == '\0')
+        config_reader_report(&d->reader, CONFIG_WARNING, config_member(at, "dane"),
+                             "dane = \"%s\" without dns: trust_anchor: no answer is validated, and "
+                             "%s",
+                             policy_dane_text(e->values.dane),
+                             e->values.dane == POLICY_DANE_MANDATORY ? "no mail can leave"
+                                                                     : "DANE is never used");
     if (policy_tls_is_wanted(e->values.tls))
         return;
-    if (e->values.dane != POLICY_DANE_OFF)
-        config_reader_report(&d->reader, CONFIG_ERROR, at,
+    if (has(at, "dane") && e->values.dane != POLICY_DANE_OFF)
+        config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "dane"),
                              "dane = \"%s\" needs tls = \"preferred\" or more",
                              policy_dane_text(e->values.dane));
-    if (e->values.mta_sts)
-        config_reader_report(&d->reader, CONFIG_ERROR, at,
+    if (has(at, "mta_sts") && e->values.mta_sts)
+        config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "mta_sts"),
                              "mta_sts needs tls = \"preferred\" or more");
 }
 
-static void finish_entry(struct config_draft *d, const config_setting_t *at, struct entry *e)
+/* What is said, and has no effect. */
+static void warn_of_idle(struct config_draft *d, const config_setting_t *at, const struct entry *e)
+{
+    static const char *const of_tls[] = { "ktls", "tls_min_version", "certificate",
+                                          "tls_fallback_clear" };
+
+    if (has(at, "recipients_interval") && e->values.max_recipients == 0)
+        config_reader_report(&d->reader, CONFIG_WARNING, config_member(at, "recipients_interval"),
+                             "recipients_interval says nothing without max_recipients");
+    if (e->fallback != 0 && policy_tls_is_required(e->values.tls) && has(at, "tls_fallback_clear"))
+        config_reader_report(&d->reader, CONFIG_WARNING, config_member(at, "tls_fallback_clear"),
+                             "tls_fallback_clear says nothing with tls = \"%s\"",
+                             policy_tls_text(e->values.tls));
+    if (e->domain == NULL || policy_tls_is_wanted(e->values.tls))
+        return; /* the default's is for the domains that take it over */
+    for (size_t i = 0; i < ARRAY_LEN(of_tls); i++)
+        if (has(at, of_tls[i]))
+            config_reader_report(&d->reader, CONFIG_WARNING, config_member(at, of_tls[i]),
+                                 "%s says nothing with tls = \"off\"", of_tls[i]);
+}
+
+/* What an entry says, judged when it could be read. */
+static void finish_entry(struct config_draft *d, const config_setting_t *at, struct entry *e,
+                         bool is_readable)
 {
     e->values.clear_after_failed_handshake = e->fallback != 0;
-    find_profile(d, at, e);
-    find_client(d, at, e);
-    judge_entry(d, at, e);
+    /* Without TLS there is nothing for what comes from the default to decide about. */
+    if (e->domain != NULL && !policy_tls_is_wanted(e->values.tls)) {
+        e->values.dane = has(at, "dane") ? e->values.dane : POLICY_DANE_OFF;
+        e->values.mta_sts = has(at, "mta_sts") && e->values.mta_sts;
+    }
+    if (has(at, "bounce_profile") && e->bounce_profile != NULL) {
+        e->values.bounce_profile = config_bounce_profile_find(d, at, e->bounce_profile);
+        e->values.has_bounce_profile = true;
+    }
+    if (has(at, "certificate") || has(at, "tls_min_version") || e->domain == NULL)
+        find_client(d, at, e);
+    if (!is_readable)
+        return;
+    judge_tls(d, at, e);
+    warn_of_idle(d, at, e);
 }
 
 static void read_destination(struct config_draft *d, const config_setting_t *list, int index,
                              struct entry e, struct policy_domain_map *seen)
 {
     const config_setting_t *at = config_element_group(&d->reader, list, (unsigned)index);
+    bool is_readable;
 
     if (at == NULL)
         return;
-    (void)config_read_keys(&d->reader, at, "a destination", keys, ARRAY_LEN(keys), &e);
-    finish_entry(d, at, &e);
+    is_readable = config_read_keys(&d->reader, at, "a destination", keys, ARRAY_LEN(keys), &e);
+    finish_entry(d, at, &e, is_readable);
     if (e.domain == NULL)
         return;
     e.values.name = slice_from(e.domain);
@@ -192,13 +212,15 @@ static void read_destination(struct config_draft *d, const config_setting_t *lis
 void config_read_destinations(struct config_draft *d)
 {
     struct entry e = { .values = policy_destination_default() };
-    struct config_suggestion unused = config_suggestion_begin("");
     struct sections sections = { 0 };
     struct policy_domain_map seen;
+    bool is_readable = true;
     int count;
 
     e.values.ktls = d->settings.ktls;
-    e.values.bounce_profile = config_bounce_profile_find(d, "default", &unused);
+    for (size_t i = 0; i < d->profiles_count; i++)
+        if (strcmp(d->profiles[i].name, "default") == 0)
+            e.values.bounce_profile = d->profiles[i].profile;
     e.min_version = d->settings.tls_version_min;
     d->tls_clients =
         config_reader_take(&d->reader, CONFIG_TLS_CLIENTS_MAX, sizeof(*d->tls_clients));
@@ -208,15 +230,13 @@ void config_read_destinations(struct config_draft *d)
     if (d->root.destinations != NULL)
         (void)config_read_keys(&d->reader, d->root.destinations, "destinations", section_keys,
                                ARRAY_LEN(section_keys), &sections);
-    if (sections.defaults != NULL) {
-        (void)config_read_keys(&d->reader, sections.defaults, "default", &keys[1],
-                               ARRAY_LEN(keys) - 1, &e);
-    }
-    finish_entry(d, sections.defaults != NULL ? sections.defaults : d->at, &e);
+    if (sections.defaults != NULL)
+        is_readable = config_read_keys(&d->reader, sections.defaults, "default", &keys[1],
+                                       ARRAY_LEN(keys) - 1, &e);
+    finish_entry(d, sections.defaults, &e, is_readable);
     (void)config_reader_check(&d->reader, d->at,
                               policy_builder_set_destination_default(d->builder, &e.values));
     count = sections.domains != NULL ? config_setting_length(sections.domains) : 0;
-    e.bounce_profile = NULL;
     if (!policy_domain_map_init(&seen, &d->scratch, (size_t)count)) {
         d->reader.is_out_of_memory = true;
         return;

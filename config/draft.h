@@ -17,7 +17,6 @@ extern const char *const config_ktls_words[];
 /* And for enum config_tls_version. */
 extern const char *const config_tls_version_words[];
 
-struct config_suggestion;
 struct policy_domain_map;
 
 struct config_flow_draft {
@@ -36,6 +35,8 @@ struct config_address_list_draft {
 
 struct config_profile_draft {
     const char *name;
+    const config_setting_t *at;
+    bool is_used; /* by a destination or a listener */
     const struct policy_bounce_profile *profile;
 };
 
@@ -65,7 +66,7 @@ struct config_root {
     const config_setting_t *spool, *certificates, *tls, *log, *admin, *session, *shutdown, *memory;
     const config_setting_t *listeners, *mail_flow_policies, *hat, *rat, *destinations, *routes;
     const config_setting_t *bounce_profiles, *address_lists, *exception_table, *limits, *dns;
-    const config_setting_t *reputation, *country, *call_ahead, *delivery, *alerts, *mta_sts;
+    const config_setting_t *reputation, *country, *call_ahead, *delivery, *alerts, *mta_sts, *bounces;
 };
 
 struct config_draft {
@@ -83,12 +84,14 @@ struct config_draft {
     struct config_flow_draft *flows;
     struct config_profile_draft *profiles;
     struct config_tls_client *tls_clients;
+    const config_setting_t *crl_files; /* of tls; NULL: none */
     struct config_table_draft *hats;
     struct config_table_draft *rats;
     /* What is not known because of a problem elsewhere is not worth a complaint. */
     bool has_broken_listener; /* so that who uses what is not known */
     bool has_broken_route;    /* so that which domains have one is not known */
     bool has_postmaster_problem;
+    bool has_authorities; /* for hosts */
     bool has_certificates, has_mail_flows, has_hats, has_rats, has_bounce_profiles;
     size_t address_lists_count, flows_count, profiles_count, hats_count, rats_count;
 };
@@ -112,7 +115,8 @@ void config_read_mail_flows(struct config_draft *d);
 void config_read_hats(struct config_draft *d);
 /* recipients.c */
 void config_read_rats(struct config_draft *d);
-/* bounces.c */
+/* bounces.c: bounces, bounce_profiles. */
+void config_read_bounces(struct config_draft *d);
 void config_read_bounce_profiles(struct config_draft *d);
 /* destinations.c */
 void config_read_destinations(struct config_draft *d);
@@ -122,18 +126,26 @@ void config_read_routes(struct config_draft *d);
 /* From here on the snapshot is there. */
 /* listeners.c */
 void config_read_listeners(struct config_draft *d);
-/* hat_lint.c, recipients.c, loops.c: what only the compiled tables can tell. */
+/* hat_lint.c, recipients.c, bounces.c, destination_lint.c, loops.c: what only the compiled tables
+ * can tell. */
 void config_check_hats(struct config_draft *d);
 /* Whether what the HATs look at can be found out. */
 void config_check_hat_sources(struct config_draft *d);
 void config_check_rats(struct config_draft *d);
+void config_check_bounce_profiles(struct config_draft *d);
+void config_check_destinations(struct config_draft *d);
 void config_check_routes(struct config_draft *d);
 /* certificates.c: files; after the listeners. */
 void config_check_certificates(struct config_draft *d);
 
-/* NULL when there is none of that name; the names there are have been offered. */
-const struct policy_bounce_profile *config_bounce_profile_find(
-    const struct config_draft *d, const char *name, struct config_suggestion *suggestion);
+/* The profile or the certificate that a key of the group names, marked as used. NULL when there is
+ * none, which is then a problem of the group. */
+const struct policy_bounce_profile *config_bounce_profile_find(struct config_draft *d,
+                                                               const config_setting_t *group,
+                                                               const char *name);
+const struct config_certificate *config_certificate_find(struct config_draft *d,
+                                                         const config_setting_t *group,
+                                                         const char *name);
 
 /* Marks a domain as seen; a second one is a problem, reported with the line of the first. */
 bool config_domain_is_new(struct config_draft *d, struct policy_domain_map *seen,

@@ -52,6 +52,7 @@ static const struct config_key root_keys[] = {
     ROOT(delivery, CONFIG_KIND_GROUP, false),
     ROOT(alerts, CONFIG_KIND_GROUP, false),
     ROOT(mta_sts, CONFIG_KIND_GROUP, false),
+    ROOT(bounces, CONFIG_KIND_GROUP, false),
 };
 
 const char *const config_ktls_words[] = { "auto", "off", "tx", "both", NULL };
@@ -64,11 +65,19 @@ static const struct config_key spool_keys[] = {
     SETTING("min_free", CONFIG_KIND_SIZE, spool_free_bytes, 0, 1024 * TIB_BYTES),
 };
 
+/* Into the draft: a list is no setting yet. */
+#define TLS(key, kind, field, ...)                                                                 \
+    {                                                                                              \
+        key, kind, offsetof(struct config_draft, field), false, __VA_ARGS__                        \
+    }
+
 static const struct config_key tls_keys[] = {
-    SETTING("ktls", CONFIG_KIND_WORD, ktls, 0, 0, config_ktls_words),
-    SETTING("min_version", CONFIG_KIND_WORD, tls_version_min, 0, 0, config_tls_version_words),
-    SETTING("ca_file", CONFIG_KIND_PATH, tls_ca_path, 1),
-    SETTING("client_ca_file", CONFIG_KIND_PATH, tls_client_ca_path, 1),
+    TLS("ktls", CONFIG_KIND_WORD, settings.ktls, 0, 0, config_ktls_words),
+    TLS("min_version", CONFIG_KIND_WORD, settings.tls_version_min, 0, 0, config_tls_version_words),
+    TLS("ca_file", CONFIG_KIND_PATH, settings.tls_ca_path, 1),
+    TLS("custom_ca_file", CONFIG_KIND_PATH, settings.tls_custom_ca_path, 1),
+    TLS("client_ca_file", CONFIG_KIND_PATH, settings.tls_client_ca_path, 1),
+    TLS("crl_files", CONFIG_KIND_STRINGS, crl_files, 0),
 };
 
 static const struct config_key log_keys[] = {
@@ -117,6 +126,7 @@ static void set_defaults(struct config_settings *s)
         .ktls = POLICY_KTLS_AUTO,
         .tls_version_min = CONFIG_TLS_1_2,
         .tls_ca_path = "",
+        .tls_custom_ca_path = "",
         .tls_client_ca_path = "",
         .log_format = CONFIG_LOG_ASYNCOS,
         .log_path = "-",
@@ -210,10 +220,48 @@ static void check_authorities(struct config_draft *d, const char *key, const cha
                              config_member(d->root.tls, key), "the CA file: %s", why);
 }
 
+static void read_crl_file(struct config_draft *d, const config_setting_t *at, const char **path_out)
+{
+    unsigned line;
+    const char *path = config_path_beside(
+        d->reader.arena,
+        config_source_where(d->reader.source, config_setting_source_line(at), &line),
+        slice_from(config_setting_get_string(at)));
+
+    if (path == NULL) {
+        d->reader.is_out_of_memory = true;
+        return;
+    }
+    *path_out = path;
+    if (!d->reader.options->skip_files && access(path, R_OK) != 0)
+        config_reader_report(&d->reader, CONFIG_ERROR, at, "cannot read the CRL file %s: %m", path);
+}
+
+static void read_crl_files(struct config_draft *d)
+{
+    const config_setting_t *list = d->crl_files;
+    int count = list != NULL ? config_setting_length(list) : 0;
+    const char **paths;
+
+    if (count > CONFIG_CRL_FILES_MAX) {
+        config_reader_report(&d->reader, CONFIG_ERROR, list, "crl_files has more than %d files",
+                             CONFIG_CRL_FILES_MAX);
+        return;
+    }
+    paths = config_reader_take(&d->reader, (size_t)count, sizeof(*paths));
+    d->settings.tls_crl_paths = paths;
+    for (int i = 0; i < count && paths != NULL && !d->reader.is_out_of_memory; i++) {
+        read_crl_file(d, config_setting_get_elem(list, (unsigned)i), &paths[i]);
+        d->settings.tls_crl_paths_count++;
+    }
+}
+
 static void check_tls(struct config_draft *d)
 {
     check_authorities(d, "ca_file", d->settings.tls_ca_path);
+    check_authorities(d, "custom_ca_file", d->settings.tls_custom_ca_path);
     check_authorities(d, "client_ca_file", d->settings.tls_client_ca_path);
+    read_crl_files(d);
 }
 
 /* The file is appended to, or made in its folder. */
@@ -282,6 +330,7 @@ static void note_sections(struct config_draft *d)
     d->has_bounce_profiles = is_known(d, r->bounce_profiles, "bounce_profiles");
     d->has_broken_route = !is_known(d, r->routes, "routes");
     d->has_broken_listener = r->listeners == NULL;
+    d->has_authorities = !is_known(d, r->tls, "tls");
 }
 
 void config_read_general(struct config_draft *d)
@@ -300,7 +349,12 @@ void config_read_general(struct config_draft *d)
                              "hostname = \"%s\" is not a host name", s->hostname);
     read_section(d, r->spool, "spool", spool_keys, ARRAY_LEN(spool_keys));
     check_spool(d);
-    read_section(d, r->tls, "tls", tls_keys, ARRAY_LEN(tls_keys));
+    if (r->tls != NULL) {
+        (void)config_read_keys(&d->reader, r->tls, "tls", tls_keys, ARRAY_LEN(tls_keys), d);
+        d->has_authorities =
+            config_is_meant(r->tls, tls_keys, ARRAY_LEN(tls_keys), "ca_file") ||
+            config_is_meant(r->tls, tls_keys, ARRAY_LEN(tls_keys), "custom_ca_file");
+    }
     check_tls(d);
     read_section(d, r->log, "log", log_keys, ARRAY_LEN(log_keys));
     check_log(d);

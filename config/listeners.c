@@ -14,7 +14,7 @@
 
 /* A listener as it is written. */
 struct entry {
-    const char *name, *address, *hostname, *certificate, *hat, *rat;
+    const char *name, *address, *hostname, *certificate, *hat, *rat, *bounce_profile;
     uint32_t port, max_connections, max_tls_connections, backlog;
     int type, bare_newlines, ktls;
     const config_setting_t *defaults, *proxy_from, *xclient_from;
@@ -49,6 +49,7 @@ static const struct config_key keys[] = {
     TEXT(certificate, false, 0),
     TEXT(hat, true, 0),
     TEXT(rat, false, 0),
+    TEXT(bounce_profile, false, 0),
     NUMBER(max_connections, CONNECTIONS_MAX),
     NUMBER(max_tls_connections, CONNECTIONS_MAX),
     NUMBER(backlog, BACKLOG_MAX),
@@ -82,28 +83,6 @@ static struct config_table_draft *find_table(struct config_draft *d, const confi
         config_suggestion_offer(&suggestion, tables[i].name);
     config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, kind),
                          "%s \"%s\" is not defined%s", kind, name,
-                         config_suggestion_text(&suggestion, hint));
-    return NULL;
-}
-
-static const struct config_certificate *find_certificate(struct config_draft *d,
-                                                         const config_setting_t *at,
-                                                         const char *name)
-{
-    struct config_suggestion suggestion = config_suggestion_begin(name);
-    char hint[CONFIG_SUGGESTION_TEXT_MAX];
-
-    for (size_t i = 0; i < d->settings.certificates_count; i++) {
-        if (strcmp(d->certificates[i].name, name) == 0) {
-            d->certificate_drafts[i].is_used = true;
-            return &d->certificates[i];
-        }
-        config_suggestion_offer(&suggestion, d->certificates[i].name);
-    }
-    if (!d->has_certificates)
-        return NULL;
-    config_reader_report(&d->reader, CONFIG_ERROR, config_member(at, "certificate"),
-                         "certificate \"%s\" is not in certificates%s", name,
                          config_suggestion_text(&suggestion, hint));
     return NULL;
 }
@@ -250,7 +229,9 @@ static void resolve_names(struct config_draft *d, const config_setting_t *at, co
     if (listener->hat != NULL)
         check_hat(d, at, hat, listener);
     if (e->certificate != NULL)
-        listener->certificate = find_certificate(d, at, e->certificate);
+        listener->certificate = config_certificate_find(d, at, e->certificate);
+    if (e->bounce_profile != NULL)
+        listener->bounce_profile = config_bounce_profile_find(d, at, e->bounce_profile);
 }
 
 /* The policies as they are at this listener. */

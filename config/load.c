@@ -46,6 +46,7 @@ static enum status read_sections(struct config_draft *d)
     config_read_mail_flows(d);
     config_read_hats(d);
     config_read_rats(d);
+    config_read_bounces(d);
     config_read_bounce_profiles(d);
     config_read_destinations(d);
     config_read_routes(d);
@@ -58,6 +59,8 @@ static enum status read_sections(struct config_draft *d)
     config_check_hats(d);
     config_check_hat_sources(d);
     config_check_rats(d);
+    config_check_bounce_profiles(d);
+    config_check_destinations(d);
     config_check_routes(d);
     config_check_certificates(d);
     return d->reader.is_out_of_memory ? STATUS_NO_MEMORY : STATUS_OK;

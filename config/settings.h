@@ -17,6 +17,7 @@
 #define CONFIG_SOCKET_PATH_MAX       107 /* what a struct sockaddr_un holds besides its NUL */
 #define CONFIG_DNS_SERVERS_MAX       16
 #define CONFIG_DNS_STUBS_MAX         64
+#define CONFIG_CRL_FILES_MAX         64
 #define CONFIG_PEERS_MAX             1000 /* load balancers, or hosts that say XCLIENT */
 
 #define CONFIG_ALERT_RECIPIENTS_MAX    16
@@ -71,6 +72,8 @@ struct config_listener {
     uint32_t backlog;
     enum config_bare_newlines bare_newlines;
     enum policy_ktls ktls;
+    /* Of mail that came in here, unless the destination names one; NULL: the default's. */
+    const struct policy_bounce_profile *bounce_profile;
 };
 
 /* The policy of a HAT row as it is used at the listener. */
@@ -140,6 +143,10 @@ struct config_mta_sts {
     const char *ca_path; /* who may vouch for a policy host; "": tls.ca_file, or the system */
     uint32_t timeout_s;  /* of one fetch, and of a delivery that waits for a first policy */
     uint32_t port;       /* 443 but in tests */
+/* What becomes of a bounce that cannot be delivered. */
+enum config_double_bounces {
+    CONFIG_DOUBLE_BOUNCES_DROP,
+    CONFIG_DOUBLE_BOUNCES_POSTMASTER /* it is sent to config_settings.postmaster */
 };
 
 enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
@@ -163,8 +170,11 @@ struct config_settings {
 
     enum policy_ktls ktls; /* where a listener or a destination says nothing */
     enum config_tls_version tls_version_min;
-    const char *tls_ca_path;        /* "" when none was named */
-    const char *tls_client_ca_path; /* who may vouch for clients; "" when none was named */
+    const char *tls_ca_path;          /* who may vouch for hosts; "" when none was named */
+    const char *tls_custom_ca_path;   /* and who else; "" when none was named */
+    const char *tls_client_ca_path;   /* who may vouch for clients; "" when none was named */
+    const char *const *tls_crl_paths; /* what they have revoked */
+    size_t tls_crl_paths_count;       /* 0..CONFIG_CRL_FILES_MAX; 0: it is not looked at */
 
     enum config_log_format log_format;
     const char *log_path; /* "-": standard error */
@@ -187,6 +197,8 @@ struct config_settings {
     uint32_t delivery_port;                      /* of hosts that were found without one */
     const struct config_tls_client *tls_clients; /* number 0: of the default destination */
     size_t tls_clients_count;                    /* at least 1 */
+    enum config_double_bounces double_bounces;
+    const char *postmaster; /* an address, "postmaster@HOSTNAME" by default */
 
     struct config_dns dns;
     struct config_reputation reputation;

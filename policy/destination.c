@@ -23,6 +23,32 @@ const struct policy_destination *policy_destination_find(const struct policy_sna
     return &snapshot->destinations[number];
 }
 
+const struct policy_destination *policy_destination_behind(const struct policy_snapshot *snapshot,
+                                                           struct slice name)
+{
+    size_t label = 1;
+
+    /* From the dot behind the first label on there are only entries for domains below it. */
+    while (label < name.len && name.data[label] != '.')
+        label++;
+    return policy_destination_find(snapshot,
+                                   slice_after(name, label < name.len ? label : name.len));
+}
+
+bool policy_destination_equal(const struct policy_destination *a,
+                              const struct policy_destination *b)
+{
+    return a->tls == b->tls && a->ktls == b->ktls && a->dane == b->dane && a->ip == b->ip &&
+           a->limit_scope == b->limit_scope && a->mta_sts == b->mta_sts &&
+           a->clear_after_failed_handshake == b->clear_after_failed_handshake &&
+           a->has_bounce_profile == b->has_bounce_profile &&
+           a->max_connections == b->max_connections &&
+           a->max_messages_per_connection == b->max_messages_per_connection &&
+           a->max_recipients == b->max_recipients &&
+           a->recipients_interval_s == b->recipients_interval_s && a->tls_client == b->tls_client &&
+           a->bounce_profile == b->bounce_profile;
+}
+
 const char *policy_tls_text(enum policy_tls tls)
 {
     switch (tls) {
@@ -89,6 +115,19 @@ bool policy_tls_is_required(enum policy_tls tls)
     case POLICY_TLS_PREFERRED:
     case POLICY_TLS_PREFERRED_VERIFY: return false;
     case POLICY_TLS_REQUIRED:
+    case POLICY_TLS_REQUIRED_VERIFY:
+    case POLICY_TLS_REQUIRED_VERIFY_HOSTED: return true;
+    }
+    UNREACHABLE();
+}
+
+bool policy_tls_is_verifying(enum policy_tls tls)
+{
+    switch (tls) {
+    case POLICY_TLS_OFF:
+    case POLICY_TLS_PREFERRED:
+    case POLICY_TLS_REQUIRED: return false;
+    case POLICY_TLS_PREFERRED_VERIFY:
     case POLICY_TLS_REQUIRED_VERIFY:
     case POLICY_TLS_REQUIRED_VERIFY_HOSTED: return true;
     }

@@ -75,9 +75,17 @@ struct policy_destination {
 /* Everything at its default, named "default", TLS off, without a bounce profile. */
 struct policy_destination policy_destination_default(void);
 
+/* Whether mail leaves by both in the same way; whatever their names. */
+bool policy_destination_equal(const struct policy_destination *a,
+                              const struct policy_destination *b);
+
 /* Never NULL. */
 const struct policy_destination *policy_destination_find(const struct policy_snapshot *snapshot,
                                                          struct slice domain);
+
+/* What would apply if there were no entry of this name, which may begin with a dot. Never NULL. */
+const struct policy_destination *policy_destination_behind(const struct policy_snapshot *snapshot,
+                                                           struct slice name);
 
 /* The words of the configuration: "required-verify"..., "both"... */
 const char *policy_tls_text(enum policy_tls tls);
@@ -90,3 +98,5 @@ const char *policy_limit_scope_text(enum policy_limit_scope scope);
 bool policy_tls_is_wanted(enum policy_tls tls);
 /* Whether nothing may be sent without TLS. */
 bool policy_tls_is_required(enum policy_tls tls);
+/* Whether a certificate is looked at at all. */
+bool policy_tls_is_verifying(enum policy_tls tls);
