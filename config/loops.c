@@ -1,4 +1,5 @@
 #include "config/draft.h"
+#include "policy/domain_map.h"
 
 /* The addresses of a listener that takes mail on all of them. */
 struct own {
@@ -47,19 +48,32 @@ static bool is_reached_by(const struct own *own, const struct config_listener *l
     return is_own(own, &endpoint->address);
 }
 
-static void check_host(struct config_draft *d, const struct own *own, const config_setting_t *at,
-                       const struct policy_route_host *host)
+static bool is_name(const char *name, struct slice host)
+{
+    return name != NULL && slice_is_word(policy_domain_normal(host), name);
+}
+
+/* Where a name leads is known when mail is delivered; but our own leads here. */
+static bool leads_to(const struct config_draft *d, const struct own *own,
+                     const struct config_listener *listener, const struct policy_route_host *host)
 {
     const struct ip_endpoint endpoint = { host->address,
                                           host->port != 0 ? host->port
                                                           : (uint16_t)d->settings.delivery_port };
 
-    if (host->lookup != POLICY_ROUTE_ADDRESS)
-        return; /* where a name leads is known when mail is delivered */
+    if (host->lookup == POLICY_ROUTE_ADDRESS)
+        return is_reached_by(own, listener, &endpoint);
+    return endpoint.port == listener->endpoint.port &&
+           (is_name(d->settings.hostname, host->host) || is_name(listener->hostname, host->host));
+}
+
+static void check_host(struct config_draft *d, const struct own *own, const config_setting_t *at,
+                       const struct policy_route_host *host)
+{
     for (size_t i = 0; i < d->settings.listeners_count; i++) {
         const struct config_listener *listener = &d->settings.listeners[i];
 
-        if (!is_reached_by(own, listener, &endpoint))
+        if (!leads_to(d, own, listener, host))
             continue;
         config_reader_report(
             &d->reader, CONFIG_WARNING, at,

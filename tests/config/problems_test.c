@@ -526,6 +526,11 @@ static void mail_that_could_not_leave_is_warned_of(void **unused)
           "routes = ( " MX_ROUTE ", { domain = \"example.com\"; to = [ \"127.0.0.1:26\" ]; } );",
           "" },
         { 12,
+          "routes = ( " MX_ROUTE ", { domain = \"example.com\"; to = [ \"mx.example.com:26\",\n"
+          "\"mx.example.net\", \"[MX.example.com]\" ]; } );",
+          "t.conf:13: warning: \"[MX.example.com]\" is our own listener \"In\": mail for this "
+          "route would go in a circle" },
+        { 12,
           "routes = ( " MX_ROUTE ", " EXAMPLE_ROUTE ",\n"
           "{ domain = \"ALL\"; to = [ \"127.0.0.1\" ]; } );",
           "t.conf:13: warning: \"127.0.0.1\" is our own listener \"In\": mail for this route would "
