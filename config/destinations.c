@@ -194,7 +194,7 @@ static void read_destination(struct config_draft *d, const config_setting_t *lis
 
     if (at == NULL)
         return;
-    is_readable = config_read_keys(&d->reader, at, "a destination", keys, ARRAY_LEN(keys), &e);
+    is_readable = config_read_entry(d, at, "a destination", keys, ARRAY_LEN(keys), &e);
     finish_entry(d, at, &e, is_readable);
     if (e.domain == NULL)
         return;

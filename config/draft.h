@@ -173,6 +173,11 @@ const struct config_flow_draft *config_flow_find(struct config_draft *d,
 struct config_table_draft *config_table_find(struct config_table_draft *tables, size_t count,
                                              const char *name);
 
+/* config_read_keys() for an entry of a long table: its texts live as long as the draft, not the
+ * settings. */
+bool config_read_entry(struct config_draft *d, const config_setting_t *at, const char *section,
+                       const struct config_key *keys, size_t keys_count, void *values);
+
 /* Zeroed memory for the time of loading; NULL sets is_out_of_memory. */
 void *config_draft_take(struct config_draft *d, size_t count, size_t bytes);
 

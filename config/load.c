@@ -14,6 +14,18 @@ void *config_draft_take(struct config_draft *d, size_t count, size_t bytes)
     return piece;
 }
 
+bool config_read_entry(struct config_draft *d, const config_setting_t *at, const char *section,
+                       const struct config_key *keys, size_t keys_count, void *values)
+{
+    struct arena *arena = d->reader.arena;
+    bool ok;
+
+    d->reader.arena = &d->scratch;
+    ok = config_read_keys(&d->reader, at, section, keys, keys_count, values);
+    d->reader.arena = arena;
+    return ok;
+}
+
 size_t config_members_count(struct config_draft *d, const config_setting_t *section, size_t max)
 {
     size_t count = section != NULL ? (size_t)config_setting_length(section) : 0;

@@ -213,13 +213,15 @@ static bool read_word(struct config_reader *r, const config_setting_t *s,
 
     if (text == NULL)
         return refuse_type(r, s, key);
-    suggestion = config_suggestion_begin(text);
-    list[0] = '\0';
     for (int i = 0; key->words[i] != NULL; i++) {
         if (strcmp(text, key->words[i]) == 0) {
             *value = i;
             return true;
         }
+    }
+    suggestion = config_suggestion_begin(text);
+    list[0] = '\0';
+    for (int i = 0; key->words[i] != NULL; i++) {
         config_suggestion_offer(&suggestion, key->words[i]);
         used += (size_t)snprintf(list + used, sizeof(list) - used, "%s\"%s\"", i > 0 ? ", " : "",
                                  key->words[i]);

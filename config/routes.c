@@ -71,7 +71,7 @@ static void read_route(struct config_draft *d, int index, struct policy_domain_m
     struct route_entry e = { 0 };
 
     if (at != NULL)
-        (void)config_read_keys(&d->reader, at, "a route", route_keys, ARRAY_LEN(route_keys), &e);
+        (void)config_read_entry(d, at, "a route", route_keys, ARRAY_LEN(route_keys), &e);
     read_hosts(d, e.to, &route, hosts);
     if (e.domain == NULL) {
         d->has_broken_route = true;

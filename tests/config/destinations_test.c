@@ -336,6 +336,39 @@ static void what_has_no_effect_is_warned_of(void **unused)
     expect(cases, ARRAY_LEN(cases));
 }
 
+static void every_entry_of_a_long_table_is_found(void **unused)
+{
+    static const size_t count = 100000;
+    static char lines[TEXT_MAX];
+    struct config_loaded *loaded = NULL;
+    struct buffer text;
+
+    (void)unused;
+    buffer_init(&text, 16 << 20);
+    for (size_t i = 0; i < ARRAY_LEN(good); i++)
+        append(&text, i + 1 == 11 ? "" : good[i]);
+    append(&text, "destinations = { domains = (");
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(buffer_printf(&text,
+                                       "%s{ domain = \"%sd%zu.example\"; max_connections = "
+                                       "%zu; }\n",
+                                       i > 0 ? "," : "", i % 3 == 0 ? "." : "", i, 1 + i % 499),
+                         STATUS_OK);
+    append(&text, "); };");
+    assert_int_equal(buffer_append(&text, (struct slice){ "", 1 }), STATUS_OK);
+    assert_int_equal(load(buffer_contents(&text).data, &loaded, lines), STATUS_OK);
+    assert_string_equal(lines, "");
+    buffer_finish(&text);
+    for (size_t i = 0; i < count; i++) {
+        char domain[64];
+
+        (void)snprintf(domain, sizeof(domain), "%sd%zu.example", i % 3 == 0 ? "x." : "", i);
+        assert_int_equal(find(loaded, domain)->max_connections, 1 + i % 499);
+    }
+    assert_int_equal(find(loaded, "d0.example")->max_connections, 500);
+    config_loaded_destroy(loaded);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +378,7 @@ int main(void)
         cmocka_unit_test(bounces_and_revocations_are_settings),
         cmocka_unit_test(what_needs_something_else_is_refused_without_it),
         cmocka_unit_test(what_has_no_effect_is_warned_of),
+        cmocka_unit_test(every_entry_of_a_long_table_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
