@@ -23,6 +23,7 @@ void gateway_generation_destroy(struct gateway_generation *generation)
     if (generation == NULL)
         return;
     ASSERT(atomic_load(&generation->views_count) == 0);
+    tls_trust_release(generation->trust);
     config_loaded_destroy(generation->config);
     free(generation);
 }
@@ -68,6 +69,17 @@ static enum status server_context(const struct gateway_view *view,
     return tls_context_create_server(&options, context_out, error_out);
 }
 
+/* The supervisor alone makes views, one after the other. */
+static enum status trust_once(struct gateway_generation *generation, struct tls_error *error_out)
+{
+    const struct config_settings *settings = &generation->config->settings;
+    const struct tls_trust_files files = { .ca_file = settings->tls_ca_path };
+
+    if (generation->trust != NULL || settings->tls_ca_path[0] == '\0')
+        return STATUS_OK;
+    return tls_trust_create(&files, &generation->trust, error_out);
+}
+
 static enum status fill(struct gateway_view *view, struct tls_tickets *tickets,
                         struct tls_error *error_out)
 {
@@ -75,13 +87,14 @@ static enum status fill(struct gateway_view *view, struct tls_tickets *tickets,
     struct tls_client_options client = {
         .min_version = version_of(settings),
         .security = TLS_SECURITY_OPPORTUNISTIC,
-        .ca_file = settings->tls_ca_path[0] != '\0' ? settings->tls_ca_path : NULL,
         .kernel = view->generation->kernel.has_module,
     };
 
     view->servers = calloc(settings->listeners_count, sizeof(struct tls_context *));
     if (view->servers == NULL)
         return STATUS_NO_MEMORY;
+    TRY(trust_once(view->generation, error_out));
+    client.trust = view->generation->trust;
     TRY(tls_context_create_client(&client, &view->client, error_out));
     for (size_t i = 0; i < settings->listeners_count; i++)
         if (settings->listeners[i].certificate != NULL)

@@ -20,6 +20,7 @@
 struct gateway_generation {
     struct config_loaded *config;     /* owned */
     struct tls_kernel_support kernel; /* of the moment when it was read */
+    struct tls_trust *trust;          /* of deliveries, made with the first view; NULL: none */
     struct gateway_generation *older; /* the supervisor's list */
     _Atomic unsigned views_count;
 };

@@ -42,15 +42,13 @@ static bool judge_certificate(struct config_tls_judge *judge,
 static bool judge_authorities(struct config_tls_judge *judge, const char *ca_path, char *why,
                               size_t why_bytes)
 {
-    const struct tls_client_options options = { .min_version = TLS_VERSION_1_2,
-                                                .security = TLS_SECURITY_OPPORTUNISTIC,
-                                                .ca_file = ca_path };
-    struct tls_context *context = NULL;
+    const struct tls_trust_files files = { .ca_file = ca_path };
+    struct tls_trust *trust = NULL;
     struct tls_error error = { 0 };
-    enum status status = tls_context_create_client(&options, &context, &error);
+    enum status status = tls_trust_create(&files, &trust, &error);
 
     (void)judge;
-    tls_context_destroy(context);
+    tls_trust_release(trust);
     return tell(status, &error, why, why_bytes);
 }
 

@@ -3,8 +3,6 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -12,7 +10,7 @@
 
 struct tls_context {
     SSL_CTX *ctx;
-    unsigned char asking_id[TLS_ASKING_ID_BYTES]; /* of a server */
+    unsigned char id[TLS_ID_BYTES];
 };
 
 SSL_CTX *tls_context_openssl(struct tls_context *context)
@@ -21,10 +19,9 @@ SSL_CTX *tls_context_openssl(struct tls_context *context)
     return context->ctx;
 }
 
-void tls_context_asking_id(const struct tls_context *context,
-                           unsigned char id_out[static TLS_ASKING_ID_BYTES])
+void tls_context_id(const struct tls_context *context, unsigned char id_out[static TLS_ID_BYTES])
 {
-    memcpy(id_out, context->asking_id, TLS_ASKING_ID_BYTES);
+    memcpy(id_out, context->id, TLS_ID_BYTES);
 }
 
 int tls_version_openssl(enum tls_version version)
@@ -34,44 +31,6 @@ int tls_version_openssl(enum tls_version version)
     case TLS_VERSION_1_3: return TLS1_3_VERSION;
     }
     UNREACHABLE();
-}
-
-static void say(struct tls_error *error, const char *format, ...) PRINTF_LIKE(2, 3);
-
-static void say(struct tls_error *error, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    (void)vsnprintf(error->text, sizeof(error->text), format, args);
-    va_end(args);
-    for (char *c = error->text; *c != '\0'; c++)
-        if (*c == '\n')
-            *c = ' ';
-}
-
-/* Describes why OpenSSL could not use a file, from the first entry of its error queue. */
-static enum status file_failed(const char *path, const char *what, struct tls_error *error)
-{
-    unsigned long code = ERR_peek_error();
-    const char *reason = code != 0 ? ERR_reason_error_string(code) : NULL;
-    enum status status = STATUS_INVALID;
-    char system_text[128];
-
-    if (ERR_SYSTEM_ERROR(code)) {
-        status = status_from_errno(ERR_GET_REASON(code));
-        say(error, "%s: %s", path,
-            strerror_r(ERR_GET_REASON(code), system_text, sizeof(system_text)));
-    } else if (code == 0 || reason == NULL || ERR_GET_REASON(code) == PEM_R_NO_START_LINE) {
-        say(error, "%s: holds no %s in PEM form", path, what);
-    } else if (ERR_GET_LIB(code) == ERR_LIB_X509 &&
-               ERR_GET_REASON(code) == X509_R_KEY_VALUES_MISMATCH) {
-        say(error, "%s: the key belongs to another certificate", path);
-    } else {
-        say(error, "%s: %s not usable: %s", path, what, reason);
-    }
-    ERR_clear_error();
-    return status;
 }
 
 /* Without it OpenSSL would ask for the password of an encrypted key on the terminal. */
@@ -90,9 +49,9 @@ static void warn_about_dates(const char *path, SSL_CTX *ctx, struct tls_error *e
 
     ASSERT(certificate != NULL);
     if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0)
-        say(error, "%s: the certificate has expired", path);
+        tls_error_say(error, "%s: the certificate has expired", path);
     else if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0)
-        say(error, "%s: the certificate is not valid yet", path);
+        tls_error_say(error, "%s: the certificate is not valid yet", path);
 }
 
 static enum status load_pair(SSL_CTX *ctx, const struct tls_certificate_files *files,
@@ -101,12 +60,13 @@ static enum status load_pair(SSL_CTX *ctx, const struct tls_certificate_files *f
     ASSERT(files->chain != NULL && files->key != NULL);
     ERR_clear_error();
     if (SSL_CTX_use_certificate_chain_file(ctx, files->chain) != 1)
-        return file_failed(files->chain, "certificate", error);
+        return tls_error_file(files->chain, "certificate", error);
     if (SSL_CTX_use_PrivateKey_file(ctx, files->key, SSL_FILETYPE_PEM) != 1)
-        return file_failed(files->key, "private key", error);
+        return tls_error_file(files->key, "private key", error);
     /* A key of another kind (RSA for an ECDSA certificate) is noticed only here. */
     if (SSL_CTX_check_private_key(ctx) != 1) {
-        say(error, "%s: the key belongs to another certificate than %s", files->key, files->chain);
+        tls_error_say(error, "%s: the key belongs to another certificate than %s", files->key,
+                      files->chain);
         ERR_clear_error();
         return STATUS_INVALID;
     }
@@ -114,28 +74,35 @@ static enum status load_pair(SSL_CTX *ctx, const struct tls_certificate_files *f
     return STATUS_OK;
 }
 
-static enum status load_pairs(SSL_CTX *ctx, const struct tls_server_options *options,
+static enum status load_pairs(SSL_CTX *ctx, const struct tls_certificate_files *pairs, size_t count,
                               struct tls_error *error)
 {
     int kinds[TLS_CERTIFICATES_MAX];
 
-    if (options->certificates_count == 0) {
-        say(error, "a TLS server needs a certificate");
-        return STATUS_INVALID;
-    }
-    if (options->certificates_count > TLS_CERTIFICATES_MAX) {
-        say(error, "more than %d certificates", TLS_CERTIFICATES_MAX);
+    if (count > TLS_CERTIFICATES_MAX) {
+        tls_error_say(error, "more than %d certificates", TLS_CERTIFICATES_MAX);
         return STATUS_LIMIT;
     }
-    for (size_t i = 0; i < options->certificates_count; i++) {
-        TRY(load_pair(ctx, &options->certificates[i], error));
+    for (size_t i = 0; i < count; i++) {
+        TRY(load_pair(ctx, &pairs[i], error));
         kinds[i] = EVP_PKEY_get_base_id(SSL_CTX_get0_privatekey(ctx));
         for (size_t k = 0; k < i; k++)
             if (kinds[k] == kinds[i])
-                say(error, "%s: replaces %s, both have a key of the same kind",
-                    options->certificates[i].chain, options->certificates[k].chain);
+                tls_error_say(error, "%s: replaces %s, both have a key of the same kind",
+                              pairs[i].chain, pairs[k].chain);
     }
     return STATUS_OK;
+}
+
+/* A server has to show something. */
+static enum status load_server_pairs(SSL_CTX *ctx, const struct tls_server_options *options,
+                                     struct tls_error *error)
+{
+    if (options->certificates_count == 0) {
+        tls_error_say(error, "a TLS server needs a certificate");
+        return STATUS_INVALID;
+    }
+    return load_pairs(ctx, options->certificates, options->certificates_count, error);
 }
 
 static SSL_CTX *ctx_new(const SSL_METHOD *method, enum tls_version min_version)
@@ -226,25 +193,19 @@ static enum status name_authorities(SSL_CTX *ctx, const STACK_OF(X509_OBJECT) * 
  * is trusted has to be part of the id, or a client could take the verdict of one listener to
  * another, or to the time after a reload that no longer trusts its authority. */
 static enum status asking_id_make(const STACK_OF(X509_OBJECT) * objects,
-                                  unsigned char id_out[static TLS_ASKING_ID_BYTES])
+                                  unsigned char id_out[static TLS_ID_BYTES])
 {
-    static const char label[] = "postern asks for a certificate";
-    EVP_MD_CTX *all = EVP_MD_CTX_new();
-    unsigned char one[TLS_ASKING_ID_BYTES];
-    bool ok = all != NULL && EVP_DigestInit_ex(all, EVP_sha256(), NULL) == 1 &&
-              EVP_DigestUpdate(all, label, sizeof(label)) == 1;
+    struct tls_digest all;
+    unsigned char one[TLS_ID_BYTES];
 
-    for (int i = 0; ok && i < sk_X509_OBJECT_num(objects); i++) {
+    tls_digest_begin(&all, "postern asks for a certificate");
+    for (int i = 0; i < sk_X509_OBJECT_num(objects); i++) {
         X509 *authority = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i));
 
-        if (authority != NULL)
-            ok = X509_digest(authority, EVP_sha256(), one, NULL) == 1 &&
-                 EVP_DigestUpdate(all, one, sizeof(one)) == 1;
+        if (authority != NULL && X509_digest(authority, EVP_sha256(), one, NULL) == 1)
+            tls_digest_add(&all, one, sizeof(one));
     }
-    ok = ok && EVP_DigestFinal_ex(all, id_out, NULL) == 1;
-    EVP_MD_CTX_free(all);
-    ERR_clear_error();
-    return ok ? STATUS_OK : STATUS_NO_MEMORY;
+    return tls_digest_end(&all, id_out) ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
 /* The store is for judging clients only: in the place of the context's own store it would also be
@@ -261,12 +222,12 @@ static enum status trust_for_clients(struct tls_context *context, const char *ca
     }
     ERR_clear_error();
     if (ca_file != NULL && X509_STORE_load_file(store, ca_file) != 1)
-        return file_failed(ca_file, "certificate", error);
+        return tls_error_file(ca_file, "certificate", error);
     SSL_CTX_set_cert_verify_callback(context->ctx,
                                      ca_file != NULL ? verify_and_go_on : verify_nothing, NULL);
     objects = X509_STORE_get0_objects(store);
     TRY(name_authorities(context->ctx, objects));
-    return asking_id_make(objects, context->asking_id);
+    return asking_id_make(objects, context->id);
 }
 
 enum status tls_context_create_server(const struct tls_server_options *options,
@@ -282,7 +243,7 @@ enum status tls_context_create_server(const struct tls_server_options *options,
         tls_error_drain("no memory", error_out->text);
         return STATUS_NO_MEMORY;
     }
-    status = load_pairs(ctx, options, error_out);
+    status = load_server_pairs(ctx, options, error_out);
     if (status != STATUS_OK) {
         SSL_CTX_free(ctx);
         return status;
@@ -307,10 +268,32 @@ enum status tls_context_create_server(const struct tls_server_options *options,
     return status;
 }
 
+/* What a session was resumed from must have been judged as this context would, and shown what this
+ * context shows. */
+static enum status client_id_make(const struct tls_client_options *options, SSL_CTX *ctx,
+                                  unsigned char id_out[static TLS_ID_BYTES])
+{
+    unsigned char trusted[TLS_ID_BYTES], one[TLS_ID_BYTES];
+    struct tls_digest all;
+
+    tls_digest_begin(&all, "client");
+    tls_trust_id(options->trust, trusted);
+    tls_digest_add(&all, trusted, sizeof(trusted));
+    tls_digest_add(&all, &options->min_version, sizeof(options->min_version));
+    tls_digest_add(&all, &options->security, sizeof(options->security));
+    for (long more = SSL_CTX_set_current_cert(ctx, SSL_CERT_SET_FIRST); more == 1;
+         more = SSL_CTX_set_current_cert(ctx, SSL_CERT_SET_NEXT))
+        if (X509_digest(SSL_CTX_get0_certificate(ctx), EVP_sha256(), one, NULL) == 1)
+            tls_digest_add(&all, one, sizeof(one));
+    return tls_digest_end(&all, id_out) ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
 enum status tls_context_create_client(const struct tls_client_options *options,
                                       struct tls_context **context_out, struct tls_error *error_out)
 {
     SSL_CTX *ctx = ctx_new(TLS_client_method(), options->min_version);
+    struct tls_context *context = NULL;
+    enum status status = STATUS_OK;
 
     error_out->text[0] = '\0';
     if (ctx == NULL) {
@@ -319,20 +302,25 @@ enum status tls_context_create_client(const struct tls_client_options *options,
     }
     if (options->kernel)
         tls_kernel_attach(ctx);
-    /* VERIFY_NONE still verifies, it only lets the handshake go on and keeps the result. */
-    SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
     if (options->security == TLS_SECURITY_OPPORTUNISTIC) {
         SSL_CTX_set_security_level(ctx, 0);
         (void)SSL_CTX_set_options(ctx, SSL_OP_LEGACY_SERVER_CONNECT);
     }
-    ERR_clear_error();
-    if (options->ca_file == NULL) {
-        SSL_CTX_set_cert_verify_callback(ctx, verify_nothing, NULL);
-    } else if (SSL_CTX_load_verify_file(ctx, options->ca_file) != 1) {
+    if (options->certificates_count > 0)
+        status = load_pairs(ctx, options->certificates, options->certificates_count, error_out);
+    if (status == STATUS_OK && !tls_trust_attach(options->trust, ctx))
+        status = STATUS_NO_MEMORY;
+    if (status != STATUS_OK) {
         SSL_CTX_free(ctx);
-        return file_failed(options->ca_file, "certificate", error_out);
+        return status;
     }
-    return wrap(ctx, context_out);
+    TRY(wrap(ctx, &context));
+    status = client_id_make(options, ctx, context->id);
+    if (status == STATUS_OK)
+        *context_out = context;
+    else
+        tls_context_destroy(context);
+    return status;
 }
 
 bool tls_context_is_self_signed(const struct tls_context *context)

@@ -14,6 +14,7 @@
 #include "base/slice.h"
 #include "base/status.h"
 #include "tls/error.h"
+#include "tls/trust.h"
 
 #define TLS_CERTIFICATES_MAX 8 /* pairs per server context */
 
@@ -57,8 +58,11 @@ enum tls_security {
 struct tls_client_options {
     enum tls_version min_version;
     enum tls_security security;
-    const char *ca_file; /* PEM; NULL: nothing is trusted, every peer is unverified */
-    bool kernel;         /* as above */
+    struct tls_trust *trust; /* borrowed; the context keeps what it needs of it, not a reference.
+                                NULL: nothing is trusted, every peer is unverified */
+    const struct tls_certificate_files *certificates; /* shown to servers that ask; one per kind */
+    size_t certificates_count;                        /* 0..TLS_CERTIFICATES_MAX */
+    bool kernel;                                      /* as above */
 };
 
 /* Borrows options for the call. On success error_out->text is empty or holds a warning (a
@@ -71,7 +75,9 @@ MUST_USE enum status tls_context_create_server(const struct tls_server_options *
                                                struct tls_error *error_out);
 
 /* The handshake never fails because of the peer's certificate: whether it is good enough is
- * decided afterwards (tls_session_verify_problem), by the destination's TLS rule. */
+ * decided afterwards (tls_session_verify_problem), by the destination's TLS rule. Whatever the
+ * security of the session, its chain is judged at OpenSSL's level 2: no RSA below 2048 bits, no
+ * SHA-1. The errors are those of a server's certificates. */
 MUST_USE enum status tls_context_create_client(const struct tls_client_options *options,
                                                struct tls_context **context_out,
                                                struct tls_error *error_out);

@@ -7,17 +7,35 @@
 #include "tls/keys.h"
 #include "tls/records.h"
 #include "tls/tickets.h"
+#include "tls/trust.h"
 
 /* Lives as long as the context; an SSL made from it keeps its own reference. */
 SSL_CTX *tls_context_openssl(struct tls_context *context);
 
 int tls_version_openssl(enum tls_version version);
 
-/* What a server session that asks for certificates gives as its session id context. Tickets are
- * good only where it is the same: among those that ask, and trust the same authorities. */
-#define TLS_ASKING_ID_BYTES 32 /* SHA-256, and SSL_MAX_SID_CTX_LENGTH */
-void tls_context_asking_id(const struct tls_context *context,
-                           unsigned char id_out[static TLS_ASKING_ID_BYTES]);
+/* What tells one set of things from another, such as whom two contexts trust. */
+#define TLS_ID_BYTES 32 /* SHA-256, and SSL_MAX_SID_CTX_LENGTH */
+
+/* Makes an id of parts; where one part ends and the next begins counts. */
+struct tls_digest {
+    EVP_MD_CTX *all;
+    bool is_good;
+};
+void tls_digest_begin(struct tls_digest *d, const char *label); /* what it is the id of */
+void tls_digest_add(struct tls_digest *d, const void *bytes, size_t len);
+/* Frees what it holds. False: no memory, and id_out may hold anything. */
+bool tls_digest_end(struct tls_digest *d, unsigned char id_out[static TLS_ID_BYTES]);
+
+/* Of a server's context: what a session that asks for certificates gives as its session id context.
+ * Tickets are good only where it is the same: among those that ask, and trust the same authorities.
+ * Of a client's: whom it trusts, what it shows and demands; sessions are resumed only where all
+ * that is the same. */
+void tls_context_id(const struct tls_context *context, unsigned char id_out[static TLS_ID_BYTES]);
+
+/* Makes a client context judge by this trust, NULL: by none. False: no memory. */
+MUST_USE bool tls_trust_attach(struct tls_trust *trust, SSL_CTX *ctx);
+void tls_trust_id(const struct tls_trust *trust, unsigned char id_out[static TLS_ID_BYTES]);
 
 /* Makes a server context seal and open its tickets with these keys. */
 void tls_tickets_attach(struct tls_tickets *tickets, SSL_CTX *ctx);
@@ -25,6 +43,12 @@ void tls_tickets_attach(struct tls_tickets *tickets, SSL_CTX *ctx);
 /* Empties this thread's OpenSSL error queue and describes its first entry, which is the cause of
  * the others, in the form of AsyncOS logs. `otherwise` when the queue is empty. */
 void tls_error_drain(const char *otherwise, char text_out[static TLS_ERROR_TEXT_MAX]);
+
+void tls_error_say(struct tls_error *error, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* Describes why OpenSSL could not use a file that should hold a `what`, from the first entry of its
+ * error queue, which it empties. */
+enum status tls_error_file(const char *path, const char *what, struct tls_error *error);
 
 #define TLS_ALERT_WARNING 1 /* RFC 8446 6 */
 #define TLS_ALERT_FATAL   2
@@ -66,12 +90,13 @@ struct tls_session {
     bool has_certificate;
     int cipher_bits;
     long verify_result;
+    int verify_depth;     /* of the certificate that it is about, 0 is the peer's own */
     const char *protocol; /* these two: "" before the handshake is over, static text then */
     const char *cipher;
     const char *ending; /* static text */
     char *common_name;  /* heap, of the peer's certificate; NULL: none */
     X509 *peer;         /* of a server that asked: its own reference; NULL: none */
-    unsigned char asking_id[TLS_ASKING_ID_BYTES]; /* of a server's context, which may be gone */
+    unsigned char context_id[TLS_ID_BYTES]; /* of its context, which may be gone */
     struct tls_records records[2];
     struct tls_kernel kernel;
 };

@@ -132,9 +132,9 @@ enum status tls_session_create(struct tls_context *context, enum tls_role role,
     BIO_set_data(bio, s);
     SSL_set_bio(s->ssl, bio, bio); /* takes the one reference, for both directions */
     SSL_set_app_data(s->ssl, s);
+    tls_context_id(context, s->context_id);
     if (role == TLS_ROLE_SERVER) {
         SSL_set_accept_state(s->ssl);
-        tls_context_asking_id(context, s->asking_id);
     } else {
         SSL_set_connect_state(s->ssl);
         if (server_name != NULL && is_host_name(server_name) &&
@@ -156,7 +156,7 @@ void tls_session_ask_certificate(struct tls_session *s)
     ASSERT(s->is_server && SSL_in_before(s->ssl));
     /* No callback: the context's lets every chain pass and keeps what was wrong with it. */
     SSL_set_verify(s->ssl, SSL_VERIFY_PEER, NULL);
-    ASSERT(SSL_set_session_id_context(s->ssl, s->asking_id, sizeof(s->asking_id)) == 1);
+    ASSERT(SSL_set_session_id_context(s->ssl, s->context_id, sizeof(s->context_id)) == 1);
 }
 
 void tls_session_set_min_version(struct tls_session *s, enum tls_version version)

@@ -70,35 +70,6 @@ static void both_versions_and_kinds_of_key_work(void **unused)
     }
 }
 
-static void the_chain_is_judged_by_the_authorities_alone(void **unused)
-{
-    const struct {
-        const char *ca_file;
-        bool trusted;
-    } cases[] = { { NULL, false }, { chain_paths[0], true }, { chain_paths[1], false } };
-    struct tls_context *server = make_server(1, TLS_VERSION_1_2, NULL);
-
-    (void)unused;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct tls_client_options options = { .ca_file = cases[i].ca_file,
-                                              .security = TLS_SECURITY_OPPORTUNISTIC };
-        struct tls_context *client;
-        struct tls_error error;
-        struct end c, s;
-
-        assert_int_equal(tls_context_create_client(&options, &client, &error), STATUS_OK);
-        end_open(&s, server, TLS_ROLE_SERVER, BOUND);
-        end_open(&c, client, TLS_ROLE_CLIENT, BOUND);
-        assert_true(handshake(&c, &s, BOUND));
-        assert_int_equal(tls_session_verify_problem(c.session) == NULL, cases[i].trusted);
-        assert_string_equal(tls_session_verify_problem(s.session), "no certificate from client");
-        end_close(&c);
-        end_close(&s);
-        tls_context_destroy(client);
-    }
-    tls_context_destroy(server);
-}
-
 /* Sends text from one end to the other; the ciphertext arrives in pieces of `cut` bytes. */
 static void send_and_compare(struct end *from, struct end *to, const char *text, size_t text_len,
                              size_t cut, size_t room)
@@ -460,7 +431,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_versions_and_kinds_of_key_work),
-        cmocka_unit_test(the_chain_is_judged_by_the_authorities_alone),
         cmocka_unit_test(where_the_ciphertext_is_cut_does_not_matter),
         cmocka_unit_test(random_writes_both_ways_arrive_unchanged),
         cmocka_unit_test(a_tiny_output_slows_the_handshake_and_does_not_break_it),
