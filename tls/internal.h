@@ -1,10 +1,12 @@
 /* tls/internal.h - what the files of tls/ share; nobody else includes it, but for tests. */
 #pragma once
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
 #include "tls/context.h"
 #include "tls/kernel.h"
 #include "tls/keys.h"
+#include "tls/peer_names.h"
 #include "tls/records.h"
 #include "tls/tickets.h"
 #include "tls/trust.h"
@@ -124,3 +126,19 @@ void tls_kernel_settle(struct tls_session *s, enum tls_direction direction,
 
 /* Cleanses the secrets. */
 void tls_kernel_finish(struct tls_session *s);
+
+/* The names of a certificate, with the room for them; borrows from it. */
+struct tls_peer_listing {
+    struct tls_peer_names names;
+    struct slice hosts[TLS_PEER_NAMES_MAX], mailboxes[TLS_PEER_NAMES_MAX];
+    GENERAL_NAMES *alternatives;
+};
+
+/* False: the names cannot be read, or there is no certificate any more; nothing is held then.
+ * common_name may be NULL. */
+bool tls_peer_listing_of(X509 *certificate, const char *common_name, struct tls_peer_listing *l);
+bool tls_peer_listing_take(const struct tls_session *s, struct tls_peer_listing *l);
+void tls_peer_listing_finish(struct tls_peer_listing *l);
+
+/* A name of the DNS: labels, no address, no wildcard; one final dot may be there. */
+bool tls_peer_is_host(struct slice name);

@@ -95,6 +95,18 @@ static bool mailboxes_have(const struct tls_peer_names *names, struct slice want
     return false;
 }
 
+bool tls_peer_host_matches(struct slice has, struct slice wanted)
+{
+    has = without_final_dot(has);
+    wanted = without_final_dot(wanted);
+    return is_name(has) && is_host(wanted, 1) && host_matches(has, wanted);
+}
+
+bool tls_peer_is_host(struct slice name)
+{
+    return is_host(without_final_dot(name), 1);
+}
+
 bool tls_peer_names_have(const struct tls_peer_names *names, struct slice wanted)
 {
     struct slice common_name = without_final_dot(names->common_name);
@@ -110,7 +122,8 @@ bool tls_peer_names_have(const struct tls_peer_names *names, struct slice wanted
         if (is_name(host) && host_matches(host, wanted))
             return true;
     }
-    return names->hosts_count == 0 && is_name(common_name) && host_matches(common_name, wanted);
+    return !tls_peer_names_are_listed(names) && is_name(common_name) &&
+           host_matches(common_name, wanted);
 }
 
 static void name_take(const GENERAL_NAME *name, int type, struct slice *list, size_t *count)
@@ -123,45 +136,52 @@ static void name_take(const GENERAL_NAME *name, int type, struct slice *list, si
                                            (size_t)ASN1_STRING_length(text) };
 }
 
-/* Borrows from a certificate; alternatives is NULL where it has none. */
-static bool alternatives_have(const GENERAL_NAMES *alternatives, const char *common_name,
-                              struct slice wanted)
+bool tls_peer_listing_of(X509 *certificate, const char *common_name, struct tls_peer_listing *l)
 {
-    struct slice hosts[TLS_PEER_NAMES_MAX], mailboxes[TLS_PEER_NAMES_MAX];
-    struct tls_peer_names names = { .hosts = hosts, .mailboxes = mailboxes };
-    int count = alternatives != NULL ? sk_GENERAL_NAME_num(alternatives) : 0;
+    int critical, count;
 
+    *l = (struct tls_peer_listing){ .names = { .hosts = l->hosts, .mailboxes = l->mailboxes } };
+    l->alternatives = X509_get_ext_d2i(certificate, NID_subject_alt_name, &critical, NULL);
+    ERR_clear_error();
+    /* -1: there are none. Anything else that is NULL is there, but not fit to be read. */
+    if (l->alternatives == NULL && critical != -1)
+        return false;
+    count = l->alternatives != NULL ? sk_GENERAL_NAME_num(l->alternatives) : 0;
     for (int i = 0; i < count && i < TLS_PEER_NAMES_MAX; i++) {
-        const GENERAL_NAME *name = sk_GENERAL_NAME_value(alternatives, i);
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(l->alternatives, i);
 
-        name_take(name, GEN_DNS, hosts, &names.hosts_count);
-        name_take(name, GEN_EMAIL, mailboxes, &names.mailboxes_count);
+        name_take(name, GEN_DNS, l->hosts, &l->names.hosts_count);
+        name_take(name, GEN_EMAIL, l->mailboxes, &l->names.mailboxes_count);
     }
-    /* Behind what was looked at there may be a dNSName, so that the common name does not count. */
-    if (common_name != NULL && count <= TLS_PEER_NAMES_MAX)
-        names.common_name = slice_from(common_name);
-    return tls_peer_names_have(&names, wanted);
+    l->names.is_cut = count > TLS_PEER_NAMES_MAX;
+    if (common_name != NULL)
+        l->names.common_name = slice_from(common_name);
+    return true;
+}
+
+bool tls_peer_listing_take(const struct tls_session *s, struct tls_peer_listing *l)
+{
+    X509 *certificate = s->peer;
+
+    if (certificate == NULL && s->ssl != NULL)
+        certificate = SSL_get0_peer_certificate(s->ssl);
+    return certificate != NULL && tls_peer_listing_of(certificate, s->common_name, l);
+}
+
+void tls_peer_listing_finish(struct tls_peer_listing *l)
+{
+    GENERAL_NAMES_free(l->alternatives);
 }
 
 bool tls_session_peer_has_name(const struct tls_session *s, struct slice wanted)
 {
-    X509 *certificate = s->peer;
-    GENERAL_NAMES *alternatives;
-    int critical;
+    struct tls_peer_listing listing;
     bool has;
 
     ASSERT(s->established);
-    if (tls_session_verify_problem(s) != NULL)
+    if (tls_session_verify_problem(s) != NULL || !tls_peer_listing_take(s, &listing))
         return false;
-    if (certificate == NULL && s->ssl != NULL)
-        certificate = SSL_get0_peer_certificate(s->ssl);
-    if (certificate == NULL)
-        return false;
-    alternatives = X509_get_ext_d2i(certificate, NID_subject_alt_name, &critical, NULL);
-    /* -1: there are none. Anything else that is NULL is there, but not fit to be read. */
-    has = (alternatives != NULL || critical == -1) &&
-          alternatives_have(alternatives, s->common_name, wanted);
-    GENERAL_NAMES_free(alternatives);
-    ERR_clear_error();
+    has = tls_peer_names_have(&listing.names, wanted);
+    tls_peer_listing_finish(&listing);
     return has;
 }

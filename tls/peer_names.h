@@ -27,8 +27,19 @@ struct tls_peer_names {
     size_t hosts_count;
     const struct slice *mailboxes; /* rfc822Name */
     size_t mailboxes_count;
-    struct slice common_name; /* empty: there is none, or it does not count */
+    struct slice common_name; /* empty: there is none */
+    bool is_cut; /* there are more alternative names, with dNSNames among them for all we know */
 };
+
+/* Whether the certificate says its hosts as dNSNames: then the common name is not one of them. */
+static inline bool tls_peer_names_are_listed(const struct tls_peer_names *names)
+{
+    return names->hosts_count > 0 || names->is_cut;
+}
+
+/* Whether `has`, a name or wildcard of a certificate, is one of the host `wanted`, in which an
+ * asterisk is nothing but a byte that no host has. */
+bool tls_peer_host_matches(struct slice has, struct slice wanted);
 
 bool tls_peer_names_have(const struct tls_peer_names *names, struct slice wanted);
 
