@@ -66,7 +66,8 @@ struct config_root {
     const config_setting_t *spool, *certificates, *tls, *log, *admin, *session, *shutdown, *memory;
     const config_setting_t *listeners, *mail_flow_policies, *hat, *rat, *destinations, *routes;
     const config_setting_t *bounce_profiles, *address_lists, *exception_table, *limits, *dns;
-    const config_setting_t *reputation, *country, *call_ahead, *delivery, *alerts, *mta_sts, *bounces;
+    const config_setting_t *reputation, *country, *call_ahead, *delivery, *alerts, *mta_sts,
+        *bounces;
 };
 
 struct config_draft {

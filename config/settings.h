@@ -143,6 +143,8 @@ struct config_mta_sts {
     const char *ca_path; /* who may vouch for a policy host; "": tls.ca_file, or the system */
     uint32_t timeout_s;  /* of one fetch, and of a delivery that waits for a first policy */
     uint32_t port;       /* 443 but in tests */
+};
+
 /* What becomes of a bounce that cannot be delivered. */
 enum config_double_bounces {
     CONFIG_DOUBLE_BOUNCES_DROP,
