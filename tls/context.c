@@ -308,7 +308,7 @@ enum status tls_context_create_client(const struct tls_client_options *options,
     }
     if (options->certificates_count > 0)
         status = load_pairs(ctx, options->certificates, options->certificates_count, error_out);
-    if (status == STATUS_OK && !tls_trust_attach(options->trust, ctx))
+    if (status == STATUS_OK && (!tls_trust_attach(options->trust, ctx) || !tls_dane_attach(ctx)))
         status = STATUS_NO_MEMORY;
     if (status != STATUS_OK) {
         SSL_CTX_free(ctx);

@@ -4,6 +4,7 @@
 #include <openssl/x509v3.h>
 
 #include "tls/context.h"
+#include "tls/dane.h"
 #include "tls/kernel.h"
 #include "tls/keys.h"
 #include "tls/peer_names.h"
@@ -55,6 +56,22 @@ enum status tls_error_file(const char *path, const char *what, struct tls_error 
 #define TLS_ALERT_WARNING 1 /* RFC 8446 6 */
 #define TLS_ALERT_FATAL   2
 
+/* What a server is to match, tls/dane.c. */
+struct tls_dane {
+    size_t records_count, usable_count;
+    unsigned char id[TLS_ID_BYTES]; /* of names and records */
+    struct tls_dane_result result;
+};
+
+/* Makes a client context able to judge by TLSA records. False: no memory. */
+MUST_USE bool tls_dane_attach(SSL_CTX *ctx);
+
+/* Whether TLSA records take the place of the authorities. */
+bool tls_dane_is_judge(const struct tls_session *s);
+
+/* The handshake is over, and what it gave is noted. */
+void tls_dane_judge(struct tls_session *s);
+
 /* What is to be said through the kernel, each at most once. */
 struct tls_sayings {
     bool has_alert;
@@ -99,6 +116,7 @@ struct tls_session {
     char *common_name;  /* heap, of the peer's certificate; NULL: none */
     X509 *peer;         /* of a server that asked: its own reference; NULL: none */
     unsigned char context_id[TLS_ID_BYTES]; /* of its context, which may be gone */
+    struct tls_dane *dane;                  /* heap; NULL: nothing is expected */
     struct tls_records records[2];
     struct tls_kernel kernel;
 };

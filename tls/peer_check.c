@@ -201,6 +201,8 @@ void tls_session_check_peer(const struct tls_session *s, enum tls_check_algorith
     struct tls_peer_listing listing;
     struct tls_text text;
 
+    if (problem == NULL && tls_dane_is_judge(s))
+        problem = "judged by TLSA records, not by its names";
     if (problem == NULL && !tls_peer_listing_take(s, &listing))
         problem = "the names in the certificate cannot be read";
     if (problem == NULL) {

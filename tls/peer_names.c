@@ -179,7 +179,8 @@ bool tls_session_peer_has_name(const struct tls_session *s, struct slice wanted)
     bool has;
 
     ASSERT(s->established);
-    if (tls_session_verify_problem(s) != NULL || !tls_peer_listing_take(s, &listing))
+    if (tls_session_verify_problem(s) != NULL || tls_dane_is_judge(s) ||
+        !tls_peer_listing_take(s, &listing))
         return false;
     has = tls_peer_names_have(&listing.names, wanted);
     tls_peer_listing_finish(&listing);

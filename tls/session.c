@@ -172,6 +172,7 @@ void tls_session_destroy(struct tls_session *s)
     tls_session_free_openssl(s);
     tls_kernel_finish(s);
     X509_free(s->peer);
+    free(s->dane);
     free(s->common_name);
     free(s->error);
     free(s);
@@ -285,6 +286,7 @@ enum tls_progress tls_session_handshake(struct tls_session *s, struct slice *inp
     if (progress == TLS_DONE) {
         s->established = true;
         note_facts(s);
+        tls_dane_judge(s);
         tls_kernel_decide(s);
     }
     if (progress == TLS_CLOSED || (progress == TLS_WANT_INPUT && s->input_ended))

@@ -113,7 +113,8 @@ bool tls_session_has_peer_certificate(const struct tls_session *s);
 /* NULL when the peer's certificate chain leads to an authority of the context's file (ca_file,
  * client_ca_file), is valid today and made for this role (RFC 5280 4.2.1.12: serverAuth of a
  * server, clientAuth of a client, where it says so at all); otherwise the reason, also when there
- * is no certificate. Says nothing about the names in it: tls/peer_names.h. */
+ * is no certificate. Says nothing about the names in it: tls/peer_check.h, tls/peer_names.h. Where
+ * TLSA records take the place of the authorities (tls/dane.h) it is what they have against it. */
 const char *tls_session_verify_problem(const struct tls_session *s);
 
 /* One line after TLS_FAILED, "" before: "(167772353, 'error:0A0000C1:SSL routines::no shared

@@ -181,7 +181,7 @@ static int judge(X509_STORE_CTX *chain, void *unused)
     X509_VERIFY_PARAM *how = X509_STORE_CTX_get0_param(chain);
 
     (void)unused;
-    if (X509_VERIFY_PARAM_get_auth_level(how) < CHAIN_LEVEL)
+    if (!tls_dane_is_judge(s) && X509_VERIFY_PARAM_get_auth_level(how) < CHAIN_LEVEL)
         X509_VERIFY_PARAM_set_auth_level(how, CHAIN_LEVEL);
     X509_STORE_CTX_set_verify_cb(chain, on_fault);
     if (X509_verify_cert(chain) != 1 && X509_STORE_CTX_get_error(chain) == X509_V_OK)
@@ -191,9 +191,10 @@ static int judge(X509_STORE_CTX *chain, void *unused)
 }
 
 /* Where nothing is trusted, building and checking chains would be work without a use. */
-static int judge_nothing(X509_STORE_CTX *chain, void *unused)
+static int judge_by_dane_alone(X509_STORE_CTX *chain, void *unused)
 {
-    (void)unused;
+    if (tls_dane_is_judge(session_of(chain)))
+        return judge(chain, unused);
     X509_STORE_CTX_set_error(chain, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY);
     return 1;
 }
@@ -204,7 +205,7 @@ bool tls_trust_attach(struct tls_trust *trust, SSL_CTX *ctx)
 
     /* VERIFY_NONE still verifies, it only lets the handshake go on and keeps the result. */
     SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
-    SSL_CTX_set_cert_verify_callback(ctx, is_empty ? judge_nothing : judge, NULL);
+    SSL_CTX_set_cert_verify_callback(ctx, is_empty ? judge_by_dane_alone : judge, NULL);
     /* Not in the place of the context's own store: that one is searched for what might complete
      * the chain of a client's own certificate. */
     return is_empty || SSL_CTX_set1_verify_cert_store(ctx, trust->store) == 1;
