@@ -84,6 +84,36 @@ static bool identify(struct tls_dane *d, const struct slice *names, size_t names
     return tls_digest_end(&digest, d->id);
 }
 
+/* Adds records until there are enough of them; false: no memory. */
+static bool add_all(SSL *ssl, const struct tls_dane_record *records, size_t records_count,
+                    size_t *usable_out)
+{
+    size_t usable = 0;
+
+    for (size_t i = 0; i < records_count && usable < TLS_DANE_RECORDS_MAX; i++) {
+        int added = add(ssl, &records[i]);
+
+        if (added < 0)
+            return false;
+        usable += added > 0;
+    }
+    *usable_out = usable;
+    return true;
+}
+
+enum status tls_dane_count_usable(struct tls_context *context,
+                                  const struct tls_dane_record *records, size_t records_count,
+                                  size_t *usable_out)
+{
+    SSL *ssl = SSL_new(tls_context_openssl(context));
+    bool ok =
+        ssl != NULL && enable(ssl, NULL, 0) && add_all(ssl, records, records_count, usable_out);
+
+    SSL_free(ssl);
+    ERR_clear_error();
+    return ok ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
 enum status tls_session_expect_dane(struct tls_session *s, const struct slice *names,
                                     size_t names_count, const struct tls_dane_record *records,
                                     size_t records_count, size_t *usable_out)
@@ -96,13 +126,8 @@ enum status tls_session_expect_dane(struct tls_session *s, const struct slice *n
     if (d == NULL || !identify(d, names, names_count, records, records_count) ||
         !enable(s->ssl, names, names_count))
         goto no_memory;
-    for (size_t i = 0; i < records_count && usable < TLS_DANE_RECORDS_MAX; i++) {
-        int added = add(s->ssl, &records[i]);
-
-        if (added < 0)
-            goto no_memory;
-        usable += added > 0;
-    }
+    if (!add_all(s->ssl, records, records_count, &usable))
+        goto no_memory;
     /* Without a record OpenSSL judges by the authorities, and should not ask for our names then. */
     if (usable == 0 && SSL_set1_host(s->ssl, NULL) != 1)
         goto no_memory;

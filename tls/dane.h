@@ -58,6 +58,12 @@ MUST_USE enum status tls_session_expect_dane(struct tls_session *s, const struct
                                              const struct tls_dane_record *records,
                                              size_t records_count, size_t *usable_out);
 
+/* How many of the records are fit for use, without a session of them: it decides, before anybody
+ * connects, whether DANE is in charge of a host at all. context: of a client. STATUS_NO_MEMORY. */
+MUST_USE enum status tls_dane_count_usable(struct tls_context *context,
+                                           const struct tls_dane_record *records,
+                                           size_t records_count, size_t *usable_out);
+
 /* After the handshake; lives as long as s. That of a resumed session is the verdict of its first
  * handshake, on the same records. */
 const struct tls_dane_result *tls_session_dane_result(const struct tls_session *s);
