@@ -114,6 +114,7 @@ static const struct config_key memory_keys[] = {
 
 static const struct config_key delivery_keys[] = {
     SETTING("port", CONFIG_KIND_NUMBER, delivery_port, 1, 65535),
+    SETTING("timeout", CONFIG_KIND_DURATION, delivery_timeout_s, 1, 3600),
 };
 
 static void set_defaults(struct config_settings *s)
@@ -140,6 +141,7 @@ static void set_defaults(struct config_settings *s)
         .grace_s = 30,
         .rate_interval_s = 3600,
         .delivery_port = 25,
+        .delivery_timeout_s = 600,
     };
 }
 

@@ -197,6 +197,7 @@ struct config_settings {
         delayed_rejection; /* a rejected host hears it at RCPT, so that the log has its envelopes */
 
     uint32_t delivery_port;                      /* of hosts that were found without one */
+    uint32_t delivery_timeout_s;                 /* no reply of a host is waited for longer */
     const struct config_tls_client *tls_clients; /* number 0: of the default destination */
     size_t tls_clients_count;                    /* at least 1 */
     enum config_double_bounces double_bounces;

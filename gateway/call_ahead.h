@@ -44,6 +44,7 @@ struct gateway_call_ahead; /* private */
 struct gateway_call_ahead_request {
     struct gateway_view *view;      /* of the session */
     struct gateway_next_hops *hops; /* of the recipient's domain: found; borrowed for the call */
+    struct slice domain;            /* the recipient's; copied */
     struct slice recipient;         /* without brackets; copied */
     bool smtputf8;                  /* it is not ASCII */
     uint64_t mid, icid;             /* for the log */

@@ -21,6 +21,7 @@ uint64_t gateway_call_ahead_route_number(const struct hash_seed *seed,
 {
     const struct gateway_next_hops *hops = request->hops;
     uint64_t number = hash_number(hops->endpoints_count);
+    bool is_checked = false;
 
     for (size_t i = 0; i < hops->endpoints_count; i++) {
         const struct delivery_endpoint *endpoint = &hops->endpoints[i];
@@ -29,11 +30,12 @@ uint64_t gateway_call_ahead_route_number(const struct hash_seed *seed,
                         (uint64_t)demand->is_required << 8 | demand->is_wanted;
         char text[IP_ENDPOINT_MAX];
 
+        is_checked = is_checked || demand->check != POLICY_TLS_CHECK_NONE;
         number +=
             hash_number(hash_bytes(seed, slice_from(ip_endpoint_format(&endpoint->address, text))) ^
                         hash_number(rule));
     }
-    return number;
+    return is_checked ? number ^ hash_text_nocase(seed, request->domain) : number;
 }
 
 static void unbind(struct gateway_call_ahead_question *q)
@@ -177,6 +179,7 @@ static bool open_for(struct gateway_call_ahead_question *q)
         .gone = on_gone,
         .closed = on_closed,
     };
+    struct gateway_verifier_target target;
     struct gateway_call_ahead_line *line = q->line;
     struct gateway_worker *w = line->ahead->worker;
     uint64_t now_ms = gateway_worker_now_ms(w);
@@ -194,8 +197,14 @@ static bool open_for(struct gateway_call_ahead_question *q)
     list_append(&line->connections, &c->node);
     line->connections_count++;
     line->ahead->connections_count++;
-    gateway_verifier_open(&c->verifier, w, &handlers, line->view, line->hops, c->endpoint,
-                          share_ms > 0 ? share_ms : 1);
+    target = (struct gateway_verifier_target){
+        .view = line->view,
+        .destination = line->destination,
+        .domain = { line->domain, line->domain_len },
+        .hops = line->hops,
+        .endpoint = c->endpoint,
+    };
+    gateway_verifier_open(&c->verifier, w, &handlers, &target, share_ms > 0 ? share_ms : 1);
     return true;
 }
 
@@ -323,12 +332,16 @@ struct gateway_call_ahead_line *gateway_call_ahead_line_get(
         if (line->view == request->view)
             return line;
     }
-    line = calloc(1, sizeof(*line));
+    line = calloc(1, sizeof(*line) + request->domain.len);
     if (line == NULL)
         return NULL;
     line->ahead = ahead;
     line->view = gateway_view_acquire(request->view);
     line->hops = gateway_next_hops_acquire(request->hops);
+    line->destination =
+        policy_destination_find(gateway_view_policy(request->view), request->domain);
+    line->domain_len = request->domain.len;
+    memcpy(line->domain, request->domain.data, request->domain.len);
     list_init(&line->waiting);
     list_init(&line->connections);
     table_insert(&ahead->lines, &line->node, number);

@@ -27,11 +27,14 @@ struct gateway_call_ahead_line {
     struct table_node node; /* its hash is the route of the questions' keys */
     struct gateway_call_ahead *ahead;
     struct gateway_view *view;
-    struct gateway_next_hops *hops; /* counted */
+    struct gateway_next_hops *hops;               /* counted */
+    const struct policy_destination *destination; /* of the view */
     struct engine_task task;
     struct list waiting;
     struct list connections;  /* with those that are gone */
     size_t connections_count; /* without them */
+    size_t domain_len;
+    char domain[];
 };
 
 struct gateway_call_ahead_question {
@@ -63,7 +66,8 @@ struct gateway_call_ahead_connection {
     bool is_gone;
 };
 
-/* The route of a key: equal for the same endpoints by the same TLS rules. */
+/* The route of a key: equal for the same endpoints by the same TLS rules; where a certificate is
+ * checked, also for the same domain, which may be in it. */
 uint64_t gateway_call_ahead_route_number(const struct hash_seed *seed,
                                          const struct gateway_call_ahead_request *request);
 

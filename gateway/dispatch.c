@@ -1,12 +1,16 @@
 #include "gateway/dispatch.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "gateway/alert_sources.h"
 #include "gateway/message.h"
 #include "gateway/next_hops.h"
 #include "gateway/outbound.h"
 #include "gateway/worker.h"
 #include "observe/mail_events.h"
+
+#define REASON_BYTES_MAX (DELIVERY_DOMAIN_MAX + GATEWAY_NEXT_HOPS_REASON_MAX)
 
 /* --- hosts ----------------------------------------------------------------------------------- */
 
@@ -45,17 +49,28 @@ struct gateway_next_hops *gateway_dispatch_hops(const struct delivery_destinatio
 }
 
 static void say_unresolved(struct gateway_dispatch *d, struct slice domain,
-                           const struct gateway_next_hops *hops)
+                           const struct gateway_next_hops *hops, uint64_t queued)
 {
     struct gateway_worker *w = d->worker;
 
-    if (hops->outcome == GATEWAY_NEXT_HOPS_NO_TLS)
+    if (hops->outcome == GATEWAY_NEXT_HOPS_NO_TLS) {
+        gateway_alert_tls_failed(w, domain, SLICE(""), NULL, slice_from(hops->reason), queued);
         observe_log_line(w->log, OBSERVE_WARNING, gateway_worker_now_s(w),
                          "Delivery: no host of %.*s can be used: %s", SLICE_ARGS(domain),
                          hops->reason);
-    else
+    } else {
         observe_log_line(w->log, OBSERVE_WARNING, gateway_worker_now_s(w),
-                         "DNS Temporary Failure %.*s MX - %s", SLICE_ARGS(domain), hops->reason);
+                         "DNS Temporary Failure %.*s MX - ServFail: %s", SLICE_ARGS(domain),
+                         hops->reason);
+    }
+}
+
+static uint64_t queued(const struct delivery_destination *destination)
+{
+    struct delivery_destination_state state;
+
+    delivery_destination_describe(destination, &state);
+    return state.ready + state.delayed + state.active;
 }
 
 /* Takes the hosts; NULL: there was no memory for them. */
@@ -92,7 +107,7 @@ static void resolved(struct gateway_dispatch *d, struct delivery_destination *de
     case GATEWAY_NEXT_HOPS_FAILED:
     case GATEWAY_NEXT_HOPS_NO_TLS:
         if (hops != NULL)
-            say_unresolved(d, delivery_destination_domain(destination), hops);
+            say_unresolved(d, delivery_destination_domain(destination), hops, queued(destination));
         delivery_destination_unresolved(s, now_ms, destination, DELIVERY_UNRESOLVED_TEMPORARY,
                                         valid_ms, gateway_worker_random(w));
         break;
@@ -140,6 +155,11 @@ static struct delivery_limits limits_for(const struct gateway_worker *w, struct 
     return (struct delivery_limits){
         .connections_max = p->max_connections,
         .messages_per_connection_max = p->max_messages_per_connection,
+        .scope = p->limit_scope == POLICY_LIMIT_ADDRESS ? DELIVERY_LIMIT_ADDRESS
+                                                        : DELIVERY_LIMIT_DOMAIN,
+        .recipients_max = p->max_recipients,
+        .recipients_interval_ms = (uint64_t)p->recipients_interval_s * 1000,
+        .has_profile = p->has_bounce_profile,
         .profile = {
             .retry_initial_ms = (uint64_t)b->initial_retry_s * 1000,
             .retry_ms_max = (uint64_t)b->max_retry_s * 1000,
@@ -269,30 +289,45 @@ static void discard(struct gateway_dispatch *d, struct gateway_item *item,
                      SLICE_ARGS(item->domain));
 }
 
+/* In the words of AsyncOS where the DNS has spoken. */
+static void say_reason(const struct delivery_action *expire, const struct delivery_outcome *outcome,
+                       char reason[static REASON_BYTES_MAX])
+{
+    const struct site *site = site_of(expire->destination);
+    const struct gateway_next_hops *hops =
+        expire->expiry == DELIVERY_EXPIRY_BAD_HOST && site != NULL ? site->latest : NULL;
+
+    if (hops == NULL)
+        (void)snprintf(reason, REASON_BYTES_MAX, "%s", outcome->reason);
+    else if (hops->outcome == GATEWAY_NEXT_HOPS_NO_DOMAIN)
+        (void)snprintf(reason, REASON_BYTES_MAX, "DNS Hard Error looking up %.*s (MX):  NXDomain",
+                       SLICE_ARGS(delivery_destination_domain(expire->destination)));
+    else
+        (void)snprintf(reason, REASON_BYTES_MAX, "%s", hops->reason);
+}
+
 static void bounce(struct gateway_dispatch *d, struct gateway_item *item,
                    struct gateway_report *report, const struct delivery_action *expire)
 {
     struct gateway_worker *w = d->worker;
-    const struct site *site = site_of(expire->destination);
+    char reason[REASON_BYTES_MAX];
     struct delivery_outcome outcome;
 
     delivery_outcome_for(cause_of(expire), &outcome);
+    say_reason(expire, &outcome, reason);
     for (unsigned i = 0; i < item->waiting_count; i++) {
         struct gateway_failure *failure = calloc(1, sizeof(*failure));
         struct spool_result result = { .rid = item->waiting[i],
                                        .state = SPOOL_RESULT_BOUNCED,
                                        .attempts = item->attempts };
-        struct slice text = slice_from(outcome.reason);
 
         if (failure != NULL)
             failure->outcome = outcome;
-        if (expire->expiry == DELIVERY_EXPIRY_BAD_HOST && site != NULL && site->latest != NULL)
-            text = slice_from(site->latest->reason);
         observe_delivery_bounced(w->log, gateway_worker_now_s(w), 0,
                                  spool_message_mid(item->message->spool), result.rid,
                                  &(struct observe_reply){
                                      .enhanced = slice_from(outcome.status),
-                                     .text = text,
+                                     .text = slice_from(reason),
                                  });
         gateway_report_add(report, &result, failure);
     }

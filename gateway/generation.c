@@ -36,14 +36,24 @@ static void view_destroy(struct gateway_view *view)
         tls_context_destroy(view->servers[i]);
     gateway_view_options_destroy(view->options);
     free(view->servers);
-    tls_context_destroy(view->client);
+    for (size_t i = 0; view->clients != NULL && i < settings->tls_clients_count; i++)
+        tls_context_destroy(view->clients[i]);
+    free(view->clients);
     atomic_fetch_sub(&view->generation->views_count, 1);
     free(view);
 }
 
-static enum tls_version version_of(const struct config_settings *settings)
+static enum tls_version version_of(enum config_tls_version version)
 {
-    return settings->tls_version_min == CONFIG_TLS_1_3 ? TLS_VERSION_1_3 : TLS_VERSION_1_2;
+    return version == CONFIG_TLS_1_3 ? TLS_VERSION_1_3 : TLS_VERSION_1_2;
+}
+
+static void files_of(const struct config_certificate *certificate,
+                     struct tls_certificate_files files[CONFIG_CERTIFICATE_PAIRS_MAX])
+{
+    for (size_t i = 0; i < certificate->pairs_count; i++)
+        files[i] = (struct tls_certificate_files){ .chain = certificate->pairs[i].chain_path,
+                                                   .key = certificate->pairs[i].key_path };
 }
 
 static enum status server_context(const struct gateway_view *view,
@@ -56,16 +66,14 @@ static enum status server_context(const struct gateway_view *view,
     struct tls_server_options options = {
         .certificates = files,
         .certificates_count = certificate->pairs_count,
-        .min_version = version_of(settings),
+        .min_version = version_of(settings->tls_version_min),
         .tickets = tickets,
         .client_ca_file =
             settings->tls_client_ca_path[0] != '\0' ? settings->tls_client_ca_path : NULL,
         .kernel = view->generation->kernel.has_module,
     };
 
-    for (size_t i = 0; i < certificate->pairs_count; i++)
-        files[i] = (struct tls_certificate_files){ .chain = certificate->pairs[i].chain_path,
-                                                   .key = certificate->pairs[i].key_path };
+    files_of(certificate, files);
     return tls_context_create_server(&options, context_out, error_out);
 }
 
@@ -73,29 +81,53 @@ static enum status server_context(const struct gateway_view *view,
 static enum status trust_once(struct gateway_generation *generation, struct tls_error *error_out)
 {
     const struct config_settings *settings = &generation->config->settings;
-    const struct tls_trust_files files = { .ca_file = settings->tls_ca_path };
+    const struct tls_trust_files files = {
+        .ca_file = settings->tls_ca_path[0] != '\0' ? settings->tls_ca_path : NULL,
+        .custom_ca_file =
+            settings->tls_custom_ca_path[0] != '\0' ? settings->tls_custom_ca_path : NULL,
+        .crl_files = settings->tls_crl_paths,
+        .crl_files_count = settings->tls_crl_paths_count,
+    };
 
-    if (generation->trust != NULL || settings->tls_ca_path[0] == '\0')
+    if (generation->trust != NULL || (files.ca_file == NULL && files.custom_ca_file == NULL))
         return STATUS_OK;
     return tls_trust_create(&files, &generation->trust, error_out);
+}
+
+/* Level 0 for all: whether weak encryption is enough is decided by the check of the peer, whose
+ * chain is judged at OpenSSL's own level. */
+static enum status client_context(const struct gateway_view *view,
+                                  const struct config_tls_client *client,
+                                  struct tls_context **context_out, struct tls_error *error_out)
+{
+    struct tls_certificate_files files[CONFIG_CERTIFICATE_PAIRS_MAX];
+    struct tls_client_options options = {
+        .min_version = version_of(client->min_version),
+        .security = TLS_SECURITY_OPPORTUNISTIC,
+        .trust = view->generation->trust,
+        .kernel = view->generation->kernel.has_module,
+    };
+
+    if (client->certificate != NULL) {
+        files_of(client->certificate, files);
+        options.certificates = files;
+        options.certificates_count = client->certificate->pairs_count;
+    }
+    return tls_context_create_client(&options, context_out, error_out);
 }
 
 static enum status fill(struct gateway_view *view, struct tls_tickets *tickets,
                         struct tls_error *error_out)
 {
     const struct config_settings *settings = gateway_view_settings(view);
-    struct tls_client_options client = {
-        .min_version = version_of(settings),
-        .security = TLS_SECURITY_OPPORTUNISTIC,
-        .kernel = view->generation->kernel.has_module,
-    };
 
     view->servers = calloc(settings->listeners_count, sizeof(struct tls_context *));
-    if (view->servers == NULL)
+    view->clients = calloc(settings->tls_clients_count, sizeof(struct tls_context *));
+    if (view->servers == NULL || view->clients == NULL)
         return STATUS_NO_MEMORY;
     TRY(trust_once(view->generation, error_out));
-    client.trust = view->generation->trust;
-    TRY(tls_context_create_client(&client, &view->client, error_out));
+    for (size_t i = 0; i < settings->tls_clients_count; i++)
+        TRY(client_context(view, &settings->tls_clients[i], &view->clients[i], error_out));
     for (size_t i = 0; i < settings->listeners_count; i++)
         if (settings->listeners[i].certificate != NULL)
             TRY(server_context(view, settings->listeners[i].certificate, tickets, &view->servers[i],

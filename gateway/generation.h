@@ -29,7 +29,7 @@ struct gateway_view_options; /* gateway/session_options.c */
 
 struct gateway_view {
     struct gateway_generation *generation;
-    struct tls_context *client;   /* for deliveries */
+    struct tls_context **clients; /* for deliveries, one for each of settings->tls_clients */
     struct tls_context **servers; /* one for each listener; NULL: no certificate */
     struct gateway_view_options *options;
     unsigned users_count; /* sessions, and one while this is the worker's current view */
@@ -56,6 +56,13 @@ void gateway_view_release(struct gateway_view *view); /* the last one destroys i
 static inline const struct config_settings *gateway_view_settings(const struct gateway_view *view)
 {
     return &view->generation->config->settings;
+}
+
+/* For connections to the destination. */
+static inline struct tls_context *gateway_view_client(const struct gateway_view *view,
+                                                      const struct policy_destination *destination)
+{
+    return view->clients[destination->tls_client];
 }
 
 static inline const struct policy_snapshot *gateway_view_policy(const struct gateway_view *view)

@@ -59,6 +59,7 @@ static void fail(struct gateway_hop *h, struct gateway_hop_end *end)
                        (end->how == POLICY_TLS_NOT_OFFERED || end->how == POLICY_TLS_REFUSED));
 
     end->was_open = h->state == GATEWAY_HOP_OPEN || h->state == GATEWAY_HOP_QUITTING;
+    end->was_securing = h->state == GATEWAY_HOP_SECURING;
     enter(h, GATEWAY_HOP_LEAVING);
     if (is_orderly)
         gateway_channel_close(&h->channel);
@@ -224,6 +225,29 @@ static void on_connected(struct gateway_channel *c, int error)
     gateway_channel_resume(c);
 }
 
+static uint32_t at_most(uint32_t ms, uint32_t ms_max)
+{
+    return ms_max > 0 && ms_max < ms ? ms_max : ms;
+}
+
+static struct smtp_client_options smtp_options_of(const struct gateway_hop_options *options)
+{
+    uint32_t most = options->reply_ms_max;
+
+    return (struct smtp_client_options){
+        .hostname = options->hostname,
+        .greeting_ms_max = at_most(SMTP_CLIENT_GREETING_MS, most),
+        .command_ms_max = at_most(SMTP_CLIENT_COMMAND_MS, most),
+        .data_ms_max = at_most(SMTP_CLIENT_DATA_MS, most),
+        .body_ms_max = at_most(SMTP_CLIENT_BODY_MS, most),
+        .final_ms_max = at_most(SMTP_CLIENT_FINAL_MS, most),
+        .quit_ms_max = GATEWAY_HOP_QUIT_MS,
+        /* The record says what was declared, and who declares 8BITMIME sends seven bits most of the
+         * time: to refuse for that would bounce what can be delivered. */
+        .eight_bit_as_is = true,
+    };
+}
+
 void gateway_hop_open(struct gateway_hop *h, struct engine_loop *loop,
                       const struct gateway_hop_handlers *handlers,
                       const struct gateway_hop_options *options)
@@ -231,11 +255,7 @@ void gateway_hop_open(struct gateway_hop *h, struct engine_loop *loop,
     ASSERT(options->demand.obstacle == POLICY_TLS_NO_OBSTACLE);
     h->handlers = handlers;
     h->options = *options;
-    /* The record says what was declared, and who declares 8BITMIME sends seven bits most of the
-     * time: to refuse for that would bounce what can be delivered. */
-    h->smtp_options = (struct smtp_client_options){ .hostname = options->hostname,
-                                                    .quit_ms_max = GATEWAY_HOP_QUIT_MS,
-                                                    .eight_bit_as_is = true };
+    h->smtp_options = smtp_options_of(options);
     h->state = GATEWAY_HOP_CONNECTING;
     smtp_client_init(&h->smtp, &h->smtp_options);
     gateway_channel_connect(&h->channel, loop, &channel_handlers, &h->options.remote);

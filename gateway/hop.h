@@ -60,6 +60,7 @@ struct gateway_hop_end {
     enum policy_tls_event how;      /* of END_TLS */
     struct smtp_client_event event; /* valid for the call */
     bool was_open;
+    bool was_securing; /* STARTTLS was said, and not answered */
 };
 
 struct gateway_hop;
@@ -84,7 +85,8 @@ struct gateway_hop_options {
     struct ip_endpoint remote;
     struct slice hostname;           /* ours, for EHLO */
     struct policy_tls_demand demand; /* has no obstacle */
-    uint64_t opening_ms; /* until `opened` at the latest; 0: as RFC 5321 4.5.3.2 has it, by step */
+    uint32_t reply_ms_max; /* no reply is waited for longer; 0: as RFC 5321 4.5.3.2 has it */
+    uint64_t opening_ms;   /* until `opened` at the latest; 0: by step */
 };
 
 struct gateway_hop { /* Fields are private, except channel and smtp once it is open. */

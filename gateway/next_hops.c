@@ -22,6 +22,8 @@ void gateway_next_hops_release(struct gateway_next_hops *hops)
     ASSERT(hops->users_count > 0);
     if (--hops->users_count > 0)
         return;
+    for (size_t i = 0; i < hops->hosts_count; i++)
+        free(hops->hosts[i].tlsa);
     free(hops->hosts);
     free(hops);
 }
@@ -65,10 +67,16 @@ static struct gateway_next_hops *hops_create(enum gateway_next_hops_outcome outc
 
 static void search_destroy(struct gateway_next_hops_search *s)
 {
+    gateway_mta_sts_forget(&s->sts);
+    for (size_t i = 0; i < s->tlsas_count; i++) {
+        dns_tlsa_cancel(&s->tlsas[i]->tlsa);
+        free(s->tlsas[i]);
+    }
     for (size_t i = 0; i < s->lookups_count; i++)
         dns_exchange_cancel(&s->lookups[i].exchange);
     gateway_names_release(s->names);
     gateway_view_release(s->view);
+    free(s->tlsas);
     free(s->lookups);
     free(s);
 }
@@ -86,26 +94,111 @@ static struct gateway_next_hops *search_end(struct gateway_next_hops_search *s)
 {
     struct gateway_next_hops *hops = hops_create(GATEWAY_NEXT_HOPS_FOUND);
 
-    if (hops == NULL || gateway_next_hops_assemble(s, hops) == STATUS_OK)
+    if (hops == NULL)
+        return NULL;
+    if (!s->is_out_of_memory && gateway_next_hops_assemble(s, hops) == STATUS_OK)
         return hops;
     gateway_next_hops_release(hops);
     return NULL;
+}
+
+/* All that was asked has been answered? Then so is the waiter. */
+static void look_whether_done(struct gateway_next_hops_search *s)
+{
+    struct gateway_next_hops_waiter *waiter = s->waiter;
+    struct gateway_next_hops *hops;
+
+    if (s->lookups_open > 0 || s->tlsas_open > 0 || s->waits_for_sts)
+        return;
+    hops = search_end(s);
+    waiter->search = NULL;
+    search_destroy(s);
+    waiter->found(waiter, hops);
+}
+
+static void on_tlsa(struct dns_tlsa *t)
+{
+    struct gateway_next_hops_search *s =
+        CONTAINER_OF(t, struct gateway_next_hops_tlsa, tlsa)->search;
+
+    ASSERT(s->tlsas_open > 0);
+    s->tlsas_open--;
+    look_whether_done(s);
+}
+
+static void on_sts(struct gateway_mta_sts_query *query, const struct policy_mta_sts *policy,
+                   const char *reason)
+{
+    struct gateway_next_hops_search *s = CONTAINER_OF(query, struct gateway_next_hops_search, sts);
+
+    (void)reason; /* it stays in the query */
+    s->policy = policy;
+    s->waits_for_sts = false;
+    look_whether_done(s);
+}
+
+uint16_t gateway_next_hops_port(const struct gateway_next_hops_search *s,
+                                const struct policy_route_host *host)
+{
+    if (host != NULL && host->port != 0)
+        return host->port;
+    return (uint16_t)gateway_view_settings(s->view)->delivery_port;
+}
+
+static void ask_tlsa(struct gateway_next_hops_search *s, const struct gateway_next_hops_lookup *l,
+                     const struct dns_exchange_host *host)
+{
+    struct gateway_next_hops_tlsa *t = calloc(1, sizeof(*t));
+    const struct dns_tlsa_wanted wanted = {
+        .host = slice_from(host->name),
+        .base = slice_from(host->base),
+        .is_insecure = host->security != DNS_SECURE,
+        .port = gateway_next_hops_port(s, l->host),
+    };
+
+    if (t == NULL) {
+        s->is_out_of_memory = true;
+        return;
+    }
+    t->search = s;
+    t->host = host;
+    s->tlsas[s->tlsas_count++] = t;
+    s->tlsas_open++;
+    dns_tlsa_start(&t->tlsa, gateway_names_source(s->names), &wanted, on_tlsa);
+}
+
+/* The hosts are known: what do their zones say of their certificates? */
+static void ask_tlsas(struct gateway_next_hops_search *s)
+{
+    if (s->destination->dane == POLICY_DANE_OFF)
+        return;
+    s->tlsas = calloc(s->lookups_count * DNS_EXCHANGE_HOSTS_MAX, sizeof(*s->tlsas));
+    if (s->tlsas == NULL) {
+        s->is_out_of_memory = true;
+        return;
+    }
+    for (size_t i = 0; i < s->lookups_count; i++) {
+        const struct gateway_next_hops_lookup *l = &s->lookups[i];
+
+        for (size_t k = 0; k < dns_exchange_hosts_count(&l->exchange); k++) {
+            const struct dns_exchange_host *host = dns_exchange_host(&l->exchange, k);
+
+            if (host->addresses_count > 0 && dns_exchange_wants_tlsa(&l->exchange, k))
+                ask_tlsa(s, l, host);
+        }
+    }
 }
 
 static void on_exchange(struct dns_exchange *x)
 {
     struct gateway_next_hops_search *s =
         CONTAINER_OF(x, struct gateway_next_hops_lookup, exchange)->search;
-    struct gateway_next_hops_waiter *waiter = s->waiter;
-    struct gateway_next_hops *hops;
 
     ASSERT(s->lookups_open > 0);
     if (--s->lookups_open > 0)
         return;
-    hops = search_end(s);
-    waiter->search = NULL;
-    search_destroy(s);
-    waiter->found(waiter, hops);
+    ask_tlsas(s);
+    look_whether_done(s);
 }
 
 static enum dns_exchange_families families_of(enum policy_ip ip)
@@ -154,6 +247,10 @@ static enum status ask(struct gateway_next_hops_search *s, struct slice domain)
     }
     if (s->route == NULL) {
         look_up(s, &s->lookups[0], domain, DNS_EXCHANGE_MX);
+        if (s->destination->mta_sts) {
+            s->waits_for_sts = true;
+            gateway_mta_sts_ask(s->worker->mta_sts, &s->sts, domain, on_sts);
+        }
         return STATUS_OK;
     }
     for (size_t i = 0; i < s->route->hosts_count; i++) {

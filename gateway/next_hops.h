@@ -17,8 +17,10 @@
 #pragma once
 #include "delivery/scheduler.h"
 #include "dns/exchange.h"
+#include "dns/tlsa.h"
 #include "gateway/generation.h"
 #include "policy/tls_demand.h"
+#include "tls/dane.h"
 
 #define GATEWAY_NEXT_HOPS_REASON_MAX 384  /* NUL included */
 #define GATEWAY_NEXT_HOPS_TTL_S      3600 /* of what no name server was asked for */
@@ -36,18 +38,27 @@ enum gateway_next_hops_outcome {
     GATEWAY_NEXT_HOPS_NO_TLS     /* for now: no host can have the TLS that is demanded */
 };
 
+/* The TLSA records of a host, for those who make its sessions. */
+struct gateway_next_tlsa {
+    char base[DNS_NAME_MAX]; /* dns_tlsa_base() */
+    size_t records_count;
+    struct tls_dane_record records[DNS_TLSA_RECORDS_MAX]; /* their data lie in bytes */
+    char bytes[];
+};
+
 struct gateway_next_host {
     char name[DNS_NAME_MAX]; /* by which it was found; "" of an address in a route */
     struct policy_tls_demand demand;
+    struct gateway_next_tlsa *tlsa; /* owned; NULL unless DANE is in charge */
 };
 
 struct gateway_next_hops {
     unsigned users_count;
     enum gateway_next_hops_outcome outcome;
     bool is_route;
-    bool is_mx_secure;
     uint32_t ttl_s;
     char reason[GATEWAY_NEXT_HOPS_REASON_MAX]; /* in one line, of all but FOUND and DISCARD */
+    char alias[DNS_NAME_MAX];                  /* dns_exchange_alias(), without a route */
     struct gateway_next_host *hosts;
     size_t hosts_count;
     struct delivery_endpoint endpoints[DELIVERY_ENDPOINTS_MAX];

@@ -24,14 +24,6 @@ struct order {
 
 static_assert(HOSTS_MAX <= UINT8_MAX + 1, "a host's number fits");
 
-static uint16_t port_of(const struct gateway_next_hops_search *s,
-                        const struct policy_route_host *host)
-{
-    if (host != NULL && host->port != 0)
-        return host->port;
-    return (uint16_t)gateway_view_settings(s->view)->delivery_port;
-}
-
 static bool is_later_family(enum policy_ip ip, const struct ip_address *address)
 {
     bool wants_v4 = ip == POLICY_IP_PREFER_V4 || ip == POLICY_IP_REQUIRE_V4;
@@ -55,25 +47,117 @@ static void add_candidate(struct order *o, const struct ip_address *address, uin
     };
 }
 
-/* Takes up a host with the TLS that is demanded of it; false: it must not be used. */
-static bool add_host(struct order *o, const char *name)
+static const struct gateway_next_hops_tlsa *tlsa_of(const struct gateway_next_hops_search *s,
+                                                    const struct dns_exchange_host *host)
 {
-    const struct policy_tls_facts facts = { 0 };
+    for (size_t i = 0; host != NULL && i < s->tlsas_count; i++)
+        if (s->tlsas[i]->host == host)
+            return s->tlsas[i];
+    return NULL;
+}
+
+/* A copy of the records; NULL: no memory. */
+static struct gateway_next_tlsa *records_copy(const struct dns_tlsa *t)
+{
+    struct gateway_next_tlsa *copy;
+    size_t bytes = 0;
+    char *at;
+
+    for (size_t i = 0; i < dns_tlsa_records_count(t); i++)
+        bytes += dns_tlsa_record(t, i).data.len;
+    copy = calloc(1, sizeof(*copy) + bytes);
+    if (copy == NULL)
+        return NULL;
+    (void)snprintf(copy->base, sizeof(copy->base), "%s", dns_tlsa_base(t));
+    at = copy->bytes;
+    for (size_t i = 0; i < dns_tlsa_records_count(t); i++) {
+        const struct dns_association a = dns_tlsa_record(t, i);
+
+        memcpy(at, a.data.data, a.data.len);
+        copy->records[copy->records_count++] =
+            (struct tls_dane_record){ a.usage, a.selector, a.matching, { at, a.data.len } };
+        at += a.data.len;
+    }
+    return copy;
+}
+
+/* What the zone of the host says; false: for want of memory. The copy is the caller's. */
+static bool judge_tlsa(const struct gateway_next_hops_search *s, const struct dns_tlsa *t,
+                       enum policy_dane_found *dane_out, struct gateway_next_tlsa **copy_out)
+{
+    size_t usable = 0;
+
+    *copy_out = records_copy(t);
+    if (*copy_out == NULL)
+        return false;
+    *dane_out = POLICY_DANE_UNUSABLE;
+    if (tls_dane_count_usable(gateway_view_client(s->view, s->destination), (*copy_out)->records,
+                              (*copy_out)->records_count, &usable) != STATUS_OK)
+        return false;
+    if (usable > 0)
+        *dane_out = POLICY_DANE_USABLE;
+    return true;
+}
+
+static void leave_out(struct gateway_next_hops *hops, const char *name, const char *why)
+{
+    (void)snprintf(hops->reason, sizeof(hops->reason), "%.*s: %s", DNS_NAME_MAX,
+                   name[0] != '\0' ? name : "the route's host", why);
+    hops->outcome = GATEWAY_NEXT_HOPS_NO_TLS;
+}
+
+/* What is known of the host's TLS before anybody connects; false: it must not be used. */
+static bool find_facts(struct order *o, const char *name, const struct dns_exchange_host *found,
+                       struct policy_tls_facts *facts, struct gateway_next_tlsa **tlsa_out)
+{
+    const struct gateway_next_hops_search *s = o->search;
+    const struct gateway_next_hops_tlsa *t = tlsa_of(s, found);
+
+    if (s->policy != NULL) {
+        facts->sts =
+            s->policy->mode == POLICY_MTA_STS_ENFORCE ? POLICY_STS_ENFORCED : POLICY_STS_TESTING;
+        facts->is_host_of_sts = policy_mta_sts_allows(s->policy, slice_from(name));
+    }
+    if (t == NULL || dns_tlsa_outcome(&t->tlsa) == DNS_TLSA_NONE)
+        return true;
+    if (dns_tlsa_outcome(&t->tlsa) == DNS_TLSA_FOUND) {
+        if (judge_tlsa(s, &t->tlsa, &facts->dane, tlsa_out))
+            return true;
+        leave_out(o->hops, name, "no memory for its TLSA records");
+        return false;
+    }
+    leave_out(o->hops, name, dns_tlsa_reason(&t->tlsa));
+    return false;
+}
+
+/* Takes up a host with the TLS that is demanded of it; false: it must not be used. found: NULL for
+ * an address. */
+static bool add_host(struct order *o, const char *name, const struct dns_exchange_host *found)
+{
+    struct policy_tls_facts facts = { 0 };
     struct gateway_next_hops *hops = o->hops;
-    struct policy_tls_demand demand = policy_tls_demand_of(o->search->destination, &facts);
+    struct gateway_next_tlsa *tlsa = NULL;
+    struct policy_tls_demand demand;
     struct gateway_next_host *host;
 
     if (hops->hosts_count == HOSTS_MAX)
         return false;
+    if (!find_facts(o, name, found, &facts, &tlsa)) {
+        free(tlsa);
+        return false;
+    }
+    demand = policy_tls_demand_of(o->search->destination, &facts);
     if (demand.obstacle != POLICY_TLS_NO_OBSTACLE) {
-        (void)snprintf(hops->reason, sizeof(hops->reason), "%s: %s",
-                       name[0] != '\0' ? name : "the route's host",
-                       policy_tls_obstacle_text(demand.obstacle));
-        hops->outcome = GATEWAY_NEXT_HOPS_NO_TLS;
+        leave_out(hops, name, policy_tls_obstacle_text(demand.obstacle));
+        free(tlsa);
         return false;
     }
     host = &hops->hosts[hops->hosts_count++];
     host->demand = demand;
+    if (demand.check == POLICY_TLS_CHECK_DANE)
+        host->tlsa = tlsa;
+    else
+        free(tlsa);
     (void)snprintf(host->name, sizeof(host->name), "%s", name);
     return true;
 }
@@ -150,10 +234,11 @@ static void add_lookup(struct order *o, const struct gateway_next_hops_lookup *l
     for (size_t i = 0; i < dns_exchange_hosts_count(x); i++) {
         const struct dns_exchange_host *host = dns_exchange_host(x, i);
 
-        if (host->addresses_count == 0 || host->preference >= limit || !add_host(o, host->name))
+        if (host->addresses_count == 0 || host->preference >= limit ||
+            !add_host(o, host->name, host))
             continue;
         for (size_t k = 0; k < host->addresses_count; k++)
-            add_candidate(o, &host->addresses[k], port_of(s, l->host),
+            add_candidate(o, &host->addresses[k], gateway_next_hops_port(s, l->host),
                           l->host != NULL ? l->host->priority : 0, host->preference);
     }
 }
@@ -163,8 +248,9 @@ static void add_addresses(struct order *o)
     const struct policy_route *route = o->search->route;
 
     for (size_t i = 0; i < route->hosts_count; i++)
-        if (route->hosts[i].lookup == POLICY_ROUTE_ADDRESS && add_host(o, ""))
-            add_candidate(o, &route->hosts[i].address, port_of(o->search, &route->hosts[i]),
+        if (route->hosts[i].lookup == POLICY_ROUTE_ADDRESS && add_host(o, "", NULL))
+            add_candidate(o, &route->hosts[i].address,
+                          gateway_next_hops_port(o->search, &route->hosts[i]),
                           route->hosts[i].priority, 0);
 }
 
@@ -193,6 +279,12 @@ static void fill_endpoints(struct order *o)
     }
 }
 
+/* Whether there is an MTA-STS policy could not be found out: to go on would be to do without. */
+static bool is_policy_unknown(const struct gateway_next_hops_search *s)
+{
+    return s->route == NULL && s->destination->mta_sts && s->sts.outcome == GATEWAY_MTA_STS_UNKNOWN;
+}
+
 static void give_back_room(struct gateway_next_hops *hops)
 {
     size_t count = hops->hosts_count > 0 ? hops->hosts_count : 1;
@@ -216,7 +308,12 @@ enum status gateway_next_hops_assemble(const struct gateway_next_hops_search *s,
     hops->is_route = s->route != NULL;
     if (s->route != NULL)
         add_addresses(&order);
-    for (size_t i = 0; i < s->lookups_count; i++)
+    else
+        (void)snprintf(hops->alias, sizeof(hops->alias), "%s",
+                       dns_exchange_alias(&s->lookups[0].exchange));
+    if (is_policy_unknown(s))
+        fail(hops, GATEWAY_NEXT_HOPS_FAILED, s->sts.reason);
+    for (size_t i = 0; i < s->lookups_count && !is_policy_unknown(s); i++)
         add_lookup(&order, &s->lookups[i]);
     fill_endpoints(&order);
     free(order.candidates);

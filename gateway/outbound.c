@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "gateway/alert_sources.h"
 #include "gateway/kernel_tls.h"
 #include "gateway/outbound_item.h"
 #include "gateway/outbound_log.h"
@@ -89,6 +90,7 @@ static void on_closed(struct gateway_hop *h)
     if (out->is_announced)
         observe_dcid_close(w->log, gateway_worker_now_s(w), out->dcid);
     observe_uncount(&w->counters, OBSERVE_CONNECTIONS_OUT_NOW, 1);
+    gateway_hop_tls_finish(&out->tls);
     gateway_next_hops_release(out->hops);
     gateway_view_release(out->view);
     list_remove(&out->node);
@@ -115,6 +117,16 @@ static void end_by_event(struct gateway_outbound *out, const struct smtp_client_
         gateway_outbound_item_end(out, &outcome, &event->reply);
     }
     leave(out, why);
+}
+
+/* The peer has gone, or says goodbye, in place of an answer to STARTTLS. */
+static void end_without_tls(struct gateway_outbound *out, const struct smtp_client_event *event)
+{
+    gateway_outbound_log_failure(out, event);
+    (void)snprintf(out->tls_trouble, sizeof(out->tls_trouble), "STARTTLS was not answered: %s",
+                   smtp_client_failure_text(event->failure));
+    gateway_outbound_tls_denied(out);
+    leave(out, DELIVERY_FAILURE_TLS);
 }
 
 static void note_end(struct gateway_outbound *out)
@@ -149,7 +161,10 @@ static void on_failed(struct gateway_hop *h, const struct gateway_hop_end *end)
         break;
     case GATEWAY_HOP_END_SMTP:
         note_end(out);
-        end_by_event(out, &end->event);
+        if (end->was_securing && out->host->demand.is_required)
+            end_without_tls(out, &end->event);
+        else
+            end_by_event(out, &end->event);
         break;
     }
 }
@@ -307,6 +322,11 @@ static void message_done(struct gateway_outbound *out, const struct smtp_client_
     if (outcome.verdict == DELIVERY_VERDICT_DELIVERED &&
         event->stage != SMTP_CLIENT_STAGE_FINAL) /* nothing was accepted */
         delivery_outcome_for(DELIVERY_CAUSE_LOCAL, &outcome);
+    if (outcome.verdict == DELIVERY_VERDICT_DEFERRED && outcome.about_host &&
+        gateway_outbound_item_next_host(out, &event->reply)) {
+        take(out);
+        return;
+    }
     gateway_outbound_item_hold_back(out, event->recipients_sent);
     gateway_outbound_item_end(out, &outcome, &event->reply);
     take(out);
@@ -320,15 +340,25 @@ static void on_connected(struct gateway_hop *h)
 
     gateway_outbound_log_new(out);
     out->is_announced = true;
+    gateway_hop_tls_start(&out->tls, &out->remote.address);
 }
 
 static void on_opened(struct gateway_hop *h)
 {
     struct gateway_outbound *out = outbound_of(h);
 
+    const struct smtp_client_capabilities *can = smtp_client_capabilities(&h->smtp);
+
     delivery_connection_opened(scheduler_of(out), gateway_worker_now_ms(out->worker),
                                &out->delivery);
+    if (can->mails_max > 0)
+        delivery_connection_limit(&out->delivery, can->mails_max);
+    if (can->recipients_max > 0)
+        delivery_connection_limit_recipients(&out->delivery, can->recipients_max);
     enter(out, GATEWAY_OUTBOUND_IDLE);
+    if (out->host->demand.is_required)
+        gateway_alert_tls_recovered(out->worker,
+                                    delivery_destination_domain(out->delivery.destination));
     take(out);
 }
 
@@ -416,9 +446,11 @@ enum status gateway_outbound_open(struct gateway_worker *worker,
     observe_count(&worker->counters, OBSERVE_CONNECTIONS_OUT_NOW, 1);
     delivery_connection_start(worker->dispatch.scheduler, gateway_worker_now_ms(worker),
                               &out->delivery, connect);
+    gateway_hop_tls_init(&out->tls, worker, out->view, out->policy, domain, out->hops, out->host);
     options.remote = out->remote;
     options.hostname = slice_from(gateway_view_settings(out->view)->hostname);
     options.demand = out->host->demand;
+    options.reply_ms_max = gateway_view_settings(out->view)->delivery_timeout_s * 1000;
     gateway_hop_open(&out->hop, worker->loop, &hop_handlers, &options);
     return STATUS_OK;
 }

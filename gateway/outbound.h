@@ -10,12 +10,15 @@
 #include "delivery/scheduler.h"
 #include "gateway/body_source.h"
 #include "gateway/hop.h"
+#include "gateway/hop_tls.h"
 #include "gateway/message.h"
 #include "gateway/next_hops.h"
 #include "policy/destination.h"
 
 #define GATEWAY_OUTBOUND_IDLE_MS  5000  /* a connection without work is kept so long */
 #define GATEWAY_OUTBOUND_COPY_MAX 32768 /* a body up to this is copied behind its DATA */
+
+#define GATEWAY_OUTBOUND_TROUBLE_MAX 256 /* NUL included */
 
 struct gateway_view;
 struct gateway_worker;
@@ -30,6 +33,7 @@ enum gateway_outbound_state {
 
 struct gateway_outbound { /* Fields are private to gateway/outbound*.c. */
     struct gateway_hop hop;
+    struct gateway_hop_tls tls;
     struct delivery_connection delivery;
     struct list_node node;
     struct gateway_worker *worker;
@@ -39,6 +43,7 @@ struct gateway_outbound { /* Fields are private to gateway/outbound*.c. */
     const struct gateway_next_host *host; /* of these */
     struct ip_endpoint remote;
     uint64_t dcid;
+    char tls_trouble[GATEWAY_OUTBOUND_TROUBLE_MAX]; /* why TLS could not be had; "" before */
     enum gateway_outbound_state state;
     bool is_announced;    /* in the log */
     bool sent_any;        /* a message has been dealt with on this connection */

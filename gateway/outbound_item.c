@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/outbound_log.h"
+#include "gateway/outbound_tls.h"
 #include "gateway/worker.h"
 #include "observe/mail_events.h"
 
@@ -204,8 +206,9 @@ static void log_done(struct gateway_outbound *out, const uint32_t *rids, unsigne
     const struct spool_message *spool = out->item->message->spool;
     uint64_t mid = spool_message_mid(spool);
     struct observe_rids list = { rids, count };
+    const struct observe_tls tls = gateway_outbound_tls_facts(out);
 
-    observe_delivery_done(w->log, gateway_worker_now_s(w), out->dcid, mid, list);
+    observe_delivery_done(w->log, gateway_worker_now_s(w), mid, list, &tls);
     observe_delivery_response(w->log, gateway_worker_now_s(w), mid, list, reply);
     observe_count(&w->counters, OBSERVE_BYTES_DELIVERED, spool_message_size(spool));
 }
@@ -261,6 +264,23 @@ static void report_deferred(struct gateway_outbound *out, const struct delivery_
                              (struct observe_rids){ item->waiting, item->waiting_count }, until_s);
 }
 
+/* For who looks at the destination. */
+static void count_results(struct gateway_outbound *out, enum delivery_verdict common)
+{
+    struct delivery_counts counts = { 0 };
+
+    for (size_t i = 0; i < out->envelope.recipients_count; i++) {
+        const struct gateway_failure *refusal = out->refusals[i];
+
+        switch (refusal != NULL ? refusal->outcome.verdict : common) {
+        case DELIVERY_VERDICT_DELIVERED: counts.delivered++; break;
+        case DELIVERY_VERDICT_DEFERRED: counts.soft++; break;
+        case DELIVERY_VERDICT_FAILED: counts.hard++; break;
+        }
+    }
+    delivery_destination_count(out->delivery.destination, &counts);
+}
+
 void gateway_outbound_item_end(struct gateway_outbound *out, const struct delivery_outcome *outcome,
                                const struct smtp_reply *reply)
 {
@@ -273,6 +293,7 @@ void gateway_outbound_item_end(struct gateway_outbound *out, const struct delive
     unsigned kept = 0, unsent, count = accepted(out);
 
     failure_fill(out, outcome, reply, &common);
+    count_results(out, outcome->verdict);
     if (outcome->verdict == DELIVERY_VERDICT_DELIVERED && count > 0)
         log_done(out, out->accepted, count, said(&common));
     for (size_t i = 0; i < out->envelope.recipients_count; i++)
@@ -306,4 +327,16 @@ void gateway_outbound_item_return(struct gateway_outbound *out)
                            gateway_worker_random(w));
     release(out);
     gateway_dispatch_run_soon(&w->dispatch);
+}
+
+bool gateway_outbound_item_next_host(struct gateway_outbound *out, const struct smtp_reply *reply)
+{
+    struct gateway_worker *w = out->worker;
+
+    if (!delivery_item_try_next(w->dispatch.scheduler, gateway_worker_now_ms(w), &out->delivery))
+        return false;
+    gateway_outbound_log_reply(out, reply);
+    release(out);
+    gateway_dispatch_run_soon(&w->dispatch);
+    return true;
 }

@@ -27,3 +27,7 @@ void gateway_outbound_item_return(struct gateway_outbound *out);
 /* The outcome of a reply, or of none (code 0), at a stage. */
 struct delivery_outcome gateway_outbound_classify(enum delivery_stage stage,
                                                   const struct smtp_reply *reply);
+
+/* The host does not take the message now, for reasons of its own, and another host of the
+ * destination is tried at once. False: there is none, and nothing happened. */
+bool gateway_outbound_item_next_host(struct gateway_outbound *out, const struct smtp_reply *reply);

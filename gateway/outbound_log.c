@@ -47,8 +47,7 @@ void gateway_outbound_log_connect(const struct gateway_outbound *out, int error)
     log_error(out, 0, slice_from(name != NULL ? name : "unknown error"), SLICE("network error"));
 }
 
-void gateway_outbound_log_refused_tls(const struct gateway_outbound *out,
-                                      const struct smtp_reply *reply)
+void gateway_outbound_log_reply(const struct gateway_outbound *out, const struct smtp_reply *reply)
 {
     log_error(out, reply->code, reply->text, SLICE("unexpected SMTP response"));
 }

@@ -9,9 +9,8 @@ void gateway_outbound_log_new(const struct gateway_outbound *out);
 /* It could not be connected; an errno. */
 void gateway_outbound_log_connect(const struct gateway_outbound *out, int error);
 
-/* STARTTLS was answered with something else than 220. */
-void gateway_outbound_log_refused_tls(const struct gateway_outbound *out,
-                                      const struct smtp_reply *reply);
+/* STARTTLS was answered with something else than 220, or MAIL in a way that speaks of the host. */
+void gateway_outbound_log_reply(const struct gateway_outbound *out, const struct smtp_reply *reply);
 
 /* The session failed: a "Connection Error" line, except for a quiet end. */
 void gateway_outbound_log_failure(const struct gateway_outbound *out,

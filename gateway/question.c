@@ -19,7 +19,8 @@ struct gateway_question {
     struct smtp_command command; /* its mailbox lies below */
     char mailbox[SMTP_MAILBOX_BYTES_MAX];
 
-    struct gateway_next_hops_waiter search;  /* for a recipient, these two; */
+    struct slice domain; /* for a recipient, these three; */
+    struct gateway_next_hops_waiter search;
     struct gateway_call_ahead_waiter waiter; /* the rest is for a sender */
 
     struct dns_query queries[ARRAY_LEN(sender_types)];
@@ -169,6 +170,12 @@ static void on_verdict(struct gateway_call_ahead_waiter *waiter,
     gateway_inbound_answered(in, &answer);
 }
 
+/* The recipient's, in the copy of the mailbox; for <postmaster> our own, which the view keeps. */
+static struct slice keep_domain(const struct gateway_question *q, struct slice domain)
+{
+    return q->command.mailbox.domain.len > 0 ? q->command.mailbox.domain : domain;
+}
+
 /* With the hosts of its domain, or NULL. True: *verdict_out is the answer. */
 static bool ask_hosts(struct gateway_question *q, struct gateway_next_hops *hops,
                       enum gateway_call_ahead_verdict *verdict_out)
@@ -177,6 +184,7 @@ static bool ask_hosts(struct gateway_question *q, struct gateway_next_hops *hops
     const struct gateway_call_ahead_request request = {
         .view = in->view,
         .hops = hops,
+        .domain = q->domain,
         .recipient = q->command.mailbox.whole,
         .smtputf8 = q->command.mailbox.has_non_ascii,
         .mid = gateway_receipt_mid(in->receipt),
@@ -214,6 +222,7 @@ bool gateway_question_ask_recipient(struct gateway_inbound *in, const struct smt
     if (q != NULL) {
         q->waiter.answered = on_verdict;
         q->search.found = on_hops;
+        q->domain = keep_domain(q, domain);
         is_answered = gateway_next_hops_find(in->worker, in->view, domain, &q->search, &hops) &&
                       ask_hosts(q, hops, &verdict);
         gateway_next_hops_release(hops);

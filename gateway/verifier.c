@@ -101,6 +101,7 @@ static void on_closed(struct gateway_hop *h)
     struct gateway_verifier *v = verifier_of(h);
 
     ASSERT(v->state == GATEWAY_VERIFIER_LEAVING);
+    gateway_hop_tls_finish(&v->tls);
     v->handlers->closed(v);
 }
 
@@ -126,12 +127,26 @@ static void on_unsecured(struct gateway_hop *h, struct slice why)
 
 static enum status on_session(struct gateway_hop *h, struct tls_session **session_out)
 {
-    return tls_session_create(verifier_of(h)->view->client, TLS_ROLE_CLIENT, NULL, session_out);
+    return gateway_hop_tls_session(&verifier_of(h)->tls, session_out);
+}
+
+static void on_judged(struct gateway_hop_tls *t)
+{
+    struct gateway_verifier *v = CONTAINER_OF(t, struct gateway_verifier, tls);
+    char why[TLS_CHECK_TEXT_MAX + 32];
+
+    (void)snprintf(why, sizeof(why), "verify error: %s", t->text);
+    gateway_hop_judged(&v->hop, t->is_verified, slice_from(why));
 }
 
 static void on_secured(struct gateway_hop *h)
 {
-    gateway_hop_judged(h, true, (struct slice){ 0 });
+    gateway_hop_tls_judge(&verifier_of(h)->tls, gateway_channel_tls(&h->channel), on_judged);
+}
+
+static void on_connected(struct gateway_hop *h)
+{
+    gateway_hop_tls_start(&verifier_of(h)->tls, &h->options.remote.address);
 }
 
 static void on_opened(struct gateway_hop *h)
@@ -165,10 +180,10 @@ static void on_idle(struct gateway_hop *h)
 
 void gateway_verifier_open(struct gateway_verifier *v, struct gateway_worker *worker,
                            const struct gateway_verifier_handlers *handlers,
-                           const struct gateway_view *view, const struct gateway_next_hops *hops,
-                           size_t endpoint, uint64_t opening_ms)
+                           const struct gateway_verifier_target *target, uint64_t opening_ms)
 {
     static const struct gateway_hop_handlers hop_handlers = {
+        .connected = on_connected,
         .refused = on_refused,
         .session = on_session,
         .unsecured = on_unsecured,
@@ -181,17 +196,16 @@ void gateway_verifier_open(struct gateway_verifier *v, struct gateway_worker *wo
         .closed = on_closed,
     };
     const struct gateway_hop_options options = {
-        .remote = hops->endpoints[endpoint].address,
-        .hostname = slice_from(gateway_view_settings(view)->hostname),
-        .demand = gateway_next_hops_host(hops, endpoint)->demand,
+        .remote = target->hops->endpoints[target->endpoint].address,
+        .hostname = slice_from(gateway_view_settings(target->view)->hostname),
+        .demand = gateway_next_hops_host(target->hops, target->endpoint)->demand,
         .opening_ms = opening_ms,
     };
 
     ASSERT(opening_ms > 0);
     v->handlers = handlers;
-    v->view = view;
-    v->hops = hops;
-    v->host = gateway_next_hops_host(hops, endpoint);
+    gateway_hop_tls_init(&v->tls, worker, target->view, target->destination, target->domain,
+                         target->hops, gateway_next_hops_host(target->hops, target->endpoint));
     v->state = GATEWAY_VERIFIER_OPENING;
     gateway_hop_open(&v->hop, worker->loop, &hop_handlers, &options);
 }

@@ -22,6 +22,7 @@
  */
 #pragma once
 #include "gateway/hop.h"
+#include "gateway/hop_tls.h"
 #include "gateway/next_hops.h"
 
 #define GATEWAY_VERIFIER_IDLE_MS 5000 /* open without a question */
@@ -46,21 +47,28 @@ enum gateway_verifier_state {
 
 struct gateway_verifier { /* Fields are private. */
     struct gateway_hop hop;
+    struct gateway_hop_tls tls;
     struct smtp_client_envelope question;
     struct smtp_client_recipient recipient;
     const struct gateway_verifier_handlers *handlers;
-    const struct gateway_view *view;
-    const struct gateway_next_hops *hops;
-    const struct gateway_next_host *host;
     enum gateway_verifier_state state;
     char why[GATEWAY_VERIFIER_REPLY_MAX + 32]; /* there is no TLS; "": it was not offered */
 };
 
-/* Borrows view and hops until `closed`. opening_ms: until `opened` at the latest. */
+/* What is to be reached: a host of hops, for the recipients of the domain. Borrowed until `closed`.
+ */
+struct gateway_verifier_target {
+    const struct gateway_view *view;
+    const struct policy_destination *destination;
+    struct slice domain;
+    const struct gateway_next_hops *hops;
+    size_t endpoint;
+};
+
+/* opening_ms: until `opened` at the latest. */
 void gateway_verifier_open(struct gateway_verifier *v, struct gateway_worker *worker,
                            const struct gateway_verifier_handlers *handlers,
-                           const struct gateway_view *view, const struct gateway_next_hops *hops,
-                           size_t endpoint, uint64_t opening_ms);
+                           const struct gateway_verifier_target *target, uint64_t opening_ms);
 
 /* While it is idle. Borrows the recipient until `answered` or `gone`, or until it is dropped. */
 void gateway_verifier_ask(struct gateway_verifier *v, struct slice recipient, bool smtputf8);

@@ -110,14 +110,10 @@ void observe_icid_access(struct observe_log_writer *w, time_t now_s,
     end(w);
 }
 
-static void tls_success(struct observe_log_writer *w, time_t now_s, const char *who, uint64_t id,
-                        struct slice protocol, struct slice cipher)
+static void tls_words(struct observe_line *l, struct slice protocol, struct slice cipher)
 {
-    struct observe_line *l = begin(w, now_s, who, id);
-
     text(l, " TLS success protocol ", protocol);
     text(l, " cipher ", cipher);
-    end(w);
 }
 
 static void tls_failed(struct observe_log_writer *w, time_t now_s, const char *who, uint64_t id,
@@ -130,7 +126,10 @@ static void tls_failed(struct observe_log_writer *w, time_t now_s, const char *w
 void observe_icid_tls_success(struct observe_log_writer *w, time_t now_s, uint64_t icid,
                               struct slice protocol, struct slice cipher)
 {
-    tls_success(w, now_s, "ICID ", icid, protocol, cipher);
+    struct observe_line *l = begin(w, now_s, "ICID ", icid);
+
+    tls_words(l, protocol, cipher);
+    end(w);
 }
 
 void observe_icid_tls_failed(struct observe_log_writer *w, time_t now_s, uint64_t icid,
@@ -346,10 +345,17 @@ void observe_dcid_new(struct observe_log_writer *w, time_t now_s, uint64_t dcid,
     end(w);
 }
 
-void observe_dcid_tls_success(struct observe_log_writer *w, time_t now_s, uint64_t dcid,
-                              struct slice protocol, struct slice cipher)
+void observe_dcid_tls_success(struct observe_log_writer *w, time_t now_s,
+                              const struct observe_tls *tls)
 {
-    tls_success(w, now_s, "DCID ", dcid, protocol, cipher);
+    struct observe_line *l = begin(w, now_s, "DCID ", tls->dcid);
+
+    tls_words(l, tls->protocol, tls->cipher);
+    if (tls->verified.len > 0) {
+        text(l, " verified by ", tls->authority);
+        text(l, ": ", tls->verified);
+    }
+    end(w);
 }
 
 void observe_dcid_tls_failed(struct observe_log_writer *w, time_t now_s, uint64_t dcid,
@@ -422,10 +428,28 @@ void observe_delivery_start(struct observe_log_writer *w, time_t now_s, uint64_t
     delivery(w, now_s, "Delivery start DCID ", dcid, mid, rids);
 }
 
-void observe_delivery_done(struct observe_log_writer *w, time_t now_s, uint64_t dcid, uint64_t mid,
-                           struct observe_rids rids)
+/* In the form in which AsyncOS appends the headers that it was told to log. */
+static void tls_facts(struct observe_line *l, const struct observe_tls *tls)
 {
-    delivery(w, now_s, "Message done DCID ", dcid, mid, rids);
+    text(l, " [('TLS', '", tls->protocol);
+    text(l, "'), ('Cipher', '", tls->cipher);
+    text(l, "'), ('Verified', '", tls->verified.len > 0 ? tls->verified : SLICE("no"));
+    text(l, "'), ('Policy', '", tls->authority);
+    observe_line_text(l, "')]");
+}
+
+void observe_delivery_done(struct observe_log_writer *w, time_t now_s, uint64_t mid,
+                           struct observe_rids rids, const struct observe_tls *tls)
+{
+    while (rids.count > 0) {
+        struct observe_line *l = begin(w, now_s, "Message done DCID ", tls->dcid);
+
+        number(l, " MID ", mid);
+        rid_list(l, " to RID ", take_rids(&rids));
+        if (tls->protocol.len > 0)
+            tls_facts(l, tls);
+        end(w);
+    }
 }
 
 void observe_delivery_response(struct observe_log_writer *w, time_t now_s, uint64_t mid,

@@ -125,8 +125,18 @@ struct observe_dcid_error {
 
 void observe_dcid_new(struct observe_log_writer *w, time_t now_s, uint64_t dcid,
                       struct slice interface_ip, struct slice address, uint16_t port);
-void observe_dcid_tls_success(struct observe_log_writer *w, time_t now_s, uint64_t dcid,
-                              struct slice protocol, struct slice cipher);
+struct observe_tls {
+    uint64_t dcid;
+    struct slice protocol, cipher;
+    struct slice authority; /* who demanded what there is: "table", "DANE", "MTA-STS" */
+    struct slice
+        verified; /* what the check of the peer found; empty: there was none, or it failed */
+};
+
+/* "TLS success protocol TLSv1.3 cipher TLS_AES_256_GCM_SHA384", and where the peer was checked
+ * " verified by table: matched mx1.example.com (MX host)" */
+void observe_dcid_tls_success(struct observe_log_writer *w, time_t now_s,
+                              const struct observe_tls *tls);
 /* reason: "STARTTLS unexpected response", tls_session_error(), "verify error: ..." */
 void observe_dcid_tls_failed(struct observe_log_writer *w, time_t now_s, uint64_t dcid,
                              struct slice reason);
@@ -142,8 +152,11 @@ void observe_dcid_close(struct observe_log_writer *w, time_t now_s, uint64_t dci
 
 void observe_delivery_start(struct observe_log_writer *w, time_t now_s, uint64_t dcid, uint64_t mid,
                             struct observe_rids rids);
-void observe_delivery_done(struct observe_log_writer *w, time_t now_s, uint64_t dcid, uint64_t mid,
-                           struct observe_rids rids);
+/* With " [('TLS', 'TLSv1.3'), ('Cipher', '...'), ('Verified', 'no'), ('Policy', 'table')]" behind
+ * it, as AsyncOS appends logged headers; nothing where tls has no protocol: it went in the clear.
+ */
+void observe_delivery_done(struct observe_log_writer *w, time_t now_s, uint64_t mid,
+                           struct observe_rids rids, const struct observe_tls *tls);
 /* text: the reply without its code, "2.0.0 Ok: queued" */
 void observe_delivery_response(struct observe_log_writer *w, time_t now_s, uint64_t mid,
                                struct observe_rids rids, struct slice text);

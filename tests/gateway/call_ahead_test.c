@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "gateway/worker.h"
+#include "policy/builder.h"
 
 #define TURNS_MAX 4000
 #define NO_ANSWER 99
@@ -89,6 +90,7 @@ static int set_up(void **state)
     struct sockaddr_in address = { .sin_family = AF_INET };
     socklen_t len = sizeof(address);
     struct sockaddr_storage bound;
+    struct policy_builder *builder;
 
     (void)state;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -112,6 +114,10 @@ static int set_up(void **state)
     loaded.settings.call_ahead = (struct config_call_ahead){
         .timeout_s = 60, .positive_s = 60, .negative_s = 60, .unreachable_s = 60
     };
+    if (policy_builder_create(1, POLICY_BUILDER_BYTES_DEFAULT, &builder) != STATUS_OK ||
+        policy_builder_finish(builder, &loaded.policy) != STATUS_OK)
+        return -1;
+    policy_builder_destroy(builder);
     view = (struct gateway_view){ .generation = &generation, .users_count = 1 };
     worker = (struct gateway_worker){ .process = &process, .view = &view };
     observe_counters_init(&worker.counters);
@@ -137,6 +143,7 @@ static int tear_down(void **state)
     assert_int_equal(view.users_count, 1);
     assert_int_equal(hops.users_count, 1);
     observe_log_destroy(process.log);
+    policy_snapshot_destroy(loaded.policy);
     if (connected >= 0)
         (void)close(connected);
     (void)close(listening);
@@ -152,6 +159,7 @@ static int ask(struct waiter *w, const char *recipient)
     const struct gateway_call_ahead_request request = {
         .view = &view,
         .hops = &hops,
+        .domain = SLICE("test"),
         .recipient = slice_from(recipient),
     };
     enum gateway_call_ahead_verdict verdict;

@@ -74,11 +74,21 @@ static void write_message(struct observe_log_writer *w)
     observe_mid_finished(w, NOW_S, 18446744073709551615ull);
 }
 
+static const struct observe_tls verified = { .dcid = 9,
+                                             .protocol = SLICE("TLSv1.3"),
+                                             .cipher = SLICE("TLS_AES_256_GCM_SHA384"),
+                                             .authority = SLICE("DANE"),
+                                             .verified = SLICE("matched 3 1 1 (DANE-EE)") };
+
 static void write_connection(struct observe_log_writer *w)
 {
     observe_dcid_new(w, NOW_S, 41014367, SLICE("192.168.1.1"), SLICE("10.0.0.1"), 25);
-    observe_dcid_tls_success(w, NOW_S, 41014367, SLICE("TLSv1.2"),
-                             SLICE("ECDHE-RSA-AES256-GCM-SHA384"));
+    observe_dcid_tls_success(w, NOW_S,
+                             &(struct observe_tls){ .dcid = 41014367,
+                                                    .protocol = SLICE("TLSv1.2"),
+                                                    .cipher = SLICE("ECDHE-RSA-AES256-GCM-SHA384"),
+                                                    .authority = SLICE("table") });
+    observe_dcid_tls_success(w, NOW_S, &verified);
     observe_dcid_tls_failed(w, NOW_S, 40986669, SLICE("STARTTLS unexpected response"));
     observe_dcid_tls_unverified(w, NOW_S, 5, SLICE("self-signed certificate"));
     observe_dcid_tls_required(w, NOW_S, 8, SLICE("204.15.82.140"));
@@ -103,7 +113,8 @@ static void write_delivery(struct observe_log_writer *w)
 {
     observe_delivery_start(w, NOW_S, 8, 6, one);
     observe_delivery_start(w, NOW_S, 8, 6, two);
-    observe_delivery_done(w, NOW_S, 8, 6, one);
+    observe_delivery_done(w, NOW_S, 6, one, &(struct observe_tls){ .dcid = 8 });
+    observe_delivery_done(w, NOW_S, 7, one, &verified);
     observe_delivery_response(w, NOW_S, 9, one, SLICE("2.6.0 <id@host> Queued mail for delivery"));
     observe_delivery_bounced(
         w, NOW_S, 3, 4, 0,
@@ -163,6 +174,8 @@ static const char *const golden[] = {
     "Message finished MID 18446744073709551615 done",
     "New SMTP DCID 41014367 interface 192.168.1.1 address 10.0.0.1 port 25",
     "DCID 41014367 TLS success protocol TLSv1.2 cipher ECDHE-RSA-AES256-GCM-SHA384",
+    "DCID 9 TLS success protocol TLSv1.3 cipher TLS_AES_256_GCM_SHA384 verified by DANE: matched "
+    "3 1 1 (DANE-EE)",
     "DCID 40986669 TLS failed: STARTTLS unexpected response",
     "DCID 5 TLS deferring: verify error: self-signed certificate",
     "DCID 8 IP 204.15.82.140 TLS was required but could not be successfully negotiated",
@@ -177,6 +190,8 @@ static const char *const golden[] = {
     "Delivery start DCID 8 MID 6 to RID [0]",
     "Delivery start DCID 8 MID 6 to RID [0, 1]",
     "Message done DCID 8 MID 6 to RID [0]",
+    "Message done DCID 9 MID 7 to RID [0] [('TLS', 'TLSv1.3'), ('Cipher', "
+    "'TLS_AES_256_GCM_SHA384'), ('Verified', 'matched 3 1 1 (DANE-EE)'), ('Policy', 'DANE')]",
     "MID 9 RID [0] Response '2.6.0 <id@host> Queued mail for delivery'",
     "Bounced: DCID 3 MID 4 to RID 0 - 5.1.0 - Unknown address error ('550', "
     "['<george@yourdomain.com>... Relaying denied']) []",
@@ -237,7 +252,7 @@ static void the_patterns_of_findevent_match(void **unused)
         { "^ICID ([0-9]+) close", 1 },
         { "^Start MID ([0-9]+) ICID ([0-9]+)", 1 },
         { "^New SMTP DCID ([0-9]+) interface", 1 },
-        { "^DCID ([0-9]+) TLS success", 1 },
+        { "^DCID ([0-9]+) TLS success", 2 },
         { "^Delivery start DCID ([0-9]+) MID ([0-9]+)", 2 },
         { "^Message finished MID ([0-9]+) done", 1 },
         { "^DCID ([0-9]+) close", 1 },
@@ -273,7 +288,8 @@ static void a_long_list_of_recipients_goes_on_in_the_next_line(void **unused)
     (void)unlink(log_path);
     log = open_log(log_path, 1);
     observe_delivery_done(observe_log_writer(log, 0), NOW_S, 18446744073709551615ull,
-                          18446744073709551615ull, (struct observe_rids){ many, ARRAY_LEN(many) });
+                          (struct observe_rids){ many, ARRAY_LEN(many) },
+                          &(struct observe_tls){ .dcid = 18446744073709551615ull });
     observe_log_destroy(log);
     all = rest = read_file(log_path);
     skip_lines(&rest, 2);

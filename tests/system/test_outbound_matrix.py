@@ -16,24 +16,25 @@ from postern_lab.matrix import Matrix
 
 # What the program can do. A row that needs anything else is skipped by name.
 PRESENT = {
-    'verify': False,              # the three settings with verify
-    'verified': False,            # "verified" in the line of a TLS success
+    'verify': True,              # the three settings with verify
+    'verified': True,            # "verified" in the line of a TLS success
     'tls-reason': False,          # "TLS failed: " is always followed by a reason
-    'crl': False,                 # tls.crl_files
-    'ptr': False,                 # the name of the host's address, in Verify
-    'mx': False,                  # hosts by MX, and delivery.port
-    'routes': False,              # names and priorities in routes
-    'ip-version': False,          # ip_version of a destination
-    'dane': False,                # dane = "opportunistic" | "mandatory"
-    'alerts': False,              # "A required TLS connection to domain ... failed"
-    'min-version': False,         # tls_min_version of a destination
-    'client-certificate': False,  # certificate of a destination
-    'timeouts': False,            # delivery.timeout
-    'size': False,                # what a host has no room for is returned before it is sent
+    'crl': True,                 # tls.crl_files
+    'ptr': True,                 # the name of the host's address, in Verify
+    'mx': True,                  # hosts by MX, and delivery.port
+    'routes': True,              # names and priorities in routes
+    'ip-version': True,          # ip_version of a destination
+    'dane': True,                # dane = "opportunistic" | "mandatory"
+    'alerts': True,              # "A required TLS connection to domain ... failed"
+    'min-version': True,         # tls_min_version of a destination
+    'client-certificate': True,  # certificate of a destination
+    'timeouts': True,            # delivery.timeout
+    'size': True,                # what a host has no room for is returned before it is sent
     '8bitmime': False,            # 8-bit mail for a host without 8BITMIME is returned
-    'smtputf8': False,
+    'smtputf8': True,
+    'ascii-after-all': False,     # SMTPUTF8 that was said and not needed
     'chunking': False,
-    'limits': False,              # RFC 9422
+    'limits': True,              # RFC 9422
     'requiretls': False,
 }
 

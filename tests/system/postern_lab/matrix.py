@@ -55,6 +55,7 @@ PROTOCOL = r'Connection Error: DCID \d+ domain: <domain> .* reason: protocol err
 TIMEOUT = r'Connection Error: DCID \d+ domain: <domain> .*details: timeout .*reason: network error'
 REFUSED = (r'Connection Error: DCID \d+ domain: <domain> IP: <ip> port: \d+ details: .*refused.* '
            r'reason: network error')
+NO_HOST = r'Delivery: no host of <domain> can be used: '
 ALERT = r"A required TLS connection to domain '<domain>' failed"
 
 
@@ -313,7 +314,7 @@ class Matrix:
         words = []
         for index, address in enumerate(self.results[row.id].addresses):
             host = address if row.by == 'address' else f'[route{index + 1}.{row.name}]'
-            priority = f'/pri={row.priorities[index]}' if row.priorities else ''
+            priority = f'/pri={row.priorities[index] if row.priorities else index}'
             words.append(f'"{host}:{self.port}{priority}"')
         return f'{{ domain = "{row.name}"; to = [ {", ".join(words)} ]; }}'
 
@@ -440,7 +441,7 @@ class Matrix:
         for result in self.results.values():
             result.lines, result.all_lines = [], lines
         for line in lines:
-            owner = self.owner(line, mids, dcids)
+            owner = self.owner(line, mids, dcids, domains)
             if owner:
                 owner.lines.append(line)
         bounces = {}
@@ -450,10 +451,13 @@ class Matrix:
             result.bounces = bounces.get(result.row.id, [])
 
     @staticmethod
-    def owner(line, mids, dcids):
+    def owner(line, mids, dcids, domains):
         match = re.search(r'\bDCID (\d+)', line)
         owner = match and dcids.get(match[1])
         if not owner:
             match = re.search(r'\b(?:MID|Message) (\d+)', line)
             owner = match and mids.get(match[1])
+        if not owner:
+            match = re.match(r'(?:DNS Temporary Failure|Delivery: no host of) (\S+) ', line)
+            owner = match and domains.get(match[1])
         return owner

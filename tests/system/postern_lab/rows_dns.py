@@ -6,7 +6,7 @@ or a bogus answer defers, it never leads to another host, nor to clear text.
 """
 from postern_lab.mail_world import INSECURE_ZONE
 from postern_lab.matrix import (BOUNCED, DEFERRED, DELIVERED, DISCARDED, LATER, REFUSED,
-                                SECURE_ZONE, TLS_OK, TLS_REQUIRED, Cert, Expect, Host, Row)
+                                SECURE_ZONE, TLS_OK, TLS_REQUIRED, NO_HOST, Cert, Expect, Host, Row)
 from postern_lab.rogue_hop import CLOSE, Say, Script
 from postern_lab.rows_tls import no_mail_at_all
 
@@ -158,7 +158,7 @@ def dane_row(level, name, host, where, spoil, outcome):
     row_id = f'dane-{level}-{name}'
     spoiled = [('_<port>._tcp.mx1', 'TLSA')] if spoil else ()
     if outcome == NOT_SENT:
-        log = (TLS_REQUIRED,) if level == 'mandatory' and not spoil else ()
+        log = (f'{TLS_REQUIRED}|{NO_HOST}',) if level == 'mandatory' and not spoil else ()
         expect = Expect(DEFERRED, absent=('Bounced',), log=log, alert=None, check=no_mail_at_all)
     elif outcome == CLEAR:
         expect = Expect(DELIVERED, secure=False)
@@ -173,7 +173,7 @@ def dane_rows():
     for name, (host, where, spoil, opportunistic, mandatory) in DANE.items():
         rows.append(dane_row('opportunistic', name, host, where, spoil, opportunistic))
         rows.append(dane_row('mandatory', name, host, where, spoil, mandatory))
-    expect = Expect(LATER, secure=True, log=(TLS_OK,), check=no_mail_at_first)
+    expect = Expect(LATER, secure=True, log=(TLS_OK,), alert=None, check=no_mail_at_first)
     rows.append(mx('dane-opportunistic-the-next-host-fits',
                    (Host((), GOOD, tlsa=((3, 1, 1, 'wrong'),)),
                     Host((), GOOD, preference=20, tlsa=(EE,))), expect, tls='preferred',

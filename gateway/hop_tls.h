@@ -1,0 +1,51 @@
+/* gateway/hop_tls.h - the TLS of a hop: its session by what is demanded, and whom it has led to.
+ *
+ *     init -> start (when the hop is connected) -> session -> judge -> judged()   -> finish
+ *
+ * For deliveries and call-ahead alike. Verify (esa: "TLS Required - Verify") wants the PTR name of
+ * the host as well: that is asked for while the greeting and the handshake go on, and counts only
+ * when it leads back to the address.
+ *
+ * Embedded in the owner of the hop; borrows what it is given until finish.
+ */
+#pragma once
+#include "dns/host.h"
+#include "gateway/names.h"
+#include "gateway/next_hops.h"
+#include "tls/peer_check.h"
+
+struct gateway_hop_tls { /* Private, but for what judge leaves: the last three. */
+    struct gateway_worker *worker;
+    const struct gateway_view *view;
+    const struct policy_destination *destination;
+    const struct gateway_next_hops *hops;
+    const struct gateway_next_host *host;
+    struct slice domain;
+    const struct tls_session *session; /* to be judged, while the PTR is awaited */
+    struct gateway_names *names;       /* counted, while it is asked */
+    struct dns_host ptr;
+    void (*judged)(struct gateway_hop_tls *t);
+    bool is_verified;              /* the demanded check is passed, or there is none */
+    bool is_authenticated;         /* some check has told that it is the host it should be */
+    char text[TLS_CHECK_TEXT_MAX]; /* what was checked and how it went; "": nothing was */
+};
+
+/* domain: of the recipients. */
+void gateway_hop_tls_init(struct gateway_hop_tls *t, struct gateway_worker *worker,
+                          const struct gateway_view *view,
+                          const struct policy_destination *destination, struct slice domain,
+                          const struct gateway_next_hops *hops,
+                          const struct gateway_next_host *host);
+void gateway_hop_tls_finish(struct gateway_hop_tls *t); /* accepts a zeroed one */
+
+/* Begins to ask for what judge will want to know. */
+void gateway_hop_tls_start(struct gateway_hop_tls *t, const struct ip_address *remote);
+
+/* STATUS_NO_MEMORY. */
+MUST_USE enum status gateway_hop_tls_session(struct gateway_hop_tls *t,
+                                             struct tls_session **session_out);
+
+/* After the handshake, before the kernel has the session. judged() may run inside, and does unless
+ * the PTR is still awaited. */
+void gateway_hop_tls_judge(struct gateway_hop_tls *t, const struct tls_session *session,
+                           void (*judged)(struct gateway_hop_tls *t));
