@@ -180,6 +180,13 @@ static int unseal(const struct tls_tickets *t, const struct key_set *set, const 
     return 0;
 }
 
+/* RFC 8446 C.4: a client should use a ticket once, and so needs a new one each time. Not where a
+ * certificate is asked for: its verdict would come along for as long as the client comes back. */
+static bool is_used_once(SSL *ssl)
+{
+    return SSL_version(ssl) == TLS1_3_VERSION && (SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER) == 0;
+}
+
 static int use_keys(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                     EVP_MAC_CTX *mac, int sealing)
 {
@@ -192,6 +199,8 @@ static int use_keys(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER
         result =
             sealing ? seal(t, &set, name, iv, cipher, mac) : unseal(t, &set, name, iv, cipher, mac);
     OPENSSL_cleanse(&set, sizeof(set));
+    if (result == 1 && !sealing && is_used_once(ssl))
+        return 2;
     return result;
 }
 

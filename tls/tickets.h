@@ -3,7 +3,8 @@
  * A ticket from one worker resumes on every other, because their contexts share these keys.
  * There are three: the current one seals new tickets; the previous one still opens old tickets
  * (and has them renewed); the next one becomes current at the next rotation. A ticket therefore
- * works for one to two periods of rotation.
+ * works for one to two periods of rotation. A session of TLS 1.3 that was resumed gets a new one,
+ * unless it has asked for a certificate: a client should use none twice (RFC 8446 C.4).
  *
  * Workers read the keys in handshakes without a lock. One thread at a time may rotate.
  */

@@ -106,6 +106,38 @@ static void a_ticket_works_on_every_context_until_the_second_rotation(void **unu
     }
 }
 
+static void a_resumed_session_gets_a_ticket_where_one_is_good_once(void **unused)
+{
+    static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
+        const unsigned char *old, *new;
+        SSL_CTX *client = plain_client(versions[i]);
+        size_t old_len = 0, new_len = 0;
+        struct tls_tickets *tickets;
+        struct tls_context *server;
+        SSL_SESSION *first;
+
+        assert_int_equal(tls_tickets_create(NOW_S, &tickets), STATUS_OK);
+        server = make_server(1, TLS_VERSION_1_2, tickets);
+        assert_false(connect_resumes(client, server, NULL));
+        first = take_latest();
+        assert_true(connect_resumes(client, server, first));
+        SSL_SESSION_get0_ticket(first, &old, &old_len);
+        SSL_SESSION_get0_ticket(latest, &new, &new_len);
+        assert_true(old_len > 0 && new_len > 0);
+        assert_int_equal(old_len == new_len && memcmp(old, new, old_len) == 0,
+                         versions[i] == TLS1_2_VERSION);
+        SSL_SESSION_free(first);
+        SSL_SESSION_free(latest);
+        latest = NULL;
+        SSL_CTX_free(client);
+        tls_context_destroy(server);
+        tls_tickets_destroy(tickets);
+    }
+}
+
 static void without_keys_no_ticket_is_given(void **unused)
 {
     static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
@@ -174,6 +206,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_ticket_works_on_every_context_until_the_second_rotation),
         cmocka_unit_test(handshakes_succeed_while_the_keys_rotate),
+        cmocka_unit_test(a_resumed_session_gets_a_ticket_where_one_is_good_once),
         cmocka_unit_test(without_keys_no_ticket_is_given),
     };
     return cmocka_run_group_tests(tests, make_certificates, remove_certificates);
