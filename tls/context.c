@@ -306,6 +306,7 @@ enum status tls_context_create_client(const struct tls_client_options *options,
         SSL_CTX_set_security_level(ctx, 0);
         (void)SSL_CTX_set_options(ctx, SSL_OP_LEGACY_SERVER_CONNECT);
     }
+    tls_resumption_attach(ctx);
     if (options->certificates_count > 0)
         status = load_pairs(ctx, options->certificates, options->certificates_count, error_out);
     if (status == STATUS_OK && (!tls_trust_attach(options->trust, ctx) || !tls_dane_attach(ctx)))

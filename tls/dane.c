@@ -121,7 +121,8 @@ enum status tls_session_expect_dane(struct tls_session *s, const struct slice *n
     struct tls_dane *d = calloc(1, sizeof(*d));
     size_t usable = 0;
 
-    ASSERT(!s->is_server && SSL_in_before(s->ssl) && s->dane == NULL);
+    ASSERT(!s->is_server && SSL_in_before(s->ssl));
+    ASSERT(s->dane == NULL && s->keeping == NULL);
     ERR_clear_error();
     if (d == NULL || !identify(d, names, names_count, records, records_count) ||
         !enable(s->ssl, names, names_count))

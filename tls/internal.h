@@ -9,6 +9,7 @@
 #include "tls/keys.h"
 #include "tls/peer_names.h"
 #include "tls/records.h"
+#include "tls/resumption.h"
 #include "tls/tickets.h"
 #include "tls/trust.h"
 
@@ -72,6 +73,13 @@ bool tls_dane_is_judge(const struct tls_session *s);
 /* The handshake is over, and what it gave is noted. */
 void tls_dane_judge(struct tls_session *s);
 
+/* Makes the sessions of a client context tell their tickets to tls/resumption.c. */
+void tls_resumption_attach(SSL_CTX *ctx);
+
+/* The handshake is over, and what it gave is noted: what it did not give is brought along. */
+void tls_resumption_recall(struct tls_session *s);
+void tls_resumption_leave(struct tls_session *s);
+
 /* What is to be said through the kernel, each at most once. */
 struct tls_sayings {
     bool has_alert;
@@ -117,6 +125,7 @@ struct tls_session {
     X509 *peer;         /* of a server that asked: its own reference; NULL: none */
     unsigned char context_id[TLS_ID_BYTES]; /* of its context, which may be gone */
     struct tls_dane *dane;                  /* heap; NULL: nothing is expected */
+    struct tls_keeping *keeping;            /* heap; NULL: it does not resume */
     struct tls_records records[2];
     struct tls_kernel kernel;
 };

@@ -172,6 +172,7 @@ void tls_session_destroy(struct tls_session *s)
     tls_session_free_openssl(s);
     tls_kernel_finish(s);
     X509_free(s->peer);
+    tls_resumption_leave(s);
     free(s->dane);
     free(s->common_name);
     free(s->error);
@@ -287,6 +288,7 @@ enum tls_progress tls_session_handshake(struct tls_session *s, struct slice *inp
         s->established = true;
         note_facts(s);
         tls_dane_judge(s);
+        tls_resumption_recall(s);
         tls_kernel_decide(s);
     }
     if (progress == TLS_CLOSED || (progress == TLS_WANT_INPUT && s->input_ended))

@@ -72,6 +72,6 @@ static inline void expect_problem(const struct tls_session *s, const char *probl
 {
     const char *said = tls_session_verify_problem(s);
 
-    if ((problem == NULL) != (said == NULL) || (said != NULL && strstr(said, problem) == NULL))
+    if (problem != NULL ? said == NULL || strstr(said, problem) == NULL : said != NULL)
         fail_msg("case %zu: %s", i, said != NULL ? said : "no problem");
 }
