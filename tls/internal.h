@@ -115,6 +115,7 @@ struct tls_session {
     bool has_data; /* some was read */
     bool is_resumed;
     bool has_certificate;
+    bool is_classic; /* offers no post-quantum key share */
     int cipher_bits;
     long verify_result;
     int verify_depth;     /* of the certificate that it is about, 0 is the peer's own */
