@@ -447,6 +447,11 @@ const char *tls_session_verify_problem(const struct tls_session *s)
     return s->verify_result == X509_V_OK ? NULL : X509_verify_cert_error_string(s->verify_result);
 }
 
+int tls_session_verify_depth(const struct tls_session *s)
+{
+    return s->verify_depth;
+}
+
 const char *tls_session_error(const struct tls_session *s)
 {
     if (!s->failed)

@@ -117,6 +117,10 @@ bool tls_session_has_peer_certificate(const struct tls_session *s);
  * TLSA records take the place of the authorities (tls/dane.h) it is what they have against it. */
 const char *tls_session_verify_problem(const struct tls_session *s);
 
+/* Of the certificate that the problem is about: 0 is the peer's own, 1 that of its issuer and so
+ * on, as far as a chain was found. Of a client. */
+int tls_session_verify_depth(const struct tls_session *s);
+
 /* One line after TLS_FAILED, "" before: "(167772353, 'error:0A0000C1:SSL routines::no shared
  * cipher')", the form of AsyncOS logs. Lives as long as s. */
 const char *tls_session_error(const struct tls_session *s);

@@ -8,8 +8,6 @@
 
 static const struct suite *const both[] = { &suites[0], &suites[3] }; /* TLS 1.3, TLS 1.2 */
 
-static const struct tls_kernel_support unable;
-
 struct meeting {
     X509 *chain[CHAIN_MAX]; /* of the server; its own first, with the key one_key */
     const struct suite *suite;
