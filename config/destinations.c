@@ -35,33 +35,42 @@ struct entry {
     {                                                                                              \
         key, CONFIG_KIND_WORD, offsetof(struct entry, field), false, 0, 0, words                   \
     }
-#define TEXT(key, field)                                                                           \
+#define TEXT(key, field, low)                                                                      \
     {                                                                                              \
-        key, CONFIG_KIND_TEXT, offsetof(struct entry, field), false, 1                             \
+        key, CONFIG_KIND_TEXT, offsetof(struct entry, field), false, low                           \
     }
 
-/* The first one is not of the default. */
-static const struct config_key keys[] = {
+/* Each field in its place; behind them, what is not of the default. */
+static const struct config_key keys[POLICY_DESTINATION_FIELDS_COUNT + 1] = {
+    [POLICY_DESTINATION_TLS] = WORD("tls", values.tls, tls_words),
+    [POLICY_DESTINATION_KTLS] = WORD("ktls", values.ktls, config_ktls_words),
+    [POLICY_DESTINATION_TLS_VERSION] =
+        WORD("tls_min_version", min_version, config_tls_version_words),
+    [POLICY_DESTINATION_CERTIFICATE] = TEXT("certificate", certificate, 0),
+    [POLICY_DESTINATION_FALLBACK] = WORD("tls_fallback_clear", fallback, fallback_words),
+    [POLICY_DESTINATION_DANE] = WORD("dane", values.dane, dane_words),
+    [POLICY_DESTINATION_MTA_STS] = VALUE("mta_sts", CONFIG_KIND_BOOL, mta_sts, 0, 0),
+    [POLICY_DESTINATION_IP] = WORD("ip_version", values.ip, ip_words),
+    [POLICY_DESTINATION_CONNECTIONS] = VALUE("max_connections", CONFIG_KIND_NUMBER, max_connections,
+                                             1, POLICY_DESTINATION_CONNECTIONS_MAX),
+    [POLICY_DESTINATION_MESSAGES] =
+        VALUE("max_messages_per_connection", CONFIG_KIND_NUMBER, max_messages_per_connection, 1,
+              POLICY_DESTINATION_MESSAGES_PER_CONNECTION_MAX),
+    [POLICY_DESTINATION_RECIPIENTS] = VALUE("max_recipients", CONFIG_KIND_NUMBER, max_recipients, 0,
+                                            POLICY_DESTINATION_RECIPIENTS_MAX),
+    [POLICY_DESTINATION_INTERVAL] =
+        VALUE("recipients_interval", CONFIG_KIND_DURATION, recipients_interval_s,
+              POLICY_DESTINATION_INTERVAL_S_MIN, POLICY_DESTINATION_INTERVAL_S_MAX),
+    [POLICY_DESTINATION_SCOPE] = WORD("limit_per", values.limit_scope, scope_words),
+    [POLICY_DESTINATION_BOUNCE_PROFILE] = TEXT("bounce_profile", bounce_profile, 1),
     { "domain", CONFIG_KIND_TEXT, offsetof(struct entry, domain), true, 1 },
-    WORD("tls", values.tls, tls_words),
-    WORD("ktls", values.ktls, config_ktls_words),
-    WORD("tls_min_version", min_version, config_tls_version_words),
-    WORD("tls_fallback_clear", fallback, fallback_words),
-    { "certificate", CONFIG_KIND_TEXT, offsetof(struct entry, certificate), false, 0 },
-    WORD("dane", values.dane, dane_words),
-    VALUE("mta_sts", CONFIG_KIND_BOOL, mta_sts, 0, 0),
-    WORD("ip_version", values.ip, ip_words),
-    VALUE("max_connections", CONFIG_KIND_NUMBER, max_connections, 1,
-          POLICY_DESTINATION_CONNECTIONS_MAX),
-    VALUE("max_messages_per_connection", CONFIG_KIND_NUMBER, max_messages_per_connection, 1,
-          POLICY_DESTINATION_MESSAGES_PER_CONNECTION_MAX),
-    VALUE("max_recipients", CONFIG_KIND_NUMBER, max_recipients, 0,
-          POLICY_DESTINATION_RECIPIENTS_MAX),
-    VALUE("recipients_interval", CONFIG_KIND_DURATION, recipients_interval_s,
-          POLICY_DESTINATION_INTERVAL_S_MIN, POLICY_DESTINATION_INTERVAL_S_MAX),
-    WORD("limit_per", values.limit_scope, scope_words),
-    TEXT("bounce_profile", bounce_profile),
 };
+
+const char *config_destination_key(enum policy_destination_field field)
+{
+    ASSERT(field < POLICY_DESTINATION_FIELDS_COUNT);
+    return keys[field].name;
+}
 
 struct sections {
     const config_setting_t *defaults, *domains;
@@ -168,6 +177,10 @@ static void warn_of_idle(struct config_draft *d, const config_setting_t *at, con
 static void finish_entry(struct config_draft *d, const config_setting_t *at, struct entry *e,
                          bool is_readable)
 {
+    e->values.given = 0;
+    for (unsigned i = 0; i < POLICY_DESTINATION_FIELDS_COUNT; i++)
+        if (has(at, keys[i].name))
+            e->values.given |= (uint32_t)1 << i;
     e->values.clear_after_failed_handshake = e->fallback != 0;
     /* Without TLS there is nothing for what comes from the default to decide about. */
     if (e->domain != NULL && !policy_tls_is_wanted(e->values.tls)) {
@@ -231,8 +244,8 @@ void config_read_destinations(struct config_draft *d)
         (void)config_read_keys(&d->reader, d->root.destinations, "destinations", section_keys,
                                ARRAY_LEN(section_keys), &sections);
     if (sections.defaults != NULL)
-        is_readable = config_read_keys(&d->reader, sections.defaults, "default", &keys[1],
-                                       ARRAY_LEN(keys) - 1, &e);
+        is_readable = config_read_keys(&d->reader, sections.defaults, "default", keys,
+                                       POLICY_DESTINATION_FIELDS_COUNT, &e);
     finish_entry(d, sections.defaults, &e, is_readable);
     (void)config_reader_check(&d->reader, d->at,
                               policy_builder_set_destination_default(d->builder, &e.values));

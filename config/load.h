@@ -71,4 +71,7 @@ MUST_USE enum status config_load_text(const char *name, const char *text,
 /* The key that says this field of a mail flow policy (enum policy_flow_field). */
 const char *config_flow_key(unsigned field);
 
+/* The same of a destination. */
+const char *config_destination_key(enum policy_destination_field field);
+
 void config_loaded_destroy(struct config_loaded *loaded); /* accepts NULL */

@@ -54,8 +54,28 @@ enum policy_ktls { POLICY_KTLS_AUTO, POLICY_KTLS_OFF, POLICY_KTLS_TX, POLICY_KTL
 #define POLICY_DESTINATION_INTERVAL_S_MAX     3600u
 #define POLICY_DESTINATION_ENTRIES_MAX        1000000u
 
+/* What an entry may say. */
+enum policy_destination_field {
+    POLICY_DESTINATION_TLS,
+    POLICY_DESTINATION_KTLS,
+    POLICY_DESTINATION_TLS_VERSION, /* with the certificate: tls_client */
+    POLICY_DESTINATION_CERTIFICATE,
+    POLICY_DESTINATION_FALLBACK,
+    POLICY_DESTINATION_DANE,
+    POLICY_DESTINATION_MTA_STS,
+    POLICY_DESTINATION_IP,
+    POLICY_DESTINATION_CONNECTIONS,
+    POLICY_DESTINATION_MESSAGES,
+    POLICY_DESTINATION_RECIPIENTS,
+    POLICY_DESTINATION_INTERVAL,
+    POLICY_DESTINATION_SCOPE,
+    POLICY_DESTINATION_BOUNCE_PROFILE,
+    POLICY_DESTINATION_FIELDS_COUNT
+};
+
 struct policy_destination {
     struct slice name; /* as it was written; "default" for the default */
+    uint32_t given;    /* bits of the fields that the entry says itself; others are inherited */
     enum policy_tls tls;
     enum policy_ktls ktls;
     enum policy_dane dane;
@@ -75,7 +95,13 @@ struct policy_destination {
 /* Everything at its default, named "default", TLS off, without a bounce profile. */
 struct policy_destination policy_destination_default(void);
 
-/* Whether mail leaves by both in the same way; whatever their names. */
+static inline bool policy_destination_gives(const struct policy_destination *destination,
+                                            enum policy_destination_field field)
+{
+    return (destination->given >> field & 1) != 0;
+}
+
+/* Whether mail leaves by both in the same way; whatever their names, and who said it. */
 bool policy_destination_equal(const struct policy_destination *a,
                               const struct policy_destination *b);
 

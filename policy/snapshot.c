@@ -42,3 +42,27 @@ const struct policy_destination *policy_snapshot_destination_default(
 {
     return &snapshot->destination_default;
 }
+
+size_t policy_snapshot_destinations_count(const struct policy_snapshot *snapshot)
+{
+    return snapshot->destinations_count;
+}
+
+const struct policy_destination *policy_snapshot_destination(const struct policy_snapshot *snapshot,
+                                                             size_t index)
+{
+    ASSERT(index < snapshot->destinations_count);
+    return &snapshot->destinations[index];
+}
+
+size_t policy_snapshot_routes_count(const struct policy_snapshot *snapshot)
+{
+    return snapshot->routes_count;
+}
+
+const struct policy_route *policy_snapshot_route(const struct policy_snapshot *snapshot,
+                                                 size_t index)
+{
+    ASSERT(index < snapshot->routes_count);
+    return &snapshot->routes[index];
+}

@@ -33,3 +33,13 @@ const struct policy_rat *policy_snapshot_rat(const struct policy_snapshot *snaps
 /* The entry for whatever has none of its own. */
 const struct policy_destination *policy_snapshot_destination_default(
     const struct policy_snapshot *snapshot);
+
+/* The other entries, in the order they were added. */
+size_t policy_snapshot_destinations_count(const struct policy_snapshot *snapshot);
+const struct policy_destination *policy_snapshot_destination(const struct policy_snapshot *snapshot,
+                                                             size_t index);
+
+/* All routes, in the order they were added. */
+size_t policy_snapshot_routes_count(const struct policy_snapshot *snapshot);
+const struct policy_route *policy_snapshot_route(const struct policy_snapshot *snapshot,
+                                                 size_t index);

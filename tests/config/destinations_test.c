@@ -108,6 +108,10 @@ static void every_key_of_a_destination_has_its_effect(void **unused)
     const struct policy_bounce_profile *profile = d->bounce_profile;
 
     (void)unused;
+    for (unsigned i = 0; i < POLICY_DESTINATION_FIELDS_COUNT; i++)
+        assert_true(policy_destination_gives(d, (enum policy_destination_field)i) ==
+                    (i != POLICY_DESTINATION_FALLBACK));
+    assert_string_equal(config_destination_key(POLICY_DESTINATION_SCOPE), "limit_per");
     assert_int_equal(d->tls, POLICY_TLS_REQUIRED_VERIFY_HOSTED);
     assert_int_equal(d->ktls, POLICY_KTLS_TX);
     assert_int_equal(client->min_version, CONFIG_TLS_1_3);
@@ -129,6 +133,7 @@ static void every_key_of_a_destination_has_its_effect(void **unused)
     assert_int_equal(profile->max_copy_bytes, 65536);
     assert_string_equal(profile->bounces_to.data, "bounces@example.com");
     d = find(loaded, "b.example");
+    assert_int_equal(d->given, 1u << POLICY_DESTINATION_FALLBACK);
     assert_true(d->clear_after_failed_handshake);
     assert_int_equal(d->max_recipients, 7);
     assert_int_equal(d->recipients_interval_s, 3600);
