@@ -438,3 +438,61 @@ struct slice config_asyncos_take_text(struct config_asyncos *a)
     }
     return text;
 }
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+static bool has_control(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (((unsigned char)text.data[i] < ' ' && text.data[i] != '\t') || text.data[i] == 0x7f)
+            return true;
+    return false;
+}
+
+/* Where the comment of a line begins; its length when it has none. */
+static size_t comment_at(struct slice line)
+{
+    size_t at = 0;
+
+    while (at < line.len && !((line.data[at] == '#' || line.data[at] == ';') &&
+                              (at == 0 || is_blank(line.data[at - 1]))))
+        at++;
+    return at;
+}
+
+bool config_asyncos_line(struct config_asyncos *a, struct slice *line_out)
+{
+    while (a->rest.len > 0 && a->status == STATUS_OK) {
+        struct slice line = slice_cut(&a->rest, '\n'), text, comment;
+        size_t at;
+
+        if (line.len > 0 && line.data[line.len - 1] == '\r')
+            line.len--;
+        at = comment_at(line);
+        text = slice_trim(slice_first(line, at));
+        comment = slice_after(line, at);
+        a->token = (struct config_asyncos_token){ .kind = CONFIG_ASYNCOS_WORD,
+                                                  .text = text,
+                                                  .line = a->line++,
+                                                  .comments = comments_count(a) };
+        if (comment.len > CONFIG_ASYNCOS_COMMENT_MAX)
+            comment.len = CONFIG_ASYNCOS_COMMENT_MAX;
+        if (comment.len > 0)
+            add_comment(a, slice_trim(slice_after(comment, 1)), text.len > 0);
+        if (has_control(text)) {
+            config_asyncos_error(a, a->token.line, "a control character");
+            continue;
+        }
+        if (text.len == 0)
+            continue;
+        *line_out = text;
+        return a->status == STATUS_OK;
+    }
+    a->token = (struct config_asyncos_token){ .kind = CONFIG_ASYNCOS_END,
+                                              .line = a->line,
+                                              .comments = comments_count(a) };
+    return false;
+}

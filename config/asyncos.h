@@ -1,8 +1,9 @@
 /* config/asyncos.h - the text exports of AsyncOS: tokens, comments, and the report.
  *
- * A text is read once, token by token; what the tables are made of is up to asyncos_hat.c and
- * asyncos_rat.c. Where an export differs between versions of AsyncOS, all forms are taken: lines
- * may end in CRLF, blanks may be tabs, entries may be parted by commas or by line ends.
+ * A text is read once, token by token or line by line; what the tables are made of is up to
+ * asyncos_hat.c, asyncos_rat.c, asyncos_destinations.c and asyncos_routes.c. Where an export
+ * differs between versions of AsyncOS, all forms are taken: lines may end in CRLF, blanks may be
+ * tabs, entries may be parted by commas or by line ends.
  *
  * Comments ("# ..." up to the end of the line) are no tokens. They are kept in their order, and
  * each thing that is written again sets a mark: what stood in front of it, and behind it on its
@@ -12,8 +13,9 @@
  * Nothing here fails alone: the first lack of memory, or of room, is kept in status, and then
  * there are no more tokens. What is wrong with the text goes to the problems.
  *
- * Call order: config_asyncos_begin(), then config_asyncos_next() until the kind is END, then
- * config_asyncos_report(), and config_asyncos_end() in every case.
+ * Call order: config_asyncos_begin(), then config_asyncos_next() until the kind is END (or
+ * config_asyncos_line() until it is false), then config_asyncos_report(), and
+ * config_asyncos_end() in every case.
  */
 #pragma once
 #include "base/buffer.h"
@@ -97,6 +99,12 @@ void config_asyncos_end(struct config_asyncos *a); /* accepts an ended one */
 
 /* Reads the next token into a->token. */
 void config_asyncos_next(struct config_asyncos *a);
+
+/* For exports that are made of lines, instead of the above: the next line that has more than a
+ * comment, without its end, its comment and the blanks around it. A comment begins with "#" or ";",
+ * which is the first of its line or has a blank in front. False at the end of the text; line is
+ * token.line. */
+bool config_asyncos_line(struct config_asyncos *a, struct slice *line_out);
 
 /* The text of a current TEXT token, which is then passed over; empty when it is another kind. */
 struct slice config_asyncos_take_text(struct config_asyncos *a);

@@ -2,8 +2,10 @@
  * as its syntax goes. */
 #include <libconfig.h>
 
+#include "config/asyncos_destinations.h"
 #include "config/asyncos_hat.h"
 #include "config/asyncos_rat.h"
+#include "config/asyncos_routes.h"
 
 typedef enum status import_function(const struct config_asyncos_import *import, struct buffer *out,
                                     struct config_problems *problems);
@@ -52,5 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     run(config_import_hat, text);
     run(config_import_rat, text);
+    run(config_import_destinations, text);
+    run(config_import_routes, text);
     return 0;
 }

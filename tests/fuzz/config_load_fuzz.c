@@ -1,5 +1,5 @@
 /* Any text is a configuration, or has problems. Nothing is resolved, no file is asked for. */
-#include "config/load.h"
+#include "config/asyncos_destinations.h"
 
 #define TEXT_MAX 65536
 
@@ -32,6 +32,24 @@ static void ask(const struct config_loaded *loaded)
     (void)policy_route_find(loaded->policy, SLICE("b.example"));
 }
 
+/* What is exported can be imported again. */
+static void take_out_and_in(const struct config_loaded *loaded)
+{
+    struct config_asyncos_import import = { .file = "fuzz.txt", .name = "in" };
+    struct config_problems problems;
+    struct buffer exported, written;
+
+    config_problems_init(&problems);
+    buffer_init(&exported, CONFIG_ASYNCOS_OUTPUT_MAX);
+    buffer_init(&written, CONFIG_ASYNCOS_OUTPUT_MAX);
+    ASSERT(config_export_destinations(loaded, "fuzz.conf", &exported, &problems) == STATUS_OK);
+    import.text = buffer_contents(&exported);
+    ASSERT(config_import_destinations(&import, &written, &problems) == STATUS_OK);
+    buffer_finish(&exported);
+    buffer_finish(&written);
+    config_problems_finish(&problems);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static char text[TEXT_MAX + 1];
@@ -46,6 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (config_load_text("fuzz.conf", text, &options, &loaded, &problems) == STATUS_OK) {
         ASSERT(problems.errors_count == 0);
         ask(loaded);
+        take_out_and_in(loaded);
     } else {
         ASSERT(problems.errors_count > 0 && loaded == NULL);
     }
