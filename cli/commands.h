@@ -4,7 +4,9 @@
 
 extern const struct cli_command cli_alerts;       /* alerts.c */
 extern const struct cli_command cli_check;        /* check.c */
+extern const struct cli_command cli_destinations; /* destinations.c */
 extern const struct cli_command cli_explain;      /* explain.c */
+extern const struct cli_command cli_export;       /* export.c */
 extern const struct cli_command cli_import;       /* import.c */
 extern const struct cli_command cli_run;          /* run.c */
 extern const struct cli_command cli_status;       /* status.c */

@@ -6,8 +6,10 @@
 #include "cli/configuration.h"
 #include "cli/json.h"
 #include "cli/options.h"
+#include "config/asyncos_destinations.h"
 #include "config/asyncos_hat.h"
 #include "config/asyncos_rat.h"
+#include "config/asyncos_routes.h"
 
 #define NAME_DEFAULT   "inbound"
 #define READ_BYTES     65536
@@ -51,6 +53,35 @@ static const struct cli_usage rat_usage = {
     .has_json = true,
     .options = import_options,
     .options_count = ARRAY_LEN(import_options),
+    .operands_min = 1,
+    .operands_max = 1,
+};
+
+static const struct cli_usage destinations_usage = {
+    .name = "import destinations",
+    .operands = "FILE",
+    .about =
+        "Reads the Destination Controls that AsyncOS has exported (destconfig > export; \"-\" is\n"
+        "standard input) and prints them as destinations of our configuration, comments\n"
+        "included. Put it into a file of its own and take it in with @include.\n"
+        "\n"
+        "What cannot be carried over is told on standard error, FILE:LINE: warning: reason.\n"
+        "What is not understood is an error, and then nothing is printed.\n",
+    .has_json = true,
+    .operands_min = 1,
+    .operands_max = 1,
+};
+
+static const struct cli_usage routes_usage = {
+    .name = "import routes",
+    .operands = "FILE",
+    .about =
+        "Reads the SMTP routes that AsyncOS has exported (smtproutes > export; \"-\" is standard\n"
+        "input) and prints them as routes of our configuration, comments included. A line is\n"
+        "a domain, \".domain\" or ALL, and its hosts: DOMAIN HOST[:PORT][/pri=N], ...\n"
+        "\n"
+        "What is not understood is an error, and then nothing is printed.\n",
+    .has_json = true,
     .operands_min = 1,
     .operands_max = 1,
 };
@@ -150,11 +181,15 @@ static int run_table(const struct cli_usage *usage, import_function *function, i
 
 static const struct cli_usage usage = {
     .name = "import",
-    .operands = "hat|rat",
+    .operands = "hat|rat|destinations|routes",
     .about = "postern import hat FILE [--name NAME] [--json]\n"
              "    a Host Access Table of AsyncOS, with its mail flow policies\n"
              "postern import rat FILE [--name NAME] [--json]\n"
              "    a Recipient Access Table of AsyncOS\n"
+             "postern import destinations FILE [--json]\n"
+             "    Destination Controls of AsyncOS\n"
+             "postern import routes FILE [--json]\n"
+             "    SMTP routes of AsyncOS\n"
              "\n"
              "Each prints our configuration, and tells what it could not carry over.\n",
     .operands_min = 1,
@@ -163,17 +198,27 @@ static const struct cli_usage usage = {
 
 static int run(int argc, char **argv)
 {
+    static const struct {
+        const char *table;
+        const struct cli_usage *usage;
+        import_function *function;
+    } tables[] = {
+        { "hat", &hat_usage, config_import_hat },
+        { "rat", &rat_usage, config_import_rat },
+        { "destinations", &destinations_usage, config_import_destinations },
+        { "routes", &routes_usage, config_import_routes },
+    };
     struct cli_arguments a;
     int code;
 
-    if (argc > 1 && strcmp(argv[1], "hat") == 0)
-        return run_table(&hat_usage, config_import_hat, argc - 1, argv + 1);
-    if (argc > 1 && strcmp(argv[1], "rat") == 0)
-        return run_table(&rat_usage, config_import_rat, argc - 1, argv + 1);
+    for (size_t i = 0; argc > 1 && i < ARRAY_LEN(tables); i++)
+        if (strcmp(argv[1], tables[i].table) == 0)
+            return run_table(tables[i].usage, tables[i].function, argc - 1, argv + 1);
     code = cli_parse(&usage, argc, argv, &a);
     if (code != CLI_GO_ON)
         return code;
-    return cli_misuse("import", "\"%s\" is neither \"hat\" nor \"rat\"", a.operands[0]);
+    return cli_misuse("import", "\"%s\" is none of \"hat\", \"rat\", \"destinations\", \"routes\"",
+                      a.operands[0]);
 }
 
 const struct cli_command cli_import = { "import", "print a table of AsyncOS as our configuration",
