@@ -67,7 +67,7 @@ const char *policy_score_format(int tenths, char text[static POLICY_SCORE_TEXT_M
     return text;
 }
 
-/* By first address, the wider first, then as listed. */
+/* By first address, the wider first, then as listed: qsort() need not be stable. */
 static int compare(const void *left, const void *right)
 {
     const struct policy_score_entry *a = left, *b = right;
@@ -75,7 +75,9 @@ static int compare(const void *left, const void *right)
 
     if (order != 0)
         return order;
-    return a->prefix.bits < b->prefix.bits ? -1 : a->prefix.bits > b->prefix.bits;
+    if (a->prefix.bits != b->prefix.bits)
+        return a->prefix.bits < b->prefix.bits ? -1 : 1;
+    return a->number < b->number ? -1 : a->number > b->number;
 }
 
 /* The first address behind the prefix; false when it reaches the end of the address space. */
@@ -150,6 +152,8 @@ enum status policy_scores_compile(struct policy_scores *scores, struct arena *ar
     if (scores->intervals == NULL)
         return STATUS_NO_MEMORY;
     scores->count = 0;
+    for (size_t i = 0; i < count; i++)
+        entries[i].number = (uint32_t)i;
     qsort(entries, count, sizeof(*entries), compare);
     for (size_t i = 0; i < count; i++) {
         const struct ip_prefix *p = &entries[i].prefix;

@@ -11,7 +11,8 @@ struct policy_snapshot;
 
 struct policy_score_entry {
     struct ip_prefix prefix;
-    int tenths; /* POLICY_SCORE_TENTHS_MIN to POLICY_SCORE_TENTHS_MAX */
+    int tenths;      /* POLICY_SCORE_TENTHS_MIN to POLICY_SCORE_TENTHS_MAX */
+    uint32_t number; /* private: its place in the list */
 };
 
 /* KNOWN, or NONE when no block holds the address. Cost: one binary search. */

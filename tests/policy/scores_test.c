@@ -97,9 +97,10 @@ static void a_block_may_be_listed_any_number_of_times(void **unused)
 
     (void)unused;
     for (size_t i = 0; i < ARRAY_LEN(entries); i++)
-        entries[i] = entry("192.0.2.0/24", 7);
+        entries[i] = entry("192.0.2.0/24", (int)(i % 100));
     s = build(entries, ARRAY_LEN(entries));
-    assert_int_equal(score_of(s, "192.0.2.1"), 7);
+    assert_int_equal(score_of(s, "192.0.2.1"), 99);
+    assert_int_equal(score_of(s, "192.0.3.0"), NOBODY);
     policy_snapshot_destroy(s);
 }
 
