@@ -142,8 +142,9 @@ static bool is_client_name(struct slice text)
 {
     if (text.len > 2 && text.data[0] == '*' && text.data[1] == '.')
         text = slice_after(text, 2);
-    else if (text.len > 0 && memchr(text.data, '@', text.len) != NULL)
-        (void)slice_cut(&text, '@');
+    else if (text.len > 0 && memchr(text.data, '@', text.len) != NULL &&
+             slice_cut(&text, '@').len == 0)
+        return false;
     return policy_domain_is_valid(text);
 }
 

@@ -141,6 +141,10 @@ static void listeners_are_judged(void **unused)
     expect_problems(cases, ARRAY_LEN(cases));
 }
 
+#define NO_CLIENT_NAME(text)                                                                       \
+    "\"" text "\" is not a name of a certificate: \"host.example.com\", \"*.example.com\" or "     \
+    "\"user@example.com\""
+
 static void policies_are_judged(void **unused)
 {
     static const struct bad_case cases[] = {
@@ -162,6 +166,12 @@ static void policies_are_judged(void **unused)
           "t.conf:6: unknown key \"max_recipients\" in ACCEPTED" },
         { 6, "mail_flow_policies = { ACCEPTED = { access = \"accept\"; }; ACCEPTED = { };",
           "t.conf:6: duplicate setting name" },
+        { 6,
+          "tls = { client_ca_file = \"c\"; }; mail_flow_policies = { ACCEPTED = {\n"
+          "access = \"accept\"; tls = \"preferred\"; verify_client = \"optional\"; client_names = "
+          "[ \"a.example\",\n\"*.a.example\", \"user@a.example\",\n\"@a.example\",\n\"*\" ]; };",
+          "t.conf:9: " NO_CLIENT_NAME("@a.example") "\n"
+                                                    "t.conf:10: " NO_CLIENT_NAME("*") },
     };
 
     (void)unused;
