@@ -182,7 +182,8 @@ enum status policy_builder_set_exceptions(struct policy_builder *b, const struct
         if (rules[i].reply.code == 0)
             e.rules[i].reply = (struct policy_reply){ POLICY_EXCEPTION_REJECT_CODE,
                                                       SLICE(POLICY_EXCEPTION_REJECT_TEXT) };
-        if (!policy_reply_text_is_valid(e.rules[i].reply.text))
+        if (e.rules[i].reply.code < 400 || e.rules[i].reply.code > 599 ||
+            !policy_reply_text_is_valid(e.rules[i].reply.text))
             return STATUS_INVALID;
         if (!arena_copy(arena, e.rules[i].reply.text, &e.rules[i].reply.text))
             return STATUS_NO_MEMORY;

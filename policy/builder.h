@@ -35,7 +35,8 @@ MUST_USE enum status policy_builder_add_address_list(struct policy_builder *b, s
 MUST_USE enum status policy_builder_set_scores(struct policy_builder *b,
                                                struct policy_score_entry *entries, size_t count);
 
-/* The exception table, pattern i with rule i; at most once. */
+/* The exception table, pattern i with rule i; at most once. A reply of code 0 is the default of
+ * policy/address_list.h; otherwise it is 400 to 599. */
 MUST_USE enum status policy_builder_set_exceptions(struct policy_builder *b,
                                                    const struct slice *patterns,
                                                    const struct policy_exception_rule *rules,

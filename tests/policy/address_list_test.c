@@ -110,12 +110,37 @@ static void the_first_exception_that_matches_brings_its_own_rule(void **unused)
     policy_snapshot_destroy(s);
 }
 
+static void who_is_refused_by_an_exception_hears_a_code_of_failure(void **unused)
+{
+    static const struct {
+        unsigned code;
+        enum status status;
+    } cases[] = {
+        { 0, STATUS_OK },        { 400, STATUS_OK },      { 599, STATUS_OK },
+        { 1, STATUS_INVALID },   { 250, STATUS_INVALID }, { 399, STATUS_INVALID },
+        { 600, STATUS_INVALID },
+    };
+    const struct slice pattern = SLICE("@a.example");
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct policy_exception_rule rule = { POLICY_EXCEPTION_REJECT,
+                                                    { cases[i].code, SLICE("No") } };
+        struct policy_builder *b;
+
+        assert_int_equal(policy_builder_create(1, POLICY_BUILDER_BYTES_DEFAULT, &b), STATUS_OK);
+        assert_int_equal(policy_builder_set_exceptions(b, &pattern, &rule, 1), cases[i].status);
+        policy_builder_destroy(b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_list_has_users_domains_and_literals),
         cmocka_unit_test(what_may_stand_in_a_list),
         cmocka_unit_test(the_first_exception_that_matches_brings_its_own_rule),
+        cmocka_unit_test(who_is_refused_by_an_exception_hears_a_code_of_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
