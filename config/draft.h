@@ -163,8 +163,8 @@ struct policy_mail_flow config_read_flow_defaults(struct config_draft *d,
                                                   const config_setting_t *at);
 
 /* What makes no sense in a policy as it is used at a listener; at is the policy. */
-void config_judge_flow(struct config_draft *d, const config_setting_t *at, const char *listener,
-                       const struct policy_mail_flow *used);
+void config_judge_flow(struct config_draft *d, const config_setting_t *at,
+                       const struct config_listener *listener, const struct policy_mail_flow *used);
 
 /* The policy that a HAT row names. NULL when there is none, which is then a problem of the row. */
 const struct config_flow_draft *config_flow_find(struct config_draft *d,

@@ -161,7 +161,7 @@ static void judge_flows(struct config_draft *d, const struct config_listener *li
             continue;
         draft->judged = number;
         draft->is_judged = draft->is_judged || listener->flows_count == 0;
-        config_judge_flow(d, draft->at, name_of(listener), config_listener_flow(listener, flow));
+        config_judge_flow(d, draft->at, listener, config_listener_flow(listener, flow));
     }
 }
 

@@ -1,4 +1,5 @@
 #include <assert.h>
+#include <stdio.h>
 
 #include "config/draft.h"
 #include "config/suggest.h"
@@ -178,24 +179,26 @@ static void read_client_names(struct config_draft *d, struct written *w)
     w->flow.client_names_count = names != NULL ? count : 0;
 }
 
+static void refuse_size(struct config_draft *d, const config_setting_t *at, const char *where,
+                        uint64_t size_bytes)
+{
+    char size[CONFIG_UNIT_TEXT_MAX], memory[CONFIG_UNIT_TEXT_MAX];
+
+    config_reader_report(&d->reader, CONFIG_ERROR, at,
+                         "%smax_message_size %s is more than all messages in memory may have "
+                         "(memory: messages = \"%s\")",
+                         where, config_size_format(size_bytes, size),
+                         config_size_format(d->settings.memory_message_bytes, memory));
+}
+
+/* What the group itself says; what it leaves out is judged at the listeners. */
 static void read_size(struct config_draft *d, const config_setting_t *at, struct written *w,
                       uint64_t size_default)
 {
-    struct policy_mail_flow *flow = &w->flow;
-    char size[CONFIG_UNIT_TEXT_MAX], memory[CONFIG_UNIT_TEXT_MAX];
-
-    if (flow->max_message_size == 0 &&
-        !config_is_meant(at, flow_keys, ARRAY_LEN(flow_keys), "max_message_size"))
-        flow->max_message_size = size_default;
-    if (flow->max_message_size > d->settings.memory_message_bytes)
-        config_reader_report(
-            &d->reader, CONFIG_ERROR, config_member(at, "max_message_size"),
-            "max_message_size %s is more than all messages in memory may have (memory: messages "
-            "= \"%s\")",
-            config_size_format(flow->max_message_size, size),
-            config_size_format(d->settings.memory_message_bytes, memory));
-    if (flow->max_message_size == 0)
-        flow->max_message_size = size_default;
+    if (w->flow.max_message_size > d->settings.memory_message_bytes)
+        refuse_size(d, config_member(at, "max_message_size"), "", w->flow.max_message_size);
+    if (w->flow.max_message_size == 0)
+        w->flow.max_message_size = size_default;
 }
 
 /* What is behind the plain values. */
@@ -260,11 +263,28 @@ void config_read_mail_flows(struct config_draft *d)
         read_flow(d, config_setting_get_elem(d->root.mail_flow_policies, (unsigned)i));
 }
 
-void config_judge_flow(struct config_draft *d, const config_setting_t *at, const char *listener,
+/* A size that neither the policy nor the listener says. */
+static void judge_size(struct config_draft *d, const config_setting_t *at,
+                       const struct config_listener *listener, const char *where,
                        const struct policy_mail_flow *used)
 {
-    const char *what = NULL;
+    uint64_t given = used->given | listener->defaults_given;
+    bool lets_mail_in = used->access == POLICY_ACCESS_ACCEPT || used->access == POLICY_ACCESS_RELAY;
 
+    if (lets_mail_in && (given >> POLICY_FLOW_MESSAGE_SIZE & 1) == 0 &&
+        used->max_message_size > d->settings.memory_message_bytes)
+        refuse_size(d, at, where, used->max_message_size);
+}
+
+void config_judge_flow(struct config_draft *d, const config_setting_t *at,
+                       const struct config_listener *listener, const struct policy_mail_flow *used)
+{
+    const char *name = listener->name != NULL ? listener->name : "", *what = NULL;
+    char where[CONFIG_PROBLEM_TEXT_MAX];
+
+    (void)snprintf(where, sizeof(where),
+                   "policy \"%.*s\" at listener \"%s\": ", SLICE_ARGS(used->name), name);
+    judge_size(d, at, listener, where, used);
     if (used->client_names_count > 0 && used->verify_client == POLICY_FLOW_VERIFY_OFF)
         what = "client_names says nothing without verify_client = \"optional\" or \"required\"";
     else if (used->tls == POLICY_FLOW_TLS_OFF && used->verify_client == POLICY_FLOW_VERIFY_REQUIRED)
@@ -272,9 +292,7 @@ void config_judge_flow(struct config_draft *d, const config_setting_t *at, const
     else if (used->tls == POLICY_FLOW_TLS_OFF && used->tls_senders != NULL)
         what = "tls_senders with tls = \"off\": these senders can send no mail";
     if (what != NULL)
-        config_reader_report(&d->reader, CONFIG_WARNING, at,
-                             "policy \"%.*s\" at listener \"%s\": %s", SLICE_ARGS(used->name),
-                             listener, what);
+        config_reader_report(&d->reader, CONFIG_WARNING, at, "%s%s", where, what);
 }
 
 struct policy_mail_flow config_read_flow_defaults(struct config_draft *d,

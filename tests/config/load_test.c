@@ -254,6 +254,44 @@ static void more_problems_than_are_kept_are_counted(void **unused)
     buffer_finish(&text);
 }
 
+static void a_size_is_judged_where_it_is_said_or_used(void **unused)
+{
+#define TOO_LARGE(size)                                                                            \
+    "max_message_size " size " is more than all messages in memory may have (memory: messages = "  \
+    "\"16M\")"
+#define MEMORY   "memory = { messages = \"16M\"; };"
+#define LISTENER "  certificate = \"mail\"; hat = \"in\"; rat = \"in\"; "
+    static const struct {
+        size_t line;
+        const char *replacement, *problems;
+    } cases[] = {
+        /* A policy that lets no mail in has no use for a size. */
+        { 1, "hostname = \"mx.example.com\"; " MEMORY,
+          "t.conf:6: policy \"ACCEPTED\" at listener \"In\": " TOO_LARGE("20M") },
+        { 6,
+          MEMORY " mail_flow_policies = {\nACCEPTED = { access = \"accept\"; tls = "
+                 "\"preferred\";\nmax_message_size = \"17M\"; };",
+          "t.conf:8: " TOO_LARGE("17M") },
+        /* The listener says it for all policies, or says it wrong for all. */
+        { 5, LISTENER "defaults = { max_message_size = \"1M\"; }; } ); " MEMORY, "" },
+        { 5, LISTENER "defaults = {\nmax_message_size = \"17M\"; }; } ); " MEMORY,
+          "t.conf:6: " TOO_LARGE("17M") },
+    };
+    static char lines[TEXT_MAX];
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct config_loaded *loaded = NULL;
+        struct buffer text;
+
+        if (load(configuration(&text, cases[i].line, cases[i].replacement).data, &loaded, lines) ==
+            STATUS_OK)
+            config_loaded_destroy(loaded);
+        assert_string_equal(lines, cases[i].problems);
+        buffer_finish(&text);
+    }
+}
+
 /* The example of the design, as far as this version supports it. */
 static void the_core_names_load_together(void **unused)
 {
@@ -336,6 +374,7 @@ int main(void)
         cmocka_unit_test(a_route_keeps_what_it_says_of_its_hosts),
         cmocka_unit_test(problems_of_every_section_come_in_one_run),
         cmocka_unit_test(more_problems_than_are_kept_are_counted),
+        cmocka_unit_test(a_size_is_judged_where_it_is_said_or_used),
         cmocka_unit_test(the_core_names_load_together),
         cmocka_unit_test(running_out_of_memory_anywhere_is_reported),
     };

@@ -75,8 +75,8 @@ def test_columns_grow_with_what_is_in_them(ask):
     ends = [at for at, mark in enumerate(lines[2] + ' ') if mark == ' ' and lines[2][at - 1] == '=']
     starts = [0] + [lines[2].index('=', at) for at in ends[:-1]]
     assert [lines[3][start:end].strip() for start, end in zip(starts, ends)] == [
-        'a-long-name.example.com', 'On', 'Required - Verify Hosted Domains', 'Default', 'tls_failed',
-        'Require IPv4', 'Opportunistic', 'On']
+        'a-long-name.example.com', 'On', 'Required - Verify Hosted Domains', 'Default',
+        'tls_failed', 'Require IPv4', 'Opportunistic', 'On']
 
 
 def test_detail_says_all_of_one_entry(ask):
