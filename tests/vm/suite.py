@@ -46,7 +46,8 @@ ENTRIES = [
           SHIPPED),
     # These ask nothing of the kernel, only of OpenSSL.
     *(Entry(name, [f'build/tests/{name}_test'], 'unit', 180, NEWEST)
-      for name in ('tls_session', 'tls_kernel', 'tls_control')),
+      for name in ('tls_session', 'tls_kernel', 'tls_control', 'tls_trust', 'tls_dane',
+                   'tls_resumption', 'tls_post_quantum', 'tls_chain')),
     # Clean under the sanitizers, where there is a build with them.
     Entry('gateway_kernel_records_asan',
           ['env', 'UBSAN_OPTIONS=halt_on_error=1', 'build-asan/tests/gateway_kernel_records_test'],
