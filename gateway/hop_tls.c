@@ -3,6 +3,8 @@
 #include <stdio.h>
 
 #include "gateway/worker.h"
+#include "tls/post_quantum.h"
+#include "tls/resumption.h"
 
 void gateway_hop_tls_init(struct gateway_hop_tls *t, struct gateway_worker *worker,
                           const struct gateway_view *view,
@@ -42,6 +44,18 @@ static enum status expect_dane(const struct gateway_hop_tls *t, struct tls_sessi
                                    tlsa->records_count, &usable);
 }
 
+/* What another connection must have in common to trust what was found out in this one. */
+static void resume(struct gateway_hop_tls *t, struct tls_session *session)
+{
+    const struct policy_tls_demand *demand = &t->host->demand;
+    char key[IP_ENDPOINT_MAX + 32], remote[IP_ENDPOINT_MAX];
+
+    (void)snprintf(key, sizeof(key), "%s %d %d", ip_endpoint_format(&t->remote, remote),
+                   (int)demand->check, (int)demand->authority);
+    tls_session_resume_from(session, t->worker->resumption, slice_from(key),
+                            (int64_t)(gateway_worker_now_ms(t->worker) / 1000));
+}
+
 enum status gateway_hop_tls_session(struct gateway_hop_tls *t, struct tls_session **session_out)
 {
     const struct gateway_next_host *host = t->host;
@@ -54,8 +68,18 @@ enum status gateway_hop_tls_session(struct gateway_hop_tls *t, struct tls_sessio
         tls_session_destroy(session);
         return STATUS_NO_MEMORY;
     }
+    if (gateway_host_marks_has(&t->worker->classic, &t->remote))
+        (void)tls_session_without_post_quantum(session);
+    resume(t, session);
+    t->session = session;
     *session_out = session;
     return STATUS_OK;
+}
+
+bool gateway_hop_tls_may_be_cured(const struct gateway_hop_tls *t)
+{
+    return t->session != NULL && !gateway_host_marks_has(&t->worker->classic, &t->remote) &&
+           tls_session_blames_post_quantum(t->session);
 }
 
 /* --- the judgement --------------------------------------------------------------------------- */
@@ -107,7 +131,9 @@ static void conclude(struct gateway_hop_tls *t)
     }
     if (t->host->demand.check != POLICY_TLS_CHECK_NONE)
         t->is_authenticated = t->is_verified;
-    t->session = NULL;
+    if (t->is_verified)
+        tls_session_keep_tickets(t->session);
+    t->is_shaken = false;
     t->judged(t);
 }
 
@@ -115,22 +141,23 @@ static void on_ptr(struct dns_host *ptr)
 {
     struct gateway_hop_tls *t = CONTAINER_OF(ptr, struct gateway_hop_tls, ptr);
 
-    if (t->session != NULL)
+    if (t->is_shaken)
         conclude(t);
 }
 
-void gateway_hop_tls_start(struct gateway_hop_tls *t, const struct ip_address *remote)
+void gateway_hop_tls_start(struct gateway_hop_tls *t, const struct ip_endpoint *remote)
 {
+    t->remote = *remote;
     if (t->host->demand.check != POLICY_TLS_CHECK_VERIFY || t->worker->names == NULL)
         return;
     t->names = gateway_names_acquire(t->worker->names);
-    dns_host_start(&t->ptr, gateway_names_source(t->names), remote, on_ptr);
+    dns_host_start(&t->ptr, gateway_names_source(t->names), &remote->address, on_ptr);
 }
 
-void gateway_hop_tls_judge(struct gateway_hop_tls *t, const struct tls_session *session,
-                           void (*judged)(struct gateway_hop_tls *t))
+void gateway_hop_tls_judge(struct gateway_hop_tls *t, void (*judged)(struct gateway_hop_tls *t))
 {
-    t->session = session;
+    ASSERT(t->session != NULL);
+    t->is_shaken = true;
     t->judged = judged;
     if (!dns_host_is_running(&t->ptr))
         conclude(t);

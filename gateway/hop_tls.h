@@ -21,8 +21,10 @@ struct gateway_hop_tls { /* Private, but for what judge leaves: the last three. 
     const struct gateway_next_hops *hops;
     const struct gateway_next_host *host;
     struct slice domain;
-    const struct tls_session *session; /* to be judged, while the PTR is awaited */
-    struct gateway_names *names;       /* counted, while it is asked */
+    struct ip_endpoint remote;
+    struct tls_session *session; /* the hop's, once it is made */
+    bool is_shaken;              /* and to be judged, while the PTR is awaited */
+    struct gateway_names *names; /* counted, while it is asked */
     struct dns_host ptr;
     void (*judged)(struct gateway_hop_tls *t);
     bool is_verified;              /* the demanded check is passed, or there is none */
@@ -39,13 +41,17 @@ void gateway_hop_tls_init(struct gateway_hop_tls *t, struct gateway_worker *work
 void gateway_hop_tls_finish(struct gateway_hop_tls *t); /* accepts a zeroed one */
 
 /* Begins to ask for what judge will want to know. */
-void gateway_hop_tls_start(struct gateway_hop_tls *t, const struct ip_address *remote);
+void gateway_hop_tls_start(struct gateway_hop_tls *t, const struct ip_endpoint *remote);
 
-/* STATUS_NO_MEMORY. */
+/* A session that may be resumed from an earlier one, and without a post-quantum key share where the
+ * host has stumbled over one. STATUS_NO_MEMORY. */
 MUST_USE enum status gateway_hop_tls_session(struct gateway_hop_tls *t,
                                              struct tls_session **session_out);
 
 /* After the handshake, before the kernel has the session. judged() may run inside, and does unless
  * the PTR is still awaited. */
-void gateway_hop_tls_judge(struct gateway_hop_tls *t, const struct tls_session *session,
-                           void (*judged)(struct gateway_hop_tls *t));
+void gateway_hop_tls_judge(struct gateway_hop_tls *t, void (*judged)(struct gateway_hop_tls *t));
+
+/* After a handshake that failed, before the hop is closed: whether another one, without what this
+ * host may have stumbled over, is worth a try. */
+bool gateway_hop_tls_may_be_cured(const struct gateway_hop_tls *t);

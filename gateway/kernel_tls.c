@@ -269,26 +269,6 @@ void gateway_kernel_tls_tell_end(struct gateway_worker *w, const char *kind, uin
                          kind, (unsigned long long)id, ending);
 }
 
-bool gateway_kernel_tls_is_shunned(const struct gateway_kernel_tls_shunned *shunned,
-                                   const struct ip_endpoint *host)
-{
-    for (unsigned i = 0; i < shunned->count; i++)
-        if (ip_endpoint_equal(&shunned->hosts[i], host))
-            return true;
-    return false;
-}
-
-void gateway_kernel_tls_shun(struct gateway_kernel_tls_shunned *shunned,
-                             const struct ip_endpoint *host)
-{
-    if (gateway_kernel_tls_is_shunned(shunned, host))
-        return;
-    shunned->hosts[shunned->next] = *host;
-    shunned->next = (shunned->next + 1) % GATEWAY_KERNEL_TLS_SHUNNED_MAX;
-    if (shunned->count < GATEWAY_KERNEL_TLS_SHUNNED_MAX)
-        shunned->count++;
-}
-
 static bool is_demanding(enum policy_ktls ktls)
 {
     return ktls == POLICY_KTLS_TX || ktls == POLICY_KTLS_BOTH;

@@ -11,21 +11,6 @@
 
 struct gateway_worker;
 
-/* Hosts that have changed their key where this kernel cannot follow: in their next sessions OpenSSL
- * makes the records, or their mail would never leave. One list for each worker; when it is full the
- * oldest is forgotten. */
-#define GATEWAY_KERNEL_TLS_SHUNNED_MAX 64
-
-struct gateway_kernel_tls_shunned { /* Fields are private; start from all zero. */
-    struct ip_endpoint hosts[GATEWAY_KERNEL_TLS_SHUNNED_MAX];
-    unsigned count, next;
-};
-
-bool gateway_kernel_tls_is_shunned(const struct gateway_kernel_tls_shunned *shunned,
-                                   const struct ip_endpoint *host);
-void gateway_kernel_tls_shun(struct gateway_kernel_tls_shunned *shunned,
-                             const struct ip_endpoint *host);
-
 /* Takes pairs of connections on the loopback, turns kernel TLS on, gives keys of every cipher and
  * version in both directions, sends, receives, changes a key, leaves half a record lying. Takes
  * milliseconds, and seconds at the worst: at start and at each reload, never on a worker. */

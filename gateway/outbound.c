@@ -119,6 +119,21 @@ static void end_by_event(struct gateway_outbound *out, const struct smtp_client_
     leave(out, why);
 }
 
+/* The host is not blamed where another try, in another way, is worth it. */
+static void end_by_tls(struct gateway_outbound *out, const struct gateway_hop_end *end)
+{
+    if (end->how == POLICY_TLS_HANDSHAKE_FAILED && gateway_hop_tls_may_be_cured(&out->tls)) {
+        gateway_host_marks_add(&out->worker->classic, &out->remote);
+        leave(out, DELIVERY_FAILURE_LOCAL);
+    } else if (end->action == POLICY_TLS_TRY_CLEAR) {
+        gateway_host_marks_add(&out->worker->cleared, &out->remote);
+        leave(out, DELIVERY_FAILURE_LOCAL);
+    } else {
+        gateway_outbound_tls_denied(out);
+        leave(out, DELIVERY_FAILURE_TLS);
+    }
+}
+
 /* The peer has gone, or says goodbye, in place of an answer to STARTTLS. */
 static void end_without_tls(struct gateway_outbound *out, const struct smtp_client_event *event)
 {
@@ -136,7 +151,7 @@ static void note_end(struct gateway_outbound *out)
     if (tls == NULL)
         return;
     if (tls_session_ending(tls) != NULL)
-        gateway_kernel_tls_shun(&out->worker->shunned, &out->remote);
+        gateway_host_marks_add(&out->worker->shunned, &out->remote);
     gateway_kernel_tls_tell_end(out->worker, "DCID", out->dcid, tls);
 }
 
@@ -155,10 +170,7 @@ static void on_failed(struct gateway_hop *h, const struct gateway_hop_end *end)
                    : end->error == ETIMEDOUT  ? DELIVERY_FAILURE_TIMEOUT
                                               : DELIVERY_FAILURE_UNREACHABLE);
         break;
-    case GATEWAY_HOP_END_TLS:
-        gateway_outbound_tls_denied(out);
-        leave(out, DELIVERY_FAILURE_TLS);
-        break;
+    case GATEWAY_HOP_END_TLS: end_by_tls(out, end); break;
     case GATEWAY_HOP_END_SMTP:
         note_end(out);
         if (end->was_securing && out->host->demand.is_required)
@@ -340,7 +352,7 @@ static void on_connected(struct gateway_hop *h)
 
     gateway_outbound_log_new(out);
     out->is_announced = true;
-    gateway_hop_tls_start(&out->tls, &out->remote.address);
+    gateway_hop_tls_start(&out->tls, &out->remote);
 }
 
 static void on_opened(struct gateway_hop *h)
@@ -450,6 +462,8 @@ enum status gateway_outbound_open(struct gateway_worker *worker,
     options.remote = out->remote;
     options.hostname = slice_from(gateway_view_settings(out->view)->hostname);
     options.demand = out->host->demand;
+    if (options.demand.may_fall_back && gateway_host_marks_take(&worker->cleared, &out->remote))
+        options.demand.is_wanted = false;
     options.reply_ms_max = gateway_view_settings(out->view)->delivery_timeout_s * 1000;
     gateway_hop_open(&out->hop, worker->loop, &hop_handlers, &options);
     return STATUS_OK;

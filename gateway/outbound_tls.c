@@ -18,7 +18,7 @@ enum status gateway_outbound_tls_session(struct gateway_hop *h, struct tls_sessi
     struct gateway_outbound *out = outbound_of(h);
     enum tls_kernel_use use = gateway_kernel_tls_use(out->policy->ktls);
 
-    if (gateway_kernel_tls_is_shunned(&out->worker->shunned, &out->remote))
+    if (gateway_host_marks_has(&out->worker->shunned, &out->remote))
         use = TLS_KERNEL_OFF;
     TRY(gateway_hop_tls_session(&out->tls, session_out));
     tls_kernel_allow(*session_out, &out->view->generation->kernel, use);
@@ -78,7 +78,7 @@ static void on_judged(struct gateway_hop_tls *t)
 
 void gateway_outbound_tls_secured(struct gateway_hop *h)
 {
-    gateway_hop_tls_judge(&outbound_of(h)->tls, gateway_channel_tls(&h->channel), on_judged);
+    gateway_hop_tls_judge(&outbound_of(h)->tls, on_judged);
 }
 
 /* Why there was no TLS to fail. */

@@ -141,12 +141,12 @@ static void on_judged(struct gateway_hop_tls *t)
 
 static void on_secured(struct gateway_hop *h)
 {
-    gateway_hop_tls_judge(&verifier_of(h)->tls, gateway_channel_tls(&h->channel), on_judged);
+    gateway_hop_tls_judge(&verifier_of(h)->tls, on_judged);
 }
 
 static void on_connected(struct gateway_hop *h)
 {
-    gateway_hop_tls_start(&verifier_of(h)->tls, &h->options.remote.address);
+    gateway_hop_tls_start(&verifier_of(h)->tls, &h->options.remote);
 }
 
 static void on_opened(struct gateway_hop *h)

@@ -352,6 +352,7 @@ enum status gateway_worker_init(struct gateway_worker *w, struct gateway_process
     list_init(&w->inbound);
     list_init(&w->outbound);
     list_init(&w->messages);
+    TRY(tls_resumption_create(GATEWAY_WORKER_RESUMPTIONS_MAX, &w->resumption));
     TRY(gateway_call_ahead_create(w, &w->call_ahead));
     TRY(gateway_mta_sts_create(w, &gateway_mta_sts_ops_real, &w->mta_sts));
     TRY(gateway_store_init(&w->store, w, recovery->batch_next, recovery->sequence_next));
@@ -380,5 +381,6 @@ void gateway_worker_finish(struct gateway_worker *w)
         gateway_message_destroy(CONTAINER_OF(node, struct gateway_message, node));
     gateway_call_ahead_destroy(w->call_ahead);
     gateway_mta_sts_destroy(w->mta_sts);
+    tls_resumption_destroy(w->resumption);
     gateway_view_release(w->view);
 }

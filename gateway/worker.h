@@ -17,6 +17,7 @@
 #include "gateway/alert_sources.h"
 #include "gateway/call_ahead.h"
 #include "gateway/dispatch.h"
+#include "gateway/host_marks.h"
 #include "gateway/kernel_tls.h"
 #include "gateway/mta_sts.h"
 #include "gateway/names.h"
@@ -24,11 +25,14 @@
 #include "gateway/store.h"
 #include "observe/counters.h"
 #include "spool/recovery.h"
+#include "tls/resumption.h"
 
 #define GATEWAY_WORKER_BEAT_MS   5000
 #define GATEWAY_WORKER_SILENT_MS 20000 /* a worker that did not beat for so long hangs */
 
 #define GATEWAY_WORKER_LAST_COMMIT_MS 10000
+
+#define GATEWAY_WORKER_RESUMPTIONS_MAX 2048 /* each takes about 10 KiB */
 
 struct gateway_port;
 
@@ -72,8 +76,12 @@ struct gateway_worker {
     uint64_t accept_pauses_said;
     _Atomic uint64_t beat_ms; /* when the loop last ran, for the watchdog */
     enum gateway_worker_state state;
-    bool is_late; /* the last commit takes too long */
-    struct gateway_kernel_tls_shunned shunned;
+    bool is_late;                      /* the last commit takes too long */
+    struct gateway_host_marks shunned; /* changed their key where this kernel cannot follow: OpenSSL
+                                          makes their records, or their mail would never leave */
+    struct gateway_host_marks classic; /* stumbled over a post-quantum key share */
+    struct gateway_host_marks cleared; /* failed a handshake, and may have the mail in the clear */
+    struct tls_resumption *resumption; /* TLS sessions of hosts that were as they should be */
     struct gateway_alert_domains alert_domains;
     char reply_text[POLICY_REPLY_EXPANDED_MAX]; /* of the reply that is being given */
     uint64_t random;                            /* state of the jitter source */
