@@ -17,9 +17,9 @@ from postern_lab.rows_tls import PROBLEMS, RIGHT, SETTINGS
 
 # What the program can do; see test_outbound_matrix.py.
 PRESENT = {
-    'verify': False,
-    'crl': False,
-    'client-certificate': False,
+    'verify': True,
+    'crl': True,
+    'client-certificate': True,
 }
 
 ZONE = 'peer.test'
