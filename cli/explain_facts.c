@@ -69,9 +69,10 @@ int cli_facts_parse(const char *command, const struct cli_facts_text *text,
     if (text->country != NULL) {
         sender->is_country_known = true;
         sender->country = slice_from(text->country);
-        if (sender->country.len == 0 || strcmp(text->country, "none") == 0)
+        if (strcmp(text->country, "none") == 0)
             sender->country.len = 0;
-        else if (sender->country.len != 2)
+        else if (sender->country.len != 2 || !ascii_is_letter(text->country[0]) ||
+                 !ascii_is_letter(text->country[1]))
             return cli_misuse(command, "--country is two letters, or none, not \"%s\"",
                               text->country);
     }
@@ -85,6 +86,20 @@ int cli_facts_parse(const char *command, const struct cli_facts_text *text,
                               text->listed[i]);
     }
     return CLI_GO_ON;
+}
+
+bool cli_facts_is_list_of(const char *listed, const struct policy_hat *hat)
+{
+    struct ip_address address;
+    struct slice zone;
+    bool has_address;
+
+    if (!parse_listed(listed, &zone, &has_address, &address))
+        return false;
+    for (size_t i = 0; i < policy_hat_lists_count(hat); i++)
+        if (slice_equal_nocase(policy_hat_list_zone(hat, i), policy_domain_normal(zone)))
+            return true;
+    return false;
 }
 
 static void add_listing(const char *text, const struct policy_hat *hat,

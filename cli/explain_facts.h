@@ -21,6 +21,9 @@ struct cli_facts_text {
 MUST_USE int cli_facts_parse(const char *command, const struct cli_facts_text *text,
                              struct policy_sender *sender);
 
+/* Whether the HAT asks the list of a "ZONE" or "ZONE=ADDRESS". */
+bool cli_facts_is_list_of(const char *listed, const struct policy_hat *hat);
+
 /* The lists of one HAT: those that were given have the host, the others are unknown, or do not
  * have it when any was given. */
 void cli_facts_set_listings(const struct cli_facts_text *text, const struct policy_hat *hat,

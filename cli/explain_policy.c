@@ -156,10 +156,11 @@ void cli_policy_print(const struct config_listener *listener, const struct polic
                    used->max_invalid_recipients);
     }
     for (unsigned i = POLICY_FLOW_ACCESS + 1; i < POLICY_FLOW_FIELDS_COUNT; i++) {
-        const char *origin = origin_of(listener, flow, i);
+        const char *origin = origin_of(listener, flow, i), *value = value_of(used, i, text);
 
+        /* An empty one is said as the configuration says it. */
         if (strcmp(origin, "default") != 0)
-            printf("    %-38s %s%s\n", config_flow_key(i), value_of(used, i, text),
+            printf("    %-38s %s%s\n", config_flow_key(i), value[0] != '\0' ? value : "\"\"",
                    strcmp(origin, "listener") == 0 ? "   (inherited from the listener)" : "");
     }
 }

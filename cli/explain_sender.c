@@ -235,16 +235,42 @@ static bool explain_at(const struct explanation *e, const struct config_listener
     return true;
 }
 
+static bool is_meant(const struct config_listener *listener)
+{
+    return listener_name == NULL || strcmp(listener->name, listener_name) == 0;
+}
+
+/* A list that no HAT asks would change nothing, without a word: most likely it is misspelt. */
+static int check_lists(const struct config_settings *settings)
+{
+    for (size_t k = 0; k < facts.listed_count; k++) {
+        bool is_known = false, is_any_meant = false;
+
+        for (size_t i = 0; i < settings->listeners_count; i++) {
+            const struct config_listener *l = &settings->listeners[i];
+
+            is_any_meant = is_any_meant || is_meant(l);
+            is_known = is_known || (is_meant(l) && cli_facts_is_list_of(facts.listed[k], l->hat));
+        }
+        if (is_any_meant && !is_known)
+            return cli_error(sender_usage.name, "--listed %s: no HAT %s asks this list",
+                             facts.listed[k], listener_name != NULL ? "of the listener" : "here");
+    }
+    return CLI_EXIT_OK;
+}
+
 static int explain_listeners(const struct explanation *e, struct policy_sender *sender)
 {
     const struct config_settings *settings = &e->loaded->settings;
     struct policy_listing listings[POLICY_HAT_LISTS_MAX];
     bool is_first = true;
 
+    if (check_lists(settings) != CLI_EXIT_OK)
+        return CLI_EXIT_FAILED;
     for (size_t i = 0; i < settings->listeners_count; i++) {
         const struct config_listener *l = &settings->listeners[i];
 
-        if (listener_name != NULL && strcmp(l->name, listener_name) != 0)
+        if (!is_meant(l))
             continue;
         cli_facts_set_listings(&facts, l->hat, listings, sender);
         if (!explain_at(e, l, sender, is_first))

@@ -3,6 +3,8 @@ import json
 
 import pytest
 
+from postern_lab.gateway import run_postern
+
 POLICIES = '''
     ACCEPTED = { access = "accept"; tls = "preferred"; max_recipients_per_hour = 5;
                  significant_bits = 24; };
@@ -53,6 +55,30 @@ def test_facts_can_be_played_through(gateway):
     assert explain(gateway, '192.0.2.1', '--listed', 'zen.test')['group'] == 'LISTED'
     assert explain(gateway, '192.0.2.1', '--score', '-3.0')['group'] == 'LISTED'
     assert explain(gateway, '127.0.0.7', '--score', 'none')['group'] == 'HOME'
+
+
+@pytest.mark.parametrize('arguments, code, said', [
+    (['--listed', 'zen.tset'], 1, '--listed zen.tset: no HAT here asks this list'),
+    (['--listed', 'zen.test', '--listed', 'other.test=127.0.0.2'], 1, 'other.test=127.0.0.2'),
+    (['--country', '12'], 2, '--country is two letters, or none, not "12"'),
+    (['--country', 'D-'], 2, '--country is two letters'),
+    (['--country', 'DEU'], 2, '--country is two letters'),
+    (['--country', ''], 2, '--country is two letters'),
+])
+def test_facts_that_could_not_be_are_refused(gateway, arguments, code, said):
+    explain(gateway, '192.0.2.1', '--listed', 'ZEN.test.', '--country', 'de')
+    done = run_postern('explain', 'sender', '192.0.2.1', *arguments, '-c',
+                       gateway.config_path.name, cwd=gateway.folder)
+    assert (done.returncode, done.stdout) == (code, '')
+    assert said in done.stderr
+
+
+def test_an_empty_value_is_said_as_it_is_written(make_gateway, next_hop):
+    gateway = make_gateway(next_hop, policies='SILENT = { access = "accept"; hostname = ""; };',
+                           hat='{ senders = [ "ALL" ]; policy = "SILENT"; }')
+    said = gateway.command('explain', 'sender', '192.0.2.1')
+    assert [line.split() for line in said.splitlines() if 'hostname' in line] == [
+        ['hostname', '""']]
 
 
 def test_the_running_gateway_says_what_it_counts(gateway):
