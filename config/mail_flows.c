@@ -269,9 +269,8 @@ static void judge_size(struct config_draft *d, const config_setting_t *at,
                        const struct policy_mail_flow *used)
 {
     uint64_t given = used->given | listener->defaults_given;
-    bool lets_mail_in = used->access == POLICY_ACCESS_ACCEPT || used->access == POLICY_ACCESS_RELAY;
 
-    if (lets_mail_in && (given >> POLICY_FLOW_MESSAGE_SIZE & 1) == 0 &&
+    if ((given >> POLICY_FLOW_MESSAGE_SIZE & 1) == 0 &&
         used->max_message_size > d->settings.memory_message_bytes)
         refuse_size(d, at, where, used->max_message_size);
 }
@@ -282,6 +281,8 @@ void config_judge_flow(struct config_draft *d, const config_setting_t *at,
     const char *name = listener->name != NULL ? listener->name : "", *what = NULL;
     char where[CONFIG_PROBLEM_TEXT_MAX];
 
+    if (used->access != POLICY_ACCESS_ACCEPT && used->access != POLICY_ACCESS_RELAY)
+        return; /* it lets no mail in, whatever it has inherited */
     (void)snprintf(where, sizeof(where),
                    "policy \"%.*s\" at listener \"%s\": ", SLICE_ARGS(used->name), name);
     judge_size(d, at, listener, where, used);
