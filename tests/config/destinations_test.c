@@ -7,33 +7,12 @@
 
 #include "tests/config/sample.h"
 
-/* Lines that are put in the place of those of the sample with the same key. */
-struct change {
-    size_t line; /* 0: there are no more */
-    const char *text;
-};
-
-#define CHANGES_MAX 4
+#define CHANGES_MAX 4 /* of the sample; the others have line 0 */
 
 struct judged {
     struct change changes[CHANGES_MAX];
     const char *problems;
 };
-
-static struct slice changed(struct buffer *b, const struct change changes[CHANGES_MAX])
-{
-    buffer_init(b, TEXT_MAX);
-    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
-        const char *line = good[i];
-
-        for (size_t k = 0; k < CHANGES_MAX && changes[k].line != 0; k++)
-            if (changes[k].line == i + 1)
-                line = changes[k].text;
-        append(b, line);
-    }
-    assert_int_equal(buffer_append(b, (struct slice){ "", 1 }), STATUS_OK);
-    return buffer_contents(b);
-}
 
 static void expect(const struct judged *cases, size_t count)
 {
@@ -43,7 +22,8 @@ static void expect(const struct judged *cases, size_t count)
         struct config_loaded *loaded = NULL;
         struct buffer text;
 
-        if (load(changed(&text, cases[i].changes).data, &loaded, lines) == STATUS_OK)
+        if (load(configuration_with(&text, cases[i].changes, CHANGES_MAX).data, &loaded, lines) ==
+            STATUS_OK)
             config_loaded_destroy(loaded);
         if (strcmp(lines, cases[i].problems) != 0)
             fail_msg("case %zu gives\n%s\nexpected\n%s", i, lines, cases[i].problems);
@@ -57,7 +37,8 @@ static struct config_loaded *load_changed(const struct change changes[CHANGES_MA
     struct config_loaded *loaded = NULL;
     struct buffer text;
 
-    if (load(changed(&text, changes).data, &loaded, lines) != STATUS_OK || lines[0] != '\0')
+    if (load(configuration_with(&text, changes, CHANGES_MAX).data, &loaded, lines) != STATUS_OK ||
+        lines[0] != '\0')
         fail_msg("%s", lines);
     buffer_finish(&text);
     return loaded;

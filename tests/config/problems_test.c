@@ -7,37 +7,11 @@
 
 #include "tests/config/sample.h"
 
-struct bad_case {
-    size_t line;
-    const char *replacement;
-    const char *problems;
-};
-
-static void expect_problems(const struct bad_case *cases, size_t count)
-{
-    static char lines[TEXT_MAX];
-
-    for (size_t i = 0; i < count; i++) {
-        struct config_loaded *loaded = NULL;
-        struct buffer text;
-
-        if (load(configuration(&text, cases[i].line, cases[i].replacement).data, &loaded, lines) ==
-            STATUS_OK)
-            config_loaded_destroy(loaded);
-        else
-            assert_null(loaded);
-        if (strcmp(lines, cases[i].problems) != 0)
-            fail_msg("case %zu, %s\n gives    %s\n expected %s", i, cases[i].replacement, lines,
-                     cases[i].problems);
-        buffer_finish(&text);
-    }
-}
-
 #define MX "hostname = \"mx.example.com\";"
 
 static void values_are_judged_at_their_line(void **unused)
 {
-    static const struct bad_case cases[] = {
+    static const struct problem_case cases[] = {
         { 1, "", "t.conf: \"hostname\" is missing" },
         { 1, "hostname = \"mx 1\";", "t.conf:1: hostname = \"mx 1\" is not a host name" },
         { 1, "hostname = \"10.0.0.1\";", "t.conf:1: hostname = \"10.0.0.1\" is not a host name" },
@@ -100,7 +74,7 @@ static void values_are_judged_at_their_line(void **unused)
 static void listeners_are_judged(void **unused)
 {
 #define LISTENER "listeners = ( { name = \"In\"; type = \"public\"; address = \"127.0.0.1\"; "
-    static const struct bad_case cases[] = {
+    static const struct problem_case cases[] = {
         { 4, "listeners = ( { name = \"In\"; type = \"pubic\"; address = \"127.0.0.1\";",
           "t.conf:4: type = \"pubic\" is none of \"public\", \"private\"; did you mean "
           "\"public\"?" },
@@ -140,7 +114,7 @@ static void listeners_are_judged(void **unused)
 
 static void policies_are_judged(void **unused)
 {
-    static const struct bad_case cases[] = {
+    static const struct problem_case cases[] = {
         { 6, "mail_flow_policies = { ACCEPTED = { tls = \"preferred\"; };",
           "t.conf:6: ACCEPTED: \"access\" is missing" },
         { 6, "mail_flow_policies = { ACCEPTED = { access = \"acept\"; tls = \"preferred\"; };",
@@ -174,7 +148,7 @@ static void policies_are_judged(void **unused)
 static void hats_are_judged(void **unused)
 {
 #define ALL_ROW "{ group = \"ALL\"; senders = [ \"ALL\" ]; policy = \"ACCEPTED\"; }"
-    static const struct bad_case cases[] = {
+    static const struct problem_case cases[] = {
         { 8,
           "hat = { in = ( { group = \"G\"; senders = [ \"192.0.2.0/24\" ]; policy = "
           "\"BLOKED\"; },",
@@ -229,7 +203,7 @@ static void hats_are_judged(void **unused)
 
 static void what_a_row_may_hold_is_judged(void **unused)
 {
-    static const struct bad_case cases[] = {
+    static const struct problem_case cases[] = {
         { 8, "hat = { in = ( { senders = [ \"SBO:5\" ]; policy = \"BLOCKED\"; },",
           "t.conf:8: \"SBO:5\" is not a sender: network owners (SBO) are not supported" },
         { 8, "hat = { in = ( { senders = [ \".a.example\" ]; policy = \"BLOCKED\"; },", "" },
@@ -268,7 +242,7 @@ static void what_a_row_may_hold_is_judged(void **unused)
 
 static void recipients_are_judged(void **unused)
 {
-    static const struct bad_case cases[] = {
+    static const struct problem_case cases[] = {
         { 10,
           "rat = { in = ( { recipients = [ \"example.com\", \"a b\" ]; action = "
           "\"accept\"; } ); };",
@@ -313,7 +287,7 @@ static void recipients_are_judged(void **unused)
 
 static void delivery_is_judged(void **unused)
 {
-    static const struct bad_case cases[] = {
+    static const struct problem_case cases[] = {
         { 11,
           "destinations = { domains = ( { domain = \"a.example\"; },\n{ domain = "
           "\"A.example.\"; } ); };",
@@ -353,7 +327,7 @@ static void delivery_is_judged(void **unused)
 
 static void what_is_not_the_syntax_ends_at_its_line(void **unused)
 {
-    static const struct bad_case cases[] = {
+    static const struct problem_case cases[] = {
         { 7, "  BLOCKED = { access == \"reject\"; }; };", "t.conf:7: syntax error" },
         { 13, "bounce_profiles = {", "t.conf:14: syntax error" },
         { 13, "bounce_profiles = { a = \"x", "t.conf:13: a string is not ended" },
@@ -477,7 +451,7 @@ static void every_problem_of_every_section_is_told_at_once(void **unused)
 /* What is left out of a section that is wrong as a whole is not a problem of its own. */
 static void a_section_that_is_wrong_has_no_other_problem(void **unused)
 {
-    static const struct bad_case cases[] = {
+    static const struct problem_case cases[] = {
         { 3, "certficates = { mail = { chain = \"c\"; key = \"k\"; }; };",
           "t.conf:3: unknown key \"certficates\"; did you mean \"certificates\"?" },
         { 3, "certificates = 5;", "t.conf:3: certificates has to be a group: { ... }" },
@@ -510,7 +484,7 @@ static void mail_that_could_not_leave_is_warned_of(void **unused)
     "t.conf:5: warning: listener \"In\" accepts mail for <postmaster>, but no route is for the "   \
     "hostname \"mx.example.com\" or ALL: it could not be delivered"
 #define EXAMPLE_ROUTE "{ domain = \"example.com\"; to = [ \"192.0.2.1:25\" ]; }"
-    static const struct bad_case cases[] = {
+    static const struct problem_case cases[] = {
         { 12, "routes = ( " EXAMPLE_ROUTE " );", NO_POSTMASTER },
         { 12,
           "routes = ( " EXAMPLE_ROUTE ", { domain = \".example.com\"; to = [ \"192.0.2.1\" ]; } );",

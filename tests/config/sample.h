@@ -14,7 +14,8 @@
 #include "base/buffer.h"
 #include "config/load.h"
 
-#define TEXT_MAX 8192
+#define TEXT_MAX        8192
+#define SAMPLE_TEXT_MAX ((size_t)1 << 17) /* of a configuration */
 
 /* For mail to <postmaster>. */
 #define MX_ROUTE "{ domain = \"mx.example.com\"; to = [ \"192.0.2.1:25\" ]; }"
@@ -53,14 +54,31 @@ static inline void append(struct buffer *b, const char *text)
     assert_int_equal(buffer_append_text(b, "\n"), STATUS_OK);
 }
 
-/* The good configuration with one line (from 1; 0: none) replaced. */
-static inline struct slice configuration(struct buffer *b, size_t line, const char *replacement)
+/* What replaces a line, from 1; 0: none. */
+struct change {
+    size_t line;
+    const char *replacement;
+};
+
+static inline struct slice configuration_with(struct buffer *b, const struct change *changes,
+                                              size_t count)
 {
-    buffer_init(b, TEXT_MAX);
-    for (size_t i = 0; i < ARRAY_LEN(good); i++)
-        append(b, i + 1 == line ? replacement : good[i]);
+    buffer_init(b, SAMPLE_TEXT_MAX);
+    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+        const char *text = good[i];
+
+        for (size_t k = 0; k < count; k++)
+            text = changes[k].line == i + 1 ? changes[k].replacement : text;
+        append(b, text);
+    }
     assert_int_equal(buffer_append(b, (struct slice){ "", 1 }), STATUS_OK);
     return buffer_contents(b);
+}
+
+/* The good configuration with one line replaced. */
+static inline struct slice configuration(struct buffer *b, size_t line, const char *replacement)
+{
+    return configuration_with(b, &(struct change){ line, replacement }, 1);
 }
 
 /* Loads text and writes all problems, one a line, to lines. */
@@ -89,4 +107,31 @@ static inline enum status load(const char *text, struct config_loaded **loaded_o
     config_problems_finish(&problems);
     config_problems_finish(&problems);
     return status;
+}
+
+/* A configuration with one line replaced, and what is said of it. */
+struct problem_case {
+    size_t line;
+    const char *replacement;
+    const char *problems;
+};
+
+static inline void expect_problems(const struct problem_case *cases, size_t count)
+{
+    static char lines[TEXT_MAX];
+
+    for (size_t i = 0; i < count; i++) {
+        struct config_loaded *loaded = NULL;
+        struct buffer text;
+
+        if (load(configuration(&text, cases[i].line, cases[i].replacement).data, &loaded, lines) ==
+            STATUS_OK)
+            config_loaded_destroy(loaded);
+        else
+            assert_null(loaded);
+        if (strcmp(lines, cases[i].problems) != 0)
+            fail_msg("case %zu, %s\n gives    %s\n expected %s", i, cases[i].replacement, lines,
+                     cases[i].problems);
+        buffer_finish(&text);
+    }
 }
