@@ -205,7 +205,11 @@ static void each_reply_has_its_range_of_codes_and_its_text(void **unused)
         const unsigned bad[] = { 0, 199, replies[i].low - 1, replies[i].high + 1, 600 };
         char setting[TEXT_MAX], policy[TEXT_MAX], problem[TEXT_MAX];
         const struct problem_case refused = { 6, policy, problem };
+        unsigned low, high;
 
+        policy_flow_reply_codes((enum policy_flow_reply)i, &low, &high);
+        assert_int_equal(low, replies[i].low);
+        assert_int_equal(high, replies[i].high);
         for (size_t k = 0; k < ARRAY_LEN(codes); k++) {
             (void)snprintf(setting, sizeof(setting), "%s_code = %u;", replies[i].name, codes[k]);
             expect_reply(setting, i, codes[k], NULL);
