@@ -150,22 +150,16 @@ static struct delivery_limits limits_for(const struct gateway_worker *w, struct 
 {
     const struct policy_destination *p =
         policy_destination_find(gateway_view_policy(w->view), domain);
-    const struct policy_bounce_profile *b = p->bounce_profile;
 
     return (struct delivery_limits){
         .connections_max = p->max_connections,
         .messages_per_connection_max = p->max_messages_per_connection,
-        .scope = p->limit_scope == POLICY_LIMIT_ADDRESS ? DELIVERY_LIMIT_ADDRESS
-                                                        : DELIVERY_LIMIT_DOMAIN,
+        .scope =
+            p->limit_scope == POLICY_LIMIT_ADDRESS ? DELIVERY_LIMIT_ADDRESS : DELIVERY_LIMIT_DOMAIN,
         .recipients_max = p->max_recipients,
         .recipients_interval_ms = (uint64_t)p->recipients_interval_s * 1000,
         .has_profile = p->has_bounce_profile,
-        .profile = {
-            .retry_initial_ms = (uint64_t)b->initial_retry_s * 1000,
-            .retry_ms_max = (uint64_t)b->max_retry_s * 1000,
-            .age_ms_max = (uint64_t)b->max_age_s * 1000,
-            .retries_max = b->max_retries,
-        },
+        .profile = gateway_bounce_profile_times(p->bounce_profile),
     };
 }
 
@@ -174,7 +168,8 @@ enum status gateway_dispatch_init(struct gateway_dispatch *d, struct gateway_wor
     *d = (struct gateway_dispatch){ .worker = worker };
     list_init(&d->stranded);
     list_init(&d->sites);
-    return delivery_scheduler_create(&worker->process->seed, &d->scheduler);
+    TRY(delivery_scheduler_create(&worker->process->seed, &d->scheduler));
+    return gateway_bounce_profiles_update(&d->profiles, worker->view, d->scheduler);
 }
 
 void gateway_dispatch_finish(struct gateway_dispatch *d)
@@ -186,6 +181,7 @@ void gateway_dispatch_finish(struct gateway_dispatch *d)
     while (!list_is_empty(&d->sites))
         site_destroy(CONTAINER_OF(d->sites.head.next, struct site, node));
     delivery_scheduler_destroy(d->scheduler);
+    gateway_bounce_profiles_finish(&d->profiles);
     d->scheduler = NULL;
 }
 
@@ -221,6 +217,7 @@ void gateway_dispatch_add(struct gateway_dispatch *d, struct gateway_item *item)
         .wait_ms = item->wait_ms,
         .attempts = item->attempts,
         .recipients = item->waiting_count,
+        .profile = gateway_bounce_profiles_number(&d->profiles, item->message->spool),
     };
 
     if (gateway_worker_is_stopping(w))
@@ -427,6 +424,10 @@ void gateway_dispatch_reload(struct gateway_dispatch *d, const struct policy_sna
     uint64_t now_ms = gateway_worker_now_ms(d->worker);
     struct delivery_destination *destination = NULL;
 
+    if (gateway_bounce_profiles_update(&d->profiles, d->worker->view, d->scheduler) != STATUS_OK)
+        observe_log_line(d->worker->log, OBSERVE_WARNING, gateway_worker_now_s(d->worker),
+                         "Delivery: no memory for the bounce profiles of listeners, the former "
+                         "ones stay in force");
     while ((destination = delivery_scheduler_walk(d->scheduler, destination)) != NULL) {
         struct slice domain = delivery_destination_domain(destination);
         struct delivery_limits limits = limits_for(d->worker, domain);

@@ -7,6 +7,7 @@
 #include "delivery/scheduler.h"
 #include "engine/loop.h"
 #include "engine/timer.h"
+#include "gateway/bounce_profiles.h"
 
 #define GATEWAY_DISPATCH_ACTIONS_MAX 256 /* in one go; then the loop gets its turn */
 #define GATEWAY_DISPATCH_STRANDED_MS 10000
@@ -23,6 +24,7 @@ struct gateway_dispatch { /* Fields are private, except scheduler for gateway/ou
     struct delivery_scheduler *scheduler;
     struct engine_task run;
     struct engine_timer due;
+    struct gateway_bounce_profiles profiles;
     struct list sites;    /* what is known of the hosts of each destination */
     struct list stranded; /* items the scheduler had no memory for */
     struct engine_timer stranded_retry;
