@@ -1,0 +1,186 @@
+"""MTA-STS on the way out (RFC 8461): real zones, a real policy host, next hops with certificates."""
+import contextlib
+import dataclasses
+import re
+import socket
+
+import pytest
+
+from postern_lab import ports
+from postern_lab.bad_certificates import Issuer
+from postern_lab.name_servers import Nsd, wire_name
+from postern_lab.process import wait_until
+from postern_lab.rogue_hop import RogueHop
+from postern_lab.sections import dns_section
+from postern_lab.signed_zone import SignedZone
+from postern_lab.sts_server import Answer, StsServer, policy, record
+
+BODY = b'Subject: sts\r\n\r\nhello\r\n'
+CLEAR, SECURE, WAITS = 'in the clear', 'encrypted', 'waits'
+LISTED, OTHER = 'mx.{domain}', 'elsewhere.{domain}'
+VERIFIED = r'TLS success .* verified by MTA-STS: matched mx\.{domain}'
+UNVERIFIED = 'TLS failed: verify error: '
+NOT_LISTED = r'no host of {domain} can be used: .*the MTA-STS policy does not list the host'
+REQUIRED = 'TLS was required but could not be successfully negotiated'
+ALERT = "A required TLS connection to domain '{domain}' failed"
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    name: str
+    expect: str
+    mode: str = 'enforce'     # '': the policy host has none
+    mx: str = LISTED
+    certificate: str = 'good'  # untrusted, wrong-name; '': no STARTTLS
+    tls: str = 'preferred'
+    sts: bool = True           # mta_sts of the destination
+    log: tuple = ()
+    is_signed: bool = False    # in the signed zone, with a TLSA record that fits
+
+    @property
+    def domain(self):
+        return f'{self.name}.{"signed" if self.is_signed else "sts"}.test'
+
+
+CASES = [
+    Case('good', SECURE, log=(VERIFIED,)),
+    Case('wildcard', SECURE, mx='*.{domain}', log=(VERIFIED,)),
+    Case('untrusted', WAITS, certificate='untrusted', log=(UNVERIFIED, REQUIRED, ALERT)),
+    Case('wrong-name', WAITS, certificate='wrong-name', log=(UNVERIFIED, REQUIRED, ALERT)),
+    Case('not-offered', WAITS, certificate='', log=(REQUIRED, ALERT)),
+    Case('not-listed', WAITS, mx=OTHER, log=(NOT_LISTED, ALERT)),
+    Case('testing', SECURE, mode='testing', certificate='untrusted', log=('TLS success',)),
+    Case('testing-not-listed', CLEAR, mode='testing', mx=OTHER, certificate=''),
+    Case('mode-none', CLEAR, mode='none', mx=OTHER, certificate=''),
+    Case('no-policy', CLEAR, mode='', certificate=''),
+    Case('not-asked-for', CLEAR, sts=False, mx=OTHER, certificate=''),
+    Case('table-is-stronger', WAITS, mode='testing', certificate='untrusted',
+         tls='required-verify-hosted', log=(UNVERIFIED, REQUIRED)),
+    # DANE that can be used is alone in charge: neither list nor trust of MTA-STS counts.
+    Case('dane-first', SECURE, mx=OTHER, certificate='untrusted', is_signed=True,
+         log=(r'verified by DANE: matched 3 1 1',)),
+]
+
+
+class World:
+    """The zones, the policy host and the hops of all cases."""
+
+    def __init__(self, folder, stack):
+        self.folder = folder
+        self.port = ports.free_port()
+        (folder / 'issuer').mkdir()
+        (folder / 'stranger').mkdir()
+        self.issuer, self.stranger = Issuer(folder / 'issuer'), Issuer(folder / 'stranger')
+        self.policies = stack.enter_context(StsServer(self.issuer))
+        self.hops = {}
+        for number, case in enumerate(CASES, 1):
+            self.policies.answers[f'mta-sts.{case.domain}'] = self.answer(case)
+            hop = RogueHop(certificate=self.certificate(case), address=self.address(number),
+                           port=self.port,
+                           extensions=('8BITMIME', 'STARTTLS')[:2 if case.certificate else 1])
+            self.hops[case] = stack.enter_context(hop)
+        plain, signed = self.zones()
+        self.signed = SignedZone('signed.test', signed)
+        (folder / 'anchor').write_text(self.signed.anchor())
+        self.names = Nsd(folder, {'sts.test': plain}, {'signed.test': self.signed.text()}).start()
+        stack.callback(self.names.stop)
+
+    @staticmethod
+    def address(number):
+        return f'127.23.0.{number}'
+
+    @staticmethod
+    def answer(case):
+        if not case.mode:
+            return Answer(status=404)
+        return Answer(policy(case.mode, [case.mx.format(domain=case.domain)]))
+
+    def certificate(self, case):
+        name = f'mx.{case.domain}'
+        if case.certificate == 'good':
+            return self.issuer.certify(name, [name])
+        if case.certificate == 'wrong-name':
+            return self.issuer.certify('wrong.test', ['wrong.test', case.domain])
+        if case.certificate == 'untrusted':
+            return self.stranger.certify(name, [name])
+        return None
+
+    def zones(self):
+        plain, signed = [], []
+        for number, case in enumerate(CASES, 1):
+            name, address = case.name, self.address(number)
+            if not case.is_signed:
+                plain += [f'{name} MX 10 mx.{name}', f'mx.{name} A {address}',
+                          f'_mta-sts.{name} TXT "{record(1)}"', f'mta-sts.{name} A 127.0.0.1']
+                continue
+            text = record(1).encode()
+            signed += [(name, 'MX', b'\0\x0a' + wire_name(f'mx.{case.domain}')),
+                       (f'mx.{name}', 'A', socket.inet_aton(address)),
+                       (f'_mta-sts.{name}', 'TXT', bytes([len(text)]) + text),
+                       (f'mta-sts.{name}', 'A', socket.inet_aton('127.0.0.1')),
+                       (f'_{self.port}._tcp.mx.{name}', 'TLSA',
+                        bytes([3, 1, 1]) + self.stranger.key_digest())]
+        return '\n'.join(plain), signed
+
+    def sections(self):
+        entries = [f'{{ domain = "{case.domain}"; tls = "{case.tls}"; '
+                   f'mta_sts = {str(case.sts).lower()}; '
+                   + ('dane = "opportunistic"; ' if case.is_signed else '') + '}' for case in CASES]
+        return {
+            'ca': self.issuer.chain,
+            'rat': '{ recipients = [ ".sts.test", ".signed.test" ]; action = "accept"; }',
+            'destinations': 'default = { tls = "off"; }; domains = ( ' + ', '.join(entries) + ' );',
+            'bounce': 'default = { initial_retry = "1h"; max_retry = "1h"; };',
+            'extra': dns_section({'sts.test': self.names.port, 'signed.test': self.names.port},
+                                 validated=('signed.test',),
+                                 more=f'trust_anchor = "{self.folder}/anchor";')
+                     + f'mta_sts = {{ port = {self.policies.port}; timeout = "20s"; }};\n'
+                     + f'delivery = {{ port = {self.port}; timeout = "20s"; }};\n',
+        }
+
+
+@pytest.fixture(name='world', scope='module')
+def fixture_world(make_shared_gateway, tmp_path_factory):
+    with contextlib.ExitStack() as stack:
+        world = World(tmp_path_factory.mktemp('sts'), stack)
+        world.gateway = make_shared_gateway(**world.sections()).start()
+        with world.gateway.connect() as client:
+            client.hello()
+            for case in CASES:
+                reply = client.transaction('a@lab.test', [f'b@{case.domain}'], BODY)
+                assert reply.code == 250
+        yield world
+        world.gateway.stop()
+
+
+@pytest.mark.parametrize('case', CASES, ids=lambda case: case.name)
+def test_outbound(world, case):
+    hop = world.hops[case]
+    for pattern in case.log:
+        world.gateway.wait_log(pattern.format(domain=re.escape(case.domain)))
+    if case.expect == WAITS:
+        assert not hop.mails()
+        return
+    wait_until(hop.mails, 20, f'mail at {case.domain}')
+    (mail,) = hop.mails()
+    assert mail.secure == (case.expect == SECURE)
+
+
+def test_a_policy_in_force_outlives_its_host_and_its_record(world):
+    """Fail closed (5.1): neither a policy host that is gone nor a restart turns enforce off."""
+    case = CASES[0]
+    hop = world.hops[case]
+    wait_until(hop.mails, 20, f'mail at {case.domain}')
+    wait_until(lambda: list(world.gateway.spool_path.glob('mta-sts/*')), 20, 'the policy on disk')
+    world.policies.answers[f'mta-sts.{case.domain}'] = Answer(status=404)
+    world.gateway.stop()
+    hop.stop()
+    hop.certificate = None
+    hop.extensions = ('8BITMIME',)
+    hop.start()
+    world.gateway.start()
+    with world.gateway.connect() as client:
+        client.hello()
+        assert client.transaction('a@lab.test', [f'c@{case.domain}'], BODY).code == 250
+    world.gateway.wait_log(ALERT.format(domain=re.escape(case.domain)))
+    assert len(hop.mails()) == 1
