@@ -126,7 +126,7 @@ static void check_postmaster(struct config_draft *d, const config_setting_t *at,
     d->has_postmaster_problem = true;
     config_reader_report(&d->reader, CONFIG_WARNING, config_member(at, "hat"),
                          "listener \"%s\" accepts mail for <postmaster>, but no route is for the "
-                         "hostname \"%s\" or ALL: it could not be delivered",
+                         "hostname \"%s\" or ALL: its MX may lead back here",
                          name_of(listener), d->settings.hostname);
 }
 
@@ -179,12 +179,6 @@ static void check_peers(struct config_draft *d, const config_setting_t *at, cons
 static void check_hat(struct config_draft *d, const config_setting_t *at,
                       const struct config_table_draft *hat, const struct config_listener *listener)
 {
-    if (relays(hat, listener) && !d->has_broken_route &&
-        policy_route_find(d->snapshot, SLICE("")) == NULL)
-        config_reader_report(&d->reader, CONFIG_WARNING, config_member(at, "hat"),
-                             "listener \"%s\" relays, but no route is for ALL: mail for other "
-                             "domains could not be delivered",
-                             name_of(listener));
     if (offers_tls(listener) && !is_meant(at, "certificate"))
         config_reader_report(&d->reader, CONFIG_ERROR, at,
                              "listener \"%s\" has no certificate, but a policy of its hat \"%s\" "

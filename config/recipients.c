@@ -153,7 +153,8 @@ void config_read_rats(struct config_draft *d)
         read_rat(d, config_setting_get_elem(d->root.rat, (unsigned)i));
 }
 
-/* Whether mail for an accepted entry has somewhere to go: this version delivers by routes only. */
+/* Whether it is said where the mail of an accepted entry goes. Without that the MX of the domain
+ * decides, which for a domain that is ours is this gateway as a rule. */
 static bool has_route(const struct policy_snapshot *snapshot, struct slice text)
 {
     struct slice rest = text;
@@ -169,14 +170,6 @@ static bool has_route(const struct policy_snapshot *snapshot, struct slice text)
     case POLICY_ADDRESS_PARTIAL: return policy_route_find(snapshot, text) != NULL;
     }
     UNREACHABLE();
-}
-
-/* Whether the entry stands for many domains, some of which may have a route of their own. */
-static bool is_many(struct slice text)
-{
-    enum policy_address_form form = policy_address_form(text);
-
-    return form == POLICY_ADDRESS_PARTIAL || form == POLICY_ADDRESS_USER;
 }
 
 static void check_rat(struct config_draft *d, const struct config_table_draft *table)
@@ -205,10 +198,9 @@ static void check_rat(struct config_draft *d, const struct config_table_draft *t
                                  config_setting_get_string(table->entries[by]),
                                  config_setting_index(table->rows[by]) + 1);
         if (strcmp(action, "accept") == 0 && !d->has_broken_route && !has_route(d->snapshot, text))
-            config_reader_report(&d->reader, is_many(text) ? CONFIG_WARNING : CONFIG_ERROR,
-                                 table->entries[i],
+            config_reader_report(&d->reader, CONFIG_WARNING, table->entries[i],
                                  "\"%.*s\" in rat \"%s\" is accepted, but no route covers it: "
-                                 "its mail could not be delivered",
+                                 "its MX may lead back here",
                                  SLICE_ARGS(text), table->name);
     }
 }

@@ -329,9 +329,9 @@ static void the_core_names_load_together(void **unused)
     assert_int_equal(load(text, &loaded, lines), STATUS_OK);
     assert_string_equal(
         lines, "t.conf:9: warning: listener \"Inbound\" accepts mail for <postmaster>, but no "
-               "route is for the hostname \"mx1.example.com\" or ALL: it could not be delivered\n"
+               "route is for the hostname \"mx1.example.com\" or ALL: its MX may lead back here\n"
                "t.conf:19: warning: \".example.com\" in rat \"inbound\" is accepted, but no route "
-               "covers it: its mail could not be delivered");
+               "covers it: its MX may lead back here");
     assert_int_equal(loaded->settings.ktls, POLICY_KTLS_AUTO);
     assert_int_equal(loaded->settings.listeners[0].ktls, POLICY_KTLS_BOTH);
     config_loaded_destroy(loaded);
