@@ -7,13 +7,13 @@ import shutil
 
 import pytest
 
-from postern_lab import BUILD, POSTERN, kernel_tls
+from postern_lab import BUILD, POSTERN, SIDE, kernel_tls
 from postern_lab.certificates import Authority
 from postern_lab.gateway import Gateway
 from postern_lab.ledger import Ledger
 from postern_lab.next_hop import NextHop
 
-SCRATCH = BUILD / 'system'
+SCRATCH = BUILD / 'system' / str(SIDE)
 TEMPORARY = ('tmpfs', 'ramfs')
 IN_GUEST = os.environ.get('POSTERN_GUEST') == '1'
 

@@ -30,7 +30,7 @@ MID (?P=M) queued for delivery
 New SMTP DCID (?P<D>\d+) interface 127\.0\.0\.1 address 127\.0\.0\.1 port \d+
 DCID (?P=D) TLS success protocol TLSv1\.\d cipher \S+
 Delivery start DCID (?P=D) MID (?P=M) to RID \[0\]
-Message done DCID (?P=D) MID (?P=M) to RID \[0\]
+Message done DCID (?P=D) MID (?P=M) to RID \[0\]( \[\('TLS', 'TLSv1\.\d'\), .*\])?
 MID (?P=M) RID \[0\] Response '2\.0\.0 kept'
 Message finished MID (?P=M) done
 '''

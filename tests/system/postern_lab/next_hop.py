@@ -17,7 +17,12 @@ from postern_lab import ports
 from postern_lab.kernel_tls import OP_ENABLE_KTLS
 from postern_lab.process import wait_until
 
-DROP = object()
+class Drop:
+    def __repr__(self):
+        return 'DROP'  # also in the names of tests, which have to be the same in each process
+
+
+DROP = Drop()
 
 
 @dataclasses.dataclass

@@ -2,14 +2,16 @@
 import random
 import socket
 
-FIRST, LAST = 20000, 30000
+from postern_lab import SIDE
+
+FIRST, COUNT = 20000, 2500  # for each of those who test at the same time
 _given = set()
 
 
 def free_port():
     """A port of 127.0.0.1 that nobody listens on, and that was not given out before."""
     for _ in range(1000):
-        port = random.randrange(FIRST, LAST)
+        port = FIRST + SIDE * COUNT + random.randrange(COUNT)
         if port in _given:
             continue
         with socket.socket() as probe:
