@@ -247,7 +247,8 @@ static void recipients_are_judged(void **unused)
           "t.conf:10: \"a b\" is not a recipient: \"example.com\", \".example.com\", "
           "\"user@example.com\", \"user@\" or \"ALL\"" },
         { 10, "rat = { in = ( { recipients = [ \"a.example\" ]; action = \"accept\"; } ); };",
-          "t.conf:10: warning: \"a.example\" in rat \"in\" is accepted, but no route covers it: its "
+          "t.conf:10: warning: \"a.example\" in rat \"in\" is accepted, but no route "
+          "covers it: its "
           "MX may lead back here" },
         { 10, "rat = { in = ( { recipients = [ \".example.com\" ]; action = \"accept\"; } ); };",
           "t.conf:10: warning: \".example.com\" in rat \"in\" is accepted, but no route covers it: "

@@ -1,4 +1,4 @@
-"""MTA-STS on the way out (RFC 8461): real zones, a real policy host, next hops with certificates."""
+"""MTA-STS on the way out (RFC 8461): real zones, a real policy host, hops with certificates."""
 import contextlib
 import dataclasses
 import re
