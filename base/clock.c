@@ -22,6 +22,14 @@ time_t clock_wall_s(void)
     return time(NULL);
 }
 
+uint64_t clock_wall_us(void)
+{
+    struct timespec t;
+
+    ASSERT(clock_gettime(CLOCK_REALTIME, &t) == 0);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
 /* strftime() would use the locale's names for days and months. */
 const char *clock_format_mail(time_t wall_s, char text[static CLOCK_DATE_MAX])
 {

@@ -11,6 +11,7 @@
 
 uint64_t clock_monotonic_ms(void);
 time_t clock_wall_s(void);
+uint64_t clock_wall_us(void); /* for measurements; an NTP server may turn it back */
 
 /* "Sun, 22 Nov 2026 17:54:00 +0000", RFC 5322 3.3, in the system's time zone. Returns text. */
 const char *clock_format_mail(time_t wall_s, char text[static CLOCK_DATE_MAX]);

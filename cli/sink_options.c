@@ -20,6 +20,8 @@ static const char about[] =
     "\n"
     "Lone CR and LF are taken as they come. The store has one file for each message:\n"
     "four lines X-Sink-Helo, -From, -To and -Tls, then the message, dots unstuffed.\n"
+    "With --json a line of the log also says when the message was accepted: at_us, in\n"
+    "microseconds since 1970.\n"
     "\n"
     "SIGUSR1 prints the totals; SIGTERM and SIGINT let messages under way end, for at\n"
     "most 5 seconds, print the totals and end; a second one ends at once.\n";

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "cli/json.h"
 #include "cli/sink_worker.h"
 
@@ -110,7 +111,8 @@ static void log_message(struct sink_session *s)
     }
     flockfile(stdout); /* the line is one among those of other workers */
     putchar('{');
-    cli_json_member(true, "helo", helo);
+    cli_json_number(true, "at_us", clock_wall_us());
+    cli_json_member(false, "helo", helo);
     cli_json_member(false, "sender", sender);
     cli_json_number(false, "recipients", recipients);
     cli_json_number(false, "bytes", s->bytes);

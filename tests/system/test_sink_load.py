@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -80,6 +81,18 @@ def test_every_refusal_is_counted(folder, background):
     assert report['accepted'] == totals['messages'] == 300 - report['failed']
     assert sink.ids() == collections.Counter((folder / 'ledger').read_text().split())
     assert not list(sink.store.glob('*.part'))
+
+
+def test_the_log_tells_when_each_message_was_accepted(folder, background):
+    sink = background(Sink(folder, '--log'))
+    started = time.time()
+    load('--to', f'127.0.0.1:{sink.port}', '--messages', 20, '--per-connection', 0,
+         '--from', 'number%n@lab.test', '--starttls=never')
+    ended = time.time()
+    lines = [json.loads(line) for line in sink.log().splitlines() if line.startswith('{')]
+    times = [line['at_us'] / 1e6 for line in lines]
+    assert started <= times[0] and times == sorted(times) and times[-1] <= ended
+    assert len({line['sender'] for line in lines}) == 20
 
 
 def test_the_rate_and_the_duration_are_kept(folder, background):
