@@ -80,7 +80,7 @@ class Cgroup:
         if self.path:
             text = (self.path / 'cpu.stat').read_text()
             return int(re.search(r'^usage_usec (\d+)', text, re.M).group(1)) / 1e6
-        return sum(sum(map(int, stat_fields(one)[11:15])) for one in tree(pid)) / TICKS_PER_SECOND
+        return cpu_seconds(pid)
 
     def remove(self):
         if not self.path:
@@ -91,6 +91,11 @@ class Cgroup:
                 return
             except OSError:
                 time.sleep(0.1)
+
+
+def cpu_seconds(pid):
+    """Of a process, those below it, and those that they have waited for."""
+    return sum(sum(map(int, stat_fields(one)[11:15])) for one in tree(pid)) / TICKS_PER_SECOND
 
 
 def stat_fields(pid):
@@ -137,8 +142,8 @@ def kernel_bytes():
     return slab + int(pages.group(1)) * os.sysconf('SC_PAGE_SIZE')
 
 
-def require_peer():
-    result = subprocess.run([PEERS, 'fetch', 'postfix'], stdin=subprocess.DEVNULL, check=False,
+def require_peer(name='postfix'):
+    result = subprocess.run([PEERS, 'fetch', name], stdin=subprocess.DEVNULL, check=False,
                             stdout=subprocess.DEVNULL)
     if result.returncode:
         sys.exit(result.returncode)

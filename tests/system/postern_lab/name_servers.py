@@ -44,9 +44,9 @@ class Nsd(Process):
     """zones: a dict of zone name -> lines of the zone file, behind SOA and NS. whole: a dict
     of zone name -> complete zone file."""
 
-    def __init__(self, folder, zones, whole=None):
+    def __init__(self, folder, zones, whole=None, port=None):
         need('nsd')
-        self.port = ports.free_port()
+        self.port = port or ports.free_port()
         home = folder / 'nsd'
         home.mkdir()
         config = NSD_CONF.format(port=self.port, folder=home)

@@ -53,10 +53,10 @@ class Postfix(Process):
 class SmtpSink(Process):
     """Postfix's smtp-sink. arguments as in smtp-sink(1); dump: keep each message in that folder."""
 
-    def __init__(self, folder, *arguments, backlog=1000):
+    def __init__(self, folder, *arguments, backlog=1000, address='127.0.0.1', port=None):
         need('postfix')
-        self.port = ports.free_port()
-        super().__init__('smtp-sink', [PEERS, 'smtp-sink', *arguments, f'127.0.0.1:{self.port}',
+        self.port = port or ports.free_port()
+        super().__init__('smtp-sink', [PEERS, 'smtp-sink', *arguments, f'{address}:{self.port}',
                                        backlog], folder)
 
     def start(self):
