@@ -299,6 +299,11 @@ static void exchanges_came(struct dns_query *q, const struct dns_answer *answer)
 
 /* --- outside --------------------------------------------------------------------------------- */
 
+void dns_exchange_init(struct dns_exchange *x)
+{
+    memset(x, 0, offsetof(struct dns_exchange, lookups)); /* add_host() fills what lies behind */
+}
+
 void dns_exchange_start(struct dns_exchange *x, struct dns_source *source, struct slice domain,
                         enum dns_exchange_kind kind, enum dns_exchange_families families,
                         void (*done)(struct dns_exchange *x))

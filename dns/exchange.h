@@ -87,7 +87,7 @@ struct dns_exchange_host {
     char reason[DNS_EXCHANGE_WHY_MAX]; /* of DNS_FAILED, or of the family that failed; else "" */
 };
 
-struct dns_exchange {          /* Fields are private. Zeroed at first. */
+struct dns_exchange {          /* Fields are private. Zeroed at first, or by init. */
     struct dns_source *source; /* NULL: not running */
     void (*done)(struct dns_exchange *x);
     struct dns_query query; /* of the MX */
@@ -110,6 +110,9 @@ struct dns_exchange {          /* Fields are private. Zeroed at first. */
     } lookups[DNS_EXCHANGE_HOSTS_MAX]; /* of the host with the same index */
     struct dns_exchange_host hosts[DNS_EXCHANGE_HOSTS_MAX];
 };
+
+/* For memory that is not zeroed: the greater part of it need not be. */
+void dns_exchange_init(struct dns_exchange *x);
 
 /* x is not running. domain is borrowed for the call. */
 void dns_exchange_start(struct dns_exchange *x, struct dns_source *source, struct slice domain,

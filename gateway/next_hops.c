@@ -230,6 +230,18 @@ static size_t names_count(const struct policy_route *route)
     return count;
 }
 
+/* Each is large, and hardly any of it is used: only what must be is cleared. */
+static struct gateway_next_hops_lookup *lookups_create(size_t count)
+{
+    struct gateway_next_hops_lookup *lookups = malloc(count * sizeof(*lookups));
+
+    for (size_t i = 0; lookups != NULL && i < count; i++) {
+        lookups[i].host = NULL;
+        dns_exchange_init(&lookups[i].exchange);
+    }
+    return lookups;
+}
+
 /* Starts what has to be asked: STATUS_NOT_FOUND when nobody can be. */
 static enum status ask(struct gateway_next_hops_search *s, struct slice domain)
 {
@@ -240,7 +252,7 @@ static enum status ask(struct gateway_next_hops_search *s, struct slice domain)
         return STATUS_OK;
     if (s->names == NULL)
         return STATUS_NOT_FOUND;
-    s->lookups = calloc(s->lookups_count, sizeof(*s->lookups));
+    s->lookups = lookups_create(s->lookups_count);
     if (s->lookups == NULL) {
         s->lookups_count = 0;
         return STATUS_NO_MEMORY;

@@ -18,8 +18,10 @@ struct candidate {
 struct order {
     const struct gateway_next_hops_search *search;
     struct gateway_next_hops *hops;
-    struct candidate *candidates; /* CANDIDATES_MAX */
+    struct candidate *candidates;
     size_t count;
+    size_t candidates_max; /* CANDIDATES_MAX at most */
+    size_t hosts_max;      /* HOSTS_MAX at most */
 };
 
 static_assert(HOSTS_MAX <= UINT8_MAX + 1, "a host's number fits");
@@ -36,7 +38,7 @@ static void add_candidate(struct order *o, const struct ip_address *address, uin
 {
     const struct gateway_next_hops_search *s = o->search;
 
-    if (o->count == CANDIDATES_MAX)
+    if (o->count == o->candidates_max)
         return;
     o->candidates[o->count++] = (struct candidate){
         .endpoint = { *address, port },
@@ -140,7 +142,7 @@ static bool add_host(struct order *o, const char *name, const struct dns_exchang
     struct policy_tls_demand demand;
     struct gateway_next_host *host;
 
-    if (hops->hosts_count == HOSTS_MAX)
+    if (hops->hosts_count == o->hosts_max)
         return false;
     if (!find_facts(o, name, found, &facts, &tlsa)) {
         free(tlsa);
@@ -285,13 +287,25 @@ static bool is_policy_unknown(const struct gateway_next_hops_search *s)
     return s->route == NULL && s->destination->mta_sts && s->sts.outcome == GATEWAY_MTA_STS_UNKNOWN;
 }
 
-static void give_back_room(struct gateway_next_hops *hops)
+/* Room for all there may be, and no more: nearly every domain has a host or two, and blocks large
+ * enough for the worst are mapped and cleared anew each time. */
+static enum status make_room(struct order *o)
 {
-    size_t count = hops->hosts_count > 0 ? hops->hosts_count : 1;
-    struct gateway_next_host *hosts = realloc(hops->hosts, count * sizeof(*hosts));
+    const struct gateway_next_hops_search *s = o->search;
+    size_t hosts = s->route != NULL ? s->route->hosts_count : 0, candidates = hosts;
 
-    if (hosts != NULL)
-        hops->hosts = hosts;
+    for (size_t i = 0; i < s->lookups_count; i++) {
+        const struct dns_exchange *x = &s->lookups[i].exchange;
+
+        hosts += dns_exchange_hosts_count(x);
+        for (size_t k = 0; k < dns_exchange_hosts_count(x); k++)
+            candidates += dns_exchange_host(x, k)->addresses_count;
+    }
+    o->hosts_max = hosts < HOSTS_MAX ? hosts : HOSTS_MAX;
+    o->candidates_max = candidates < CANDIDATES_MAX ? candidates : CANDIDATES_MAX;
+    o->hops->hosts = calloc(o->hosts_max + 1, sizeof(*o->hops->hosts)); /* none is not NULL */
+    o->candidates = calloc(o->candidates_max + 1, sizeof(*o->candidates));
+    return o->hops->hosts != NULL && o->candidates != NULL ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
 enum status gateway_next_hops_assemble(const struct gateway_next_hops_search *s,
@@ -299,9 +313,7 @@ enum status gateway_next_hops_assemble(const struct gateway_next_hops_search *s,
 {
     struct order order = { .search = s, .hops = hops };
 
-    hops->hosts = calloc(HOSTS_MAX, sizeof(*hops->hosts));
-    order.candidates = calloc(CANDIDATES_MAX, sizeof(*order.candidates));
-    if (hops->hosts == NULL || order.candidates == NULL) {
+    if (make_room(&order) != STATUS_OK) {
         free(order.candidates);
         return STATUS_NO_MEMORY;
     }
@@ -317,7 +329,6 @@ enum status gateway_next_hops_assemble(const struct gateway_next_hops_search *s,
         add_lookup(&order, &s->lookups[i]);
     fill_endpoints(&order);
     free(order.candidates);
-    give_back_room(hops);
     if (hops->endpoints_count > 0) {
         hops->outcome = GATEWAY_NEXT_HOPS_FOUND;
         hops->reason[0] = '\0';
