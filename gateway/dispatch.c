@@ -400,15 +400,17 @@ void gateway_dispatch_run_soon(struct gateway_dispatch *d)
     engine_loop_defer(d->worker->loop, &d->run, on_run);
 }
 
-/* A search that is under way asks by the rules of the old view. */
-static void search_anew(struct gateway_dispatch *d, struct delivery_destination *destination)
+/* Searches that are under way ask by the rules of the old view. */
+static void search_anew(struct gateway_dispatch *d)
 {
-    struct site *site = site_of(destination);
+    LIST_FOR_EACH (node, &d->sites) {
+        struct site *site = CONTAINER_OF(node, struct site, node);
 
-    if (site == NULL || site->waiter.search == NULL)
-        return;
-    gateway_next_hops_forget(&site->waiter);
-    resolve(d, destination);
+        if (site->waiter.search == NULL)
+            continue;
+        gateway_next_hops_forget(&site->waiter);
+        resolve(d, site->attachment.destination);
+    }
 }
 
 void gateway_dispatch_stop(struct gateway_dispatch *d)
@@ -433,10 +435,10 @@ void gateway_dispatch_reload(struct gateway_dispatch *d, const struct policy_sna
         struct delivery_limits limits = limits_for(d->worker, domain);
 
         delivery_destination_set_limits(d->scheduler, now_ms, destination, &limits);
-        search_anew(d, destination);
         /* What is known of the old hosts says nothing about new ones. */
         if (!policy_route_equal(policy_route_find(old, domain), policy_route_find(policy, domain)))
             delivery_destination_flush(d->scheduler, now_ms, destination);
     }
+    search_anew(d);
     gateway_dispatch_run_soon(d);
 }

@@ -33,7 +33,7 @@
 
 #define GATEWAY_HOP_CONNECT_MS   30000
 #define GATEWAY_HOP_HANDSHAKE_MS 60000
-#define GATEWAY_HOP_JUDGE_MS     10000 /* for the owner to say whom it leads to */
+#define GATEWAY_HOP_JUDGE_MS     60000 /* for the owner to say whom it leads to */
 #define GATEWAY_HOP_QUIT_MS      2000  /* for its reply: all is said and done */
 
 enum gateway_hop_state {
@@ -104,7 +104,13 @@ void gateway_hop_open(struct gateway_hop *h, struct engine_loop *loop,
                       const struct gateway_hop_handlers *handlers,
                       const struct gateway_hop_options *options);
 
-/* After `secured`: whether the peer is who it should be. why: in one line, when it is not. */
+static inline bool gateway_hop_is_judging(const struct gateway_hop *h)
+{
+    return h->state == GATEWAY_HOP_JUDGING;
+}
+
+/* After `secured`: whether the peer is who it should be. why: in one line, when it is not. Does
+ * nothing when the hop waits for it no longer. */
 void gateway_hop_judged(struct gateway_hop *h, bool is_verified, struct slice why);
 
 static inline bool gateway_hop_is_open(const struct gateway_hop *h)

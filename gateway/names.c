@@ -14,6 +14,14 @@ struct gateway_names {
     unsigned users_count;
 };
 
+/* A delivery has more time than a session whose client waits, which ends its questions itself. */
+static unsigned query_ms_max(const struct config_dns *dns)
+{
+    unsigned ms = dns->sender_timeout_s * 1000 + QUERY_GRACE_MS;
+
+    return ms > DNS_QUERY_MS_DEFAULT ? ms : DNS_QUERY_MS_DEFAULT;
+}
+
 enum status gateway_names_create(struct engine_loop *loop, const struct config_dns *dns,
                                  unsigned questions_max, struct gateway_names **names_out,
                                  struct dns_reason *reason_out)
@@ -28,7 +36,7 @@ enum status gateway_names_create(struct engine_loop *loop, const struct config_d
         .is_validating = dns->trust_anchor_path[0] != '\0',
         .trust_anchor_file = dns->trust_anchor_path[0] != '\0' ? dns->trust_anchor_path : NULL,
         .queries_max = questions_max,
-        .query_ms_max = dns->sender_timeout_s * 1000 + QUERY_GRACE_MS,
+        .query_ms_max = query_ms_max(dns),
     };
     enum status status = STATUS_NO_MEMORY;
 

@@ -65,6 +65,8 @@ static void on_judged(struct gateway_hop_tls *t)
     bool is_denied = !t->is_verified && demand->is_check_required;
     char why[TLS_CHECK_TEXT_MAX + 32];
 
+    if (!gateway_hop_is_judging(&out->hop))
+        return;
     (void)snprintf(why, sizeof(why), "verify error: %s", t->text);
     if (!is_denied) {
         observe_dcid_tls_success(w->log, gateway_worker_now_s(w), &facts);
