@@ -28,8 +28,12 @@ enum spool_message_flag {
     SPOOL_MESSAGE_BODY_FILE = 1 << 3,   /* set by the draft only */
     SPOOL_MESSAGE_BOUNCE = 1 << 4,      /* a delivery status notification made here */
     SPOOL_MESSAGE_RELAYED = 1 << 5,     /* accepted by a policy that relays */
+
+    /* It says TLS-Required: No (RFC 8689 5): it is to arrive although TLS fails, or what a domain
+     * publishes about TLS (DANE, MTA-STS) is not met. */
+    SPOOL_MESSAGE_TLS_OPTIONAL = 1 << 6,
 };
-#define SPOOL_MESSAGE_FLAGS_ALL 0x3fu
+#define SPOOL_MESSAGE_FLAGS_ALL 0x7fu
 
 /* Small texts about where the message came from; each may be empty. */
 enum spool_info {
