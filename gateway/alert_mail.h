@@ -1,9 +1,9 @@
 /* gateway/alert_mail.h - alerts as messages through the gateway's own spool.
  *
- * The keeper writes the letter and posts it to the worker that showed a sign of life last, which
- * commits it like any other message (gateway/message.h); from then on it is queued, routed and
- * retried as mail is. Letters wait while no worker takes mail, and are tried again when the spool
- * refused them, up to GATEWAY_ALERT_MAIL_TRIES.
+ * The keeper writes the letter and posts it to a worker, which commits it like any other message
+ * (gateway/own_mail.h); from then on it is queued, routed and retried as mail is. Letters wait
+ * while no worker takes mail, and are tried again when the spool refused them, up to
+ * GATEWAY_ALERT_MAIL_TRIES.
  *
  * No circles: the envelope sender is the null sender, so an alert that cannot be delivered makes no
  * bounce, whatever "from" says in the header; and a failure of required TLS is not mailed to

@@ -359,6 +359,25 @@ enum status gateway_worker_init(struct gateway_worker *w, struct gateway_process
     return gateway_dispatch_init(&w->dispatch, w);
 }
 
+struct gateway_worker *gateway_worker_choose(const struct gateway_process *process)
+{
+    struct gateway_worker *best = NULL;
+    uint64_t best_ms = 0;
+
+    for (unsigned i = 0; i < process->workers_count; i++) {
+        struct gateway_worker *w = &process->workers[i];
+        uint64_t beat_ms = atomic_load(&w->beat_ms);
+
+        if (atomic_load(&w->start) != GATEWAY_WORKER_READY)
+            continue;
+        if (best == NULL || beat_ms > best_ms) {
+            best = w;
+            best_ms = beat_ms;
+        }
+    }
+    return best;
+}
+
 enum status gateway_worker_run(struct gateway_worker *w)
 {
     char name[ENGINE_THREAD_NAME_MAX];

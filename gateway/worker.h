@@ -119,6 +119,10 @@ MUST_USE enum status gateway_worker_post_view(struct gateway_worker *w, struct g
                                               struct gateway_names *names);
 MUST_USE enum status gateway_worker_post_stop(struct gateway_worker *w, uint64_t grace_ms);
 
+/* For other threads: the worker that showed a sign of life last; NULL when none takes mail (yet, or
+ * any more). */
+struct gateway_worker *gateway_worker_choose(const struct gateway_process *process);
+
 /* The worker's own thread, from here on. */
 time_t gateway_worker_now_s(const struct gateway_worker *w);
 uint64_t gateway_worker_now_ms(const struct gateway_worker *w);
