@@ -29,9 +29,7 @@ static const struct config_key alerts_keys[] = {
     SETTING("certificates", CONFIG_KIND_BOOL, certificates, 0),
 };
 
-/* user@domain in characters that stand in a header as they are (RFC 5322 3.2.3): no quotes, no
- * comments, nothing beyond ASCII. */
-static bool is_plain_address(const char *text)
+bool config_is_plain_address(const char *text)
 {
     struct slice s = slice_from(text);
 
@@ -58,7 +56,7 @@ static void read_recipients(struct config_draft *d, const config_setting_t *list
     for (int i = 0; i < count && mail != NULL; i++) {
         const char *text = config_setting_get_string_elem(list, i);
 
-        if (is_plain_address(text))
+        if (config_is_plain_address(text))
             mail[alerts->mail_count++] = config_reader_text(&d->reader, text);
         else
             config_reader_report(
@@ -99,7 +97,7 @@ void config_read_alerts(struct config_draft *d)
         (void)config_read_keys(&d->reader, d->root.alerts, "alerts", alerts_keys,
                                ARRAY_LEN(alerts_keys), &written);
     read_recipients(d, written.mail);
-    if (written.from[0] != '\0' && !is_plain_address(written.from))
+    if (written.from[0] != '\0' && !config_is_plain_address(written.from))
         config_reader_report(&d->reader, CONFIG_ERROR, config_member(d->root.alerts, "from"),
                              "from = \"%s\" is not an address of the form user@example.com",
                              written.from);

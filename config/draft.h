@@ -67,7 +67,7 @@ struct config_root {
     const config_setting_t *listeners, *mail_flow_policies, *hat, *rat, *destinations, *routes;
     const config_setting_t *bounce_profiles, *address_lists, *exception_table, *limits, *dns;
     const config_setting_t *reputation, *country, *call_ahead, *delivery, *alerts, *mta_sts,
-        *bounces;
+        *bounces, *tls_reports;
 };
 
 struct config_draft {
@@ -107,6 +107,11 @@ void config_read_scores(struct config_draft *d, const config_setting_t *at, cons
 void config_read_sources(struct config_draft *d);
 /* alerts.c */
 void config_read_alerts(struct config_draft *d);
+/* user@domain in characters that stand in a header as they are (RFC 5322 3.2.3): no quotes, no
+ * comments, nothing beyond ASCII. */
+bool config_is_plain_address(const char *text);
+/* tls_reports.c */
+void config_read_tls_reports(struct config_draft *d);
 /* addresses.c */
 void config_read_address_lists(struct config_draft *d);
 void config_read_exceptions(struct config_draft *d);

@@ -52,6 +52,7 @@ static const struct config_key root_keys[] = {
     ROOT(delivery, CONFIG_KIND_GROUP, false),
     ROOT(alerts, CONFIG_KIND_GROUP, false),
     ROOT(mta_sts, CONFIG_KIND_GROUP, false),
+    ROOT(tls_reports, CONFIG_KIND_GROUP, false),
     ROOT(bounces, CONFIG_KIND_GROUP, false),
 };
 

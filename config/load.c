@@ -53,6 +53,7 @@ static enum status read_sections(struct config_draft *d)
     config_read_certificates(d);
     config_read_sources(d);
     config_read_alerts(d);
+    config_read_tls_reports(d);
     config_read_address_lists(d);
     config_read_exceptions(d);
     config_read_mail_flows(d);

@@ -23,6 +23,9 @@
 #define CONFIG_ALERT_RECIPIENTS_MAX    16
 #define CONFIG_ALERT_ADDRESS_BYTES_MAX 320 /* 64 before the @ and 255 behind it */
 
+#define CONFIG_ORGANIZATION_BYTES_MAX     256
+#define CONFIG_REPORTING_DOMAIN_BYTES_MAX 253
+
 /* One certificate chain (PEM, leaf first, then intermediates) and its private key (PEM). */
 struct config_key_pair {
     const char *chain_path;
@@ -145,6 +148,15 @@ struct config_mta_sts {
     uint32_t port;       /* 443 but in tests */
 };
 
+/* Reports about TLS to the domains that mail goes to: gateway/tls_reports.h, RFC 8460. */
+struct config_tls_reports {
+    const char *organization;  /* printable; "": the domain */
+    const char *contact;       /* an address; "": postmaster@HOSTNAME */
+    const char *domain;        /* that reports; "": HOSTNAME */
+    bool send;                 /* false: nothing is gathered, kept or sent */
+    bool to_private_addresses; /* also of hosts that an https: URI names */
+};
+
 /* What becomes of a bounce that cannot be delivered. */
 enum config_double_bounces {
     CONFIG_DOUBLE_BOUNCES_DROP,
@@ -209,6 +221,7 @@ struct config_settings {
     struct config_call_ahead call_ahead;
     struct config_alerts alerts;
     struct config_mta_sts mta_sts;
+    struct config_tls_reports tls_reports;
 
     const struct config_certificate *certificates;
     size_t certificates_count;
