@@ -20,6 +20,7 @@
 struct gateway_mta_sts_io;
 struct gateway_worker;
 struct gateway_alerts;
+struct gateway_tls_reports;
 
 #define GATEWAY_LISTENER_LOADS_MAX (4 * CONFIG_LISTENERS_MAX)
 
@@ -40,10 +41,11 @@ struct gateway_process {
     struct gateway_peer_count *peers;
     struct rates_table *rates; /* of clients and senders: gateway/rate_limits.h */
     struct hash_seed seed;
-    struct gateway_listing listing; /* for threads that are no workers */
-    struct gateway_alerts *alerts;  /* gateway/alerts.h; NULL: nobody is told of trouble */
-    uint64_t started_ms;            /* monotonic */
-    struct gateway_worker *workers; /* array */
+    struct gateway_listing listing;          /* for threads that are no workers */
+    struct gateway_alerts *alerts;           /* gateway/alerts.h; NULL: nobody is told of trouble */
+    struct gateway_tls_reports *tls_reports; /* gateway/tls_reports.h; NULL: nothing is gathered */
+    uint64_t started_ms;                     /* monotonic */
+    struct gateway_worker *workers;          /* array */
     unsigned workers_count;
 
     unsigned inbound_max; /* connections of one worker, by the descriptors there are */

@@ -24,6 +24,7 @@
 #include "gateway/reading.h"
 #include "gateway/spool_start.h"
 #include "gateway/tls_judge.h"
+#include "gateway/tls_reports.h"
 #include "gateway/watch.h"
 
 #define TICK_MS 1000
@@ -183,6 +184,7 @@ static enum status hand_out(struct supervisor *s, struct gateway_view **views,
     const struct config_settings *settings = gateway_view_settings(views[0]);
 
     TRY(gateway_watch_take(&s->watch, views[0]));
+    TRY(gateway_tls_reports_configure(s->process.tls_reports, settings));
     for (unsigned i = 0; i < s->process.workers_count; i++)
         TRY(gateway_worker_post_view(&s->process.workers[i], views[i], gateway_doors_of(doors, i),
                                      names[i]));
@@ -318,8 +320,8 @@ static enum status start_shared(struct supervisor *s)
     if (p->workers == NULL)
         return STATUS_NO_MEMORY;
     memset(p->workers, 0, p->workers_count * sizeof(struct gateway_worker));
-    status = observe_log_create(settings->log_path, p->workers_count + 1 + GATEWAY_ALERTS_WRITERS,
-                                &p->log);
+    status = observe_log_create(settings->log_path,
+                                p->workers_count + 1 + GATEWAY_ALERTS_WRITERS + 1, &p->log);
     if (status != STATUS_OK) {
         fprintf(stderr, "postern: log %s: %s\n", settings->log_path, status_text(status));
         return status;
@@ -329,7 +331,9 @@ static enum status start_shared(struct supervisor *s)
     TRY(tls_tickets_create(clock_wall_s(), &p->tickets));
     TRY(gateway_peer_count_create(&p->seed, &p->peers));
     TRY(rates_create(RATES_WORDS_DEFAULT, &rates_seed, &p->rates));
-    return gateway_helpers_start(p);
+    TRY(gateway_helpers_start(p));
+    return gateway_tls_reports_create(p, p->workers_count + 1 + GATEWAY_ALERTS_WRITERS,
+                                      &p->tls_reports);
 }
 
 static enum status start_workers(struct supervisor *s)
@@ -524,6 +528,7 @@ static void tear_down(struct supervisor *s)
     struct gateway_process *p = &s->process;
 
     gateway_alerts_stop(p->alerts);
+    gateway_tls_reports_stop(p->tls_reports);
     gateway_admin_destroy(s->admin);
     gateway_helpers_stop(p);
     atomic_store(&p->nobody_posts, true);
@@ -532,6 +537,7 @@ static void tear_down(struct supervisor *s)
     for (unsigned i = 0; i < p->workers_count; i++)
         gateway_worker_finish(&p->workers[i]);
     gateway_alerts_destroy(p->alerts);
+    gateway_tls_reports_destroy(p->tls_reports);
     gateway_spool_close(p);
     if (gateway_reading_is_done(&s->reading))
         give_up_reading(s);
@@ -573,6 +579,7 @@ int gateway_run(const char *config_path)
     if (start(s) != STATUS_OK) {
         /* Why has been said. Nothing was accepted, and the system takes back what was opened. */
         gateway_alerts_stop(s->process.alerts);
+        gateway_tls_reports_stop(s->process.tls_reports);
         if (!s->has_threads)
             observe_log_destroy(s->process.log);
         return 1;

@@ -222,6 +222,7 @@ static void stop(struct engine_loop *here, struct engine_message *message)
         }
         gateway_dispatch_stop(&w->dispatch);
         gateway_mta_sts_stop(w->mta_sts);
+        gateway_tls_gatherer_stop(&w->tls_gatherer);
         gateway_call_ahead_stop(w->call_ahead); /* last: who is answered knows that it stops */
     }
     free(note);
@@ -278,6 +279,7 @@ static void drained(struct gateway_worker *w)
 
     w->state = GATEWAY_WORKER_DRAINED;
     engine_timer_stop(w->loop, &w->grace);
+    gateway_tls_gatherer_end(&w->tls_gatherer);
     gateway_names_release(w->names);
     w->names = NULL;
     if (atomic_fetch_sub(&process->workers_running, 1) > 1)
@@ -353,6 +355,7 @@ enum status gateway_worker_init(struct gateway_worker *w, struct gateway_process
     list_init(&w->outbound);
     list_init(&w->messages);
     TRY(tls_resumption_create(GATEWAY_WORKER_RESUMPTIONS_MAX, &w->resumption));
+    gateway_tls_gatherer_init(&w->tls_gatherer, w);
     TRY(gateway_call_ahead_create(w, &w->call_ahead));
     TRY(gateway_mta_sts_create(w, &gateway_mta_sts_ops_real, &w->mta_sts));
     TRY(gateway_store_init(&w->store, w, recovery->batch_next, recovery->sequence_next));
@@ -401,5 +404,6 @@ void gateway_worker_finish(struct gateway_worker *w)
     gateway_call_ahead_destroy(w->call_ahead);
     gateway_mta_sts_destroy(w->mta_sts);
     tls_resumption_destroy(w->resumption);
+    gateway_tls_gatherer_finish(&w->tls_gatherer);
     gateway_view_release(w->view);
 }

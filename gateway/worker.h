@@ -23,6 +23,7 @@
 #include "gateway/names.h"
 #include "gateway/process.h"
 #include "gateway/store.h"
+#include "gateway/tls_gatherer.h"
 #include "observe/counters.h"
 #include "spool/recovery.h"
 #include "tls/resumption.h"
@@ -83,6 +84,7 @@ struct gateway_worker {
     struct gateway_host_marks cleared; /* failed a handshake, and may have the mail in the clear */
     struct tls_resumption *resumption; /* TLS sessions of hosts that were as they should be */
     struct gateway_alert_domains alert_domains;
+    struct gateway_tls_gatherer tls_gatherer;
     char reply_text[POLICY_REPLY_EXPANDED_MAX]; /* of the reply that is being given */
     uint64_t random;                            /* state of the jitter source */
     _Atomic int start;                          /* enum gateway_worker_start */
