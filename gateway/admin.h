@@ -3,7 +3,8 @@
  * A client connects, sends one line (gateway/admin_request.h), reads one line and sees the end.
  * Bounded: so many clients at a time, so many bytes each way, so long for each way; when all places
  * are taken, whoever has been longest without sending its request makes room, so that silent
- * clients do not keep others out. The workers do nothing for it and never wait for it.
+ * clients do not keep others out. The workers never wait for it, and do nothing for it but to hand
+ * over what they gathered for TLS reports, when it is to be sent.
  *
  * Every call is of the supervisor's thread.
  */

@@ -6,10 +6,16 @@
 #include "base/json.h"
 #include "gateway/alerts.h"
 #include "gateway/limits_describe.h"
+#include "gateway/tls_reports.h"
 #include "gateway/worker.h"
 #include "observe/alert_text.h"
 
-enum operand { OPERAND_NONE, OPERAND_ADDRESS, OPERAND_COUNT /* or none */ };
+enum operand {
+    OPERAND_NONE,
+    OPERAND_ADDRESS,
+    OPERAND_COUNT /* or none */,
+    OPERAND_SEND /* or none */
+};
 
 static const struct {
     const char *word;
@@ -21,6 +27,7 @@ static const struct {
     { "generation", GATEWAY_ADMIN_GENERATION, OPERAND_NONE },
     { "sender", GATEWAY_ADMIN_SENDER, OPERAND_ADDRESS },
     { "alerts", GATEWAY_ADMIN_ALERTS, OPERAND_COUNT },
+    { "tls-reports", GATEWAY_ADMIN_TLS_REPORTS, OPERAND_SEND },
 };
 
 /* "ADDRESS", or with three numbers behind it. */
@@ -49,6 +56,19 @@ static bool parse_sender(struct slice text, struct gateway_limits_question *ques
     return true;
 }
 
+/* "", "send" or "send DATE". */
+static bool parse_send(struct slice text, struct gateway_admin_request *request)
+{
+    if (text.len == 0)
+        return true;
+    request->is_send = true;
+    if (!slice_equal(slice_cut(&text, ' '), SLICE("send")))
+        return false;
+    text = slice_trim(text);
+    request->has_day = text.len > 0;
+    return !request->has_day || gateway_tls_part_parse_date(text, &request->day_s);
+}
+
 static bool parse_operand(enum operand operand, struct slice text,
                           struct gateway_admin_request *request, const char **why_out)
 {
@@ -62,6 +82,9 @@ static bool parse_operand(enum operand operand, struct slice text,
         request->count = GATEWAY_ADMIN_ALERTS_DEFAULT;
         return text.len == 0 ||
                (slice_to_number(text, UINT32_MAX, &request->count) && request->count > 0);
+    case OPERAND_SEND:
+        *why_out = "what is behind it has to be send, or send and a day like 2016-04-01";
+        return parse_send(text, request);
     }
     UNREACHABLE();
 }
@@ -83,7 +106,8 @@ bool gateway_admin_request_parse(struct slice line, struct gateway_admin_request
         return true;
     }
     *why_out =
-        "no such request; there are: status, counters, generation, sender ADDRESS, alerts [N]";
+        "no such request; there are: status, counters, generation, sender ADDRESS, alerts [N], "
+        "tls-reports [send [DATE]]";
     return false;
 }
 
@@ -186,6 +210,41 @@ static void write_alerts(struct gateway_process *p, uint64_t max, struct json_wr
     json_close(w);
 }
 
+static void write_tls_part(const struct gateway_tls_part_facts *f, struct json_writer *w)
+{
+    char date[GATEWAY_TLS_PART_DATE_MAX];
+
+    json_open_object(w);
+    json_member_text(w, "day", slice_from(gateway_tls_part_date(f->day_s, date)));
+    json_member_text(w, "state", f->is_closed ? SLICE("sending") : SLICE("gathering"));
+    json_member_number(w, "due", (uint64_t)f->due_s);
+    json_member_number(w, "sessions", f->sessions);
+    json_member_number(w, "domains", f->domains);
+    json_member_number(w, "sent", f->counts[GATEWAY_TLS_TARGET_SENT]);
+    json_member_number(w, "unwanted", f->counts[GATEWAY_TLS_TARGET_UNWANTED]);
+    json_member_number(w, "given_up", f->counts[GATEWAY_TLS_TARGET_GIVEN_UP]);
+    json_member_number(
+        w, "waiting", f->counts[GATEWAY_TLS_TARGET_WAITING] + f->counts[GATEWAY_TLS_TARGET_ACTIVE]);
+    json_close(w);
+}
+
+static void write_tls_reports(struct gateway_process *p, bool is_begun, struct json_writer *w)
+{
+    struct gateway_tls_part_facts facts[GATEWAY_TLS_PARTS_MAX];
+    bool is_on;
+    size_t count = gateway_tls_reports_facts(p->tls_reports, facts, &is_on);
+
+    json_name(w, "send");
+    json_bool(w, is_on);
+    json_name(w, "begun");
+    json_bool(w, is_begun);
+    json_name(w, "parts");
+    json_open_array(w);
+    for (size_t i = 0; i < count; i++)
+        write_tls_part(&facts[i], w);
+    json_close(w);
+}
+
 static enum status end_reply(struct json_writer *w, struct buffer *reply)
 {
     json_close(w);
@@ -203,6 +262,9 @@ enum status gateway_admin_answer(struct gateway_process *process, struct slice l
 
     if (!gateway_admin_request_parse(line, &request, &why))
         return gateway_admin_answer_error(why, reply);
+    if (request.is_send &&
+        !gateway_tls_reports_send(process->tls_reports, request.has_day ? &request.day_s : NULL))
+        return gateway_admin_answer_error("tls_reports.send is false: nothing is gathered", reply);
     gateway_listing_read(&process->listing, &listing);
     json_init(&w, reply);
     json_open_object(&w);
@@ -212,6 +274,7 @@ enum status gateway_admin_answer(struct gateway_process *process, struct slice l
     case GATEWAY_ADMIN_GENERATION: write_generation(process, &listing, &w); break;
     case GATEWAY_ADMIN_SENDER: write_sender(process, &request.sender, &w); break;
     case GATEWAY_ADMIN_ALERTS: write_alerts(process, request.count, &w); break;
+    case GATEWAY_ADMIN_TLS_REPORTS: write_tls_reports(process, request.is_send, &w); break;
     }
     return end_reply(&w, reply);
 }

@@ -9,12 +9,17 @@
  *                      what is counted for this client, with the significant bits and the interval
  *                      of the policy that is asked about: gateway/limits_describe.h
  *     alerts [N]       the latest alerts that were sent, the newest first: gateway/alerts.h
+ *     tls-reports      what is gathered for reports about TLS: gateway/tls_reports.h
+ *     tls-reports send [DATE]
+ *                      begins to send it now, of that day ("2016-04-01") or of all
  *
  * A reply is one JSON object on one line, ended by LF; {"error": "why"} when the request was not
  * understood. It reads atomics and what other threads may know (the listing, the latest
  * alerts) only; any thread but a worker may call it while the process's workers exist.
  */
 #pragma once
+#include <time.h>
+
 #include "base/buffer.h"
 #include "gateway/limits_describe.h"
 
@@ -26,7 +31,8 @@ enum gateway_admin_verb {
     GATEWAY_ADMIN_COUNTERS,
     GATEWAY_ADMIN_GENERATION,
     GATEWAY_ADMIN_SENDER,
-    GATEWAY_ADMIN_ALERTS
+    GATEWAY_ADMIN_ALERTS,
+    GATEWAY_ADMIN_TLS_REPORTS
 };
 
 #define GATEWAY_ADMIN_ALERTS_DEFAULT 10
@@ -35,6 +41,9 @@ struct gateway_admin_request {
     enum gateway_admin_verb verb;
     struct gateway_limits_question sender; /* SENDER */
     uint64_t count;                        /* ALERTS: from 1 */
+    bool is_send;                          /* TLS_REPORTS: send, of the day or of all */
+    bool has_day;
+    time_t day_s; /* 00:00 UTC */
 };
 
 /* False with a phrase in *why_out for a line that is no request. */

@@ -85,6 +85,12 @@ static void test_a_line_is_a_request_or_says_why_it_is_none(void **state)
         { SLICE("alerts 0"), -1 },
         { SLICE("alerts -1"), -1 },
         { SLICE("alerts 1 2"), -1 },
+        { SLICE("tls-reports"), GATEWAY_ADMIN_TLS_REPORTS },
+        { SLICE("tls-reports send"), GATEWAY_ADMIN_TLS_REPORTS },
+        { SLICE("tls-reports send  2016-04-01 "), GATEWAY_ADMIN_TLS_REPORTS },
+        { SLICE("tls-reports 2016-04-01"), -1 },
+        { SLICE("tls-reports send 2016-04-31"), -1 },
+        { SLICE("tls-reports send 2016-04-01 2016-04-02"), -1 },
         { SLICE(""), -1 },
         { SLICE(" "), -1 },
         { SLICE("Status"), -1 },
@@ -149,6 +155,8 @@ static void test_replies_tell_what_the_process_counts(void **state)
         { "status", "\"version\": \"" POSTERN_VERSION "\"" },
         { "generation", "{\"generation\": 7, \"workers\": [7, 6], \"in_force\": false}\n" },
         { "status now", "{\"error\": \"this request takes no operand\"}\n" },
+        { "tls-reports", "{\"send\": false, \"begun\": false, \"parts\": []}\n" },
+        { "tls-reports send", "{\"error\": \"tls_reports.send is false: " },
         { "?", "{\"error\": \"no such request; " },
     };
     static char text[GATEWAY_ADMIN_REPLY_MAX + 1];

@@ -5,6 +5,9 @@
         ...
         server.requests[0].path
 
+It takes posts as well, at the paths of server.posts: the status to answer with, or a function of
+the request.
+
 A name gets a certificate of the authority when it is first asked for (by SNI); another one can be
 put into server.certificates. A name without an answer gets a 404. An answer may be changed at any
 time; it may be late, come in drops, or not be HTTP at all.
@@ -50,6 +53,7 @@ class Request:
     host: str
     path: str
     headers: dict
+    body: bytes = b''
     received: float = dataclasses.field(default_factory=time.monotonic)
 
 
@@ -94,6 +98,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.send_body(answer)
 
+    def do_POST(self):
+        lab = self.server.lab
+        host = self.headers.get('Host', '').rsplit(':', 1)[0]
+        body = self.rfile.read(int(self.headers.get('Content-Length', 0)))
+        request = Request(host, self.path, dict(self.headers), body)
+        lab.requests.append(request)
+        answer = lab.posts.get(self.path, 404)
+        self.close_connection = True
+        self.send_response(answer(request) if callable(answer) else answer)
+        self.send_header('Location', '/elsewhere')
+        self.send_header('Content-Length', '0')
+        self.end_headers()
+
     def send_body(self, answer):
         if not answer.drop_delay:
             self.wfile.write(answer.body)
@@ -119,6 +136,7 @@ class StsServer:
         self.port = port or ports.free_port()
         self.answers = {}       # by host name
         self.elsewhere = {}     # by path: what a redirect may lead to
+        self.posts = {}         # by path: the status of the answer
         self.certificates = {}  # by host name
         self.requests = []
         self.stopping = threading.Event()
