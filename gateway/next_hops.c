@@ -24,6 +24,7 @@ void gateway_next_hops_release(struct gateway_next_hops *hops)
         return;
     for (size_t i = 0; i < hops->hosts_count; i++)
         free(hops->hosts[i].tlsa);
+    free((char *)(uintptr_t)hops->sts_policy.data);
     free(hops->hosts);
     free(hops);
 }

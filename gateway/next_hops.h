@@ -59,6 +59,7 @@ struct gateway_next_hops {
     uint32_t ttl_s;
     char reason[GATEWAY_NEXT_HOPS_REASON_MAX]; /* in one line, of all but FOUND and DISCARD */
     char alias[DNS_NAME_MAX];                  /* dns_exchange_alias(), without a route */
+    struct slice sts_policy; /* the text of the MTA-STS policy, owned; empty: there is none */
     struct gateway_next_host *hosts;
     size_t hosts_count;
     struct delivery_endpoint endpoints[DELIVERY_ENDPOINTS_MAX];

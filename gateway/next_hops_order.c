@@ -318,6 +318,16 @@ enum status gateway_next_hops_assemble(const struct gateway_next_hops_search *s,
         return STATUS_NO_MEMORY;
     }
     hops->is_route = s->route != NULL;
+    if (s->policy != NULL) {
+        char *text = malloc(s->policy->text.len + 1);
+
+        if (text == NULL) {
+            free(order.candidates);
+            return STATUS_NO_MEMORY;
+        }
+        memcpy(text, s->policy->text.data, s->policy->text.len);
+        hops->sts_policy = (struct slice){ text, s->policy->text.len };
+    }
     if (s->route != NULL)
         add_addresses(&order);
     else

@@ -8,6 +8,7 @@
 #include "gateway/kernel_tls.h"
 #include "gateway/outbound_item.h"
 #include "gateway/outbound_log.h"
+#include "gateway/outbound_report.h"
 #include "gateway/outbound_tls.h"
 #include "gateway/worker.h"
 #include "observe/mail_events.h"
@@ -122,6 +123,7 @@ static void end_by_event(struct gateway_outbound *out, const struct smtp_client_
 /* The host is not blamed where another try, in another way, is worth it. */
 static void end_by_tls(struct gateway_outbound *out, const struct gateway_hop_end *end)
 {
+    gateway_outbound_report_failed(out, end->how);
     if (end->how == POLICY_TLS_HANDSHAKE_FAILED && gateway_hop_tls_may_be_cured(&out->tls)) {
         gateway_host_marks_add(&out->worker->classic, &out->remote);
         leave(out, DELIVERY_FAILURE_LOCAL);
@@ -368,6 +370,8 @@ static void on_opened(struct gateway_hop *h)
     if (can->recipients_max > 0)
         delivery_connection_limit_recipients(&out->delivery, can->recipients_max);
     enter(out, GATEWAY_OUTBOUND_IDLE);
+    if (out->hop.options.demand.is_wanted && !gateway_channel_is_secure(&h->channel))
+        gateway_outbound_report_failed(out, POLICY_TLS_NOT_OFFERED);
     if (out->host->demand.is_required)
         gateway_alert_tls_recovered(out->worker,
                                     delivery_destination_domain(out->delivery.destination));

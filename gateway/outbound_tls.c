@@ -5,6 +5,7 @@
 #include "gateway/alert_sources.h"
 #include "gateway/kernel_tls.h"
 #include "gateway/outbound_log.h"
+#include "gateway/outbound_report.h"
 #include "gateway/worker.h"
 #include "observe/mail_events.h"
 
@@ -75,6 +76,7 @@ static void on_judged(struct gateway_hop_tls *t)
     if (!t->is_verified && !is_denied)
         observe_dcid_tls_unverified(w->log, gateway_worker_now_s(w), out->dcid,
                                     slice_from(t->text));
+    gateway_outbound_report_secured(out);
     gateway_hop_judged(&out->hop, t->is_verified, slice_from(why));
 }
 

@@ -135,6 +135,7 @@ class World:
                                  validated=('signed.test',),
                                  more=f'trust_anchor = "{self.folder}/anchor";')
                      + f'mta_sts = {{ port = {self.policies.port}; timeout = "20s"; }};\n'
+                     + 'tls_reports = { send = true; };\n'
                      + f'delivery = {{ port = {self.port}; timeout = "20s"; }};\n',
         }
 
@@ -164,6 +165,31 @@ def test_outbound(world, case):
     wait_until(hop.mails, 20, f'mail at {case.domain}')
     (mail,) = hop.mails()
     assert mail.secure == (case.expect == SECURE)
+
+
+def gathered(world):
+    """What was kept for the reports: policy domain -> (type, successes, failures)."""
+    found = {}
+    for path in world.gateway.spool_path.glob('tls-reports/*'):
+        for match in re.finditer(r'^P (\d+) (\d+) (\d+) (\S+)$', path.read_text(), re.M):
+            found[match[4]] = tuple(int(match[n]) for n in (1, 2, 3))
+    return found
+
+
+def test_what_happened_is_gathered_for_reports(world):
+    """RFC 8460: per policy, also of one that is only tested, and for domains without any."""
+    no_policy, sts, tlsa = 0, 1, 2
+    world.gateway.stop()
+    found = gathered(world)
+    world.gateway.start()
+    assert found['good.sts.test'] == (sts, 1, 0)
+    assert found['untrusted.sts.test'][::2] == (sts, 1)
+    assert found['wrong-name.sts.test'][::2] == (sts, 1)
+    assert found['not-offered.sts.test'][::2] == (sts, 1)
+    assert found['testing.sts.test'] == (sts, 0, 1)
+    assert found['testing-not-listed.sts.test'] == (sts, 0, 1)
+    assert found['no-policy.sts.test'] == (no_policy, 0, 1)
+    assert found['mx.dane-first.signed.test'] == (tlsa, 1, 0)
 
 
 def test_a_policy_in_force_outlives_its_host_and_its_record(world):

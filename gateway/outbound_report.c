@@ -1,0 +1,130 @@
+#include "gateway/outbound_report.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "gateway/worker.h"
+
+#define TLSA_TEXT_MAX                                                                              \
+    160 /* NUL included; longer data are cut: the head of them tells which it is */
+
+/* The texts of a policy, borrowed of the hops or of here. */
+struct texts {
+    struct slice lines[OBSERVE_TLS_TEXTS_MAX];
+    size_t lines_count;
+    struct slice patterns[OBSERVE_TLS_TEXTS_MAX];
+    size_t patterns_count;
+    char tlsa[DNS_TLSA_RECORDS_MAX][TLSA_TEXT_MAX];
+};
+
+static_assert(DNS_TLSA_RECORDS_MAX <= OBSERVE_TLS_TEXTS_MAX, "each record is a text");
+
+/* "3 1 1 0123ab...", as RFC 8460 4.4 wants it. */
+static void write_tlsa(const struct tls_dane_record *record, char text[static TLSA_TEXT_MAX])
+{
+    int fill = snprintf(text, TLSA_TEXT_MAX, "%u %u %u ", record->usage, record->selector,
+                        record->matching);
+
+    for (size_t i = 0; i < record->data.len && fill < TLSA_TEXT_MAX - 2; i++)
+        fill += snprintf(text + fill, (size_t)(TLSA_TEXT_MAX - fill), "%02x",
+                         (unsigned char)record->data.data[i]);
+}
+
+static void fill_tlsa(const struct gateway_next_tlsa *tlsa, struct texts *texts)
+{
+    for (size_t i = 0; i < tlsa->records_count; i++) {
+        write_tlsa(&tlsa->records[i], texts->tlsa[i]);
+        texts->lines[texts->lines_count++] = slice_from(texts->tlsa[i]);
+    }
+}
+
+static void fill_sts(struct slice policy, struct texts *texts)
+{
+    struct slice rest = policy, pattern;
+
+    while (policy_mta_sts_pattern_next(&rest, &pattern) &&
+           texts->patterns_count < ARRAY_LEN(texts->patterns))
+        texts->patterns[texts->patterns_count++] = pattern;
+    while (policy.len > 0 && texts->lines_count < ARRAY_LEN(texts->lines)) {
+        struct slice line = slice_trim(slice_cut(&policy, '\n'));
+
+        if (line.len > 0)
+            texts->lines[texts->lines_count++] = line;
+    }
+}
+
+static void report(const struct gateway_outbound *out, enum observe_tls_result_type type,
+                   struct slice reason)
+{
+    char remote[IP_TEXT_MAX], local[IP_TEXT_MAX] = "";
+    struct observe_tls_result result = {
+        .policy_type = OBSERVE_TLS_POLICY_NONE,
+        .result_type = type,
+        .policy_domain = delivery_destination_domain(out->delivery.destination),
+    };
+    struct texts texts;
+    struct ip_endpoint ours;
+
+    texts.lines_count = texts.patterns_count = 0;
+    if (out->host->tlsa != NULL) {
+        result.policy_type = OBSERVE_TLS_POLICY_TLSA;
+        result.policy_domain = slice_from(out->host->tlsa->base);
+        fill_tlsa(out->host->tlsa, &texts);
+    } else if (out->hops->sts_policy.len > 0) {
+        result.policy_type = OBSERVE_TLS_POLICY_STS;
+        fill_sts(out->hops->sts_policy, &texts);
+    }
+    result.policy_strings = texts.lines;
+    result.policy_strings_count = texts.lines_count;
+    result.mx_patterns = texts.patterns;
+    result.mx_patterns_count = texts.patterns_count;
+    if (type != OBSERVE_TLS_SUCCESS) {
+        if (engine_socket_local(&out->hop.channel.socket, &ours))
+            (void)ip_format(&ours.address, local);
+        result.mx_host = slice_from(out->host->name);
+        result.receiving_ip = slice_from(ip_format(&out->remote.address, remote));
+        result.sending_ip = slice_from(local);
+        result.reason = reason;
+    }
+    gateway_tls_report_session(out->worker, &result);
+}
+
+/* What stood in the way of a certificate, in the words of RFC 8460 4.3. */
+static enum observe_tls_result_type type_of_unverified(const struct gateway_outbound *out)
+{
+    const char *problem = tls_session_verify_problem(out->tls.session);
+
+    if (out->host->tlsa != NULL)
+        return OBSERVE_TLS_VALIDATION_FAILURE;
+    if (problem == NULL)
+        return OBSERVE_TLS_CERTIFICATE_HOST_MISMATCH;
+    return strstr(problem, "expired") != NULL ? OBSERVE_TLS_CERTIFICATE_EXPIRED
+                                              : OBSERVE_TLS_CERTIFICATE_NOT_TRUSTED;
+}
+
+void gateway_outbound_report_secured(const struct gateway_outbound *out)
+{
+    bool has_policy = out->host->tlsa != NULL || out->hops->sts_policy.len > 0;
+
+    /* Without a policy there is nothing that a certificate has to be like. */
+    if (has_policy && !out->tls.is_authenticated)
+        report(out, type_of_unverified(out), slice_from(out->tls.text));
+    else
+        report(out, OBSERVE_TLS_SUCCESS, (struct slice){ 0 });
+}
+
+void gateway_outbound_report_failed(const struct gateway_outbound *out, enum policy_tls_event how)
+{
+    switch (how) {
+    case POLICY_TLS_NOT_OFFERED:
+    case POLICY_TLS_REFUSED:
+        report(out, OBSERVE_TLS_STARTTLS_NOT_SUPPORTED, slice_from(out->tls_trouble));
+        break;
+    case POLICY_TLS_FAILED_BEFORE:
+    case POLICY_TLS_HANDSHAKE_FAILED:
+        report(out, OBSERVE_TLS_VALIDATION_FAILURE, slice_from(out->tls_trouble));
+        break;
+    case POLICY_TLS_UNVERIFIED: /* told when it was judged */
+    case POLICY_TLS_ESTABLISHED: break;
+    }
+}
