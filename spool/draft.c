@@ -82,6 +82,8 @@ enum status spool_draft_begin(struct spool_draft *d, const struct spool_envelope
     ASSERT(envelope->mid != 0);
     ASSERT((envelope->flags & SPOOL_MESSAGE_BODY_FILE) == 0);
     ASSERT((envelope->flags & ~SPOOL_MESSAGE_FLAGS_ALL) == 0);
+    ASSERT((envelope->flags & SPOOL_MESSAGE_RET_FULL) == 0 ||
+           (envelope->flags & SPOOL_MESSAGE_RET_HDRS) == 0);
     if (!envelope_is_within_limits(envelope))
         return STATUS_LIMIT;
 
@@ -117,19 +119,29 @@ enum status spool_draft_begin(struct spool_draft *d, const struct spool_envelope
 
 enum status spool_draft_add_recipient(struct spool_draft *d, struct slice address)
 {
-    size_t bytes = MESSAGE_RECIPIENT_HEAD + address.len;
+    return spool_draft_add_recipient_dsn(d, address, &(struct spool_dsn){ 0 });
+}
+
+enum status spool_draft_add_recipient_dsn(struct spool_draft *d, struct slice address,
+                                          const struct spool_dsn *dsn)
+{
+    size_t bytes = MESSAGE_RECIPIENT_HEAD + address.len + dsn->orcpt.len;
     struct spool_message *m = d->message;
 
     ASSERT(d->stage == SPOOL_DRAFT_RECIPIENTS);
-    if (address.len > SPOOL_ADDRESS_MAX || bytes > SPOOL_RECIPIENTS_BYTES - m->recipients_bytes)
+    ASSERT((dsn->notify & ~SPOOL_DSN_NOTIFY_ALL) == 0);
+    if (address.len > SPOOL_ADDRESS_MAX || dsn->orcpt.len > SPOOL_ORCPT_MAX ||
+        bytes > SPOOL_RECIPIENTS_BYTES - m->recipients_bytes)
         return STATUS_LIMIT;
     TRY(make_room(d, bytes));
     m = d->message;
     TRY(message_add_start(m, m->payload_bytes));
-    spool_put_u16(m->payload + m->payload_bytes, 0);
+    spool_put_u16(m->payload + m->payload_bytes,
+                  (uint16_t)(dsn->notify | dsn->orcpt.len << MESSAGE_DSN_NOTIFY_BITS));
     spool_put_u16(m->payload + m->payload_bytes + 2, (uint16_t)address.len);
     m->payload_bytes += MESSAGE_RECIPIENT_HEAD;
     put(m, address);
+    put(m, dsn->orcpt);
     m->recipients_bytes += (uint32_t)bytes;
     return STATUS_OK;
 }

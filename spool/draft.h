@@ -58,6 +58,11 @@ MUST_USE enum status spool_draft_begin(struct spool_draft *d, const struct spool
 /* STATUS_LIMIT past SPOOL_RECIPIENTS_MAX or SPOOL_RECIPIENTS_BYTES. Its RID is the number of
  * recipients before it. */
 MUST_USE enum status spool_draft_add_recipient(struct spool_draft *d, struct slice address);
+
+/* The same with what the sender said of notifications; STATUS_LIMIT also for an ORCPT above
+ * SPOOL_ORCPT_MAX. */
+MUST_USE enum status spool_draft_add_recipient_dsn(struct spool_draft *d, struct slice address,
+                                                   const struct spool_dsn *dsn);
 unsigned spool_draft_recipients_count(const struct spool_draft *d);
 
 /* Header lines of ours (CRLF lines, dot-stuffed like the body), in front of the body. */

@@ -10,6 +10,8 @@ static_assert(MESSAGE_PAYLOAD_MAX <= SPOOL_RECORD_BYTES_MAX - SPOOL_RECORD_HEADE
 static_assert(SPOOL_INFO_COUNT * (MESSAGE_INFO_HEAD + SPOOL_INFO_MAX) <= UINT16_MAX,
               "the length of all info strings fits its field");
 static_assert(SPOOL_ADDRESS_MAX <= UINT16_MAX, "so does that of an address");
+static_assert(SPOOL_ORCPT_MAX < 1 << (16 - MESSAGE_DSN_NOTIFY_BITS), "and that of an ORCPT");
+static_assert(SPOOL_DSN_NOTIFY_ALL < 1 << MESSAGE_DSN_NOTIFY_BITS, "and NOTIFY its bits");
 
 void spool_message_destroy(struct spool_message *m)
 {
@@ -66,6 +68,20 @@ struct slice spool_message_recipient(const struct spool_message *m, unsigned rid
     ASSERT(rid < m->recipients_count);
     at = m->payload + message_start(m, rid);
     return (struct slice){ at + MESSAGE_RECIPIENT_HEAD, spool_get_u16(at + 2) };
+}
+
+static size_t orcpt_bytes(const char *head)
+{
+    return spool_get_u16(head) >> MESSAGE_DSN_NOTIFY_BITS;
+}
+
+struct spool_dsn spool_message_dsn(const struct spool_message *m, unsigned rid)
+{
+    struct slice address = spool_message_recipient(m, rid);
+    const char *head = address.data - MESSAGE_RECIPIENT_HEAD;
+
+    return (struct spool_dsn){ .notify = spool_get_u16(head) & SPOOL_DSN_NOTIFY_ALL,
+                               .orcpt = { address.data + address.len, orcpt_bytes(head) } };
 }
 
 static size_t trace_start(const struct spool_message *m)
@@ -167,6 +183,8 @@ static enum status read_fixed(uint64_t mid, struct slice payload, struct spool_m
     if (m->mid != mid || mid == 0 || (m->flags & ~SPOOL_MESSAGE_FLAGS_ALL) != 0 ||
         spool_get_u64(from + MESSAGE_ZERO) != 0)
         return STATUS_CORRUPT;
+    if ((m->flags & SPOOL_MESSAGE_RET_FULL) != 0 && (m->flags & SPOOL_MESSAGE_RET_HDRS) != 0)
+        return STATUS_CORRUPT;
     if (m->recipients_count == 0 || m->recipients_count > SPOOL_RECIPIENTS_MAX ||
         m->recipients_bytes > SPOOL_RECIPIENTS_BYTES || m->trace_bytes > SPOOL_TRACE_MAX ||
         m->sender_bytes > SPOOL_ADDRESS_MAX)
@@ -180,19 +198,39 @@ static enum status read_fixed(uint64_t mid, struct slice payload, struct spool_m
     return sum == payload.len ? STATUS_OK : STATUS_CORRUPT;
 }
 
-/* A region of length-prefixed strings: exactly count of them fill [at, end). */
-static bool strings_fill(const char *from, size_t at, size_t end, unsigned count, size_t head,
-                         size_t bytes_max)
+/* Exactly all info strings fill [at, end). */
+static bool info_fills(const char *from, size_t at, size_t end)
 {
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < SPOOL_INFO_COUNT; i++) {
         size_t len;
 
-        if (end - at < head)
+        if (end - at < MESSAGE_INFO_HEAD)
             return false;
-        len = spool_get_u16(from + at + head - 2);
-        if (len > bytes_max || end - at - head < len)
+        len = spool_get_u16(from + at);
+        if (len > SPOOL_INFO_MAX || end - at - MESSAGE_INFO_HEAD < len)
             return false;
-        at += head + len;
+        at += MESSAGE_INFO_HEAD + len;
+    }
+    return at == end;
+}
+
+static size_t recipient_bytes(const char *head)
+{
+    return MESSAGE_RECIPIENT_HEAD + (size_t)spool_get_u16(head + 2) + orcpt_bytes(head);
+}
+
+/* Exactly count recipients fill [at, end). */
+static bool recipients_fill(const char *from, size_t at, size_t end, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        const char *head = from + at;
+
+        if (end - at < MESSAGE_RECIPIENT_HEAD)
+            return false;
+        if (spool_get_u16(head + 2) > SPOOL_ADDRESS_MAX || orcpt_bytes(head) > SPOOL_ORCPT_MAX ||
+            end - at < recipient_bytes(head))
+            return false;
+        at += recipient_bytes(head);
     }
     return at == end;
 }
@@ -204,10 +242,9 @@ static enum status read_envelope(uint64_t mid, struct slice payload, struct spoo
     TRY(read_fixed(mid, payload, m));
     info = (size_t)MESSAGE_FIXED_BYTES + m->sender_bytes;
     recipients = info + m->info_bytes;
-    if (!strings_fill(payload.data, info, recipients, SPOOL_INFO_COUNT, MESSAGE_INFO_HEAD,
-                      SPOOL_INFO_MAX) ||
-        !strings_fill(payload.data, recipients, recipients + m->recipients_bytes,
-                      m->recipients_count, MESSAGE_RECIPIENT_HEAD, SPOOL_ADDRESS_MAX))
+    if (!info_fills(payload.data, info, recipients) ||
+        !recipients_fill(payload.data, recipients, recipients + m->recipients_bytes,
+                         m->recipients_count))
         return STATUS_CORRUPT;
     return STATUS_OK;
 }
@@ -250,7 +287,7 @@ enum status spool_message_decode(uint64_t mid, struct slice payload,
             spool_message_destroy(m);
             return status;
         }
-        at += MESSAGE_RECIPIENT_HEAD + spool_get_u16(m->payload + at + 2);
+        at += recipient_bytes(m->payload + at);
     }
     *message_out = m;
     return STATUS_OK;

@@ -18,6 +18,7 @@
 #define SPOOL_BODY_BYTES_MAX   (UINT64_C(1) << 40)
 #define SPOOL_ADDRESS_MAX      1024        /* sender or recipient, without angle brackets */
 #define SPOOL_INFO_MAX         1024        /* one client info string */
+#define SPOOL_ORCPT_MAX        512         /* an original recipient, with its type */
 #define SPOOL_TRACE_MAX        (64u << 10) /* the header lines we add in front of the body */
 #define SPOOL_RECIPIENTS_BYTES (4u << 20)  /* all recipients of a message together */
 
@@ -28,12 +29,13 @@ enum spool_message_flag {
     SPOOL_MESSAGE_BODY_FILE = 1 << 3,   /* set by the draft only */
     SPOOL_MESSAGE_BOUNCE = 1 << 4,      /* a delivery status notification made here */
     SPOOL_MESSAGE_RELAYED = 1 << 5,     /* accepted by a policy that relays */
-
-    /* It says TLS-Required: No (RFC 8689 5): it is to arrive although TLS fails, or what a domain
-     * publishes about TLS (DANE, MTA-STS) is not met. */
-    SPOOL_MESSAGE_TLS_OPTIONAL = 1 << 6,
+    SPOOL_MESSAGE_RET_FULL = 1 << 6,    /* RET=FULL, RFC 3461 4.3; never with the next */
+    SPOOL_MESSAGE_RET_HDRS = 1 << 7,    /* RET=HDRS */
+    SPOOL_MESSAGE_REQUIRE_TLS = 1 << 8, /* REQUIRETLS, RFC 8689 */
+    SPOOL_MESSAGE_DOUBLE = 1 << 9,      /* a bounce that tells of a bounce, or of other mail from
+                                           the null sender: of itself nobody is told */
 };
-#define SPOOL_MESSAGE_FLAGS_ALL 0x7fu
+#define SPOOL_MESSAGE_FLAGS_ALL 0x3ffu
 
 /* Small texts about where the message came from; each may be empty. */
 enum spool_info {
@@ -43,10 +45,18 @@ enum spool_info {
     SPOOL_INFO_HELO,
     SPOOL_INFO_GROUP,       /* sender group */
     SPOOL_INFO_TLS,         /* "TLSv1.3 TLS_AES_256_GCM_SHA384", or empty */
-    SPOOL_INFO_ENVELOPE_ID, /* ENVID of RFC 3461 */
+    SPOOL_INFO_ENVELOPE_ID, /* ENVID of RFC 3461, as coded */
     SPOOL_INFO_TEXT,        /* free for the gateway */
     SPOOL_INFO_COUNT
 };
+
+/* What the sender said of notifications about one recipient. */
+struct spool_dsn {
+    unsigned notify;    /* NOTIFY: bits 0..3 are NEVER, SUCCESS, FAILURE, DELAY; 0: not given. Kept
+                           as it is: what a record holds may be any set of them */
+    struct slice orcpt; /* ORCPT, as coded; empty: not given */
+};
+#define SPOOL_DSN_NOTIFY_ALL 0xfu
 
 struct spool_message; /* opaque */
 
@@ -63,6 +73,7 @@ unsigned spool_message_recipients_count(const struct spool_message *m);
 
 /* rid < recipients_count. Takes the same time for every rid. */
 struct slice spool_message_recipient(const struct spool_message *m, unsigned rid);
+struct spool_dsn spool_message_dsn(const struct spool_message *m, unsigned rid);
 
 struct slice spool_message_trace(const struct spool_message *m);
 

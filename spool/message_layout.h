@@ -1,7 +1,8 @@
 /* spool/message_layout.h - the payload of a MESSAGE record; private to message.c and draft.c.
  *
  * Fixed part of 64 bytes, then sender, info strings, recipients, trace, body, without gaps. Each
- * info string and each recipient has a head of 2 and 4 bytes.
+ * info string and each recipient has a head of 2 and 4 bytes. A recipient is its address and,
+ * behind it, its ORCPT.
  */
 #pragma once
 #include "spool/message.h"
@@ -23,7 +24,11 @@ enum {
 };
 
 #define MESSAGE_INFO_HEAD      2 /* u16 length */
-#define MESSAGE_RECIPIENT_HEAD 4 /* u16 zero, u16 length */
+#define MESSAGE_RECIPIENT_HEAD 4 /* u16 notify and length of the ORCPT, u16 length */
+
+/* The first of them: NOTIFY in the lower bits, and above it the length of the ORCPT. Format 1 had
+ * zeros there, which mean the same: nothing was said. */
+#define MESSAGE_DSN_NOTIFY_BITS 4
 
 #define MESSAGE_PAYLOAD_MAX                                                                        \
     (MESSAGE_FIXED_BYTES + SPOOL_ADDRESS_MAX +                                                     \

@@ -48,13 +48,14 @@ void spool_segment_header_encode(const struct spool_segment_header *h,
 enum status spool_segment_header_decode(struct slice block, struct spool_segment_header *header_out)
 {
     struct spool_segment_header h;
-    uint32_t flags;
+    uint32_t flags, version;
 
     if (block.len < SEGMENT_HEADER_END || memcmp(block.data, SEGMENT_MAGIC, 8) != 0)
         return STATUS_CORRUPT;
     if (spool_get_u32(block.data + SEGMENT_CRC_AT) != spool_crc32c(0, block.data, SEGMENT_CRC_AT))
         return STATUS_CORRUPT;
-    if (spool_get_u32(block.data + 8) != SPOOL_FORMAT_VERSION)
+    version = spool_get_u32(block.data + 8);
+    if (version == 0 || version > SPOOL_FORMAT_VERSION)
         return STATUS_UNSUPPORTED;
 
     flags = spool_get_u32(block.data + 12);
@@ -169,7 +170,9 @@ void spool_result_encode(const struct spool_result *result, char to[static SPOOL
     memset(to, 0, SPOOL_RESULT_BYTES);
     spool_put_u32(to, result->rid);
     to[4] = (char)result->state;
+    to[5] = (char)result->warnings;
     spool_put_u32(to + 8, result->attempts);
+    spool_put_u32(to + 12, result->warned_wall_s);
     spool_put_u64(to + 16, (uint64_t)result->next_attempt_wall_s);
 }
 
@@ -182,11 +185,12 @@ enum status spool_result_decode(struct slice bytes, struct spool_result *result_
         return STATUS_CORRUPT;
     state = (unsigned char)bytes.data[4];
     r.rid = spool_get_u32(bytes.data);
+    r.warnings = (uint8_t)bytes.data[5];
     r.attempts = spool_get_u32(bytes.data + 8);
+    r.warned_wall_s = spool_get_u32(bytes.data + 12);
     r.next_attempt_wall_s = (int64_t)spool_get_u64(bytes.data + 16);
     if (r.rid >= SPOOL_RECIPIENTS_MAX || state < SPOOL_RESULT_DEFERRED ||
-        state > SPOOL_RESULT_DELIVERED || !is_zero(bytes.data + 5, 3) ||
-        !is_zero(bytes.data + 12, 4))
+        state > SPOOL_RESULT_DELIVERED || !is_zero(bytes.data + 6, 2))
         return STATUS_CORRUPT;
     r.state = (enum spool_result_state)state;
     *result_out = r;
@@ -201,6 +205,10 @@ void spool_result_merge(struct spool_result *known, const struct spool_result *s
         newer = said->attempts > known->attempts ||
                 (said->attempts == known->attempts &&
                  said->next_attempt_wall_s > known->next_attempt_wall_s);
+    if (said->warnings > known->warnings)
+        known->warnings = said->warnings;
+    if (said->warned_wall_s > known->warned_wall_s)
+        known->warned_wall_s = said->warned_wall_s;
     if (!newer)
         return;
     known->state = said->state;

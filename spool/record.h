@@ -19,7 +19,7 @@
 #include "base/slice.h"
 #include "base/status.h"
 
-#define SPOOL_FORMAT_VERSION    1
+#define SPOOL_FORMAT_VERSION    2 /* of what is written; from 1 on is read */
 #define SPOOL_BLOCK_BYTES       4096
 #define SPOOL_SEGMENT_BYTES     (64u << 20) /* default */
 #define SPOOL_SEGMENT_BYTES_MIN (64u << 10) /* tests use small ones */
@@ -109,11 +109,15 @@ enum spool_result_state {
     SPOOL_RESULT_DELIVERED = 3,
 };
 
+#define SPOOL_RESULT_WARNINGS_MAX UINT8_MAX
+
 struct spool_result {
     uint32_t rid; /* recipient within the message, from 0 */
     enum spool_result_state state;
     uint32_t attempts;
     int64_t next_attempt_wall_s; /* meaningful while deferred */
+    uint32_t warned_wall_s;      /* when the sender was last told of the delay; 0: never */
+    uint8_t warnings;            /* how often */
 };
 
 #define SPOOL_RESULT_BYTES       24
@@ -123,5 +127,6 @@ void spool_result_encode(const struct spool_result *result, char to[static SPOOL
 MUST_USE enum status spool_result_decode(struct slice bytes, struct spool_result *result_out);
 
 /* Adds what a record says to what is known. The order of records does not matter: the higher
- * state wins, then the higher count of attempts, then the later time. */
+ * state wins, then the higher count of attempts, then the later time. Of warnings the higher count
+ * and the later time are kept, whatever the state. */
 void spool_result_merge(struct spool_result *known, const struct spool_result *said);

@@ -36,8 +36,10 @@ static void read_message(uint64_t mid, struct slice payload)
     touch(spool_message_sender(m));
     for (unsigned i = 0; i < SPOOL_INFO_COUNT; i++)
         touch(spool_message_info(m, (enum spool_info)i));
-    for (unsigned rid = 0; rid < spool_message_recipients_count(m); rid++)
+    for (unsigned rid = 0; rid < spool_message_recipients_count(m); rid++) {
         touch(spool_message_recipient(m, rid));
+        touch(spool_message_dsn(m, rid).orcpt);
+    }
     touch(spool_message_trace(m));
     touch(spool_message_body(m));
     spool_message_destroy(m);

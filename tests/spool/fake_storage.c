@@ -214,18 +214,32 @@ static struct slice address_of(uint64_t mid, unsigned rid, char text[static 64])
     return (struct slice){ text, (size_t)len };
 }
 
+/* Each combination comes up, the one of nothing as well. */
+static struct spool_dsn dsn_of(uint64_t mid, unsigned rid, char text[static 64])
+{
+    struct spool_dsn dsn = { .notify = (unsigned)((mid + rid) % (SPOOL_DSN_NOTIFY_ALL + 1)) };
+
+    if (rid % 3 == 1)
+        dsn.orcpt = (struct slice){ text, (size_t)snprintf(text, 64, "rfc822;was+%u@b", rid) };
+    return dsn;
+}
+
 struct spool_message *fake_message(uint64_t mid, unsigned recipients, size_t body_bytes)
 {
     struct spool_envelope e = { .mid = mid, .icid = mid + 7, .arrival_wall_s = 1000 };
     struct spool_draft d;
-    char text[64];
+    struct spool_dsn dsn;
+    char text[64], orcpt[64];
 
     e.sender = SLICE("from@example.org");
     e.info[SPOOL_INFO_HELO] = SLICE("mail.example.org");
     spool_draft_init(&d);
     assert_int_equal(spool_draft_begin(&d, &e, 0), STATUS_OK);
-    for (unsigned rid = 0; rid < recipients; rid++)
-        assert_int_equal(spool_draft_add_recipient(&d, address_of(mid, rid, text)), STATUS_OK);
+    for (unsigned rid = 0; rid < recipients; rid++) {
+        dsn = dsn_of(mid, rid, orcpt);
+        assert_int_equal(spool_draft_add_recipient_dsn(&d, address_of(mid, rid, text), &dsn),
+                         STATUS_OK);
+    }
     assert_int_equal(spool_draft_trace(&d, SLICE("Received: here\r\n")), STATUS_OK);
     assert_int_equal(spool_draft_body(&d, text_of(mid, body_bytes)), STATUS_OK);
     return spool_draft_complete(&d);
@@ -242,8 +256,11 @@ void fake_assert_message(const struct spool_message *m, uint64_t mid, unsigned r
     assert_true(slice_equal(spool_message_sender(m), SLICE("from@example.org")));
     assert_true(slice_equal(spool_message_info(m, SPOOL_INFO_HELO), SLICE("mail.example.org")));
     assert_int_equal(spool_message_recipients_count(m), recipients);
-    for (unsigned rid = 0; rid < recipients; rid++)
+    for (unsigned rid = 0; rid < recipients; rid++) {
         assert_true(slice_equal(spool_message_recipient(m, rid), address_of(mid, rid, text)));
+        assert_int_equal(spool_message_dsn(m, rid).notify, dsn_of(mid, rid, text).notify);
+        assert_true(slice_equal(spool_message_dsn(m, rid).orcpt, dsn_of(mid, rid, text).orcpt));
+    }
     assert_true(slice_equal(spool_message_trace(m), SLICE("Received: here\r\n")));
     assert_true(slice_equal(spool_message_body(m), body));
 }

@@ -78,6 +78,10 @@ static void every_limit_is_kept_and_a_refusal_changes_nothing(void **unused)
     assert_int_equal(spool_draft_begin(&d, &e, SIZE_MAX), STATUS_OK);
     assert_true(spool_draft_memory_bytes(&d) < SPOOL_DRAFT_HINT_MAX + 4096);
     assert_int_equal(spool_draft_add_recipient(&d, longer), STATUS_LIMIT);
+    assert_int_equal(
+        spool_draft_add_recipient_dsn(&d, SLICE("x@y"),
+                                      &(struct spool_dsn){ .orcpt = { big, SPOOL_ORCPT_MAX + 1 } }),
+        STATUS_LIMIT);
     for (unsigned i = 0; i < SPOOL_RECIPIENTS_MAX; i++)
         assert_int_equal(spool_draft_add_recipient(&d, SLICE("x@y")), STATUS_OK);
     assert_int_equal(spool_draft_add_recipient(&d, SLICE("x@y")), STATUS_LIMIT);
@@ -132,6 +136,89 @@ static void a_body_can_move_to_a_file(void **unused)
     spool_message_destroy(back);
 }
 
+static const char payload_of_version_1[] = "\5\0\0\0\0\0\0\0" /* MID */
+                                           "\0\0\0\0\0\0\0\0" /* ICID */
+                                           "\0\0\0\0\0\0\0\0" /* arrival */
+                                           "\1\0\0\0\0\0\0\0" /* body */
+                                           "\43\0\0\0"        /* 8BITMIME, SMTPUTF8, relayed */
+                                           "\2\0\0\0"         /* recipients */
+                                           "\16\0\0\0"        /* their bytes */
+                                           "\0\0\0\0"         /* trace */
+                                           "\0\0\0\0"         /* body file */
+                                           "\3\0\20\0"        /* sender, info */
+                                           "\0\0\0\0\0\0\0\0"
+                                           "a@b"
+                                           "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+                                           "\0\0\3\0c@d\0\0\3\0e@f"
+                                           "x";
+
+static void what_version_1_wrote_says_nothing_of_notifications(void **unused)
+{
+    struct spool_message *m;
+
+    (void)unused;
+    assert_int_equal(
+        spool_message_decode(
+            5, (struct slice){ payload_of_version_1, sizeof payload_of_version_1 - 1 }, &m),
+        STATUS_OK);
+    assert_int_equal(spool_message_recipients_count(m), 2);
+    for (unsigned rid = 0; rid < 2; rid++) {
+        assert_true(
+            slice_equal(spool_message_recipient(m, rid), rid == 0 ? SLICE("c@d") : SLICE("e@f")));
+        assert_int_equal(spool_message_dsn(m, rid).notify, 0);
+        assert_int_equal(spool_message_dsn(m, rid).orcpt.len, 0);
+    }
+    assert_int_equal(spool_message_flags(m),
+                     SPOOL_MESSAGE_8BITMIME | SPOOL_MESSAGE_SMTPUTF8 | SPOOL_MESSAGE_RELAYED);
+    spool_message_destroy(m);
+}
+
+static void what_was_asked_of_notifications_comes_back(void **unused)
+{
+    static const char orcpt[SPOOL_ORCPT_MAX] = "rfc822;x";
+    static const struct spool_dsn cases[] = {
+        { 0, { NULL, 0 } },
+        { 1, { orcpt, 1 } },
+        { 0, { orcpt, 8 } },
+        { SPOOL_DSN_NOTIFY_ALL, { orcpt, SPOOL_ORCPT_MAX } },
+        { 6, { orcpt, SPOOL_ORCPT_MAX } },
+    };
+    struct spool_draft d = begun(0);
+    struct spool_message *m, *back;
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        assert_int_equal(spool_draft_add_recipient_dsn(&d, SLICE("c@d"), &cases[i]), STATUS_OK);
+    m = spool_draft_complete(&d);
+    assert_int_equal(spool_message_decode(5, spool_message_payload(m), &back), STATUS_OK);
+    for (unsigned rid = 0; rid < ARRAY_LEN(cases); rid++) {
+        assert_true(slice_equal(spool_message_recipient(back, rid), SLICE("c@d")));
+        assert_int_equal(spool_message_dsn(back, rid).notify, cases[rid].notify);
+        assert_true(slice_equal(spool_message_dsn(back, rid).orcpt, cases[rid].orcpt));
+    }
+    spool_message_destroy(m);
+    spool_message_destroy(back);
+}
+
+static void a_message_returns_all_or_the_header_not_both(void **unused)
+{
+    struct spool_message *m = fake_message(3, 1, 10), *back;
+    struct slice payload = spool_message_payload(m);
+    char bytes[512];
+
+    (void)unused;
+    assert_true(payload.len < sizeof bytes);
+    memcpy(bytes, payload.data, payload.len);
+    bytes[32] = (char)SPOOL_MESSAGE_RET_FULL;
+    assert_int_equal(spool_message_decode(3, (struct slice){ bytes, payload.len }, &back),
+                     STATUS_OK);
+    spool_message_destroy(back);
+    bytes[32] = (char)(SPOOL_MESSAGE_RET_FULL | SPOOL_MESSAGE_RET_HDRS);
+    assert_int_equal(spool_message_decode(3, (struct slice){ bytes, payload.len }, &back),
+                     STATUS_CORRUPT);
+    spool_message_destroy(m);
+}
+
 static void a_dropped_draft_begins_again(void **unused)
 {
     struct spool_draft d = begun(0);
@@ -162,7 +249,9 @@ static void a_payload_with_any_byte_changed_is_refused_or_readable(void **unused
             if (spool_message_decode(3, (struct slice){ bytes, payload.len }, &back) != STATUS_OK)
                 continue;
             for (unsigned rid = 0; rid < spool_message_recipients_count(back); rid++)
-                assert_true(spool_message_recipient(back, rid).len <= payload.len);
+                assert_true(spool_message_recipient(back, rid).len +
+                                spool_message_dsn(back, rid).orcpt.len <=
+                            payload.len);
             for (unsigned i = 0; i < SPOOL_INFO_COUNT; i++)
                 assert_true(spool_message_info(back, (enum spool_info)i).len <= payload.len);
             assert_true(spool_message_body(back).len <= payload.len);
@@ -181,6 +270,9 @@ int main(void)
         cmocka_unit_test(every_limit_is_kept_and_a_refusal_changes_nothing),
         cmocka_unit_test(recipients_together_are_bounded),
         cmocka_unit_test(a_body_can_move_to_a_file),
+        cmocka_unit_test(what_version_1_wrote_says_nothing_of_notifications),
+        cmocka_unit_test(what_was_asked_of_notifications_comes_back),
+        cmocka_unit_test(a_message_returns_all_or_the_header_not_both),
         cmocka_unit_test(a_dropped_draft_begins_again),
         cmocka_unit_test(a_payload_with_any_byte_changed_is_refused_or_readable),
     };

@@ -161,13 +161,13 @@ static void another_format_version_is_told_apart_from_damage(void **unused)
 
 static void results_come_back_and_nonsense_is_refused(void **unused)
 {
-    const struct spool_result result = { 42, SPOOL_RESULT_DEFERRED, 7, 1800000000 };
+    const struct spool_result result = { 42, SPOOL_RESULT_DEFERRED, 7, 1800000000, 1700000000, 3 };
     struct spool_result back;
     char bytes[SPOOL_RESULT_BYTES], broken[SPOOL_RESULT_BYTES];
     static const struct {
         size_t at;
         char value;
-    } cases[] = { { 2, 1 }, { 4, 0 }, { 4, 4 }, { 5, 1 }, { 7, 1 }, { 12, 1 } };
+    } cases[] = { { 2, 1 }, { 4, 0 }, { 4, 4 }, { 6, 1 }, { 7, 1 } };
 
     (void)unused;
     spool_result_encode(&result, bytes);
@@ -176,6 +176,8 @@ static void results_come_back_and_nonsense_is_refused(void **unused)
     assert_int_equal(back.state, SPOOL_RESULT_DEFERRED);
     assert_int_equal(back.attempts, 7);
     assert_int_equal(back.next_attempt_wall_s, 1800000000);
+    assert_int_equal(back.warned_wall_s, 1700000000);
+    assert_int_equal(back.warnings, 3);
     assert_int_equal(spool_result_decode((struct slice){ bytes, 23 }, &back), STATUS_CORRUPT);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         memcpy(broken, bytes, sizeof broken);
@@ -206,6 +208,33 @@ static void the_order_of_results_does_not_matter(void **unused)
         }
 }
 
+static void warnings_are_kept_whatever_comes_later(void **unused)
+{
+    static const struct spool_result all[] = {
+        { 0, SPOOL_RESULT_DEFERRED, 2, 100, 90, 1 },
+        { 0, SPOOL_RESULT_DEFERRED, 5, 400, 300, 2 },
+        { 0, SPOOL_RESULT_DEFERRED, 6, 500, 0, 0 },
+        { 0, SPOOL_RESULT_BOUNCED, 6, 0, 0, 0 },
+    };
+
+    (void)unused;
+    for (unsigned order = 0; order < 24; order++) {
+        struct spool_result known = { 0 };
+        unsigned at[] = { 0, 1, 2, 3 };
+
+        /* Each permutation of the four, by its factorial digits. */
+        for (unsigned i = 4, rest = order; i > 0; rest /= i, i--) {
+            unsigned pick = rest % i, taken = at[pick];
+
+            spool_result_merge(&known, &all[taken]);
+            at[pick] = at[i - 1];
+        }
+        assert_int_equal(known.state, SPOOL_RESULT_BOUNCED);
+        assert_int_equal(known.warnings, 2);
+        assert_int_equal(known.warned_wall_s, 300);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +246,7 @@ int main(void)
         cmocka_unit_test(another_format_version_is_told_apart_from_damage),
         cmocka_unit_test(results_come_back_and_nonsense_is_refused),
         cmocka_unit_test(the_order_of_results_does_not_matter),
+        cmocka_unit_test(warnings_are_kept_whatever_comes_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -78,7 +78,7 @@ static void flush(struct bench *b, unsigned log)
 static void result(struct bench *b, unsigned log, uint64_t mid, uint32_t rid,
                    enum spool_result_state state, uint32_t attempts)
 {
-    const struct spool_result r = { rid, state, attempts, 5000 + attempts };
+    const struct spool_result r = { rid, state, attempts, 5000 + attempts, 4000 + attempts, 1 };
 
     spool_log_append_results(&b->logs[log], mid, &r, 1);
     flush(b, log);
@@ -373,6 +373,24 @@ static void an_unknown_version_stops_everything(void **unused)
     teardown(&b);
 }
 
+/* What version 1 wrote has zeros where version 2 has more to say. */
+static void segments_of_the_version_before_are_read(void **unused)
+{
+    struct bench b;
+    char *header;
+
+    (void)unused;
+    setup(&b);
+    commit(&b, 0, 100);
+    header = b.disk.segments[2].bytes;
+    spool_put_u32(header + 8, 1);
+    spool_put_u32(header + 60, spool_crc32c(0, header, 60));
+    assert_int_equal(save_and_recover(&b), STATUS_OK);
+    assert_int_equal(b.recovery.messages_living, 1);
+    assert_int_equal(b.recovery.damage_listed, 0);
+    teardown(&b);
+}
+
 static void make_file(int folder_fd, const char *name, size_t bytes)
 {
     int fd = openat(folder_fd, name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
@@ -550,6 +568,7 @@ int main(void)
         cmocka_unit_test(a_segment_of_which_nothing_is_known_is_left_alone),
         cmocka_unit_test(a_copied_segment_file_is_used_once),
         cmocka_unit_test(an_unknown_version_stops_everything),
+        cmocka_unit_test(segments_of_the_version_before_are_read),
         cmocka_unit_test(free_unfinished_and_foreign_files_are_told_apart),
         cmocka_unit_test(body_files_are_kept_missed_or_orphans),
         cmocka_unit_test(a_record_inside_a_mail_is_not_believed),
