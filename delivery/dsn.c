@@ -5,12 +5,21 @@
 
 #define FIELD_COLUMNS  76 /* where lines of ours are folded, if there is a space */
 #define BOUNDARY_MAX   48
-#define BOUNDARY_TRIES 4096
+#define BOUNDARY_TRIES 16
 #define STATUS_LEN_MAX 9
+#define HOST_BYTES_MAX 255 /* of a name, RFC 5321 4.5.3.1.2 */
 
-/* The counter that makes a boundary unique moves on only when the original holds the former one,
- * and each occurrence takes more than eight of its bytes: a free number is always found. */
-static_assert(BOUNDARY_TRIES > DELIVERY_DSN_ORIGINAL_MAX / 8, "the original cannot use up all");
+/* What differs by action. */
+static const struct {
+    const char *subject;
+    const char *headline; /* behind "The following message to <x> " */
+    const char *action;
+    struct slice status; /* where none is given */
+} words[] = {
+    [DELIVERY_DSN_FAILED] = { "Failure", "was undeliverable.", "failed", { "5.0.0", 5 } },
+    [DELIVERY_DSN_DELAYED] = { "Delay", "has not been delivered yet.", "delayed", { "4.0.0", 5 } },
+    [DELIVERY_DSN_RELAYED] = { "Relay", "was handed on.", "relayed", { "2.0.0", 5 } },
+};
 
 /* The DSN while it is written: the first error stays, and later appends do nothing. */
 struct writer {
@@ -131,15 +140,15 @@ static size_t put_code_point(struct writer *w, struct slice s)
     return len;
 }
 
-/* Final-Recipient: "rfc822; address", or "utf-8; address" with what is not ASCII written out. An
- * address is not folded: a space in it may be part of a quoted string. */
-static void put_recipient_field(struct writer *w, struct slice address)
+/* With what is not ASCII written out. An address is not folded: a space in it may be part of a
+ * quoted string. */
+static void put_address_field(struct writer *w, const char *name, struct slice address)
 {
     if (!has_eight_bit(address)) {
-        put_field(w, "Final-Recipient: rfc822; ", address);
+        put_field(w, name, address);
         return;
     }
-    put_text(w, "Final-Recipient: utf-8; ");
+    put_text(w, name);
     /* Two bytes become up to eight. */
     if (address.len > DELIVERY_DSN_VALUE_MAX / 4)
         address.len = DELIVERY_DSN_VALUE_MAX / 4;
@@ -196,13 +205,13 @@ static bool is_well_formed(struct slice text)
 }
 
 /* The lines of the header with their last CRLF, without the empty line; cut at
- * DELIVERY_DSN_ORIGINAL_MAX, at the end of a line where there is one. */
+ * DELIVERY_DSN_HEADER_MAX, at the end of a line where there is one. */
 static struct slice header_of(struct slice original)
 {
     size_t end = 0, start = 0;
 
-    if (original.len > DELIVERY_DSN_ORIGINAL_MAX)
-        original.len = DELIVERY_DSN_ORIGINAL_MAX;
+    if (original.len > DELIVERY_DSN_HEADER_MAX)
+        original.len = DELIVERY_DSN_HEADER_MAX;
     for (size_t i = 0; i < original.len; i++) {
         if (original.data[i] != '\n')
             continue;
@@ -267,8 +276,10 @@ static void put_head(struct writer *w, const struct delivery_dsn *dsn, const cha
     put_text(w, "From: \"Mail Delivery System\" <MAILER-DAEMON@");
     put_value(w, dsn->hostname, false);
     put_text(w, ">\r\nTo: <");
-    put_value(w, dsn->sender, true);
-    put_text(w, ">\r\nSubject: Delivery Status Notification (Failure)\r\n");
+    put_value(w, dsn->to, true);
+    put_text(w, ">\r\nSubject: Delivery Status Notification (");
+    put_text(w, words[dsn->action].subject);
+    put_text(w, dsn->is_double ? " of a bounce)\r\n" : ")\r\n");
     put_field(w, "Date: ", dsn->date);
     put_text(w, "Message-ID: <");
     put_value(w, dsn->message_id, false);
@@ -288,26 +299,132 @@ static void put_boundary(struct writer *w, const char *boundary, const char *end
     put_text(w, "\r\n");
 }
 
+static struct slice cut(struct slice value, size_t len)
+{
+    return value.len > len ? slice_first(value, len) : value;
+}
+
+/* "mx.example.net [192.0.2.1]", or what there is of it. */
+static void put_host(struct writer *w, const struct delivery_dsn_recipient *r)
+{
+    put_value(w, cut(r->remote_name, HOST_BYTES_MAX), false);
+    if (r->remote_address.len == 0)
+        return;
+    put_text(w, r->remote_name.len > 0 ? " [" : "[");
+    put_value(w, cut(r->remote_address, HOST_BYTES_MAX), false);
+    put_text(w, "]");
+}
+
+static bool has_host(const struct delivery_dsn_recipient *r)
+{
+    return r->remote_name.len > 0 || r->remote_address.len > 0;
+}
+
+/* Why, and what the host said of it. */
+static void put_reason(struct writer *w, const struct delivery_dsn_recipient *r)
+{
+    put_text(w, "The reason for the problem:\r\n    ");
+    if (r->reason.len > 0)
+        put_folded(w, 4, "    ", r->reason);
+    else
+        put_value(w, r->status, false);
+    put_text(w, "\r\n");
+    if (r->reply.len == 0)
+        return;
+    if (r->reply_is_ours) {
+        put_text(w, "The receiving host was not asked:\r\n    ");
+    } else if (has_host(r)) {
+        put_text(w, "The host ");
+        put_host(w, r);
+        put_text(w, " said:\r\n    ");
+    } else {
+        put_text(w, "The receiving host said:\r\n    ");
+    }
+    put_folded(w, 4, "    ", r->reply);
+    put_text(w, "\r\n");
+}
+
+static void put_handed_on(struct writer *w, const struct delivery_dsn_recipient *r)
+{
+    put_text(w, "The host that has it now does not tell of its delivery");
+    if (has_host(r)) {
+        put_text(w, ":\r\n    ");
+        put_host(w, r);
+    }
+    put_text(w, "\r\n");
+}
+
 /* For people; folded lines start with spaces. */
 static void put_human_part(struct writer *w, const struct delivery_dsn *dsn)
 {
     put_text(w, "Content-Type: text/plain; charset=us-ascii\r\n\r\n");
+    if (dsn->is_double)
+        put_text(w,
+                 "What could not be delivered is a bounce, or other mail that nobody can be told "
+                 "of.\r\n\r\n");
     for (size_t i = 0; i < dsn->recipients_count; i++) {
         const struct delivery_dsn_recipient *r = &dsn->recipients[i];
 
         put_text(w, "The following message to <");
         put_value(w, r->address, false);
-        put_text(w, "> was undeliverable.\r\nThe reason for the problem:\r\n    ");
-        if (r->reason.len > 0)
-            put_folded(w, 4, "    ", r->reason);
+        put_text(w, "> ");
+        put_text(w, words[dsn->action].headline);
+        put_text(w, "\r\n");
+        if (dsn->action == DELIVERY_DSN_RELAYED)
+            put_handed_on(w, r);
         else
-            put_value(w, r->status, false);
-        if (r->reply.len > 0) {
-            put_text(w, "\r\nThe receiving host said:\r\n    ");
-            put_folded(w, 4, "    ", r->reply);
-        }
-        put_text(w, "\r\n\r\n");
+            put_reason(w, r);
+        put_text(w, "\r\n");
     }
+    if (dsn->action != DELIVERY_DSN_DELAYED)
+        return;
+    put_text(w, "This is only a warning: there is nothing to be done. It will be tried again");
+    if (dsn->retry_until.len > 0) {
+        put_text(w, " until\r\n    ");
+        put_value(w, dsn->retry_until, false);
+    }
+    put_text(w, "\r\n");
+}
+
+/* RFC 3464 2.3.5: a name or, in the form of RFC 5321 4.1.3, an address. */
+static void put_remote_mta(struct writer *w, const struct delivery_dsn_recipient *r)
+{
+    struct slice address = r->remote_address;
+
+    if (!has_host(r))
+        return;
+    if (r->remote_name.len > 0) {
+        put_field(w, "Remote-MTA: dns; ", r->remote_name);
+        return;
+    }
+    put_text(w, memchr(address.data, ':', address.len) != NULL ? "Remote-MTA: dns; [IPv6:"
+                                                               : "Remote-MTA: dns; [");
+    put_value(w, address, false);
+    put_text(w, "]\r\n");
+}
+
+static void put_recipient(struct writer *w, const struct delivery_dsn *dsn,
+                          const struct delivery_dsn_recipient *r)
+{
+    put_text(w, "\r\n");
+    if (r->original.len > 0)
+        put_address_field(w, "Original-Recipient: ", r->original);
+    put_address_field(
+        w, has_eight_bit(r->address) ? "Final-Recipient: utf-8; " : "Final-Recipient: rfc822; ",
+        r->address);
+    put_text(w, "Action: ");
+    put_text(w, words[dsn->action].action);
+    put_text(w, "\r\n");
+    put_field(w, "Status: ", is_status(r->status) ? r->status : words[dsn->action].status);
+    put_remote_mta(w, r);
+    if (r->reply.len > 0)
+        put_folded_field(
+            w, r->reply_is_ours ? "Diagnostic-Code: X-Postern; " : "Diagnostic-Code: smtp; ",
+            r->reply);
+    if (r->last_attempt.len > 0)
+        put_field(w, "Last-Attempt-Date: ", r->last_attempt);
+    if (dsn->action == DELIVERY_DSN_DELAYED && dsn->retry_until.len > 0)
+        put_field(w, "Will-Retry-Until: ", dsn->retry_until);
 }
 
 /* RFC 3464 2.1: fields about the message, then a group for each recipient. */
@@ -318,21 +435,8 @@ static void put_status_part(struct writer *w, const struct delivery_dsn *dsn)
         put_field(w, "Original-Envelope-Id: ", dsn->envelope_id);
     put_field(w, "Reporting-MTA: dns; ", dsn->hostname);
     put_field(w, "Arrival-Date: ", dsn->arrival_date);
-    for (size_t i = 0; i < dsn->recipients_count; i++) {
-        const struct delivery_dsn_recipient *r = &dsn->recipients[i];
-
-        put_text(w, "\r\n");
-        if (r->original.len > 0)
-            put_field(w, "Original-Recipient: ", r->original);
-        put_recipient_field(w, r->address);
-        put_text(w, "Action: failed\r\n");
-        put_field(w, "Status: ", is_status(r->status) ? r->status : SLICE("5.0.0"));
-        if (r->remote_mta.len > 0)
-            put_field(w, "Remote-MTA: dns; ", r->remote_mta);
-        if (r->reply.len > 0)
-            put_folded_field(w, "Diagnostic-Code: smtp; ", r->reply);
-        put_field(w, "Last-Attempt-Date: ", dsn->date);
-    }
+    for (size_t i = 0; i < dsn->recipients_count; i++)
+        put_recipient(w, dsn, &dsn->recipients[i]);
 }
 
 static bool holds(struct slice text, const char *word)
@@ -340,14 +444,17 @@ static bool holds(struct slice text, const char *word)
     return text.len > 0 && memmem(text.data, text.len, word, strlen(word)) != NULL;
 }
 
-static void choose_boundary(uint64_t mid, struct slice original, char boundary[static BOUNDARY_MAX])
+/* One that the original does not hold. Who has guessed our MID and put all that are tried into a
+ * message does not get it back: the search must not take longer for a larger original. */
+static void choose_boundary(uint64_t mid, struct slice *original,
+                            char boundary[static BOUNDARY_MAX])
 {
     for (unsigned i = 0; i < BOUNDARY_TRIES; i++) {
         (void)snprintf(boundary, BOUNDARY_MAX, "=_%llu.%u_=", (unsigned long long)mid, i);
-        if (!holds(original, boundary))
+        if (!holds(*original, boundary))
             return;
     }
-    UNREACHABLE();
+    original->len = 0;
 }
 
 bool delivery_dsn_wanted(struct slice sender)
@@ -364,17 +471,18 @@ enum status delivery_dsn_build(const struct delivery_dsn *dsn, struct buffer *ou
     struct delivery_dsn_traits traits;
     bool is_whole;
 
-    if (!delivery_dsn_wanted(dsn->sender) || dsn->recipients_count == 0)
+    if (!delivery_dsn_wanted(dsn->to) || dsn->recipients_count == 0)
         return STATUS_INVALID;
     if (dsn->recipients_count > DELIVERY_DSN_RECIPIENTS_MAX)
         return STATUS_LIMIT;
-    is_whole = !dsn->original_is_cut && original.len < DELIVERY_DSN_ORIGINAL_MAX &&
-               is_well_formed(original);
+    is_whole = !dsn->original_is_cut && original.len <= dsn->original_bytes_max &&
+               original.len <= DELIVERY_DSN_ORIGINAL_MAX && is_well_formed(original);
     if (!is_whole)
         original = header_of(original);
-    traits.smtputf8 = has_eight_bit(dsn->sender);
+    choose_boundary(dsn->mid, &original, boundary);
+    is_whole = is_whole && original.len > 0;
+    traits.smtputf8 = has_eight_bit(dsn->to);
     traits.eight_bit = traits.smtputf8 || has_eight_bit(original);
-    choose_boundary(dsn->mid, original, boundary);
     /* It is written apart, so that a failure leaves out as it was. */
     buffer_init(&w.text, out->bytes_max - buffer_len(out));
     put_head(&w, dsn, boundary, traits.eight_bit);

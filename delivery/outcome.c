@@ -58,6 +58,7 @@ static const struct {
     { 7, 5, "TLS required" },
     { 7, 8, "Authentication failed" },
     { 7, 10, "Encryption needed" },
+    { 7, 30, "REQUIRETLS support required" },
 };
 
 struct status_code {

@@ -50,7 +50,7 @@ static size_t fill_recipients(const struct gateway_message *m, struct gateway_re
         if (v->failure != NULL) {
             recipients[count].status = slice_from(v->failure->outcome.status);
             recipients[count].reason = slice_from(v->failure->outcome.reason);
-            recipients[count].remote_mta = slice_from(v->failure->remote);
+            recipients[count].remote_address = slice_from(v->failure->remote);
             recipients[count].reply = slice_from(v->failure->reply);
         }
         count++;
@@ -67,12 +67,13 @@ static enum status build(const struct gateway_message *m, struct gateway_report 
     char date[CLOCK_DATE_MAX], arrival[CLOCK_DATE_MAX], id[512];
     struct delivery_dsn dsn = {
         .hostname = hostname,
-        .sender = spool_message_sender(m->spool),
+        .to = spool_message_sender(m->spool),
         .date = slice_from(clock_format_mail(gateway_worker_now_s(w), date)),
         .arrival_date =
             slice_from(clock_format_mail((time_t)spool_message_arrival_wall_s(m->spool), arrival)),
         .envelope_id = spool_message_info(m->spool, SPOOL_INFO_ENVELOPE_ID),
         .mid = mid,
+        .original_bytes_max = POLICY_BOUNCE_COPY_BYTES_DEFAULT,
         .original_is_stuffed = (spool_message_flags(m->spool) & SPOOL_MESSAGE_NOT_STUFFED) == 0,
     };
     struct delivery_dsn_recipient *recipients;

@@ -10,7 +10,8 @@
 #include "base/hash.h"
 #include "delivery/dsn.h"
 
-#define OUT_MAX       ((size_t)256 * 1024)
+#define OUT_MAX       ((size_t)1024 * 1024)
+#define COPY_MAX      ((size_t)10 * 1024)
 #define HOSTILE_BYTES 3000u
 
 static const struct delivery_dsn_recipient unknown_user = {
@@ -18,17 +19,19 @@ static const struct delivery_dsn_recipient unknown_user = {
     .original = { "rfc822;user@example.org", 23 },
     .status = { "5.1.1", 5 },
     .reason = { "5.1.1 - Bad destination email address", 37 },
-    .remote_mta = { "mx.example.net", 14 },
+    .remote_name = { "mx.example.net", 14 },
+    .remote_address = { "192.0.2.1", 9 },
     .reply = { "550 5.1.1 <user@example.net>: no such user here, and this reply is long\r\n"
                "550 5.1.1 see https://example.net/",
                107 },
+    .last_attempt = { "Sun, 22 Nov 2026 17:53:00 +0000", 31 },
 };
 
 static struct delivery_dsn example(struct slice original)
 {
     return (struct delivery_dsn){
         .hostname = SLICE("mx1.example.com"),
-        .sender = SLICE("alice@example.com"),
+        .to = SLICE("alice@example.com"),
         .message_id = SLICE("42.dsn@mx1.example.com"),
         .date = SLICE("Sun, 22 Nov 2026 17:54:00 +0000"),
         .arrival_date = SLICE("Sun, 22 Nov 2026 17:00:00 +0000"),
@@ -38,6 +41,7 @@ static struct delivery_dsn example(struct slice original)
         .recipients_count = 1,
         .original = original,
         .original_is_stuffed = true,
+        .original_bytes_max = COPY_MAX,
     };
 }
 
@@ -74,7 +78,7 @@ static const char golden[] =
     "The following message to <user@example.net> was undeliverable.\r\n"
     "The reason for the problem:\r\n"
     "    5.1.1 - Bad destination email address\r\n"
-    "The receiving host said:\r\n"
+    "The host mx.example.net [192.0.2.1] said:\r\n"
     "    550 5.1.1 <user@example.net>: no such user here, and this reply is long\r\n"
     "    550 5.1.1 see https://example.net/\r\n"
     "\r\n"
@@ -92,7 +96,7 @@ static const char golden[] =
     "Remote-MTA: dns; mx.example.net\r\n"
     "Diagnostic-Code: smtp; 550 5.1.1 <user@example.net>: no such user here, and\r\n"
     "    this reply is long 550 5.1.1 see https://example.net/\r\n"
-    "Last-Attempt-Date: Sun, 22 Nov 2026 17:54:00 +0000\r\n"
+    "Last-Attempt-Date: Sun, 22 Nov 2026 17:53:00 +0000\r\n"
     "\r\n--=_42.0_=\r\n"
     "Content-Type: message/rfc822\r\n"
     "\r\n"
@@ -133,7 +137,7 @@ static const char *last_part(const char *text, const char *type)
 
 static void only_a_small_and_proper_original_comes_back_whole(void **unused)
 {
-    static char big[DELIVERY_DSN_ORIGINAL_MAX + 100], long_line[1200];
+    static char big[COPY_MAX + 100], long_line[1200];
     static const char header[] = "Subject: hello\r\n\r\n";
     static const struct {
         struct slice original;
@@ -143,9 +147,7 @@ static void only_a_small_and_proper_original_comes_back_whole(void **unused)
         { { header, sizeof header - 1 }, false, "message/rfc822\r\n\r\nSubject: hello\r\n\r\n" },
         { { header, sizeof header - 1 }, true, "text/rfc822-headers\r\n\r\nSubject: hello\r\n" },
         { { big, sizeof big }, false, "text/rfc822-headers\r\n\r\nSubject: hello\r\n" },
-        { { big, DELIVERY_DSN_ORIGINAL_MAX },
-          false,
-          "text/rfc822-headers\r\n\r\nSubject: hello\r\n" },
+        { { big, COPY_MAX + 1 }, false, "text/rfc822-headers\r\n\r\nSubject: hello\r\n" },
         { { long_line, sizeof long_line }, false, "text/rfc822-headers\r\n\r\nSubject: hello\r\n" },
         { { "A: b\nC: d\n\nbody\n", 16 }, false, "text/rfc822-headers\r\n\r\nA: b\r\nC: d\r\n" },
         { { "A: b\r\nC: \rd\r\n\r\n", 15 }, false, "text/rfc822-headers\r\n\r\nA: b\r\nC:  d\r\n" },
@@ -159,7 +161,9 @@ static void only_a_small_and_proper_original_comes_back_whole(void **unused)
     (void)unused;
     memset(big, 'x', sizeof big);
     memcpy(big, header, sizeof header - 1);
-    memcpy(big + DELIVERY_DSN_ORIGINAL_MAX - 2, "\r\n", 2);
+    for (size_t at = 510; at < sizeof big; at += 512)
+        memcpy(big + at, "\r\n", 2);
+    memcpy(big + COPY_MAX - 1, "\r\n", 2);
     memset(long_line, 'x', sizeof long_line);
     memcpy(long_line, header, sizeof header - 1);
     memcpy(long_line + sizeof long_line - 2, "\r\n", 2);
@@ -182,7 +186,7 @@ static void only_a_small_and_proper_original_comes_back_whole(void **unused)
 
 static void a_header_is_cut_at_the_end_of_a_line(void **unused)
 {
-    static char header[2 * DELIVERY_DSN_ORIGINAL_MAX];
+    static char header[2 * DELIVERY_DSN_HEADER_MAX];
     struct delivery_dsn dsn = example((struct slice){ header, sizeof header });
     struct delivery_dsn_traits traits;
     const char *part;
@@ -197,7 +201,7 @@ static void a_header_is_cut_at_the_end_of_a_line(void **unused)
     text = build(&dsn, &traits);
     part = last_part(text, "text/rfc822-headers\r\n\r\n");
     assert_int_equal(strlen(part) - strlen("\r\n--=_42.0_=--\r\n"),
-                     DELIVERY_DSN_ORIGINAL_MAX / 100 * 100);
+                     DELIVERY_DSN_HEADER_MAX / 100 * 100);
     free(text);
 }
 
@@ -209,6 +213,24 @@ static void a_boundary_in_the_original_is_not_used(void **unused)
 
     (void)unused;
     assert_non_null(strstr(text, "boundary=\"=_42.2_=\""));
+    free(text);
+}
+
+static void an_original_with_every_boundary_stays_away(void **unused)
+{
+    static char original[2000];
+    struct delivery_dsn_traits traits;
+    struct delivery_dsn dsn;
+    size_t len = 0;
+    char *text;
+
+    (void)unused;
+    for (unsigned i = 0; i < 100; i++)
+        len += (size_t)snprintf(original + len, sizeof original - len, "X: =_42.%u_=\r\n", i);
+    dsn = example((struct slice){ original, len });
+    text = build(&dsn, &traits);
+    assert_string_equal(last_part(text, "Content-Type: text/rfc822-headers"),
+                        "\r\n\r\n\r\n--=_42.15_=--\r\n");
     free(text);
 }
 
@@ -225,14 +247,19 @@ static void an_address_that_is_not_ascii_is_written_out(void **unused)
 
     (void)unused;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char original[64];
         struct delivery_dsn_recipient r = { .address = slice_from(cases[i].address) };
         struct delivery_dsn dsn = example(SLICE(""));
         struct delivery_dsn_traits traits;
         char *text;
         const char *at;
 
+        (void)snprintf(original, sizeof original, "utf-8; %s", cases[i].address);
+        r.original = slice_from(original);
         dsn.recipients = &r;
         text = build(&dsn, &traits);
+        at = last_part(text, "Original-Recipient: ");
+        assert_memory_equal(at, cases[i].field, strlen(cases[i].field));
         at = last_part(text, "Final-Recipient: ");
         assert_memory_equal(at, cases[i].field, strlen(cases[i].field));
         assert_non_null(strstr(at, "Status: 5.0.0\r\n"));
@@ -261,13 +288,20 @@ static bool is_expected_line(const char *line, size_t len)
         "The following message to <",
         "The reason for the problem:",
         "The receiving host said:",
+        "The receiving host was not asked:",
+        "The host ",
+        "The host that has it now does not tell of its delivery",
+        "What could not be delivered is a bounce",
+        "This is only a warning",
+        "Will-Retry-Until: ",
+        "Diagnostic-Code: X-Postern; ",
         "Content-Type: message/delivery-status",
         "Original-Envelope-Id: ",
         "Reporting-MTA: dns; ",
         "Arrival-Date: ",
         "Original-Recipient: ",
         "Final-Recipient: ",
-        "Action: failed",
+        "Action: ",
         "Status: ",
         "Remote-MTA: dns; ",
         "Diagnostic-Code: smtp; ",
@@ -354,7 +388,7 @@ static struct slice hostile(char *room)
 
 static void no_value_of_an_enemy_makes_a_line_of_its_own(void **unused)
 {
-    static char rooms[12][HOSTILE_BYTES];
+    static char rooms[15][HOSTILE_BYTES];
 
     (void)unused;
     for (uint64_t seed = 1; seed <= 3000; seed++) {
@@ -364,15 +398,35 @@ static void no_value_of_an_enemy_makes_a_line_of_its_own(void **unused)
         struct buffer out;
 
         drawn = seed;
-        r = (struct delivery_dsn_recipient){ hostile(rooms[0]), hostile(rooms[1]),
-                                             hostile(rooms[2]), hostile(rooms[3]),
-                                             hostile(rooms[4]), hostile(rooms[5]) };
-        dsn = (struct delivery_dsn){ hostile(rooms[6]), hostile(rooms[7]),  hostile(rooms[8]),
-                                     hostile(rooms[9]), hostile(rooms[10]), hostile(rooms[11]),
-                                     .mid = 7,          .recipients = &r,   .recipients_count = 1 };
+        r = (struct delivery_dsn_recipient){
+            .address = hostile(rooms[0]),
+            .original = hostile(rooms[1]),
+            .status = hostile(rooms[2]),
+            .reason = hostile(rooms[3]),
+            .remote_name = hostile(rooms[4]),
+            .reply = hostile(rooms[5]),
+            .remote_address = hostile(rooms[6]),
+            .last_attempt = hostile(rooms[7]),
+            .reply_is_ours = draw(2) == 0,
+        };
+        dsn = (struct delivery_dsn){
+            .hostname = hostile(rooms[8]),
+            .to = hostile(rooms[9]),
+            .message_id = hostile(rooms[10]),
+            .date = hostile(rooms[11]),
+            .arrival_date = hostile(rooms[12]),
+            .envelope_id = hostile(rooms[13]),
+            .retry_until = hostile(rooms[14]),
+            .action = (enum delivery_dsn_action)draw(3),
+            .is_double = draw(2) == 0,
+            .mid = 7,
+            .recipients = &r,
+            .recipients_count = 1,
+            .original_bytes_max = COPY_MAX,
+        };
         buffer_init(&out, OUT_MAX);
-        if (!delivery_dsn_wanted(dsn.sender))
-            dsn.sender = SLICE("x");
+        if (!delivery_dsn_wanted(dsn.to))
+            dsn.to = SLICE("x");
         if (delivery_dsn_build(&dsn, &out, &traits) != STATUS_OK)
             fail_msg("seed %llu", (unsigned long long)seed);
         check_form(buffer_contents(&out), true);
@@ -410,8 +464,8 @@ static void without_room_or_reason_nothing_is_written(void **unused)
     dsn.recipients_count = 0;
     assert_int_equal(delivery_dsn_build(&dsn, &out, &traits), STATUS_INVALID);
     dsn.recipients_count = 1;
-    dsn.sender = SLICE("");
-    assert_false(delivery_dsn_wanted(dsn.sender));
+    dsn.to = SLICE("");
+    assert_false(delivery_dsn_wanted(dsn.to));
     assert_int_equal(delivery_dsn_build(&dsn, &out, &traits), STATUS_INVALID);
     assert_false(delivery_dsn_wanted(SLICE("<>")));
     assert_true(delivery_dsn_wanted(SLICE("a@b")));
@@ -426,6 +480,7 @@ int main(void)
         cmocka_unit_test(only_a_small_and_proper_original_comes_back_whole),
         cmocka_unit_test(a_header_is_cut_at_the_end_of_a_line),
         cmocka_unit_test(a_boundary_in_the_original_is_not_used),
+        cmocka_unit_test(an_original_with_every_boundary_stays_away),
         cmocka_unit_test(an_address_that_is_not_ascii_is_written_out),
         cmocka_unit_test(no_value_of_an_enemy_makes_a_line_of_its_own),
         cmocka_unit_test(without_room_or_reason_nothing_is_written),
