@@ -49,6 +49,10 @@ enum observe_counter {
     OBSERVE_RECIPIENTS_BOUNCED,
     OBSERVE_RECIPIENTS_DEFERRED, /* events: one recipient may be deferred many times */
     OBSERVE_BOUNCES_GENERATED,
+    OBSERVE_BOUNCES_WITHHELD, /* recipients: nobody was to be told, or there was nobody to tell */
+    OBSERVE_DOUBLE_BOUNCES,   /* recipients of bounces, and of other mail from nobody */
+    OBSERVE_DELAY_WARNINGS,
+    OBSERVE_RELAY_REPORTS,
     OBSERVE_BYTES_RECEIVED, /* of messages, as accepted */
     OBSERVE_BYTES_DELIVERED,
     OBSERVE_SPOOL_COMMITS, /* synced writes; messages per commit is the batching */

@@ -96,6 +96,9 @@ void observe_mid_aborted(struct observe_log_writer *w, time_t now_s, uint64_t mi
                          struct slice reason); /* empty: "Receiving aborted" */
 void observe_mid_bounce_generated(struct observe_log_writer *w, time_t now_s, uint64_t mid,
                                   uint64_t bounced_mid);
+/* "MID 13 generated for delay warning of MID 12"; what: "delay warning", "relay report". */
+void observe_mid_notice_generated(struct observe_log_writer *w, time_t now_s, uint64_t mid,
+                                  const char *what, uint64_t told_mid);
 void observe_mid_finished(struct observe_log_writer *w, time_t now_s, uint64_t mid);
 
 /* Outbound connections and delivery */
@@ -164,8 +167,8 @@ void observe_delivery_bounced(struct observe_log_writer *w, time_t now_s, uint64
                               uint64_t mid, uint64_t rid, const struct observe_reply *reply);
 void observe_delivery_delayed(struct observe_log_writer *w, time_t now_s, uint64_t dcid,
                               uint64_t mid, uint64_t rid, const struct observe_reply *reply);
+/* "Double bounce: MID 12 to RID 0 - 5.1.0 - Unknown address error 501-'5.5.4 Invalid Address'" */
+void observe_delivery_double_bounce(struct observe_log_writer *w, time_t now_s, uint64_t mid,
+                                    uint64_t rid, const struct observe_reply *reply);
 void observe_delivery_pending(struct observe_log_writer *w, time_t now_s, uint64_t mid,
                               struct observe_rids rids, time_t until_s);
-
-/* AsyncOS's words for an enhanced status: "5.1.0" is "Unknown address error". Never NULL. */
-const char *observe_status_words(struct slice enhanced);

@@ -3,6 +3,7 @@
 #include <regex.h>
 
 #include "observe/mail_events.h"
+#include "observe/status_words.h"
 
 static const uint32_t rids[] = { 0, 1 };
 static const struct observe_rids one = { rids, 1 };
@@ -71,6 +72,7 @@ static void write_message(struct observe_log_writer *w)
     observe_mid_aborted(w, NOW_S, 10, SLICE(""));
     observe_mid_aborted(w, NOW_S, 11, SLICE("Injection aborted"));
     observe_mid_bounce_generated(w, NOW_S, 13, 12);
+    observe_mid_notice_generated(w, NOW_S, 14, "delay warning", 12);
     observe_mid_finished(w, NOW_S, 18446744073709551615ull);
 }
 
@@ -132,6 +134,10 @@ static void write_delivery(struct observe_log_writer *w)
         &(struct observe_reply){ 0, SLICE(""), SLICE("[Errno 54] Connection reset by peer") });
     observe_delivery_delayed(w, NOW_S, 1, 2, 0,
                              &(struct observe_reply){ 451, SLICE(""), SLICE("") });
+    observe_delivery_double_bounce(
+        w, NOW_S, 12222130, 0,
+        &(struct observe_reply){ 501, SLICE("5.1.0"), SLICE("5.5.4 Invalid Address") });
+    observe_delivery_double_bounce(w, NOW_S, 5, 1, &(struct observe_reply){ 0, SLICE("5.4.7") });
     observe_delivery_pending(w, NOW_S, 548799, one, NOW_S + 60);
 }
 
@@ -171,6 +177,7 @@ static const char *const golden[] = {
     "Message aborted MID 10 Receiving aborted",
     "Message aborted MID 11 Injection aborted",
     "MID 13 generated for bounce of MID 12",
+    "MID 14 generated for delay warning of MID 12",
     "Message finished MID 18446744073709551615 done",
     "New SMTP DCID 41014367 interface 192.168.1.1 address 10.0.0.1 port 25",
     "DCID 41014367 TLS success protocol TLSv1.2 cipher ECDHE-RSA-AES256-GCM-SHA384",
@@ -202,6 +209,9 @@ static const char *const golden[] = {
     "Delayed: DCID 4370 MID 10800 to RID 0 - 4.4.0 - Other network problem ('000', ['[Errno 54] "
     "Connection reset by peer']) []",
     "Delayed: DCID 1 MID 2 to RID 0 - 4.1.0 - Unknown address error ('451', ['']) []",
+    "Double bounce: MID 12222130 to RID 0 - 5.1.0 - Unknown address error "
+    "501-'5.5.4 Invalid Address'",
+    "Double bounce: MID 5 to RID 1 - 5.4.7 - Delivery expired (message too old)",
     "Message 548799 to RID [0] pending till Sun Nov 22 17:55:00 2026",
 };
 
