@@ -24,6 +24,21 @@ bool smtp_notify_is_valid(unsigned notify)
            (!is_never || notify == SMTP_NOTIFY_NEVER);
 }
 
+bool smtp_notify_wants_failure(unsigned notify)
+{
+    return !smtp_notify_is_valid(notify) || (notify & SMTP_NOTIFY_FAILURE) != 0;
+}
+
+bool smtp_notify_wants_delay(unsigned notify)
+{
+    return !smtp_notify_is_valid(notify) || (notify & SMTP_NOTIFY_DELAY) != 0;
+}
+
+bool smtp_notify_wants_success(unsigned notify)
+{
+    return smtp_notify_is_valid(notify) && (notify & SMTP_NOTIFY_SUCCESS) != 0;
+}
+
 static bool word_find(struct slice word, enum smtp_notify *notify_out)
 {
     for (size_t i = 0; i < ARRAY_LEN(words); i++)

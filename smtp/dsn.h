@@ -42,6 +42,12 @@ bool smtp_envid_is_valid(struct slice value);
  * they are, which only a transaction with SMTPUTF8 may say (RFC 6533 section 3). */
 bool smtp_orcpt_is_valid(struct slice value);
 
+/* Whether the sender is to be told that delivery failed, may be told that it is late, is to be told
+ * that it went well (4.1). Any value at all; what is no set stands for nothing said. */
+bool smtp_notify_wants_failure(unsigned notify);
+bool smtp_notify_wants_delay(unsigned notify);
+bool smtp_notify_wants_success(unsigned notify);
+
 /* A set that smtp_notify_parse() may give, not empty. */
 bool smtp_notify_is_valid(unsigned notify);
 

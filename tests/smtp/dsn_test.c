@@ -59,6 +59,32 @@ static void each_set_of_notify_is_written_as_it_is_read(void **unused)
     assert_int_equal(valid, 8);
 }
 
+static void who_says_nothing_wants_to_hear_of_trouble(void **unused)
+{
+    static const struct {
+        unsigned notify;
+        bool failure, delay, success;
+    } cases[] = {
+        { 0, true, true, false },
+        { SMTP_NOTIFY_NEVER, false, false, false },
+        { SMTP_NOTIFY_SUCCESS, false, false, true },
+        { SMTP_NOTIFY_FAILURE, true, false, false },
+        { SMTP_NOTIFY_DELAY, false, true, false },
+        { SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_FAILURE, true, false, true },
+        { SMTP_NOTIFY_FAILURE | SMTP_NOTIFY_DELAY, true, true, false },
+        { SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_FAILURE | SMTP_NOTIFY_DELAY, true, true, true },
+        { SMTP_NOTIFY_NEVER | SMTP_NOTIFY_SUCCESS, true, true, false }, /* no set: damage */
+        { 1u << 7, true, true, false },
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        assert_int_equal(smtp_notify_wants_failure(cases[i].notify), cases[i].failure);
+        assert_int_equal(smtp_notify_wants_delay(cases[i].notify), cases[i].delay);
+        assert_int_equal(smtp_notify_wants_success(cases[i].notify), cases[i].success);
+    }
+}
+
 static void ret_is_full_or_hdrs(void **unused)
 {
     enum smtp_ret ret = SMTP_RET_UNSAID;
@@ -165,6 +191,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lists_of_notify_are_read),
         cmocka_unit_test(each_set_of_notify_is_written_as_it_is_read),
+        cmocka_unit_test(who_says_nothing_wants_to_hear_of_trouble),
         cmocka_unit_test(ret_is_full_or_hdrs),
         cmocka_unit_test(coded_values_are_judged_by_what_they_stand_for),
         cmocka_unit_test(values_have_their_maximum),
