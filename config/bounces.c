@@ -34,7 +34,7 @@ static const struct config_key bounce_keys[] = {
     BOUNCE("max_retries", CONFIG_KIND_NUMBER, max_retries, 0, 10000),
     BOUNCE("send_bounces", CONFIG_KIND_BOOL, send_bounces, 0, 0),
     BOUNCE("delay_warnings", CONFIG_KIND_BOOL, send_warnings, 0, 0),
-    BOUNCE("warning_interval", CONFIG_KIND_DURATION, warning_interval_s, 60, 30 * 86400),
+    BOUNCE("warning_interval", CONFIG_KIND_DURATION, warning_interval_s, 1, 30 * 86400),
     BOUNCE("max_warnings", CONFIG_KIND_NUMBER, max_warnings, 1, POLICY_BOUNCE_WARNINGS_MAX),
     BOUNCE("max_bounce_copy", CONFIG_KIND_SIZE, max_copy_bytes, 0, POLICY_BOUNCE_COPY_BYTES_MAX),
     { "bounces_to", CONFIG_KIND_TEXT, offsetof(struct written, bounces_to), false, 1 },

@@ -258,8 +258,8 @@ static void what_needs_something_else_is_refused_without_it(void **unused)
           "t.conf:13: double = \"maybe\" is none of \"drop\", \"postmaster\"\n"
           "t.conf:13: \"ops\" is not an address: \"user@example.com\"" },
         { { { 13, "bounce_profiles = { default = { bounces_to = \"a b\"; max_bounce_copy = \"1M\"; "
-                  "max_warnings = 0; warning_interval = \"5s\"; }; };" } },
-          "t.conf:13: warning_interval has to be from 1m to 30d\n"
+                  "max_warnings = 0; warning_interval = \"31d\"; }; };" } },
+          "t.conf:13: warning_interval has to be from 1s to 30d\n"
           "t.conf:13: max_warnings has to be from 1 to 100\n"
           "t.conf:13: max_bounce_copy has to be from 0 to 256K\n"
           "t.conf:13: \"a b\" is not an address: \"user@example.com\"" },
