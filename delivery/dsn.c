@@ -332,7 +332,7 @@ static void put_reason(struct writer *w, const struct delivery_dsn_recipient *r)
     if (r->reply.len == 0)
         return;
     if (r->reply_is_ours) {
-        put_text(w, "The receiving host was not asked:\r\n    ");
+        put_text(w, "In detail:\r\n    ");
     } else if (has_host(r)) {
         put_text(w, "The host ");
         put_host(w, r);

@@ -37,7 +37,7 @@ struct delivery_dsn_recipient {
     struct slice remote_name;    /* of the host that was asked last; empty: not known */
     struct slice remote_address; /* "192.0.2.1", "2001:db8::1"; empty: no host was involved */
     struct slice reply;          /* code and text as that host sent them; empty: none */
-    bool reply_is_ours;          /* it was not asked: we say so, for what it lacks */
+    bool reply_is_ours;          /* they are words of ours: what it lacks, or what went wrong */
     struct slice last_attempt;   /* RFC 5322 date-time; empty: there was none */
 };
 

@@ -1,13 +1,33 @@
 #include "gateway/bounce_profiles.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
-void gateway_bounce_profiles_finish(struct gateway_bounce_profiles *p)
+static_assert(DELIVERY_PROFILES_MAX <= UINT16_MAX, "a number fits an item");
+
+/* NULL: it has none, or the listener is no more. */
+static const struct policy_bounce_profile *profile_of_listener(const struct gateway_view *view,
+                                                               const struct spool_message *message)
 {
-    for (size_t i = 0; i < p->count; i++)
-        free(p->listeners[i]);
-    free(p->listeners);
-    *p = (struct gateway_bounce_profiles){ 0 };
+    const struct config_settings *settings = gateway_view_settings(view);
+    struct slice name = spool_message_info(message, SPOOL_INFO_LISTENER);
+
+    for (size_t i = 0; name.len > 0 && i < settings->listeners_count; i++)
+        if (slice_equal(slice_from(settings->listeners[i].name), name))
+            return settings->listeners[i].bounce_profile;
+    return NULL;
+}
+
+const struct policy_bounce_profile *gateway_bounce_profile_of(const struct gateway_view *view,
+                                                              const struct spool_message *message,
+                                                              struct slice domain)
+{
+    const struct policy_destination *destination =
+        policy_destination_find(gateway_view_policy(view), domain);
+    const struct policy_bounce_profile *of_listener =
+        destination->has_bounce_profile ? NULL : profile_of_listener(view, message);
+
+    return of_listener != NULL ? of_listener : destination->bounce_profile;
 }
 
 struct delivery_profile gateway_bounce_profile_times(const struct policy_bounce_profile *profile)
@@ -22,88 +42,85 @@ struct delivery_profile gateway_bounce_profile_times(const struct policy_bounce_
     };
 }
 
-static const struct config_listener *listener_of(const struct config_settings *settings,
-                                                 struct slice name)
+void gateway_bounce_profiles_finish(struct gateway_bounce_profiles *b)
 {
-    for (size_t i = 0; i < settings->listeners_count; i++)
-        if (slice_equal(slice_from(settings->listeners[i].name), name))
-            return &settings->listeners[i];
-    return NULL;
+    for (size_t i = 0; i < b->count; i++)
+        free(b->names[i]);
+    free(b->names);
+    *b = (struct gateway_bounce_profiles){ 0 };
 }
 
-/* The number of a listener's name; 0: it has none. */
-static size_t number_of(const struct gateway_bounce_profiles *p, struct slice name)
+/* Its place, or count. */
+static size_t find(const struct gateway_bounce_profiles *b, struct slice name)
 {
-    for (size_t i = 0; i < p->count; i++)
-        if (slice_equal(slice_from(p->listeners[i]), name))
-            return i + 1;
-    return 0;
+    size_t i = 0;
+
+    while (i < b->count && !slice_equal(slice_from(b->names[i]), name))
+        i++;
+    return i;
 }
 
-static void add(struct gateway_bounce_profiles *p, const char *name)
+/* Profiles have one name each, so that their number is found by it. */
+static void add(struct gateway_bounce_profiles *b, struct slice name)
 {
-    char *copy = strdup(name);
-    char **listeners = realloc(p->listeners, (p->count + 1) * sizeof(*listeners));
+    char **names;
 
-    if (listeners != NULL)
-        p->listeners = listeners;
-    if (listeners == NULL || copy == NULL) {
-        free(copy);
+    if (find(b, name) < b->count || b->count >= DELIVERY_PROFILES_MAX)
         return;
-    }
-    p->listeners[p->count++] = copy;
+    names = realloc(b->names, (b->count + 1) * sizeof(char *));
+    if (names == NULL)
+        return;
+    b->names = names;
+    names[b->count] = strndup(name.data, name.len);
+    if (names[b->count] != NULL)
+        b->count++;
 }
 
-/* A listener that is gone, or has no profile of its own any more, stands for the default's. */
-static const struct policy_bounce_profile *profile_at(const struct gateway_view *view,
-                                                      struct slice name)
+static struct delivery_profile times_of(const struct gateway_view *view, struct slice name)
 {
-    const struct config_listener *listener = listener_of(gateway_view_settings(view), name);
+    const struct config_settings *settings = gateway_view_settings(view);
+    const struct policy_destination *rest =
+        policy_destination_find(gateway_view_policy(view), SLICE(""));
 
-    if (listener != NULL && listener->bounce_profile != NULL)
-        return listener->bounce_profile;
-    return policy_snapshot_destination_default(gateway_view_policy(view))->bounce_profile;
+    for (size_t i = 0; i < settings->listeners_count; i++) {
+        const struct policy_bounce_profile *p = settings->listeners[i].bounce_profile;
+
+        if (p != NULL && slice_equal(p->name, name))
+            return gateway_bounce_profile_times(p);
+    }
+    return gateway_bounce_profile_times(rest->bounce_profile);
 }
 
-enum status gateway_bounce_profiles_update(struct gateway_bounce_profiles *p,
+enum status gateway_bounce_profiles_update(struct gateway_bounce_profiles *b,
                                            const struct gateway_view *view,
                                            struct delivery_scheduler *scheduler)
 {
     const struct config_settings *settings = gateway_view_settings(view);
-    struct delivery_profile *profiles;
+    struct delivery_profile *times;
     enum status status;
 
-    for (size_t i = 0; i < settings->listeners_count; i++) {
-        const struct config_listener *listener = &settings->listeners[i];
-
-        if (listener->bounce_profile != NULL && p->count < DELIVERY_PROFILES_MAX &&
-            number_of(p, slice_from(listener->name)) == 0)
-            add(p, listener->name);
-    }
-    profiles = calloc(p->count + 1, sizeof(*profiles));
-    if (profiles == NULL)
+    for (size_t i = 0; i < settings->listeners_count; i++)
+        if (settings->listeners[i].bounce_profile != NULL)
+            add(b, settings->listeners[i].bounce_profile->name);
+    if (b->count == 0)
+        return STATUS_OK;
+    times = calloc(b->count, sizeof(*times));
+    if (times == NULL)
         return STATUS_NO_MEMORY;
-    for (size_t i = 0; i < p->count; i++)
-        profiles[i] = gateway_bounce_profile_times(profile_at(view, slice_from(p->listeners[i])));
-    status = delivery_scheduler_set_profiles(scheduler, profiles, p->count);
-    free(profiles);
+    for (size_t i = 0; i < b->count; i++)
+        times[i] = times_of(view, slice_from(b->names[i]));
+    status = delivery_scheduler_set_profiles(scheduler, times, b->count);
+    free(times);
     return status;
 }
 
-uint16_t gateway_bounce_profiles_number(const struct gateway_bounce_profiles *p,
+uint16_t gateway_bounce_profiles_number(const struct gateway_bounce_profiles *b,
+                                        const struct gateway_view *view,
                                         const struct spool_message *message)
 {
-    return (uint16_t)number_of(p, spool_message_info(message, SPOOL_INFO_LISTENER));
-}
+    const struct policy_bounce_profile *p =
+        b->count > 0 ? profile_of_listener(view, message) : NULL;
+    size_t place = p != NULL ? find(b, p->name) : b->count;
 
-const struct policy_bounce_profile *gateway_bounce_profile_of(const struct gateway_view *view,
-                                                              const struct spool_message *message,
-                                                              struct slice domain)
-{
-    const struct policy_destination *destination =
-        policy_destination_find(gateway_view_policy(view), domain);
-
-    if (destination->has_bounce_profile)
-        return destination->bounce_profile;
-    return profile_at(view, spool_message_info(message, SPOOL_INFO_LISTENER));
+    return place < b->count ? (uint16_t)(place + 1) : DELIVERY_PROFILE_DESTINATION;
 }

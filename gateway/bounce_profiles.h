@@ -1,35 +1,40 @@
-/* gateway/bounce_profiles.h - which bounce profile a message has at a destination.
+/* gateway/bounce_profiles.h - which bounce profile holds for a recipient.
  *
- * The profile of the destination's entry, or of the default entry, goes first; then that of the
- * listener that took the message; then the default one. The scheduler knows profiles by numbers
- * that must not change their meaning while messages wait, over reloads neither: a number here
- * stands for the name of a listener, as long as the worker lives.
+ * That of the destination, where its entry (or the default one) names one; else that of the
+ * listener the message came in at; else the default's. The home of a message asks for what is said
+ * and to whom; the scheduler, for how long it is tried, knows those of listeners by number.
  */
 #pragma once
 #include "delivery/scheduler.h"
 #include "gateway/generation.h"
+#include "policy/bounce.h"
 #include "spool/message.h"
 
-struct gateway_bounce_profiles { /* Fields are private. Zeroed at first; one for each worker. */
-    char **listeners;            /* owned; number 1 is the first */
-    size_t count;
-};
+/* Never NULL; of the view. */
+const struct policy_bounce_profile *gateway_bounce_profile_of(const struct gateway_view *view,
+                                                              const struct spool_message *message,
+                                                              struct slice domain);
 
-void gateway_bounce_profiles_finish(struct gateway_bounce_profiles *p);
-
+/* What of it is the scheduler's. */
 struct delivery_profile gateway_bounce_profile_times(const struct policy_bounce_profile *profile);
 
-/* Tells the scheduler of the profiles of the view's listeners. STATUS_NO_MEMORY: it has the former
- * ones, and the destinations' for listeners that are new. */
-MUST_USE enum status gateway_bounce_profiles_update(struct gateway_bounce_profiles *p,
+/* The names of all profiles that listeners have had in this process: a number, once given, stays
+ * with its name, because items in the queue have it. Zero-initialise. */
+struct gateway_bounce_profiles { /* Fields are private. */
+    char **names;
+    size_t count; /* up to DELIVERY_PROFILES_MAX; later ones have no number */
+};
+
+void gateway_bounce_profiles_finish(struct gateway_bounce_profiles *b);
+
+/* The listeners of a view that begins: tells the scheduler. A profile that no listener has any more
+ * is as the default destination's. STATUS_NO_MEMORY: the former ones hold, and new ones are as the
+ * destination's. */
+MUST_USE enum status gateway_bounce_profiles_update(struct gateway_bounce_profiles *b,
                                                     const struct gateway_view *view,
                                                     struct delivery_scheduler *scheduler);
 
 /* For delivery_arrival.profile. */
-uint16_t gateway_bounce_profiles_number(const struct gateway_bounce_profiles *p,
+uint16_t gateway_bounce_profiles_number(const struct gateway_bounce_profiles *b,
+                                        const struct gateway_view *view,
                                         const struct spool_message *message);
-
-/* Never NULL; of the view's snapshot. */
-const struct policy_bounce_profile *gateway_bounce_profile_of(const struct gateway_view *view,
-                                                              const struct spool_message *message,
-                                                              struct slice domain);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "gateway/alert_sources.h"
-#include "gateway/message.h"
+#include "gateway/item_report.h"
 #include "gateway/next_hops.h"
 #include "gateway/outbound.h"
 #include "gateway/worker.h"
@@ -210,6 +210,7 @@ void gateway_dispatch_add(struct gateway_dispatch *d, struct gateway_item *item)
     struct gateway_worker *w = d->worker;
     struct delivery_limits limits = limits_for(w, item->domain);
     int64_t age_s = gateway_worker_now_s(w) - spool_message_arrival_wall_s(item->message->spool);
+    int64_t warned_s = gateway_worker_now_s(w) - item->warned_s; /* ago */
     struct delivery_arrival arrival = {
         .domain = item->domain,
         .limits = &limits,
@@ -217,7 +218,9 @@ void gateway_dispatch_add(struct gateway_dispatch *d, struct gateway_item *item)
         .wait_ms = item->wait_ms,
         .attempts = item->attempts,
         .recipients = item->waiting_count,
-        .profile = gateway_bounce_profiles_number(&d->profiles, item->message->spool),
+        .profile = gateway_bounce_profiles_number(&d->profiles, w->view, item->message->spool),
+        .warnings = item->warnings,
+        .warned_ms = warned_s > 0 ? (uint64_t)warned_s * 1000 : 0,
     };
 
     if (gateway_worker_is_stopping(w))
@@ -279,7 +282,7 @@ static void discard(struct gateway_dispatch *d, struct gateway_item *item,
                            &(struct spool_result){ .rid = item->waiting[i],
                                                    .state = SPOOL_RESULT_DELIVERED,
                                                    .attempts = item->attempts },
-                           NULL);
+                           GATEWAY_NOTICE_NONE, NULL);
     observe_log_line(w->log, OBSERVE_INFO, gateway_worker_now_s(w),
                      "MID %llu to %.*s discarded: its route is /dev/null",
                      (unsigned long long)spool_message_mid(item->message->spool),
@@ -306,28 +309,18 @@ static void say_reason(const struct delivery_action *expire, const struct delive
 static void bounce(struct gateway_dispatch *d, struct gateway_item *item,
                    struct gateway_report *report, const struct delivery_action *expire)
 {
-    struct gateway_worker *w = d->worker;
     char reason[REASON_BYTES_MAX];
     struct delivery_outcome outcome;
 
     delivery_outcome_for(cause_of(expire), &outcome);
     say_reason(expire, &outcome, reason);
-    for (unsigned i = 0; i < item->waiting_count; i++) {
-        struct gateway_failure *failure = calloc(1, sizeof(*failure));
-        struct spool_result result = { .rid = item->waiting[i],
-                                       .state = SPOOL_RESULT_BOUNCED,
-                                       .attempts = item->attempts };
-
-        if (failure != NULL)
-            failure->outcome = outcome;
-        observe_delivery_bounced(w->log, gateway_worker_now_s(w), 0,
-                                 spool_message_mid(item->message->spool), result.rid,
-                                 &(struct observe_reply){
-                                     .enhanced = slice_from(outcome.status),
-                                     .text = slice_from(reason),
-                                 });
-        gateway_report_add(report, &result, failure);
-    }
+    gateway_item_give_up(d->worker, item, report,
+                         &(struct gateway_item_end){
+                             .destination = expire->destination,
+                             .outcome = outcome,
+                             .reason = slice_from(reason),
+                             .is_bad_host = expire->expiry == DELIVERY_EXPIRY_BAD_HOST,
+                         });
 }
 
 static void give_up(struct gateway_dispatch *d, const struct delivery_action *expire)
@@ -360,7 +353,7 @@ static void carry_out(struct gateway_dispatch *d, const struct delivery_action *
         break;
     case DELIVERY_ACTION_TAKE: gateway_outbound_wake(action->connection); break;
     case DELIVERY_ACTION_EXPIRE: give_up(d, action); break;
-    case DELIVERY_ACTION_WARN: break; /* no profile asks for it */
+    case DELIVERY_ACTION_WARN: gateway_item_warn(w, action); break;
     case DELIVERY_ACTION_FORGET:
         site_destroy(CONTAINER_OF(action->attachment, struct site, attachment));
         break;

@@ -28,6 +28,7 @@ struct gateway_dispatch { /* Fields are private, except scheduler for gateway/ou
     struct list sites;    /* what is known of the hosts of each destination */
     struct list stranded; /* items the scheduler had no memory for */
     struct engine_timer stranded_retry;
+    struct gateway_bounce_profiles profiles; /* of listeners */
 };
 
 MUST_USE enum status gateway_dispatch_init(struct gateway_dispatch *d,

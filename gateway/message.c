@@ -14,6 +14,8 @@ void gateway_message_destroy(struct gateway_message *m)
     atomic_fetch_sub(&m->home->process->body_bytes, m->file_bytes);
     list_remove(&m->node);
     gateway_report_destroy(m->bounce_report);
+    for (unsigned i = 0; i < m->items_count; i++)
+        gateway_failures_finish(&m->items[i].failures, m->items[i].all_count);
     spool_message_destroy(m->spool);
     free(m->hostname);
     free(m->known);
@@ -121,6 +123,10 @@ static void init_item(struct gateway_message *m, struct gateway_item *item, unsi
 
         if (r->attempts > item->attempts)
             item->attempts = r->attempts;
+        if (r->warnings > item->warnings)
+            item->warnings = r->warnings;
+        if (r->warned_wall_s > item->warned_s)
+            item->warned_s = r->warned_wall_s;
         if (later_s > wait_s)
             wait_s = later_s;
     }
@@ -382,28 +388,38 @@ void gateway_report_destroy(struct gateway_report *report)
 }
 
 void gateway_report_add(struct gateway_report *report, const struct spool_result *result,
-                        struct gateway_failure *failure)
+                        enum gateway_notice notice, struct gateway_failure *failure)
 {
     ASSERT(report->verdicts_count < report->verdicts_max);
-    ASSERT(failure == NULL || result->state == SPOOL_RESULT_BOUNCED);
+    ASSERT(failure == NULL || notice != GATEWAY_NOTICE_NONE);
+    ASSERT((notice == GATEWAY_NOTICE_FAILED) == (result->state == SPOOL_RESULT_BOUNCED));
     report->verdicts[report->verdicts_count++] =
-        (struct gateway_verdict){ .result = *result, .failure = failure };
+        (struct gateway_verdict){ .result = *result, .notice = notice, .failure = failure };
 }
 
-/* Records the verdicts of one kind: the bounced ones, or all others. */
-static void record(struct gateway_message *m, const struct gateway_report *report, bool bounced)
+/* Whether it counts only when the sender has been told. */
+static bool waits_for_notice(const struct gateway_verdict *v)
+{
+    return v->notice == GATEWAY_NOTICE_FAILED || v->notice == GATEWAY_NOTICE_DELAYED;
+}
+
+/* Records the verdicts that wait for the notice, or all others. */
+static void record(struct gateway_message *m, const struct gateway_report *report, bool is_told)
 {
     for (unsigned i = 0; i < report->verdicts_count; i++) {
-        const struct spool_result *r = &report->verdicts[i].result;
+        const struct gateway_verdict *v = &report->verdicts[i];
 
-        if ((r->state == SPOOL_RESULT_BOUNCED) == bounced)
-            gateway_store_results(&m->home->store, spool_message_mid(m->spool), r, 1);
+        if (waits_for_notice(v) == is_told &&
+            !(v->notice == GATEWAY_NOTICE_DELAYED && v->is_silent))
+            gateway_store_results(&m->home->store, spool_message_mid(m->spool), &v->result, 1);
     }
 }
 
 static void count_results(struct gateway_worker *w, const struct gateway_report *report)
 {
     for (unsigned i = 0; i < report->verdicts_count; i++) {
+        if (report->verdicts[i].notice == GATEWAY_NOTICE_DELAYED)
+            continue; /* its deferral was reported before */
         switch (report->verdicts[i].result.state) {
         case SPOOL_RESULT_WAITING: break;
         case SPOOL_RESULT_DELIVERED:
@@ -419,10 +435,10 @@ static void count_results(struct gateway_worker *w, const struct gateway_report 
     }
 }
 
-static bool has_bounced(const struct gateway_report *report)
+static bool has_notices(const struct gateway_report *report)
 {
     for (unsigned i = 0; i < report->verdicts_count; i++)
-        if (report->verdicts[i].result.state == SPOOL_RESULT_BOUNCED)
+        if (report->verdicts[i].notice != GATEWAY_NOTICE_NONE)
             return true;
     return false;
 }
@@ -448,15 +464,67 @@ static void take_report(struct engine_loop *here, struct engine_message *post)
     }
     count_results(m->home, report);
     /* When the whole message is over, its DONE says all there is to say. */
-    if (m->items_open > 0 || m->bounces_open > 0 || has_bounced(report))
+    if (m->items_open > 0 || m->bounces_open > 0 || has_notices(report))
         record(m, report, false);
-    if (has_bounced(report)) {
+    if (has_notices(report)) {
         m->bounces_open++;
         gateway_bounce_start(m, report);
         return;
     }
     gateway_report_destroy(report);
     finish_if_over(m);
+}
+
+static int compare_rids(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+/* Its place in `all`, which is in order. */
+static unsigned place_of(const struct gateway_item *item, uint32_t rid)
+{
+    const uint32_t *found =
+        bsearch(&rid, item->all, item->all_count, sizeof(uint32_t), compare_rids);
+
+    ASSERT(found != NULL);
+    return (unsigned)(found - item->all);
+}
+
+void gateway_item_note_failure(struct gateway_item *item, uint32_t rid,
+                               struct gateway_failure *failure)
+{
+    gateway_failures_note(&item->failures, item->all_count, place_of(item, rid), failure);
+}
+
+const struct gateway_failure *gateway_item_last_failure(const struct gateway_item *item,
+                                                        uint32_t rid)
+{
+    return gateway_failures_find(&item->failures, place_of(item, rid));
+}
+
+struct gateway_failure *gateway_item_failure(const struct gateway_item *item, uint32_t rid,
+                                             const struct delivery_outcome *outcome,
+                                             struct slice words)
+{
+    const struct gateway_failure *last = gateway_item_last_failure(item, rid);
+    struct gateway_failure_facts facts = { .outcome = *outcome, .words = words };
+    struct gateway_failure *failure;
+
+    if (last == NULL)
+        return gateway_failure_create(&facts);
+    if (last->reply_bytes > 0) {
+        failure = gateway_failure_copy(last);
+        if (failure != NULL)
+            failure->outcome = *outcome;
+        return failure;
+    }
+    facts.words = slice_from(last->outcome.reason);
+    facts.address = last->has_host ? &last->address : NULL;
+    facts.name = gateway_failure_name(last);
+    facts.at_s = last->at_s;
+    return gateway_failure_create(&facts);
 }
 
 void gateway_item_borrow(struct gateway_item *item)

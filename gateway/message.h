@@ -11,8 +11,10 @@
  * While an item is out, its owner may read the message, which never changes; after the report
  * that ends the item it may not.
  *
- * A bounce is a message of its own. The results that say "bounced" are recorded only when the
- * bounce is committed, so that a crash in between can bounce twice but never not at all.
+ * A report to the sender is a message of its own (gateway/bounce.h). The results that say
+ * "bounced", and that a warning was sent, are recorded only when it is committed, so that a crash
+ * in between can bounce twice but never not at all. "Delivered" is recorded first, in the same
+ * write where possible: mail does not come twice for the sake of a report that it was handed on.
  */
 #pragma once
 #include "base/list.h"
@@ -20,12 +22,10 @@
 #include "delivery/scheduler.h"
 #include "engine/mailbox.h"
 #include "engine/timer.h"
+#include "gateway/failure.h"
 #include "spool/draft.h"
 #include "spool/log.h"
 #include "spool/recovery.h"
-
-#define GATEWAY_REMOTE_TEXT_MAX 64  /* of a next hop: address and port, NUL included */
-#define GATEWAY_REPLY_TEXT_MAX  384 /* of its reply, NUL included */
 
 struct gateway_inbound;
 struct gateway_worker;
@@ -42,25 +42,31 @@ struct gateway_item {
     uint32_t *waiting;   /* those that have no final result; the owner shortens it */
     unsigned all_count;
     unsigned waiting_count;
-    unsigned left_count; /* the last of them, which this try has left for the next */
-    unsigned attempts;   /* that failed before this run; then for the owner to count */
-    uint64_t wait_ms;    /* until the next attempt, when it comes from the recovery */
-    unsigned borrows;    /* sends that the kernel may still read the message's memory for */
+    unsigned left_count;              /* the last of them, which this try has left for the next */
+    unsigned attempts;                /* that failed before this run; then for the owner to count */
+    unsigned warnings;                /* the same: reports of delay that the sender has had */
+    time_t warned_s;                  /* when the last of them was */
+    struct gateway_failures failures; /* the owner's: the last ones of those that wait */
+    uint64_t wait_ms;                 /* until the next attempt, when it comes from the recovery */
+    unsigned borrows; /* sends that the kernel may still read the message's memory for */
     struct gateway_report *parting; /* the last report, which waits for them */
     struct list_node stranded;      /* the owner had no room for it */
 };
 
-/* What came of a recipient, and what the host said: for the log, and for the bounce. */
-struct gateway_failure {
-    struct delivery_outcome outcome;
-    char remote[GATEWAY_REMOTE_TEXT_MAX]; /* "" when no host was asked */
-    uint16_t code;                        /* of the reply; 0: there was none */
-    char reply[GATEWAY_REPLY_TEXT_MAX];   /* "550 5.1.1 No such user", or "" */
+/* What the sender is to be told of a recipient, if he wants to hear it. */
+enum gateway_notice {
+    GATEWAY_NOTICE_NONE,
+    GATEWAY_NOTICE_FAILED,  /* the result is BOUNCED */
+    GATEWAY_NOTICE_DELAYED, /* it waits, and does so for long */
+    GATEWAY_NOTICE_RELAYED, /* it was handed on to a host that does not tell of its delivery */
+    GATEWAY_NOTICES_COUNT
 };
 
 struct gateway_verdict {
     struct spool_result result;
-    struct gateway_failure *failure; /* owned; BOUNCED only */
+    enum gateway_notice notice;
+    bool is_silent;                  /* nobody is told: settled at home, before the first report */
+    struct gateway_failure *failure; /* owned; for the notice. NULL: nothing is known, no memory */
 };
 
 /* From the owner of an item to the home of its message. */
@@ -69,8 +75,11 @@ struct gateway_report {
     struct engine_timer retry; /* at home, while its bounce cannot be made */
     struct gateway_item *item;
     bool item_ended;
-    unsigned told;    /* bounces on stable storage tell of the verdicts before this one */
-    unsigned telling; /* and the one on its way of those before this one */
+    bool is_judged;             /* by gateway/bounce.c, as the next three */
+    enum gateway_notice notice; /* whose verdicts are being told of */
+    unsigned told;        /* messages on stable storage tell of those of them before this one */
+    unsigned telling;     /* and the one on its way of those before this one */
+    time_t retry_until_s; /* of DELAYED */
     unsigned verdicts_count;
     unsigned verdicts_max;
     struct gateway_verdict verdicts[];
@@ -133,9 +142,24 @@ MUST_USE enum status gateway_report_create(struct gateway_item *item, unsigned v
                                            struct gateway_report **report_out);
 void gateway_report_destroy(struct gateway_report *report); /* accepts NULL */
 
-/* Adds a verdict; failure is taken, and only there for BOUNCED. */
+/* Adds a verdict; failure is taken, and only there with a notice. */
 void gateway_report_add(struct gateway_report *report, const struct spool_result *result,
-                        struct gateway_failure *failure);
+                        enum gateway_notice notice, struct gateway_failure *failure);
+
+/* For the owner of an item. What is to be told of a recipient that is given up, or late: the last
+ * failure, if there was one, under the outcome now; else the outcome alone, with words of ours
+ * (may be empty). NULL: no memory. */
+struct gateway_failure *gateway_item_failure(const struct gateway_item *item, uint32_t rid,
+                                             const struct delivery_outcome *outcome,
+                                             struct slice words);
+
+/* The last failure; NULL: none, or it is not known. Until the next note. */
+const struct gateway_failure *gateway_item_last_failure(const struct gateway_item *item,
+                                                        uint32_t rid);
+
+/* The last try of this recipient has failed so; takes the failure. NULL: as for all that wait. */
+void gateway_item_note_failure(struct gateway_item *item, uint32_t rid,
+                               struct gateway_failure *failure);
 
 /* For the owner of an item: the kernel has, or has no more, the message's memory for a send. The
  * home does not hear that the item ended, and so cannot free the message, before all is given

@@ -56,6 +56,7 @@ struct gateway_next_hops {
     unsigned users_count;
     enum gateway_next_hops_outcome outcome;
     bool is_route;
+    bool is_mx_secure; /* the names of the hosts were validated; never with a route */
     uint32_t ttl_s;
     char reason[GATEWAY_NEXT_HOPS_REASON_MAX]; /* in one line, of all but FOUND and DISCARD */
     char alias[DNS_NAME_MAX];                  /* dns_exchange_alias(), without a route */

@@ -328,11 +328,13 @@ enum status gateway_next_hops_assemble(const struct gateway_next_hops_search *s,
         memcpy(text, s->policy->text.data, s->policy->text.len);
         hops->sts_policy = (struct slice){ text, s->policy->text.len };
     }
-    if (s->route != NULL)
+    if (s->route != NULL) {
         add_addresses(&order);
-    else
+    } else {
+        hops->is_mx_secure = dns_exchange_security(&s->lookups[0].exchange) == DNS_SECURE;
         (void)snprintf(hops->alias, sizeof(hops->alias), "%s",
                        dns_exchange_alias(&s->lookups[0].exchange));
+    }
     if (is_policy_unknown(s))
         fail(hops, GATEWAY_NEXT_HOPS_FAILED, s->sts.reason);
     for (size_t i = 0; i < s->lookups_count && !is_policy_unknown(s); i++)

@@ -115,7 +115,7 @@ static void end_by_event(struct gateway_outbound *out, const struct smtp_client_
         outcome = gateway_outbound_classify(stage, &event->reply);
         if (outcome.verdict == DELIVERY_VERDICT_DELIVERED)
             delivery_outcome_for(DELIVERY_CAUSE_LOCAL, &outcome);
-        gateway_outbound_item_end(out, &outcome, &event->reply);
+        gateway_outbound_item_end(out, &outcome, &event->reply, false);
     }
     leave(out, why);
 }
@@ -204,8 +204,9 @@ static void deliver(struct gateway_outbound *out, struct delivery_item *item)
         give_up(out, DELIVERY_FAILURE_LOCAL);
         return;
     }
-    event =
-        smtp_client_send(&out->hop.smtp, &out->envelope, gateway_channel_output(&out->hop.channel));
+    if (!gateway_outbound_item_is_barred(out, &event))
+        event = smtp_client_send(&out->hop.smtp, &out->envelope,
+                                 gateway_channel_output(&out->hop.channel));
     set_time(out);
     gateway_hop_go(&out->hop, &event);
 }
@@ -327,11 +328,33 @@ static void on_drained(struct gateway_hop *h)
         gateway_body_source_next(out->source);
 }
 
+/* RFC 8689 4.2.1: each host is asked for REQUIRETLS before the message fails for want of it. What
+ * has gone over this connection before says nothing of the others, so that a new one begins the
+ * search; true: it is under way. */
+static bool seek_secure_host(struct gateway_outbound *out, const struct smtp_client_event *event)
+{
+    if (out->hops->endpoints_count <= 1)
+        return false;
+    if (out->sent_any) {
+        gateway_outbound_item_return(out);
+        quit(out);
+        return true;
+    }
+    if (!gateway_outbound_item_next_host(out, &event->reply))
+        return false;
+    out->sent_any = true;
+    take(out);
+    return true;
+}
+
 static void message_done(struct gateway_outbound *out, const struct smtp_client_event *event)
 {
     struct delivery_outcome outcome =
         gateway_outbound_classify(gateway_outbound_stage(event->stage), &event->reply);
 
+    if (event->stage == SMTP_CLIENT_STAGE_LOCAL && out->envelope.require_tls &&
+        seek_secure_host(out, event))
+        return;
     out->sent_any = true;
     if (outcome.verdict == DELIVERY_VERDICT_DELIVERED &&
         event->stage != SMTP_CLIENT_STAGE_FINAL) /* nothing was accepted */
@@ -342,7 +365,8 @@ static void message_done(struct gateway_outbound *out, const struct smtp_client_
         return;
     }
     gateway_outbound_item_hold_back(out, event->recipients_sent);
-    gateway_outbound_item_end(out, &outcome, &event->reply);
+    gateway_outbound_item_end(out, &outcome, &event->reply,
+                              event->stage == SMTP_CLIENT_STAGE_LOCAL);
     take(out);
 }
 

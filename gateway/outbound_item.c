@@ -1,5 +1,6 @@
 #include "gateway/outbound_item.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,6 @@
 #include "observe/mail_events.h"
 
 #define ENHANCED_TEXT_MAX 16
-#define CODE_BYTES        4 /* "550 " */
 
 /* Stands for a refusal that there was no memory to keep: the recipient is tried again. */
 static struct gateway_failure refusal_forgotten = {
@@ -27,6 +27,10 @@ static struct gateway_failure held_back = {
                  .status = "4.5.3",
                  .reason = "4.5.3 - Too many recipients" },
 };
+
+static_assert((int)SMTP_NOTIFY_NEVER == 1 && (int)SMTP_NOTIFY_SUCCESS == 2 &&
+                  (int)SMTP_NOTIFY_FAILURE == 4 && (int)SMTP_NOTIFY_DELAY == 8,
+              "a record has the bits of NOTIFY as they are here");
 
 /* "5.1.1", or nothing. */
 static struct slice enhanced_text(const struct smtp_enhanced *e,
@@ -51,6 +55,45 @@ struct delivery_outcome gateway_outbound_classify(enum delivery_stage stage,
 
     delivery_outcome_classify(stage, &r, &outcome);
     return outcome;
+}
+
+/* What RFC 8689 4.2.1 wants of the way to the host before a message with REQUIRETLS may take it:
+ * TLS with who it should be, and a name for it that nobody can have forged. */
+static bool is_way_authentic(const struct gateway_outbound *out)
+{
+    const struct gateway_next_hops *hops = out->hops;
+    bool is_name_authentic = hops->is_route || hops->is_mx_secure ||
+                             out->host->demand.authority == POLICY_TLS_BY_MTA_STS;
+
+    return gateway_channel_tls(&out->hop.channel) != NULL && out->tls.is_authenticated &&
+           is_name_authentic;
+}
+
+/* Whether the message must go with REQUIRETLS or not at all. A bounce goes without it rather than
+ * be lost (RFC 8689 section 5). */
+static bool demands_tls(const struct gateway_outbound *out, const struct spool_message *spool)
+{
+    if ((spool_message_flags(spool) & SPOOL_MESSAGE_REQUIRE_TLS) == 0)
+        return false;
+    return spool_message_sender(spool).len > 0 ||
+           (is_way_authentic(out) && smtp_client_capabilities(&out->hop.smtp)->require_tls);
+}
+
+bool gateway_outbound_item_is_barred(const struct gateway_outbound *out,
+                                     struct smtp_client_event *event_out)
+{
+    if (!out->envelope.require_tls || is_way_authentic(out))
+        return false;
+    *event_out = (struct smtp_client_event){
+        .kind = SMTP_CLIENT_DONE,
+        .stage = SMTP_CLIENT_STAGE_LOCAL,
+        .recipients_sent = out->envelope.recipients_count,
+        .reply = { .code = 550,
+                   .enhanced = { 5, 7, 10 },
+                   .text = SLICE("REQUIRETLS needs TLS with a host that is known to be the right "
+                                 "one") },
+    };
+    return true;
 }
 
 static void release(struct gateway_outbound *out)
@@ -87,8 +130,15 @@ enum status gateway_outbound_item_begin(struct gateway_outbound *out, struct gat
         release(out);
         return STATUS_NO_MEMORY;
     }
-    for (unsigned i = 0; i < count; i++)
-        out->recipients[i].address = spool_message_recipient(spool, item->waiting[i]);
+    for (unsigned i = 0; i < count; i++) {
+        const struct spool_dsn dsn = spool_message_dsn(spool, item->waiting[i]);
+
+        out->recipients[i] = (struct smtp_client_recipient){
+            .address = spool_message_recipient(spool, item->waiting[i]),
+            .orcpt = dsn.orcpt,
+            .notify = dsn.notify,
+        };
+    }
     out->envelope = (struct smtp_client_envelope){
         .sender = spool_message_sender(spool),
         .recipients = out->recipients,
@@ -97,6 +147,11 @@ enum status gateway_outbound_item_begin(struct gateway_outbound *out, struct gat
         .has_8bit = (flags & SPOOL_MESSAGE_8BITMIME) != 0,
         .smtputf8 = (flags & SPOOL_MESSAGE_SMTPUTF8) != 0,
         .is_stuffed = (flags & SPOOL_MESSAGE_NOT_STUFFED) == 0,
+        .envid = spool_message_info(spool, SPOOL_INFO_ENVELOPE_ID),
+        .ret = (flags & SPOOL_MESSAGE_RET_FULL) != 0   ? SMTP_RET_FULL
+               : (flags & SPOOL_MESSAGE_RET_HDRS) != 0 ? SMTP_RET_HDRS
+                                                       : SMTP_RET_UNSAID,
+        .require_tls = demands_tls(out, spool),
     };
     out->heard_of_item = false;
     observe_delivery_start(out->worker->log, gateway_worker_now_s(out->worker), out->dcid,
@@ -104,47 +159,31 @@ enum status gateway_outbound_item_begin(struct gateway_outbound *out, struct gat
     return STATUS_OK;
 }
 
-static void failure_fill(const struct gateway_outbound *out, const struct delivery_outcome *outcome,
-                         const struct smtp_reply *reply, struct gateway_failure *f)
+static struct gateway_failure *failure_of(const struct gateway_outbound *out,
+                                          const struct delivery_outcome *outcome,
+                                          const struct smtp_reply *reply, bool is_ours)
 {
-    char enhanced[ENHANCED_TEXT_MAX];
-    struct slice status = enhanced_text(&reply->enhanced, enhanced);
-
-    *f = (struct gateway_failure){ .outcome = *outcome, .code = reply->code };
-    (void)ip_endpoint_format(&out->remote, f->remote);
-    if (reply->code != 0)
-        (void)snprintf(f->reply, sizeof(f->reply), "%03u %.*s%s%.*s", reply->code % 1000u,
-                       SLICE_ARGS(status), status.len > 0 ? " " : "", SLICE_ARGS(reply->text));
-}
-
-static struct gateway_failure *failure_copy(const struct gateway_failure *f)
-{
-    struct gateway_failure *copy = malloc(sizeof(*copy));
-
-    if (copy != NULL)
-        *copy = *f;
-    return copy;
-}
-
-/* The reply behind its code. */
-static struct slice said(const struct gateway_failure *f)
-{
-    return f->code != 0 ? slice_after(slice_from(f->reply), CODE_BYTES) : (struct slice){ 0 };
+    return gateway_failure_create(&(struct gateway_failure_facts){
+        .outcome = *outcome,
+        .address = &out->remote.address,
+        .name = slice_from(out->host->name),
+        .reply = reply,
+        .at_s = gateway_worker_now_s(out->worker),
+        .is_ours = is_ours,
+    });
 }
 
 void gateway_outbound_item_recipient(struct gateway_outbound *out, size_t index,
                                      const struct smtp_reply *reply)
 {
     struct delivery_outcome outcome;
-    struct gateway_failure refusal;
 
     ASSERT(index < out->envelope.recipients_count);
     out->heard_of_item = true;
     if (smtp_reply_is_positive(reply))
         return;
     outcome = gateway_outbound_classify(DELIVERY_STAGE_RCPT, reply);
-    failure_fill(out, &outcome, reply, &refusal);
-    out->refusals[index] = failure_copy(&refusal);
+    out->refusals[index] = failure_of(out, &outcome, reply, false);
     if (out->refusals[index] == NULL)
         out->refusals[index] = &refusal_forgotten;
 }
@@ -163,7 +202,7 @@ static void log_recipient(struct gateway_outbound *out, uint32_t rid,
     struct observe_reply r = {
         .code = f->code,
         .enhanced = slice_from(f->outcome.status),
-        .text = said(f),
+        .text = gateway_failure_said(f),
     };
 
     if (f->outcome.verdict == DELIVERY_VERDICT_FAILED)
@@ -172,28 +211,63 @@ static void log_recipient(struct gateway_outbound *out, uint32_t rid,
         observe_delivery_delayed(w->log, gateway_worker_now_s(w), out->dcid, mid, rid, &r);
 }
 
+/* RFC 3461 5.2.2: who has asked to hear of success, and will not by the host that has it now. */
+static bool is_relayed_silently(const struct gateway_outbound *out, uint32_t rid)
+{
+    return !smtp_client_capabilities(&out->hop.smtp)->dsn &&
+           smtp_notify_wants_success(spool_message_dsn(out->item->message->spool, rid).notify);
+}
+
+/* For one to keep: the recipient's own refusal is taken over, what is common is copied. */
+static struct gateway_failure *take_failure(struct gateway_outbound *out, size_t i,
+                                            const struct gateway_failure *common)
+{
+    struct gateway_failure *own = out->refusals[i];
+
+    if (own == NULL)
+        return gateway_failure_copy(common);
+    out->refusals[i] = NULL;
+    return own != &refusal_forgotten ? own : NULL;
+}
+
+/* What was said last of a recipient that stays. */
+static void note_deferred(struct gateway_outbound *out, size_t i)
+{
+    uint32_t rid = out->item->waiting[i];
+
+    if (out->refusals[i] == &held_back)
+        return; /* nothing was */
+    gateway_item_note_failure(out->item, rid,
+                              out->refusals[i] != NULL ? take_failure(out, i, NULL) : NULL);
+}
+
 /* Takes recipient `i` out of the waiting ones, or keeps it at place *kept. */
-static void settle(struct gateway_outbound *out, size_t i, const struct gateway_failure *f,
+static void settle(struct gateway_outbound *out, size_t i, const struct gateway_failure *common,
                    unsigned *kept)
 {
     struct gateway_item *item = out->item;
+    const struct gateway_failure *f = out->refusals[i] != NULL ? out->refusals[i] : common;
     uint32_t rid = item->waiting[i];
     struct spool_result result = { .rid = rid, .attempts = item->attempts + 1 };
 
     switch (f->outcome.verdict) {
     case DELIVERY_VERDICT_DELIVERED:
         result.state = SPOOL_RESULT_DELIVERED;
-        gateway_report_add(out->report, &result, NULL);
+        if (is_relayed_silently(out, rid))
+            gateway_report_add(out->report, &result, GATEWAY_NOTICE_RELAYED,
+                               take_failure(out, i, common));
+        else
+            gateway_report_add(out->report, &result, GATEWAY_NOTICE_NONE, NULL);
         break;
     case DELIVERY_VERDICT_FAILED:
         log_recipient(out, rid, f);
         result.state = SPOOL_RESULT_BOUNCED;
-        gateway_report_add(out->report, &result,
-                           out->refusals[i] != NULL ? out->refusals[i] : failure_copy(f));
-        out->refusals[i] = NULL;
+        gateway_report_add(out->report, &result, GATEWAY_NOTICE_FAILED,
+                           take_failure(out, i, common));
         break;
     case DELIVERY_VERDICT_DEFERRED:
         log_recipient(out, rid, f);
+        note_deferred(out, i);
         item->waiting[(*kept)++] = rid;
         break;
     }
@@ -258,7 +332,7 @@ static void report_deferred(struct gateway_outbound *out, const struct delivery_
                                                    .state = SPOOL_RESULT_DEFERRED,
                                                    .attempts = wait->attempts,
                                                    .next_attempt_wall_s = until_s },
-                           NULL);
+                           GATEWAY_NOTICE_NONE, NULL);
     observe_delivery_pending(w->log, gateway_worker_now_s(w),
                              spool_message_mid(item->message->spool),
                              (struct observe_rids){ item->waiting, item->waiting_count }, until_s);
@@ -281,23 +355,39 @@ static void count_results(struct gateway_outbound *out, enum delivery_verdict co
     delivery_destination_count(out->delivery.destination, &counts);
 }
 
+/* The last words about all that stay and were not refused by themselves; those that were not even
+ * sent share them. */
+static void note_common(struct gateway_outbound *out, const struct gateway_failure *common)
+{
+    struct gateway_item *item = out->item;
+
+    if (common->outcome.verdict != DELIVERY_VERDICT_DEFERRED)
+        return;
+    gateway_failures_note_common(&item->failures, gateway_failure_copy(common));
+    for (size_t i = out->envelope.recipients_count; i < item->waiting_count - item->left_count; i++)
+        gateway_item_note_failure(item, item->waiting[i], NULL);
+}
+
 void gateway_outbound_item_end(struct gateway_outbound *out, const struct delivery_outcome *outcome,
-                               const struct smtp_reply *reply)
+                               const struct smtp_reply *reply, bool is_ours)
 {
     struct gateway_worker *w = out->worker;
     struct gateway_item *item = out->item;
     struct delivery_scheduler *scheduler = w->dispatch.scheduler;
     struct gateway_report *report;
     struct delivery_wait wait;
-    struct gateway_failure common; /* of all that were not refused before */
+    struct gateway_failure silent = { .outcome = *outcome }; /* without memory */
+    struct gateway_failure *said = failure_of(out, outcome, reply, is_ours);
+    const struct gateway_failure *common = said != NULL ? said : &silent;
     unsigned kept = 0, unsent, count = accepted(out);
 
-    failure_fill(out, outcome, reply, &common);
     count_results(out, outcome->verdict);
     if (outcome->verdict == DELIVERY_VERDICT_DELIVERED && count > 0)
-        log_done(out, out->accepted, count, said(&common));
+        log_done(out, out->accepted, count, gateway_failure_said(common));
+    note_common(out, common);
     for (size_t i = 0; i < out->envelope.recipients_count; i++)
-        settle(out, i, out->refusals[i] != NULL ? out->refusals[i] : &common, &kept);
+        settle(out, i, common, &kept);
+    free(said);
     unsent = put_unsent_first(out, kept);
     /* What is said of the message as a whole holds for those not sent, too. */
     if (unsent > 0 && outcome->verdict != DELIVERY_VERDICT_DEFERRED) {

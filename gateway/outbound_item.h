@@ -8,6 +8,11 @@
 MUST_USE enum status gateway_outbound_item_begin(struct gateway_outbound *out,
                                                  struct gateway_item *item);
 
+/* Whether the message, which has REQUIRETLS, must not go this way; *event_out says so in place of
+ * what the SMTP machine would. That the host does not offer REQUIRETLS is the machine's to say. */
+bool gateway_outbound_item_is_barred(const struct gateway_outbound *out,
+                                     struct smtp_client_event *event_out);
+
 /* A recipient was refused, or accepted, before the message. */
 void gateway_outbound_item_recipient(struct gateway_outbound *out, size_t index,
                                      const struct smtp_reply *reply);
@@ -17,9 +22,9 @@ void gateway_outbound_item_recipient(struct gateway_outbound *out, size_t index,
 void gateway_outbound_item_hold_back(struct gateway_outbound *out, size_t sent);
 
 /* The message has been dealt with: outcome holds for every recipient not refused before. Logs,
- * tells the scheduler and the home of the message. */
+ * tells the scheduler and the home of the message. is_ours: the reply is not the host's. */
 void gateway_outbound_item_end(struct gateway_outbound *out, const struct delivery_outcome *outcome,
-                               const struct smtp_reply *reply);
+                               const struct smtp_reply *reply, bool is_ours);
 
 /* Nothing was said about it yet: back to the front of the queue. */
 void gateway_outbound_item_return(struct gateway_outbound *out);

@@ -288,7 +288,7 @@ static bool is_expected_line(const char *line, size_t len)
         "The following message to <",
         "The reason for the problem:",
         "The receiving host said:",
-        "The receiving host was not asked:",
+        "In detail:",
         "The host ",
         "The host that has it now does not tell of its delivery",
         "What could not be delivered is a bounce",

@@ -126,7 +126,7 @@ static void the_host_and_its_words_are_told_as_far_as_they_are_known(void **unus
         { "", "", "550 no", false, "problem\r\nThe receiving host said:\r\n    550 no\r\n",
           "Status: 5.1.1\r\nDiagnostic-Code: smtp; 550 no\r\n\r\n--=_" },
         { "mx.example", "192.0.2.1", "550 5.7.30 no", true,
-          "problem\r\nThe receiving host was not asked:\r\n    550 5.7.30 no\r\n",
+          "problem\r\nIn detail:\r\n    550 5.7.30 no\r\n",
           "Remote-MTA: dns; mx.example\r\nDiagnostic-Code: X-Postern; 550 5.7.30 no\r\n" },
         { "", "", "", false, "problem\r\n\r\n", "Status: 5.1.1\r\n\r\n--=_" },
     };

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -140,7 +141,9 @@ static void test_recovered_recipients_with_a_final_result_are_left_out(void **st
         { .rid = 3,
           .state = SPOOL_RESULT_DEFERRED,
           .attempts = 1,
-          .next_attempt_wall_s = INT64_C(1) << 40 },
+          .next_attempt_wall_s = INT64_C(1) << 40,
+          .warned_wall_s = 1000,
+          .warnings = 2 },
         { .rid = 4, .state = SPOOL_RESULT_DELIVERED },
     };
     struct gateway_message *m = start(recipients, ARRAY_LEN(recipients), results);
@@ -150,6 +153,54 @@ static void test_recovered_recipients_with_a_final_result_are_left_out(void **st
     assert_item(m, 0, "x.example", (const uint32_t[]){ 1, 3 }, 2);
     assert_int_equal(m->items[0].attempts, 3);
     assert_true(m->items[0].wait_ms > 0);
+    assert_int_equal(m->items[0].warnings, 2);
+    assert_int_equal(m->items[0].warned_s, 1000);
+}
+
+static struct gateway_failure *said(uint16_t code, const char *text)
+{
+    const struct smtp_reply reply = { .code = code, .text = slice_from(text) };
+    struct gateway_failure_facts facts = { .reply = &reply, .at_s = 5 };
+
+    (void)snprintf(facts.outcome.reason, sizeof(facts.outcome.reason), "4.4.2 - Bad connection");
+    return gateway_failure_create(&facts);
+}
+
+static void test_who_is_given_up_hears_what_was_said_last(void **state)
+{
+    static const char *const recipients[] = { "a@x.example", "b@y.example", "c@x.example",
+                                              "d@x.example" };
+    static const struct {
+        uint32_t rid;
+        const char *reply;
+        bool is_ours;
+    } cases[] = {
+        { 0, "451 for all", false },
+        { 2, "450 only for this one", false },
+        { 3, "4.4.2 - Bad connection", true }, /* nothing was said, so that we do */
+    };
+    struct gateway_message *m = start(recipients, ARRAY_LEN(recipients), NULL);
+    struct gateway_item *item = &m->items[0];
+    struct delivery_outcome expired;
+    struct gateway_failure *f;
+
+    (void)state;
+    delivery_outcome_for(DELIVERY_CAUSE_EXPIRED, &expired);
+    f = gateway_item_failure(item, 2, &expired, SLICE("host down"));
+    assert_true(slice_equal(gateway_failure_reply(f), SLICE("host down")));
+    assert_true(f->is_ours);
+    free(f);
+    gateway_failures_note_common(&item->failures, said(451, "for all"));
+    gateway_item_note_failure(item, 2, said(450, "only for this one"));
+    gateway_item_note_failure(item, 3, said(0, ""));
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        f = gateway_item_failure(item, cases[i].rid, &expired, SLICE("host down"));
+        assert_true(slice_equal(gateway_failure_reply(f), slice_from(cases[i].reply)));
+        assert_string_equal(f->outcome.status, "5.4.7");
+        assert_int_equal(f->is_ours, cases[i].is_ours);
+        assert_int_equal(f->at_s, 5);
+        free(f);
+    }
 }
 
 static void poked(struct engine_timer *timer)
@@ -211,6 +262,8 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_recovered_recipients_with_a_final_result_are_left_out,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_who_is_given_up_hears_what_was_said_last, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(
             test_the_last_report_waits_for_what_the_kernel_has_of_the_message, set_up, tear_down),
     };

@@ -300,8 +300,8 @@ def test_a_bounce_of_many_recipients_comes_in_parts(make_gateway):
     with NextHop(replies={'RCPT': judge}) as hop:
         gateway = make_gateway(hop, bounce=bounce()).start()
         send(gateway, recipients=[f'{name}@example.com' for name in names])
-        dsns = hop.wait_messages(3, seconds=30)
-        wait_until(lambda: gateway.log().count('Message finished MID') == 4, 20, 'all are over')
+        dsns = hop.wait_messages(5, seconds=30)
+        wait_until(lambda: gateway.log().count('Message finished MID') == 6, 20, 'all are over')
         told = [name for dsn in dsns for name in re.findall(
             rb'Final-Recipient: rfc822; (\w+)@example.com', dsn.data)]
         assert sorted(told) == sorted(name.encode() for name in names)

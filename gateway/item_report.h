@@ -1,0 +1,19 @@
+/* gateway/item_report.h - what the owner of an item says at home when it is not delivered: given
+ * up, or late.
+ */
+#pragma once
+#include "gateway/message.h"
+
+struct gateway_item_end {
+    const struct delivery_destination *destination;
+    struct delivery_outcome outcome; /* FAILED */
+    struct slice reason;             /* for the log, and where no host has said anything */
+    bool is_bad_host;                /* what hosts have said before says nothing any more */
+};
+
+/* Adds a verdict for each recipient that waits; the report has room for them. */
+void gateway_item_give_up(struct gateway_worker *w, struct gateway_item *item,
+                          struct gateway_report *report, const struct gateway_item_end *end);
+
+/* DELIVERY_ACTION_WARN. Without memory the warning is left out: another one may follow. */
+void gateway_item_warn(struct gateway_worker *w, const struct delivery_action *warn);
