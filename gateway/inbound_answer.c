@@ -82,6 +82,9 @@ static unsigned flags_of(const struct gateway_inbound *in, const struct smtp_com
 {
     return (command->body == SMTP_BODY_TYPE_8BITMIME ? SPOOL_MESSAGE_8BITMIME : 0u) |
            (command->smtputf8 ? SPOOL_MESSAGE_SMTPUTF8 : 0u) |
+           (command->ret == SMTP_RET_FULL ? SPOOL_MESSAGE_RET_FULL : 0u) |
+           (command->ret == SMTP_RET_HDRS ? SPOOL_MESSAGE_RET_HDRS : 0u) |
+           (command->require_tls ? SPOOL_MESSAGE_REQUIRE_TLS : 0u) |
            (in->flow->access == POLICY_ACCESS_RELAY ? SPOOL_MESSAGE_RELAYED : 0u);
 }
 
@@ -174,6 +177,7 @@ struct smtp_answer gateway_inbound_accept_mail(struct gateway_inbound *in,
         .sender = command->mailbox.whole,
         .info[SPOOL_INFO_LISTENER] = slice_from(in->listener->name),
         .info[SPOOL_INFO_GROUP] = in->group,
+        .info[SPOOL_INFO_ENVELOPE_ID] = command->envid,
     };
     enum status status;
 
@@ -326,6 +330,7 @@ struct smtp_answer gateway_inbound_accept_rcpt(struct gateway_inbound *in,
 {
     struct gateway_worker *w = in->worker;
     const struct smtp_mailbox *to = &command->mailbox;
+    const struct spool_dsn dsn = { .notify = command->notify, .orcpt = command->orcpt };
     bool is_counted = !rat_verdict(in, to).bypasses_limits;
     unsigned rid = gateway_receipt_recipients_count(in->receipt);
     struct smtp_answer answer = SMTP_ANSWER_ACCEPTED;
@@ -335,7 +340,7 @@ struct smtp_answer gateway_inbound_accept_rcpt(struct gateway_inbound *in,
         answer = take_rates(in, command);
     if (answer.code != 0)
         return answer;
-    status = gateway_receipt_add_recipient(in->receipt, to->whole);
+    status = gateway_receipt_add_recipient(in->receipt, to->whole, &dsn);
     if (status != STATUS_OK) {
         if (is_counted)
             give_rates(in);

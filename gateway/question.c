@@ -16,8 +16,10 @@ static const enum dns_type sender_types[] = { DNS_TYPE_MX, DNS_TYPE_A, DNS_TYPE_
 struct gateway_question {
     struct gateway_inbound *in;
     struct gateway_names *names;
-    struct smtp_command command; /* its mailbox lies below */
+    struct smtp_command command; /* its texts lie below */
     char mailbox[SMTP_MAILBOX_BYTES_MAX];
+    char envid[SMTP_ENVID_BYTES_MAX];
+    char orcpt[SMTP_ORCPT_BYTES_MAX];
 
     struct slice domain; /* for a recipient, these three; */
     struct gateway_next_hops_waiter search;
@@ -28,7 +30,15 @@ struct gateway_question {
     bool is_failed; /* one of them; nothing can be said of a name then */
 };
 
-/* With a copy of the mailbox: the command's line lies in the buffer it was received into, which
+static void keep(struct slice *text, char *room, size_t room_bytes)
+{
+    ASSERT(text->len <= room_bytes);
+    if (text->len > 0)
+        memcpy(room, text->data, text->len);
+    text->data = room;
+}
+
+/* With a copy of its texts: the command's line lies in the buffer it was received into, which
  * others are received into while this one waits. NULL: no memory. */
 static struct gateway_question *question_create(struct gateway_inbound *in,
                                                 const struct smtp_command *command)
@@ -41,6 +51,8 @@ static struct gateway_question *question_create(struct gateway_inbound *in,
     q->command = *command;
     q->command.argument = (struct slice){ 0 };
     smtp_mailbox_keep(&q->command.mailbox, q->mailbox);
+    keep(&q->command.envid, q->envid, sizeof(q->envid));
+    keep(&q->command.orcpt, q->orcpt, sizeof(q->orcpt));
     return q;
 }
 

@@ -66,9 +66,10 @@ void gateway_receipt_destroy(struct gateway_receipt *r)
     free(r);
 }
 
-enum status gateway_receipt_add_recipient(struct gateway_receipt *r, struct slice address)
+enum status gateway_receipt_add_recipient(struct gateway_receipt *r, struct slice address,
+                                          const struct spool_dsn *dsn)
 {
-    TRY(spool_draft_add_recipient(&r->draft, address));
+    TRY(spool_draft_add_recipient_dsn(&r->draft, address, dsn));
     if (gateway_receipt_recipients_count(r) == 1) {
         ASSERT(address.len <= sizeof(r->first));
         memcpy(r->first, address.data, address.len);

@@ -54,7 +54,8 @@ MUST_USE enum status gateway_receipt_create(struct gateway_worker *worker,
 /* Drops the message; nothing of it stays. Accepts NULL. */
 void gateway_receipt_destroy(struct gateway_receipt *r);
 
-MUST_USE enum status gateway_receipt_add_recipient(struct gateway_receipt *r, struct slice address);
+MUST_USE enum status gateway_receipt_add_recipient(struct gateway_receipt *r, struct slice address,
+                                                   const struct spool_dsn *dsn);
 unsigned gateway_receipt_recipients_count(const struct gateway_receipt *r);
 struct slice gateway_receipt_sender(const struct gateway_receipt *r); /* empty: <> */
 struct slice gateway_receipt_first_recipient(const struct gateway_receipt *r);

@@ -9,7 +9,7 @@ from postern_lab.next_hop import NextHop
 from postern_lab.process import wait_until
 from postern_lab.tools import s_client, swaks
 
-PLAIN = ['PIPELINING', 'SIZE', '8BITMIME', 'SMTPUTF8', 'ENHANCEDSTATUSCODES', 'HELP']
+PLAIN = ['PIPELINING', 'SIZE', '8BITMIME', 'SMTPUTF8', 'ENHANCEDSTATUSCODES', 'HELP', 'DSN']
 RSA_SUITE = 'ECDHE-RSA-AES128-GCM-SHA256'
 ECDSA_SUITE = 'ECDHE-ECDSA-AES128-GCM-SHA256'
 
@@ -82,7 +82,7 @@ def test_ehlo_offers_what_is_served_and_tls_only_once(gateway):
         assert sorted(word.split()[0] for word in offered) == sorted(PLAIN + ['STARTTLS'])
         assert f'SIZE {20 * 1024 * 1024}' in offered
         client.starttls()
-        assert sorted(word.split()[0] for word in client.ehlo()) == sorted(PLAIN)
+        assert sorted(word.split()[0] for word in client.ehlo()) == sorted(PLAIN + ['REQUIRETLS'])
         client.expect(503, 'STARTTLS')
         client.quit()
 
