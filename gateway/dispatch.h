@@ -24,7 +24,6 @@ struct gateway_dispatch { /* Fields are private, except scheduler for gateway/ou
     struct delivery_scheduler *scheduler;
     struct engine_task run;
     struct engine_timer due;
-    struct gateway_bounce_profiles profiles;
     struct list sites;    /* what is known of the hosts of each destination */
     struct list stranded; /* items the scheduler had no memory for */
     struct engine_timer stranded_retry;

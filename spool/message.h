@@ -34,8 +34,12 @@ enum spool_message_flag {
     SPOOL_MESSAGE_REQUIRE_TLS = 1 << 8, /* REQUIRETLS, RFC 8689 */
     SPOOL_MESSAGE_DOUBLE = 1 << 9,      /* a bounce that tells of a bounce, or of other mail from
                                            the null sender: of itself nobody is told */
+
+    /* It says TLS-Required: No (RFC 8689 5): it is to arrive although TLS fails, or what a domain
+     * publishes about TLS (DANE, MTA-STS) is not met. */
+    SPOOL_MESSAGE_TLS_OPTIONAL = 1 << 10,
 };
-#define SPOOL_MESSAGE_FLAGS_ALL 0x3ffu
+#define SPOOL_MESSAGE_FLAGS_ALL 0x7ffu
 
 /* Small texts about where the message came from; each may be empty. */
 enum spool_info {

@@ -35,7 +35,7 @@ PRESENT = {
     'ascii-after-all': False,     # SMTPUTF8 that was said and not needed
     'chunking': False,
     'limits': True,              # RFC 9422
-    'requiretls': False,
+    'requiretls': True,
 }
 
 pytestmark = pytest.mark.filterwarnings('ignore:ssl.TLSVersion')  # old ones are the point
