@@ -205,8 +205,13 @@ static void deliver(struct gateway_outbound *out, struct delivery_item *item)
         return;
     }
     if (!gateway_outbound_item_is_barred(out, &event))
-        event = smtp_client_send(&out->hop.smtp, &out->envelope,
-                                 gateway_channel_output(&out->hop.channel));
+        if (out->is_to_report &&
+            (spool_message_flags(out->item->message->spool) & SPOOL_MESSAGE_TLS_OPTIONAL) == 0) {
+            out->is_to_report = false;
+            gateway_outbound_report(out);
+        }
+    event =
+        smtp_client_send(&out->hop.smtp, &out->envelope, gateway_channel_output(&out->hop.channel));
     set_time(out);
     gateway_hop_go(&out->hop, &event);
 }
@@ -394,8 +399,8 @@ static void on_opened(struct gateway_hop *h)
     if (can->recipients_max > 0)
         delivery_connection_limit_recipients(&out->delivery, can->recipients_max);
     enter(out, GATEWAY_OUTBOUND_IDLE);
-    if (out->hop.options.demand.is_wanted && !gateway_channel_is_secure(&h->channel))
-        gateway_outbound_report_failed(out, POLICY_TLS_NOT_OFFERED);
+    if (out->hop.options.demand.is_wanted)
+        out->is_to_report = true;
     if (out->host->demand.is_required)
         gateway_alert_tls_recovered(out->worker,
                                     delivery_destination_domain(out->delivery.destination));

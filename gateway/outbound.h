@@ -46,6 +46,7 @@ struct gateway_outbound { /* Fields are private to gateway/outbound*.c. */
     char tls_trouble[GATEWAY_OUTBOUND_TROUBLE_MAX]; /* why TLS could not be had; "" before */
     enum gateway_outbound_state state;
     bool is_announced;    /* in the log */
+    bool is_to_report;    /* how its TLS went, once it carries other mail than reports */
     bool sent_any;        /* a message has been dealt with on this connection */
     bool heard_of_item;   /* the peer has answered something about the item under way */
     bool is_body_leaving; /* the final dot waits for the body to leave */

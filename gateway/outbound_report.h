@@ -8,8 +8,9 @@
 #pragma once
 #include "gateway/outbound.h"
 
-/* The handshake is done, and judged or not asked to be. */
-void gateway_outbound_report_secured(const struct gateway_outbound *out);
+/* The connection is open, or its peer has been judged; called for the first message that is no
+ * report itself (RFC 8460 3). */
+void gateway_outbound_report(const struct gateway_outbound *out);
 
 /* TLS was not to be had; how: anything but established. Not called where nobody wanted it. */
 void gateway_outbound_report_failed(const struct gateway_outbound *out, enum policy_tls_event how);

@@ -76,7 +76,10 @@ static void on_judged(struct gateway_hop_tls *t)
     if (!t->is_verified && !is_denied)
         observe_dcid_tls_unverified(w->log, gateway_worker_now_s(w), out->dcid,
                                     slice_from(t->text));
-    gateway_outbound_report_secured(out);
+    if (is_denied)
+        gateway_outbound_report(out);
+    else
+        out->is_to_report = true;
     gateway_hop_judged(&out->hop, t->is_verified, slice_from(why));
 }
 
