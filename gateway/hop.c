@@ -196,8 +196,7 @@ void gateway_hop_judged(struct gateway_hop *h, bool is_verified, struct slice wh
     enum policy_tls_event how = is_verified ? POLICY_TLS_ESTABLISHED : POLICY_TLS_UNVERIFIED;
     struct smtp_client_event event;
 
-    if (h->state != GATEWAY_HOP_JUDGING)
-        return; /* it comes too late */
+    ASSERT(h->state == GATEWAY_HOP_JUDGING);
     if (!is_verified && policy_tls_outcome(&h->options.demand, how) != POLICY_TLS_SEND_ENCRYPTED) {
         unsecured(h, why, how);
         return;
@@ -351,8 +350,8 @@ static void on_expired(struct gateway_channel *c)
             unsecured(h, SLICE("timeout"), POLICY_TLS_HANDSHAKE_FAILED);
         break;
     case GATEWAY_HOP_JUDGING:
-        unsecured(h, SLICE("whose certificate it is could not be told in time"),
-                  POLICY_TLS_HANDSHAKE_FAILED);
+        h->handlers->judge_now(h);
+        ASSERT(h->state != GATEWAY_HOP_JUDGING);
         break;
     case GATEWAY_HOP_OPEN:
         if (smtp_client_timeout_ms(&h->smtp) > 0)

@@ -13,6 +13,7 @@
  *     unsecured  TLS could not be had, in one line; opened or failed follows
  *     secured    the handshake is done; the owner checks whom it leads to and says so by
  *                gateway_hop_judged(), at once or later
+ *     judge_now  the time for that is over: by what is known, and before this returns
  *     settled    who makes the TLS records is decided: gateway/channel.h. May be NULL
  *     opened     commands may be given
  *     event      of the SMTP machine, for a command of the owner: RECIPIENT, BODY_WANTED or DONE
@@ -33,7 +34,7 @@
 
 #define GATEWAY_HOP_CONNECT_MS   30000
 #define GATEWAY_HOP_HANDSHAKE_MS 60000
-#define GATEWAY_HOP_JUDGE_MS     60000 /* for the owner to say whom it leads to */
+#define GATEWAY_HOP_JUDGE_MS     10000 /* for the owner to find out whom it leads to */
 #define GATEWAY_HOP_QUIT_MS      2000  /* for its reply: all is said and done */
 
 enum gateway_hop_state {
@@ -71,6 +72,7 @@ struct gateway_hop_handlers {
     enum status (*session)(struct gateway_hop *h, struct tls_session **session_out);
     void (*unsecured)(struct gateway_hop *h, struct slice why);
     void (*secured)(struct gateway_hop *h);
+    void (*judge_now)(struct gateway_hop *h);
     void (*settled)(struct gateway_hop *h);
     void (*opened)(struct gateway_hop *h);
     void (*event)(struct gateway_hop *h, const struct smtp_client_event *event);
@@ -104,13 +106,7 @@ void gateway_hop_open(struct gateway_hop *h, struct engine_loop *loop,
                       const struct gateway_hop_handlers *handlers,
                       const struct gateway_hop_options *options);
 
-static inline bool gateway_hop_is_judging(const struct gateway_hop *h)
-{
-    return h->state == GATEWAY_HOP_JUDGING;
-}
-
-/* After `secured`: whether the peer is who it should be. why: in one line, when it is not. Does
- * nothing when the hop waits for it no longer. */
+/* After `secured`: whether the peer is who it should be. why: in one line, when it is not. */
 void gateway_hop_judged(struct gateway_hop *h, bool is_verified, struct slice why);
 
 static inline bool gateway_hop_is_open(const struct gateway_hop *h)

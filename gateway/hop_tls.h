@@ -38,7 +38,8 @@ void gateway_hop_tls_init(struct gateway_hop_tls *t, struct gateway_worker *work
                           const struct policy_destination *destination, struct slice domain,
                           const struct gateway_next_hops *hops,
                           const struct gateway_next_host *host);
-void gateway_hop_tls_finish(struct gateway_hop_tls *t); /* accepts a zeroed one */
+/* Nothing is judged any more. Accepts a zeroed one, and one that is finished. */
+void gateway_hop_tls_finish(struct gateway_hop_tls *t);
 
 /* Begins to ask for what judge will want to know. */
 void gateway_hop_tls_start(struct gateway_hop_tls *t, const struct ip_endpoint *remote);
@@ -51,6 +52,9 @@ MUST_USE enum status gateway_hop_tls_session(struct gateway_hop_tls *t,
 /* After the handshake, before the kernel has the session. judged() may run inside, and does unless
  * the PTR is still awaited. */
 void gateway_hop_tls_judge(struct gateway_hop_tls *t, void (*judged)(struct gateway_hop_tls *t));
+
+/* The PTR is awaited no longer: the other names have to do. judged() runs inside. */
+void gateway_hop_tls_judge_now(struct gateway_hop_tls *t);
 
 /* After a handshake that failed, before the hop is closed: whether another one, without what this
  * host may have stumbled over, is worth a try. */

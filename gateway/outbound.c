@@ -62,6 +62,7 @@ static void leave(struct gateway_outbound *out, enum delivery_failure why)
         return;
     ASSERT(out->item == NULL);
     out->is_body_leaving = false;
+    gateway_hop_tls_finish(&out->tls); /* before the PTR can come for a hop that is left */
     if (out->state != GATEWAY_OUTBOUND_OPENING)
         delivery_connection_closed(scheduler_of(out), now_ms, &out->delivery, why,
                                    gateway_worker_random(w));
@@ -91,7 +92,6 @@ static void on_closed(struct gateway_hop *h)
     if (out->is_announced)
         observe_dcid_close(w->log, gateway_worker_now_s(w), out->dcid);
     observe_uncount(&w->counters, OBSERVE_CONNECTIONS_OUT_NOW, 1);
-    gateway_hop_tls_finish(&out->tls);
     gateway_next_hops_release(out->hops);
     gateway_view_release(out->view);
     list_remove(&out->node);
@@ -443,6 +443,7 @@ static const struct gateway_hop_handlers hop_handlers = {
     .session = gateway_outbound_tls_session,
     .unsecured = gateway_outbound_tls_failed,
     .secured = gateway_outbound_tls_secured,
+    .judge_now = gateway_outbound_tls_judge_now,
     .settled = on_settled,
     .opened = on_opened,
     .event = on_event,

@@ -66,8 +66,6 @@ static void on_judged(struct gateway_hop_tls *t)
     bool is_denied = !t->is_verified && demand->is_check_required;
     char why[TLS_CHECK_TEXT_MAX + 32];
 
-    if (!gateway_hop_is_judging(&out->hop))
-        return;
     (void)snprintf(why, sizeof(why), "verify error: %s", t->text);
     if (!is_denied) {
         observe_dcid_tls_success(w->log, gateway_worker_now_s(w), &facts);
@@ -86,6 +84,11 @@ static void on_judged(struct gateway_hop_tls *t)
 void gateway_outbound_tls_secured(struct gateway_hop *h)
 {
     gateway_hop_tls_judge(&outbound_of(h)->tls, on_judged);
+}
+
+void gateway_outbound_tls_judge_now(struct gateway_hop *h)
+{
+    gateway_hop_tls_judge_now(&outbound_of(h)->tls);
 }
 
 /* Why there was no TLS to fail. */

@@ -10,6 +10,7 @@ enum status gateway_outbound_tls_session(struct gateway_hop *h, struct tls_sessi
 void gateway_outbound_tls_refused(struct gateway_hop *h, const struct smtp_reply *reply);
 void gateway_outbound_tls_failed(struct gateway_hop *h, struct slice why);
 void gateway_outbound_tls_secured(struct gateway_hop *h);
+void gateway_outbound_tls_judge_now(struct gateway_hop *h);
 
 /* For the log; without a protocol in the clear. Its texts live as long as the connection. */
 struct observe_tls gateway_outbound_tls_facts(const struct gateway_outbound *out);

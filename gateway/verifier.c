@@ -22,11 +22,18 @@ static void enter(struct gateway_verifier *v, enum gateway_verifier_state next)
 
 /* --- the end --------------------------------------------------------------------------------- */
 
+/* Before a PTR can come for a hop that is left. */
+static void leave(struct gateway_verifier *v)
+{
+    enter(v, GATEWAY_VERIFIER_LEAVING);
+    gateway_hop_tls_finish(&v->tls);
+}
+
 static void lose(struct gateway_verifier *v, struct slice why)
 {
     bool was_idle = v->state == GATEWAY_VERIFIER_IDLE;
 
-    enter(v, GATEWAY_VERIFIER_LEAVING);
+    leave(v);
     v->handlers->gone(v, was_idle ? SLICE("") : why);
 }
 
@@ -84,7 +91,7 @@ static void on_failed(struct gateway_hop *h, const struct gateway_hop_end *end)
 void gateway_verifier_quit(struct gateway_verifier *v)
 {
     ASSERT(v->state == GATEWAY_VERIFIER_IDLE);
-    enter(v, GATEWAY_VERIFIER_LEAVING);
+    leave(v);
     gateway_hop_quit(&v->hop);
     v->handlers->gone(v, SLICE(""));
 }
@@ -92,7 +99,7 @@ void gateway_verifier_quit(struct gateway_verifier *v)
 void gateway_verifier_drop(struct gateway_verifier *v)
 {
     if (v->state != GATEWAY_VERIFIER_LEAVING)
-        enter(v, GATEWAY_VERIFIER_LEAVING);
+        leave(v);
     gateway_hop_reset(&v->hop);
 }
 
@@ -101,7 +108,6 @@ static void on_closed(struct gateway_hop *h)
     struct gateway_verifier *v = verifier_of(h);
 
     ASSERT(v->state == GATEWAY_VERIFIER_LEAVING);
-    gateway_hop_tls_finish(&v->tls);
     v->handlers->closed(v);
 }
 
@@ -142,6 +148,11 @@ static void on_judged(struct gateway_hop_tls *t)
 static void on_secured(struct gateway_hop *h)
 {
     gateway_hop_tls_judge(&verifier_of(h)->tls, on_judged);
+}
+
+static void on_judge_now(struct gateway_hop *h)
+{
+    gateway_hop_tls_judge_now(&verifier_of(h)->tls);
 }
 
 static void on_connected(struct gateway_hop *h)
@@ -188,6 +199,7 @@ void gateway_verifier_open(struct gateway_verifier *v, struct gateway_worker *wo
         .session = on_session,
         .unsecured = on_unsecured,
         .secured = on_secured,
+        .judge_now = on_judge_now,
         .opened = on_opened,
         .event = on_event,
         .drained = on_drained,
