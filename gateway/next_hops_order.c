@@ -203,6 +203,21 @@ static void fail(struct gateway_next_hops *hops, enum gateway_next_hops_outcome 
     (void)snprintf(hops->reason, sizeof(hops->reason), "%s", reason);
 }
 
+/* Unless a better host may only not have been found out yet: the mail is for that one. */
+static void fail_by_loop(struct gateway_next_hops *hops, const struct dns_exchange *x,
+                         uint32_t limit)
+{
+    for (size_t i = 0; i < dns_exchange_hosts_count(x); i++) {
+        const struct dns_exchange_host *host = dns_exchange_host(x, i);
+
+        if (host->preference < limit && host->outcome == DNS_FAILED) {
+            fail(hops, GATEWAY_NEXT_HOPS_FAILED, host->reason);
+            return;
+        }
+    }
+    fail(hops, GATEWAY_NEXT_HOPS_LOOP, "its best host is this one");
+}
+
 static enum gateway_next_hops_outcome outcome_of(enum dns_exchange_outcome outcome)
 {
     switch (outcome) {
@@ -232,7 +247,7 @@ static void add_lookup(struct order *o, const struct gateway_next_hops_lookup *l
         return;
     }
     if (limit != UINT32_MAX)
-        fail(o->hops, GATEWAY_NEXT_HOPS_LOOP, "its best host is this one");
+        fail_by_loop(o->hops, x, limit);
     for (size_t i = 0; i < dns_exchange_hosts_count(x); i++) {
         const struct dns_exchange_host *host = dns_exchange_host(x, i);
 
