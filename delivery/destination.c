@@ -274,6 +274,7 @@ void delivery_destination_set_limits(struct delivery_scheduler *s, uint64_t now_
 {
     destination_set_limits(d, limits);
     d->hosts_until_ms = 0;
+    d->bad_until_ms = 0;
     destination_file(s, d, now_ms);
 }
 

@@ -268,8 +268,8 @@ void delivery_destination_postpone(struct delivery_scheduler *s, uint64_t now_ms
                                    struct delivery_destination *d, uint64_t wait_ms);
 
 /* After a change of the configuration; add takes limits as well. The list of hosts, which may come
- * from the configuration, is asked for again. Items that already wait keep their
- * retry time; they are given up by the new profile when they are looked at next. */
+ * from the configuration, is asked for again, as is whether there are any. Items that already wait
+ * keep their retry time; they are given up by the new profile when they are looked at next. */
 void delivery_destination_set_limits(struct delivery_scheduler *s, uint64_t now_ms,
                                      struct delivery_destination *d,
                                      const struct delivery_limits *limits);

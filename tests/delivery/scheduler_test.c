@@ -491,6 +491,29 @@ static void a_domain_that_does_not_exist_gives_all_its_items_back(void **unused)
     finish(s, 60000);
 }
 
+static void a_new_configuration_asks_again_for_a_domain_that_did_not_exist(void **unused)
+{
+    struct delivery_scheduler *s = make();
+    struct delivery_item items[2];
+    struct delivery_action a;
+    struct delivery_destination *d;
+
+    (void)unused;
+    add(s, 0, "nowhere.example", &limits, &items[0]);
+    assert_true(delivery_scheduler_next_action(s, 0, &a));
+    assert_int_equal(a.kind, DELIVERY_ACTION_RESOLVE);
+    d = a.destination;
+    delivery_destination_unresolved(s, 0, d, DELIVERY_UNRESOLVED_BAD_HOST, 60000, 1);
+    expect(s, 1, DELIVERY_ACTION_EXPIRE, &a);
+    /* Another resolver, another choice of IP version, another name of our own. */
+    delivery_destination_set_limits(s, 2, d, &limits);
+    add(s, 3, "nowhere.example", &limits, &items[1]);
+    assert_true(delivery_scheduler_next_action(s, 3, &a));
+    assert_int_equal(a.kind, DELIVERY_ACTION_RESOLVE);
+    delivery_destination_unresolved(s, 3, d, DELIVERY_UNRESOLVED_TEMPORARY, 0, 1);
+    finish(s, 3);
+}
+
 static void an_empty_destination_is_forgotten_with_what_was_attached(void **unused)
 {
     struct delivery_scheduler *s = make();
@@ -551,6 +574,7 @@ int main(void)
         cmocka_unit_test(an_idle_connection_is_asked_first),
         cmocka_unit_test(a_returned_item_keeps_its_place_but_not_for_ever),
         cmocka_unit_test(a_domain_that_does_not_exist_gives_all_its_items_back),
+        cmocka_unit_test(a_new_configuration_asks_again_for_a_domain_that_did_not_exist),
         cmocka_unit_test(an_empty_destination_is_forgotten_with_what_was_attached),
         cmocka_unit_test(a_domain_that_is_no_name_is_refused),
         cmocka_unit_test(an_item_is_small),
