@@ -126,7 +126,7 @@ static void conclude(struct gateway_hop_tls *t)
         break;
     case POLICY_TLS_CHECK_VERIFY: check_names(t, TLS_CHECK_VERIFY, t->domain); break;
     case POLICY_TLS_CHECK_HOSTED: check_names(t, TLS_CHECK_HOSTED, t->domain); break;
-    case POLICY_TLS_CHECK_MTA_STS: check_names(t, TLS_CHECK_HOSTED, (struct slice){ 0 }); break;
+    case POLICY_TLS_CHECK_MTA_STS: check_names(t, TLS_CHECK_MTA_STS, (struct slice){ 0 }); break;
     case POLICY_TLS_CHECK_DANE: check_dane(t); break;
     }
     if (t->host->demand.check != POLICY_TLS_CHECK_NONE)

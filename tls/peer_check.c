@@ -31,6 +31,19 @@ static const struct step hosted_steps[] = {
     { EITHER, TLS_CHECK_MX, false },
 };
 
+static const struct step mta_sts_steps[] = {
+    { ALTERNATIVES, TLS_CHECK_MX, false },
+};
+
+static const struct {
+    const struct step *steps;
+    size_t count;
+} algorithms[] = {
+    [TLS_CHECK_VERIFY] = { verify_steps, ARRAY_LEN(verify_steps) },
+    [TLS_CHECK_HOSTED] = { hosted_steps, ARRAY_LEN(hosted_steps) },
+    [TLS_CHECK_MTA_STS] = { mta_sts_steps, ARRAY_LEN(mta_sts_steps) },
+};
+
 /* One comparison of two lists of names. */
 struct check {
     const struct tls_peer_names *names;
@@ -64,12 +77,13 @@ static void plan(struct check *c, enum tls_check_algorithm algorithm,
         [TLS_CHECK_ROUTE] = wanted->route,
         [TLS_CHECK_MX] = wanted->mx,
     };
-    bool is_verify = algorithm == TLS_CHECK_VERIFY;
 
-    c->steps = is_verify ? verify_steps : hosted_steps;
-    c->steps_count = is_verify ? ARRAY_LEN(verify_steps) : ARRAY_LEN(hosted_steps);
+    ASSERT((size_t)algorithm < ARRAY_LEN(algorithms));
+    c->steps = algorithms[algorithm].steps;
+    c->steps_count = algorithms[algorithm].count;
     c->more_steps = wanted->more_steps;
-    c->common_name_counts = is_verify || !tls_peer_names_are_listed(c->names);
+    c->common_name_counts = algorithm == TLS_CHECK_VERIFY ||
+                            (algorithm == TLS_CHECK_HOSTED && !tls_peer_names_are_listed(c->names));
     for (size_t i = 0; i < c->steps_count; i++) {
         enum tls_check_input input = c->steps[i].input;
 

@@ -1,6 +1,6 @@
 /* tls/peer_check.h - whether the certificate of a server names what mail was to go to: the two
- * algorithms of AsyncOS, for the settings that verify. That the certificate is good otherwise
- * (tls_session_verify_problem) is another question, and the first one.
+ * algorithms of AsyncOS, for the settings that verify, and that of MTA-STS. That the certificate is
+ * good otherwise (tls_session_verify_problem) is another question, and the first one.
  *
  * Verify, in this order, the first match ends it:
  *
@@ -12,6 +12,8 @@
  * Hosted: the dNSNames, or the common name if there are none (RFC 6125 6.4.4), with
  *
  *     the email domain, then the hosts of the SMTP route if there is one, else the MX hosts
+ *
+ * MTA-STS (RFC 8461 4.2): the dNSNames alone, with the MX hosts.
  *
  * What a match is worth. Only the email domain, and a route that an administrator has written, are
  * known from somewhere else than the network. A PTR name is what the owner of the address says it
@@ -36,7 +38,7 @@
     8 /* names that the text shows of what was tried, and of what is there */
 #define TLS_CHECK_SHOWN_BYTES 80 /* of each */
 
-enum tls_check_algorithm { TLS_CHECK_VERIFY, TLS_CHECK_HOSTED };
+enum tls_check_algorithm { TLS_CHECK_VERIFY, TLS_CHECK_HOSTED, TLS_CHECK_MTA_STS };
 
 enum tls_check_input {
     TLS_CHECK_DOMAIN,

@@ -18,7 +18,7 @@ static void expect_printable(const char *text, size_t room)
 
 static void check(const struct tls_peer_names *names, const struct tls_peer_wanted *wanted)
 {
-    for (int algorithm = TLS_CHECK_VERIFY; algorithm <= TLS_CHECK_HOSTED; algorithm++) {
+    for (int algorithm = TLS_CHECK_VERIFY; algorithm <= TLS_CHECK_MTA_STS; algorithm++) {
         struct tls_peer_check c;
 
         tls_peer_check(names, (enum tls_check_algorithm)algorithm, wanted, &c);
@@ -29,6 +29,7 @@ static void check(const struct tls_peer_names *names, const struct tls_peer_want
         ASSERT(tls_peer_host_matches(slice_from(c.name), slice_from(c.wanted)));
         ASSERT(algorithm != TLS_CHECK_VERIFY || c.input != TLS_CHECK_MX);
         ASSERT(algorithm != TLS_CHECK_HOSTED || c.input != TLS_CHECK_PTR);
+        ASSERT(algorithm != TLS_CHECK_MTA_STS || c.input == TLS_CHECK_MX);
     }
 }
 

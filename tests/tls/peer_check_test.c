@@ -15,6 +15,7 @@
 
 #define V TLS_CHECK_VERIFY
 #define H TLS_CHECK_HOSTED
+#define S TLS_CHECK_MTA_STS
 
 static const struct {
     enum tls_check_algorithm algorithm;
@@ -127,6 +128,17 @@ static const struct {
     { H, .hosts = { BYTES("mx.h.example") }, .domain = BYTES("a.example"),
       .ptr = { BYTES("mx.h.example") }, .more_steps = true,
       .text = "tried a.example; certificate has mx.h.example" },
+
+    /* MTA-STS: dNSNames and MX hosts, and nothing else. */
+    { S, .hosts = { BYTES("mx.h.example") }, .mx = { BYTES("mx.h.example") },
+      .text = "matched mx.h.example (MX host)" },
+    { S, .hosts = { BYTES("*.h.example") }, .mx = { BYTES("mx.h.example") },
+      .text = "matched *.h.example for mx.h.example (MX host)" },
+    { S, BYTES("mx.h.example"), .mx = { BYTES("mx.h.example") },
+      .text = "tried mx.h.example; certificate has no name" },
+    { S, .hosts = { BYTES("a.example") }, .domain = BYTES("a.example"),
+      .ptr = { BYTES("a.example") }, .mx = { BYTES("mx.h.example") },
+      .text = "tried mx.h.example; certificate has a.example" },
 
     /* Nothing to compare. */
     { V, .domain = BYTES("a.example"), .text = "tried a.example; certificate has no name" },
