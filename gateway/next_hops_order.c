@@ -120,6 +120,8 @@ static bool find_facts(struct order *o, const char *name, const struct dns_excha
             s->policy->mode == POLICY_MTA_STS_ENFORCE ? POLICY_STS_ENFORCED : POLICY_STS_TESTING;
         facts->is_host_of_sts = policy_mta_sts_allows(s->policy, slice_from(name));
     }
+    if (t != NULL && dns_tlsa_ttl_s(&t->tlsa) < o->hops->ttl_s)
+        o->hops->ttl_s = dns_tlsa_ttl_s(&t->tlsa);
     if (t == NULL || dns_tlsa_outcome(&t->tlsa) == DNS_TLSA_NONE)
         return true;
     if (dns_tlsa_outcome(&t->tlsa) == DNS_TLSA_FOUND) {
