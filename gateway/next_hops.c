@@ -29,29 +29,6 @@ void gateway_next_hops_release(struct gateway_next_hops *hops)
     free(hops);
 }
 
-static bool is_same_demand(const struct policy_tls_demand *a, const struct policy_tls_demand *b)
-{
-    return a->authority == b->authority && a->check == b->check && a->is_required == b->is_required;
-}
-
-bool gateway_next_hops_equal(const struct gateway_next_hops *a, const struct gateway_next_hops *b)
-{
-    if (a->outcome != b->outcome || a->endpoints_count != b->endpoints_count)
-        return false;
-    for (size_t i = 0; i < a->endpoints_count; i++) {
-        size_t k = 0;
-
-        while (k < b->endpoints_count &&
-               !ip_endpoint_equal(&a->endpoints[i].address, &b->endpoints[k].address))
-            k++;
-        if (k == b->endpoints_count || a->endpoints[i].preference != b->endpoints[k].preference ||
-            !is_same_demand(&gateway_next_hops_host(a, i)->demand,
-                            &gateway_next_hops_host(b, k)->demand))
-            return false;
-    }
-    return true;
-}
-
 /* --- the search ------------------------------------------------------------------------------ */
 
 static struct gateway_next_hops *hops_create(enum gateway_next_hops_outcome outcome)

@@ -93,6 +93,3 @@ static inline const struct gateway_next_host *gateway_next_hops_host(
     ASSERT(endpoint < hops->endpoints_count);
     return &hops->hosts[hops->host_of[endpoint]];
 }
-
-/* Whether mail goes to the same endpoints by the same demands. */
-bool gateway_next_hops_equal(const struct gateway_next_hops *a, const struct gateway_next_hops *b);
