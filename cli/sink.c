@@ -13,6 +13,7 @@
 #include "cli/sink_worker.h"
 #include "engine/signals.h"
 #include "tls/context.h"
+#include "tls/tickets.h"
 
 #define STEP_MS  20
 #define GRACE_NS 5000000000u
@@ -26,6 +27,7 @@ struct sink {
     struct sink_options options;
     struct sink_run run;
     struct sink_worker *workers;
+    struct tls_tickets *tickets; /* as most servers of the world have them; NULL: no TLS */
     uint32_t started;
     unsigned signals_count; /* that ask to stop */
     uint64_t stopped_ns;    /* when the first did; 0: it has not */
@@ -40,6 +42,7 @@ static bool create_tls(struct sink *k, struct sink_worker *w)
         .certificates = &files,
         .certificates_count = 1,
         .min_version = TLS_VERSION_1_2,
+        .tickets = k->tickets,
     };
     struct tls_error error = { 0 };
     enum status status = tls_context_create_server(&options, &w->tls, &error);
@@ -80,8 +83,21 @@ static bool open_doors(struct sink *k, size_t index)
     return true;
 }
 
+static bool create_tickets(struct sink *k)
+{
+    enum status status = STATUS_OK;
+
+    if (k->options.certificate != NULL)
+        status = tls_tickets_create(clock_wall_s(), &k->tickets);
+    if (status != STATUS_OK)
+        (void)cli_error("session tickets", "%s", status_text(status));
+    return status == STATUS_OK;
+}
+
 static bool start_workers(struct sink *k)
 {
+    if (!create_tickets(k))
+        return false;
     for (uint32_t i = 0; i < k->options.workers; i++) {
         sink_worker_init(&k->workers[i], &k->run);
         if (k->options.certificate != NULL && !create_tls(k, &k->workers[i]))
@@ -143,6 +159,7 @@ static void print_totals(const struct sink *k)
         { "connections", offsetof(struct sink_tallies, connections), 0 },
         { "open", offsetof(struct sink_tallies, open), 0 },
         { "tls", offsetof(struct sink_tallies, tls), 0 },
+        { "resumed", offsetof(struct sink_tallies, resumed), 0 },
         { "messages", offsetof(struct sink_tallies, messages), 0 },
         { "recipients", offsetof(struct sink_tallies, recipients), 0 },
         { "bytes", offsetof(struct sink_tallies, bytes), 0 },
@@ -260,6 +277,7 @@ static int run(int argc, char **argv)
         if (k.workers[i].run != NULL)
             sink_worker_finish(&k.workers[i]);
     free(k.workers);
+    tls_tickets_destroy(k.tickets);
     if (k.run.store >= 0)
         (void)close(k.run.store);
     return code;

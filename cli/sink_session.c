@@ -301,6 +301,8 @@ static void on_secured(struct gateway_channel *c, bool success)
         return;
     }
     sink_count(&s->worker->tallies.tls, 1);
+    if (tls_session_is_resumed(gateway_channel_tls(c)))
+        sink_count(&s->worker->tallies.resumed, 1);
     smtp_server_tls_started(&s->smtp);
     renew_deadline(s);
     gateway_channel_resume(c);

@@ -24,8 +24,9 @@ struct sink_run {
 /* Written by one worker, read by the supervisor at any time. */
 struct sink_tallies {
     _Atomic uint64_t connections;
-    _Atomic uint64_t open; /* connections now */
-    _Atomic uint64_t tls;  /* handshakes that succeeded */
+    _Atomic uint64_t open;    /* connections now */
+    _Atomic uint64_t tls;     /* handshakes that succeeded */
+    _Atomic uint64_t resumed; /* of these */
     _Atomic uint64_t messages;
     _Atomic uint64_t recipients; /* of accepted messages */
     _Atomic uint64_t bytes;      /* of accepted messages */

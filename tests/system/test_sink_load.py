@@ -11,6 +11,7 @@ import pytest
 from postern_lab import PATIENCE, POSTERN, ports
 from postern_lab.client import Client
 from postern_lab.process import Process, is_asleep, wait_until
+from postern_lab.tools import s_client
 
 ID = re.compile(rb'^X-Postern-Load-Id: (\S+)\r$', re.M)
 
@@ -93,6 +94,18 @@ def test_the_log_tells_when_each_message_was_accepted(folder, background):
     times = [line['at_us'] / 1e6 for line in lines]
     assert started <= times[0] and times == sorted(times) and times[-1] <= ended
     assert len({line['sender'] for line in lines}) == 20
+
+
+def test_a_session_is_resumed_and_counted(folder, background, hop_certificate):
+    sink = background(Sink(folder, '--workers', 2, '--certificate', hop_certificate.chain, '--key',
+                           hop_certificate.key))
+    ticket = folder / 'session.pem'
+    s_client(sink.port, '-sess_out', ticket, commands='EHLO x\nQUIT\n')
+    for _ in range(2):
+        s_client(sink.port, '-sess_in', ticket)
+    assert sink.stop() == 0
+    totals = sink.totals()
+    assert (totals['tls'], totals['resumed']) == (3, 2)
 
 
 def test_the_rate_and_the_duration_are_kept(folder, background):
