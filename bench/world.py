@@ -118,7 +118,7 @@ class PostfixSink(SmtpSink):
             log.seek(max(self.log_path.stat().st_size - 200, 0))
             found = re.findall(rb'sess=\s*(\d+) quit=\s*\d+ mesg=\s*(\d+)', log.read())
         connections, messages = map(int, found[-1]) if found else (0, 0)
-        return {'connections': connections, 'messages': messages, 'tls': 0}
+        return {'connections': connections, 'messages': messages, 'tls': 0, 'resumed': 0}
 
 
 def wait_messages(sink, count):

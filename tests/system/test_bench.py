@@ -31,6 +31,7 @@ def test_mail_for_many_domains_is_measured_for_both_servers():
         assert one['cpu_ms'] > 0 and one['relayed_per_s'] > 0
         assert 0 < one['connections'] <= 1
         assert one['handshakes'] == one['connections']
+        assert 0 <= one['resumed'] <= one['handshakes']
 
 
 @pytest.mark.full
