@@ -48,11 +48,13 @@ def enter(folder):
 
 
 class Mix:
-    """Domains d0000, d0001... of the zone, the biggest first; many behind one MX host."""
+    """Domains d0000, d0001... of the zone, the biggest first; many behind one MX host. Those of
+    another letter and network have hosts of their own."""
 
-    def __init__(self, kind, domains, hosts):
-        self.names = [f'd{number:04}.{ZONE}' for number in range(domains)]
+    def __init__(self, kind, domains, hosts, letter='d', network=1):
+        self.names = [f'{letter}{number:04}.{ZONE}' for number in range(domains)]
         self.hosts = hosts
+        self.letter, self.network = letter, network
         # Zipf with exponent 1: the domain of rank k gets a share in proportion to 1/k.
         self.weights = [1 if kind == 'uniform' else 1 / (rank + 1) for rank in range(domains)]
 
@@ -64,17 +66,17 @@ class Mix:
         return domain % self.hosts
 
     def address(self, host):
-        return f'127.1.{host // 250}.{host % 250 + 1}'
+        return f'127.{self.network}.{host // 250}.{host % 250 + 1}'
 
     def zone(self):
-        lines = [f'{name}. MX 10 mx{self.host_of(number)}'
+        lines = [f'{name}. MX 10 {self.letter}mx{self.host_of(number)}'
                  for number, name in enumerate(self.names)]
-        lines += [f'mx{host} A {self.address(host)}' for host in range(self.hosts)]
+        lines += [f'{self.letter}mx{host} A {self.address(host)}' for host in range(self.hosts)]
         return '\n'.join(lines)
 
 
-def name_server(folder, mix):
-    return Nsd(folder, {ZONE: mix.zone()}, port=DNS_PORT)
+def name_server(folder, *mixes):
+    return Nsd(folder, {ZONE: '\n'.join(mix.zone() for mix in mixes)}, port=DNS_PORT)
 
 
 class PosternSink(Process):
