@@ -7,6 +7,13 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define TURNS_MAX 1000
+
 static void a_uri_says_a_host_and_a_port_or_cannot_be_used(void **unused)
 {
     static const struct {
@@ -107,11 +114,55 @@ static void addresses_inside_are_not_public(void **unused)
     }
 }
 
+/* The last guard: here an address inside got past those who chose it. A socket that listens is how
+ * one sees that nobody connects. */
+static void no_socket_is_opened_to_an_address_inside(void **unused)
+{
+    struct sockaddr_in here = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof(here);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    struct gateway_tls_poster *poster;
+    char url[64];
+
+    (void)unused;
+    assert_true(fd >= 0 && bind(fd, (struct sockaddr *)&here, len) == 0 && listen(fd, 1) == 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&here, &len), 0);
+    (void)snprintf(url, sizeof(url), "https://a.example:%u/", ntohs(here.sin_port));
+    assert_int_equal(gateway_tls_poster_create(&poster), STATUS_OK);
+    for (int to_private = 0; to_private < 2; to_private++) {
+        struct ip_address address;
+        struct gateway_tls_post post = { .url = url,
+                                         .body = SLICE("{}"),
+                                         .addresses = &address,
+                                         .addresses_count = 1,
+                                         .ca_path = "",
+                                         .to_private = to_private == 1 };
+        int client = -1;
+
+        assert_true(ip_parse(SLICE("127.0.0.1"), &address));
+        gateway_tls_post_start(poster, &post);
+        for (int i = 0; i < TURNS_MAX && post.state == GATEWAY_TLS_POST_RUNNING && client < 0;
+             i++) {
+            gateway_tls_poster_wait(poster, -1, 10);
+            client = accept(fd, NULL, NULL);
+        }
+        assert_int_equal(client >= 0, to_private);
+        if (client >= 0)
+            (void)close(client);
+        else
+            assert_int_equal(post.state, GATEWAY_TLS_POST_FAILED);
+        gateway_tls_post_finish(&post);
+    }
+    gateway_tls_poster_destroy(poster);
+    (void)close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_uri_says_a_host_and_a_port_or_cannot_be_used),
         cmocka_unit_test(addresses_inside_are_not_public),
+        cmocka_unit_test(no_socket_is_opened_to_an_address_inside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

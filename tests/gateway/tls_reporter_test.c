@@ -37,7 +37,7 @@ static void each_day_is_reported_once_when_it_is_over(void **unused)
     assert_int_equal(occurrences("tls@mail.example"), 5);
     assert_int_equal(occurrences("https://reports.https.example/x"), 5);
     for (size_t i = 0; i < rig.sent_count; i++) {
-        char day[16];
+        char day[32];
 
         (void)snprintf(day, sizeof(day), "2016-04-%02zu", 1 + i / 2);
         if (!rig.sent[i].is_mail)
