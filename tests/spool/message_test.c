@@ -200,6 +200,37 @@ static void what_was_asked_of_notifications_comes_back(void **unused)
     spool_message_destroy(back);
 }
 
+static void a_record_with_an_orcpt_above_its_maximum_is_refused(void **unused)
+{
+    static const char orcpt[SPOOL_ORCPT_MAX] = "rfc822;x";
+    struct spool_draft d = begun(0);
+    struct spool_message *m, *back;
+    struct slice payload;
+    char bytes[1024], *head;
+
+    (void)unused;
+    assert_int_equal(
+        spool_draft_add_recipient_dsn(&d, SLICE("user@example.com"),
+                                      &(struct spool_dsn){ .orcpt = { orcpt, sizeof orcpt } }),
+        STATUS_OK);
+    m = spool_draft_complete(&d);
+    payload = spool_message_payload(m);
+    assert_true(payload.len < sizeof bytes);
+    memcpy(bytes, payload.data, payload.len);
+    payload.data = bytes;
+    /* The last byte of the address becomes the first of the ORCPT: all lengths still add up. */
+    head = memmem(bytes, payload.len, "user@", 5);
+    assert_non_null(head);
+    head -= 4;
+    assert_int_equal((unsigned char)head[1], SPOOL_ORCPT_MAX >> 4);
+    assert_int_equal(spool_message_decode(5, payload, &back), STATUS_OK);
+    spool_message_destroy(back);
+    head[0] = 1 << 4;
+    head[2]--;
+    assert_int_equal(spool_message_decode(5, payload, &back), STATUS_CORRUPT);
+    spool_message_destroy(m);
+}
+
 static void a_message_returns_all_or_the_header_not_both(void **unused)
 {
     struct spool_message *m = fake_message(3, 1, 10), *back;
@@ -272,6 +303,7 @@ int main(void)
         cmocka_unit_test(a_body_can_move_to_a_file),
         cmocka_unit_test(what_version_1_wrote_says_nothing_of_notifications),
         cmocka_unit_test(what_was_asked_of_notifications_comes_back),
+        cmocka_unit_test(a_record_with_an_orcpt_above_its_maximum_is_refused),
         cmocka_unit_test(a_message_returns_all_or_the_header_not_both),
         cmocka_unit_test(a_dropped_draft_begins_again),
         cmocka_unit_test(a_payload_with_any_byte_changed_is_refused_or_readable),
