@@ -380,9 +380,10 @@ static void go_on(struct gateway_message *m, struct gateway_report *report)
     status = attempt(m, report);
     if (status == STATUS_OK)
         return;
-    observe_log_line(m->home->log, OBSERVE_WARNING, gateway_worker_now_s(m->home),
-                     "MID %llu: its bounce cannot be made now and is tried again: %s",
-                     (unsigned long long)spool_message_mid(m->spool), status_text(status));
+    if (gateway_store_is_settled(&m->home->store))
+        observe_log_line(m->home->log, OBSERVE_WARNING, gateway_worker_now_s(m->home),
+                         "MID %llu: its bounce cannot be made now and is tried again: %s",
+                         (unsigned long long)spool_message_mid(m->spool), status_text(status));
     gateway_bounce_retry(m, report);
 }
 
@@ -408,5 +409,8 @@ static void on_retry(struct engine_timer *timer)
 
 void gateway_bounce_retry(struct gateway_message *m, struct gateway_report *report)
 {
-    engine_timer_start(m->home->loop, &report->retry, GATEWAY_BOUNCE_RETRY_MS, on_retry);
+    uint64_t wait_ms = gateway_store_is_settled(&m->home->store) ? GATEWAY_BOUNCE_RETRY_MS
+                                                                 : GATEWAY_BOUNCE_SETTLE_MS;
+
+    engine_timer_start(m->home->loop, &report->retry, wait_ms, on_retry);
 }

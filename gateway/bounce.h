@@ -16,7 +16,8 @@
 #include "gateway/message.h"
 #include "smtp/address.h"
 
-#define GATEWAY_BOUNCE_RETRY_MS 60000 /* when memory or the spool has no room for it */
+#define GATEWAY_BOUNCE_RETRY_MS  60000 /* when memory or the spool has no room for it */
+#define GATEWAY_BOUNCE_SETTLE_MS 1000  /* while the spool is not ready yet, after a start */
 
 /* Recipients that one report tells of. More of them have several, one after another, so that each
  * fits into a record of the spool whatever the hosts have said. */
