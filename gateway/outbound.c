@@ -204,14 +204,14 @@ static void deliver(struct gateway_outbound *out, struct delivery_item *item)
         give_up(out, DELIVERY_FAILURE_LOCAL);
         return;
     }
+    if (out->is_to_report &&
+        (spool_message_flags(out->item->message->spool) & SPOOL_MESSAGE_TLS_OPTIONAL) == 0) {
+        out->is_to_report = false;
+        gateway_outbound_report(out);
+    }
     if (!gateway_outbound_item_is_barred(out, &event))
-        if (out->is_to_report &&
-            (spool_message_flags(out->item->message->spool) & SPOOL_MESSAGE_TLS_OPTIONAL) == 0) {
-            out->is_to_report = false;
-            gateway_outbound_report(out);
-        }
-    event =
-        smtp_client_send(&out->hop.smtp, &out->envelope, gateway_channel_output(&out->hop.channel));
+        event = smtp_client_send(&out->hop.smtp, &out->envelope,
+                                 gateway_channel_output(&out->hop.channel));
     set_time(out);
     gateway_hop_go(&out->hop, &event);
 }
