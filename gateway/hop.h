@@ -18,9 +18,9 @@
  *     opened     commands may be given
  *     event      of the SMTP machine, for a command of the owner: RECIPIENT, BODY_WANTED or DONE
  *     drained    as gateway/channel.h has it, after `opened`
- *     idle       after `opened`, the time that the owner has set is over while the peer owes
- * nothing failed     it can be used no more, and is being closed: once, unless it was reset closed
- * the last event; nothing is in flight, the owner may free it
+ *     idle       after `opened`, the owner's time is over and the peer owes nothing
+ *     failed     it can be used no more, and is being closed: once, unless it was reset
+ *     closed     the last event; nothing is in flight, the owner may free it
  *
  * Until it is open the hop keeps the time itself; afterwards the owner sets it with
  * gateway_hop_set_time(). `failed` may run inside gateway_hop_quit() and _judged(), no other

@@ -389,7 +389,6 @@ static void on_connected(struct gateway_hop *h)
 static void on_opened(struct gateway_hop *h)
 {
     struct gateway_outbound *out = outbound_of(h);
-
     const struct smtp_client_capabilities *can = smtp_client_capabilities(&h->smtp);
 
     delivery_connection_opened(scheduler_of(out), gateway_worker_now_ms(out->worker),
