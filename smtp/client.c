@@ -218,6 +218,11 @@ bool smtp_client_is_ready(const struct smtp_client *c)
     return smtp_client_is_in(c, IN(READY));
 }
 
+bool smtp_client_is_greeted(const struct smtp_client *c)
+{
+    return !smtp_client_is_in(c, IN(GREETING));
+}
+
 uint32_t smtp_client_transactions_left(const struct smtp_client *c)
 {
     uint32_t most = c->capabilities.mails_max;

@@ -93,7 +93,8 @@ enum smtp_client_stage {
     SMTP_CLIENT_STAGE_NONE,  /* no message in flight */
     SMTP_CLIENT_STAGE_LOCAL, /* not sent: the server lacks what it needs; reply is ours, and
                                 holds for all recipients */
-    SMTP_CLIENT_STAGE_MAIL,  /* the sender was refused */
+    SMTP_CLIENT_STAGE_MAIL,  /* the sender was refused. After verify() without a recipient: the
+                                reply to the sender, whatever it is */
     SMTP_CLIENT_STAGE_RCPT,  /* no recipient was accepted; reply is the first refusal. After
                                 verify(): the reply to the recipient, whatever it is */
     SMTP_CLIENT_STAGE_DATA,  /* DATA was refused */
@@ -178,6 +179,9 @@ struct smtp_client_event smtp_client_feed(struct smtp_client *c, struct slice in
 const struct smtp_client_capabilities *smtp_client_capabilities(const struct smtp_client *c);
 bool smtp_client_is_ready(const struct smtp_client *c);
 
+/* Whether the greeting has come. */
+bool smtp_client_is_greeted(const struct smtp_client *c);
+
 /* How many more messages or questions the server takes on this connection (RFC 9422, MAILMAX): at
  * 0 the client quits and opens another. UINT32_MAX when it has not said. */
 uint32_t smtp_client_transactions_left(const struct smtp_client *c);
@@ -197,7 +201,10 @@ struct smtp_client_event smtp_client_send(struct smtp_client *c,
 
 /* The same, but only asks whether the envelope's one recipient would be accepted: no message is
  * sent, and no RECIPIENT comes. DONE at stage RCPT has the reply to it, 2xx included; at MAIL and
- * LOCAL the question was not answered. The next envelope begins with RSET. */
+ * LOCAL the question was not answered. The next envelope begins with RSET.
+ *
+ * Without a recipient the question is about the sender: DONE at stage MAIL has the reply to it,
+ * 2xx included, and the transaction that it opened is over. */
 struct smtp_client_event smtp_client_verify(struct smtp_client *c,
                                             const struct smtp_client_envelope *envelope,
                                             struct buffer *out);

@@ -3,6 +3,7 @@
  *     [RSET] MAIL RCPT RCPT ... DATA      a message
  *     [RSET] MAIL RCPT RCPT ...           a message by BDAT, which is said when all is answered
  *     [RSET] MAIL RCPT                    a question
+ *     [RSET] MAIL RSET                    a question without a recipient: about the sender
  *
  * commands_sent and commands_answered count along that line, so a reply belongs to the command
  * whose number is commands_answered. With PIPELINING (RFC 2920) up to SMTP_CLIENT_PIPELINED_MAX
@@ -23,9 +24,16 @@ static size_t commands_before_data(const struct smtp_client *c)
     return (size_t)c->has_rset + 1 + c->recipients_sent;
 }
 
+static bool is_about_sender(const struct smtp_client *c)
+{
+    return c->is_question && c->recipients_sent == 0;
+}
+
 static size_t commands_total(const struct smtp_client *c)
 {
-    return commands_before_data(c) + (c->is_question || c->is_by_bdat ? 0 : 1);
+    bool has_last = is_about_sender(c) || (!c->is_question && !c->is_by_bdat);
+
+    return commands_before_data(c) + (has_last ? 1 : 0);
 }
 
 /* *recipient_out is set for RCPT. */
@@ -41,7 +49,7 @@ static enum command_kind command_kind(const struct smtp_client *c, size_t number
     if (number == 0)
         return COMMAND_MAIL;
     if (number > c->recipients_sent)
-        return COMMAND_DATA;
+        return is_about_sender(c) ? COMMAND_RSET : COMMAND_DATA;
     *recipient_out = number - 1;
     return COMMAND_RCPT;
 }
@@ -55,6 +63,8 @@ static bool is_without_recipients(const struct smtp_client *c)
 /* Nothing more is to be sent for this envelope. */
 static bool is_hopeless(const struct smtp_client *c)
 {
+    if (is_about_sender(c))
+        return c->verdict_stage == SMTP_CLIENT_STAGE_MAIL && !smtp_reply_is_positive(&c->verdict);
     return c->verdict_stage == SMTP_CLIENT_STAGE_MAIL || is_without_recipients(c);
 }
 
@@ -277,7 +287,7 @@ static struct smtp_client_event reply_to_envelope(struct smtp_client *c,
         c->commands_answered++;
         return more;
     case COMMAND_MAIL:
-        if (!smtp_reply_is_positive(reply))
+        if (!smtp_reply_is_positive(reply) || is_about_sender(c))
             verdict_keep(c, SMTP_CLIENT_STAGE_MAIL, reply);
         c->commands_answered++;
         return more;
@@ -327,7 +337,7 @@ static struct smtp_client_event begin(struct smtp_client *c,
     struct smtp_reply refusal;
 
     ASSERT(smtp_client_is_in(c, IN(READY)));
-    ASSERT(envelope->recipients_count > 0);
+    ASSERT(envelope->recipients_count > 0 || is_question);
     verdict_forget(c);
     if (!smtp_client_envelope_is_possible(envelope, &c->capabilities, c->options, &c->verdict_text,
                                           &refusal))
@@ -361,7 +371,7 @@ struct smtp_client_event smtp_client_verify(struct smtp_client *c,
                                             const struct smtp_client_envelope *envelope,
                                             struct buffer *out)
 {
-    ASSERT(envelope->recipients_count == 1);
+    ASSERT(envelope->recipients_count <= 1);
     return begin(c, envelope, true, out);
 }
 

@@ -30,7 +30,7 @@ static inline void client_converse_note_sent(struct client_converse *c,
 {
     size_t count = c->envelopes[c->next_envelope - 1].recipients_count;
 
-    ASSERT(e->recipients_sent >= 1 && e->recipients_sent <= count);
+    ASSERT((e->recipients_sent >= 1 || count == 0) && e->recipients_sent <= count);
     if (e->recipients_sent < count)
         ASSERT(buffer_printf(&c->log, "(%zu of %zu)\n", e->recipients_sent, count) == STATUS_OK);
 }

@@ -1,4 +1,4 @@
-/* The client session that asks about a recipient and sends nothing. */
+/* The client session that asks about a recipient, or about the sender, and sends nothing. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,11 +31,15 @@ static const struct smtp_client_envelope questions[] = {
 #define MAIL(text) "[done stage=2 rcpt=0 " text "]\n"
 #define QUIT       "QUIT\r\n"
 
-static const struct {
+static const struct smtp_client_envelope about_sender = { .sender = { "", 0 } };
+
+struct dialogue {
     const char *server;
     const char *log;
-    size_t questions_count;
-} dialogues[] = {
+    size_t questions_count; /* 0: the one about the sender */
+};
+
+static const struct dialogue dialogues[] = {
     /* One by one. */
     { HELLO "250 ok\r\n250 2.1.5 Ok\r\n221 Bye\r\n",
       EHLO_SAID READY MAIL_SAID A_SAID RCPT("250 2.1.5 'Ok'") QUIT
@@ -77,6 +81,23 @@ static const struct {
       EHLO_SAID READY MAIL_SAID A_SAID RCPT("250 0.0.0 'Ok'") RSET_SAID
       "[failed stage=2 rcpt=0 500 0.0.0 'what'not an SMTP reply, or out of turn]\n",
       2 },
+    /* About the sender. */
+    { HELLO "250 2.1.0 Ok\r\n250 rset\r\n221 Bye\r\n",
+      EHLO_SAID READY MAIL_SAID RSET_SAID MAIL("250 2.1.0 'Ok'") QUIT
+      "[bye stage=0 rcpt=0 221 0.0.0 'Bye']\n",
+      0 },
+    { HELLO "550 5.7.1 No\r\n", EHLO_SAID READY MAIL_SAID MAIL("550 5.7.1 'No'") QUIT, 0 },
+    { HELLO_P "250 2.1.0 Ok\r\n250 rset\r\n",
+      EHLO_SAID READY_P MAIL_SAID RSET_SAID MAIL("250 2.1.0 'Ok'") QUIT, 0 },
+    { HELLO_P "550 5.7.1 No\r\n250 rset\r\n",
+      EHLO_SAID READY_P MAIL_SAID RSET_SAID MAIL("550 5.7.1 'No'") QUIT, 0 },
+    { HELLO "250 ok\r\n500 what\r\n",
+      EHLO_SAID READY MAIL_SAID RSET_SAID
+      "[failed stage=2 rcpt=0 500 0.0.0 'what'not an SMTP reply, or out of turn]\n",
+      0 },
+    { HELLO "250 ok\r\n421 4.3.2 Closing\r\n",
+      EHLO_SAID READY MAIL_SAID RSET_SAID "[failed stage=2 rcpt=0 421 4.3.2 'Closing'closing]\n",
+      0 },
 };
 
 static void start(struct client_converse *c, const struct smtp_client_envelope *first, size_t count)
@@ -95,7 +116,10 @@ static void each_dialogue_goes_as_it_should_wherever_it_is_cut(void **unused)
             for (size_t j = i; j <= text.len; j++) {
                 struct client_converse c;
 
-                start(&c, questions, dialogues[d].questions_count);
+                if (dialogues[d].questions_count > 0)
+                    start(&c, questions, dialogues[d].questions_count);
+                else
+                    start(&c, &about_sender, 1);
                 client_converse_feed(&c, slice_first(text, i));
                 client_converse_feed(&c, slice_after(slice_first(text, j), i));
                 client_converse_feed(&c, slice_after(text, j));
