@@ -424,6 +424,15 @@ int tls_session_cipher_bits(const struct tls_session *s)
     return s->cipher_bits;
 }
 
+const char *tls_session_group(const struct tls_session *s)
+{
+    const char *name = NULL;
+
+    if (s->ssl != NULL && SSL_is_init_finished(s->ssl))
+        name = SSL_group_to_name(s->ssl, (int)SSL_get_negotiated_group(s->ssl));
+    return name != NULL ? name : "";
+}
+
 bool tls_session_is_resumed(const struct tls_session *s)
 {
     return s->is_resumed;

@@ -102,6 +102,11 @@ const char *tls_session_cipher(const struct tls_session *s);   /* "TLS_AES_256_G
 int tls_session_cipher_bits(const struct tls_session *s);
 bool tls_session_is_resumed(const struct tls_session *s);
 
+/* The group of the key exchange, in the words of OpenSSL: "x25519", "secp256r1", "X25519MLKEM768";
+ * "" where there is none (an RSA key exchange), or when it is too late to ask: before the kernel
+ * has both directions. Lives as long as s. */
+const char *tls_session_group(const struct tls_session *s);
+
 /* The common name in the peer's certificate, UTF-8; NULL: no certificate, or it has none. The text
  * is the peer's choice, control characters included. Lives as long as s. */
 const char *tls_session_peer_common_name(const struct tls_session *s);

@@ -52,7 +52,10 @@ static void both_versions_and_kinds_of_key_work(void **unused)
 
         end_open(&s, server, TLS_ROLE_SERVER, BOUND);
         end_open(&c, client, TLS_ROLE_CLIENT, BOUND);
+        assert_string_equal(tls_session_group(c.session), "");
         assert_true(handshake(&c, &s, BOUND));
+        assert_string_not_equal(tls_session_group(c.session), "");
+        assert_string_equal(tls_session_group(c.session), tls_session_group(s.session));
         assert_string_equal(tls_session_protocol(s.session), cases[i].protocol);
         assert_string_equal(tls_session_cipher(s.session), cases[i].cipher);
         assert_string_equal(tls_session_cipher(c.session), cases[i].cipher);
