@@ -140,10 +140,12 @@ static void unsecured(struct gateway_hop *h, struct slice why, enum policy_tls_e
     judge_tls(h, how);
 }
 
-static void greeted(struct gateway_hop *h)
+static void answered(struct gateway_hop *h)
 {
     struct smtp_client_event event;
 
+    if (h->handlers->answered != NULL)
+        h->handlers->answered(h);
     if (gateway_channel_is_secure(&h->channel)) {
         opened(h); /* it was judged before the second EHLO */
     } else if (!h->options.demand.is_wanted) {
@@ -257,6 +259,7 @@ void gateway_hop_open(struct gateway_hop *h, struct engine_loop *loop,
     h->options = *options;
     h->smtp_options = smtp_options_of(options);
     h->state = GATEWAY_HOP_CONNECTING;
+    h->was_greeted = false;
     smtp_client_init(&h->smtp, &h->smtp_options);
     gateway_channel_connect(&h->channel, loop, &channel_handlers, &h->options.remote);
     gateway_channel_set_deadline(&h->channel, options->opening_ms > 0 ? options->opening_ms
@@ -271,7 +274,7 @@ static void act(struct gateway_hop *h, const struct smtp_client_event *event, st
 
     switch (event->kind) {
     case SMTP_CLIENT_MORE: break;
-    case SMTP_CLIENT_READY: greeted(h); break;
+    case SMTP_CLIENT_READY: answered(h); break;
     case SMTP_CLIENT_TLS_GO: start_tls(h, behind); break;
     case SMTP_CLIENT_TLS_REFUSED:
         enter(h, GATEWAY_HOP_GREETING);
@@ -285,6 +288,15 @@ static void act(struct gateway_hop *h, const struct smtp_client_event *event, st
     case SMTP_CLIENT_BYE: fail(h, &end); break;
     case SMTP_CLIENT_FAILED: fail_by_event(h, event); break;
     }
+}
+
+static void look_for_greeting(struct gateway_hop *h, const struct smtp_client_event *event)
+{
+    if (h->was_greeted || !smtp_client_is_greeted(&h->smtp) || event->kind == SMTP_CLIENT_FAILED)
+        return;
+    h->was_greeted = true;
+    if (h->handlers->greeted != NULL)
+        h->handlers->greeted(h);
 }
 
 static size_t on_input(struct gateway_channel *c, struct slice bytes)
@@ -301,6 +313,7 @@ static size_t on_input(struct gateway_channel *c, struct slice bytes)
         event =
             smtp_client_feed(&h->smtp, slice_after(bytes, total), &used, gateway_channel_output(c));
         total += used;
+        look_for_greeting(h, &event);
         act(h, &event, slice_after(bytes, total));
         if (event.kind != SMTP_CLIENT_MORE && h->state == GATEWAY_HOP_GREETING)
             set_step_time(h, smtp_client_timeout_ms(&h->smtp));

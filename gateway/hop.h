@@ -7,7 +7,9 @@
  * For whoever talks to another host: deliveries (gateway/outbound.h) and questions about recipients
  * (gateway/verifier.h). Embedded in its owner, which gets events through a table of handlers:
  *
- *     connected  the other side has accepted; its greeting is awaited. May be NULL, as the next one
+ *     connected  the other side has accepted; its greeting is awaited. May be NULL, as the next 3
+ *     greeted    the greeting has come, and EHLO is said
+ *     answered   EHLO was answered, in the clear and again under TLS: smtp knows what is offered
  *     refused    STARTTLS was answered with something else than 220
  *     session    makes the client's session for the handshake that follows
  *     unsecured  TLS could not be had, in one line; opened or failed follows
@@ -68,6 +70,8 @@ struct gateway_hop;
 
 struct gateway_hop_handlers {
     void (*connected)(struct gateway_hop *h);
+    void (*greeted)(struct gateway_hop *h);
+    void (*answered)(struct gateway_hop *h);
     void (*refused)(struct gateway_hop *h, const struct smtp_reply *reply);
     enum status (*session)(struct gateway_hop *h, struct tls_session **session_out);
     void (*unsecured)(struct gateway_hop *h, struct slice why);
@@ -91,7 +95,7 @@ struct gateway_hop_options {
     uint64_t opening_ms;   /* until `opened` at the latest; 0: by step */
 };
 
-struct gateway_hop { /* Fields are private, except channel and smtp once it is open. */
+struct gateway_hop { /* Fields are private, except channel, and smtp once EHLO is answered. */
     struct gateway_channel channel;
     struct smtp_client smtp;
     struct smtp_client_options smtp_options;
@@ -100,6 +104,7 @@ struct gateway_hop { /* Fields are private, except channel and smtp once it is o
     enum gateway_hop_state state;
     bool has_ended; /* the peer has, in order or by a bad record of TLS */
     int ended_error;
+    bool was_greeted; /* and the owner knows */
 };
 
 void gateway_hop_open(struct gateway_hop *h, struct engine_loop *loop,
