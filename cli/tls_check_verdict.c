@@ -493,8 +493,9 @@ static void say_class(const struct tlscheck_findings *f, const struct weighing *
 
 /* The entry of the configuration, which may want less, or more. */
 static void say_plan(const struct tlscheck_findings *f, const struct policy_destination *d,
-                     struct tlscheck_verdict *v)
+                     const struct weighing *w, struct tlscheck_verdict *v)
 {
+    bool is_sent = v->plan.fate >= TLSCHECK_CLEAR;
     char room[IP_ENDPOINT_MAX];
 
     say(v, " By the entry %.*s (tls = \"%s\"", SLICE_ARGS(d->name), policy_tls_text(d->tls));
@@ -502,10 +503,14 @@ static void say_plan(const struct tlscheck_findings *f, const struct policy_dest
         say(v, ", dane = \"%s\"", policy_dane_text(d->dane));
     if (d->mta_sts)
         say(v, ", mta_sts = true");
-    say(v, ") it will be %s", tlscheck_plan_text(&v->plan));
-    if (v->plan.fate >= TLSCHECK_CLEAR && v->plan.refused_count > 0)
+    if (is_sent)
+        say(v, ") it will be %s", tlscheck_plan_text(&v->plan));
+    else
+        say(v, ") it will not be sent");
+    if (is_sent && v->plan.refused_count > 0)
         say(v, ", though not to all of its hosts");
-    if (v->plan.why[0] != '\0')
+    /* What was said of the class needs no repetition. */
+    if (v->plan.why[0] != '\0' && strcmp(v->plan.why, w->open.why) != 0)
         say(v, " (%s: %s)", address_name(f, v->plan.address, room), v->plan.why);
     say(v, ".");
 }
@@ -537,7 +542,7 @@ void tlscheck_judge(struct tlscheck_findings *f, const struct policy_destination
     say_class(f, &w, v);
     if (v->has_plan) {
         tlscheck_plan_all(f, destination, &v->plan);
-        say_plan(f, destination, v);
+        say_plan(f, destination, &w, v);
     }
     if (w.open.fate >= TLSCHECK_CLEAR && !w.is_taken)
         say(v, " But our sender is refused: %s.", f->addresses[w.open.address].sender);

@@ -4,8 +4,9 @@
  *          -> the owner's commands by the SMTP machine, their events by `event` -> quit() -> failed
  *     then closed, after failed or reset()
  *
- * For whoever talks to another host: deliveries (gateway/outbound.h) and questions about recipients
- * (gateway/verifier.h). Embedded in its owner, which gets events through a table of handlers:
+ * For whoever talks to another host: deliveries (gateway/outbound.h), questions about recipients
+ * (gateway/verifier.h), and who looks at its TLS (cli/tls_check_probe.h). Embedded in its owner,
+ * which gets events through a table of handlers:
  *
  *     connected  the other side has accepted; its greeting is awaited. May be NULL, as the next 3
  *     greeted    the greeting has come, and EHLO is said

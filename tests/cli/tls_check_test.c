@@ -390,7 +390,7 @@ static void an_entry_has_to_send_it_encrypted(void **unused)
           POLICY_TLS_REQUIRED_VERIFY,
           POLICY_DANE_OFF,
           false,
-          "will be not sent (mx1.example.com: tried names)" },
+          "it will not be sent (mx1.example.com: tried names)" },
         { { OWN }, 1, POLICY_TLS_PREFERRED, POLICY_DANE_MANDATORY, false, "DANE is mandatory" },
         { { UNTRUSTED },
           1,

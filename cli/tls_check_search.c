@@ -1,0 +1,290 @@
+#include "cli/tls_check_search.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct tlscheck_lookup {
+    struct tlscheck_search *search;
+    uint16_t port, priority;
+    struct dns_exchange exchange;
+};
+
+/* The question about one host. */
+struct tlscheck_records {
+    struct tlscheck_search *search;
+    struct tlscheck_host *host;
+    struct dns_tlsa tlsa;
+};
+
+/* --- hosts ----------------------------------------------------------------------------------- */
+
+static void add_address(struct tlscheck_findings *f, size_t host, const struct ip_address *address)
+{
+    if (f->addresses_count == TLSCHECK_ADDRESSES_MAX) {
+        f->addresses_left_out++;
+        return;
+    }
+    f->addresses[f->addresses_count++] =
+        (struct tlscheck_address){ .host = host, .endpoint = { *address, f->hosts[host].port } };
+}
+
+/* NULL: there are too many. */
+static struct tlscheck_host *add_host(struct tlscheck_search *s, const char *name, uint16_t port,
+                                      uint16_t priority)
+{
+    struct tlscheck_findings *f = s->findings;
+    struct tlscheck_host *host;
+
+    if (f->hosts_count == TLSCHECK_HOSTS_MAX)
+        return NULL;
+    host = &f->hosts[f->hosts_count++];
+    host->port = port;
+    host->priority = priority;
+    (void)snprintf(host->name, sizeof(host->name), "%s", name);
+    return host;
+}
+
+static void add_literal(struct tlscheck_search *s, const struct ip_address *address, uint16_t port,
+                        uint16_t priority)
+{
+    struct tlscheck_host *host = add_host(s, "", port, priority);
+
+    if (host == NULL) {
+        s->findings->addresses_left_out++;
+        return;
+    }
+    host->no_tlsa = "an address has none";
+    add_address(s->findings, s->findings->hosts_count - 1, address);
+}
+
+/* RFC 7672 2.2; the rule itself is dns_exchange_wants_tlsa(). */
+static const char *why_no_tlsa(const struct tlscheck_search *s, const struct tlscheck_lookup *l)
+{
+    bool has_mx = l->exchange.kind == DNS_EXCHANGE_MX && !dns_exchange_is_implicit(&l->exchange);
+
+    if (!s->findings->is_validating)
+        return "no trust anchor: answers of the DNS are not validated";
+    if (has_mx && dns_exchange_security(&l->exchange) != DNS_SECURE)
+        return "the MX records are not signed (DNSSEC)";
+    return "the zone of the host is not signed (DNSSEC)";
+}
+
+/* --- the end --------------------------------------------------------------------------------- */
+
+static void end_search(struct tlscheck_search *s)
+{
+    struct tlscheck_findings *f = s->findings;
+
+    if (s->is_out_of_memory) {
+        f->outcome = DNS_EXCHANGE_FAILED;
+        (void)snprintf(f->reason, sizeof(f->reason), "no memory");
+    }
+    /* One host of a route is enough to send to. */
+    if (f->is_route && f->addresses_count > 0)
+        f->outcome = DNS_EXCHANGE_FOUND;
+    s->is_running = false;
+    s->done(s);
+}
+
+static void on_task(struct engine_task *task)
+{
+    end_search(CONTAINER_OF(task, struct tlscheck_search, task));
+}
+
+/* --- TLSA records ---------------------------------------------------------------------------- */
+
+static void count_usable(const struct tlscheck_search *s, struct tlscheck_host *host)
+{
+    const struct dns_tlsa *t = host->tlsa;
+    struct tls_dane_record records[DNS_TLSA_RECORDS_MAX];
+
+    for (size_t i = 0; i < dns_tlsa_records_count(t); i++) {
+        const struct dns_association a = dns_tlsa_record(t, i);
+
+        records[i] = (struct tls_dane_record){ a.usage, a.selector, a.matching, a.data };
+    }
+    /* None is usable without memory: they are as if they could not be read. */
+    if (tls_dane_count_usable(s->tls, records, dns_tlsa_records_count(t), &host->tlsa_usable) !=
+        STATUS_OK)
+        host->tlsa_usable = 0;
+}
+
+static void on_tlsa(struct dns_tlsa *t)
+{
+    struct tlscheck_records *r = CONTAINER_OF(t, struct tlscheck_records, tlsa);
+    struct tlscheck_search *s = r->search;
+
+    ASSERT(s->records_open > 0);
+    r->host->tlsa = malloc(sizeof(*t));
+    if (r->host->tlsa == NULL) {
+        s->is_out_of_memory = true;
+    } else {
+        *r->host->tlsa = *t;
+        if (dns_tlsa_outcome(t) == DNS_TLSA_FOUND)
+            count_usable(s, r->host);
+    }
+    if (--s->records_open == 0)
+        end_search(s);
+}
+
+static void ask_records(struct tlscheck_search *s, const struct tlscheck_lookup *l, size_t index,
+                        struct tlscheck_host *host)
+{
+    const struct dns_exchange_host *found = dns_exchange_host(&l->exchange, index);
+    const struct dns_tlsa_wanted wanted = {
+        .host = slice_from(found->name),
+        .base = slice_from(found->base),
+        .is_insecure = found->security != DNS_SECURE,
+        .port = host->port,
+    };
+    struct tlscheck_records *r = calloc(1, sizeof(*r));
+
+    if (r == NULL) {
+        s->is_out_of_memory = true;
+        return;
+    }
+    r->search = s;
+    r->host = host;
+    s->records[s->records_count++] = r;
+    s->records_open++;
+    dns_tlsa_start(&r->tlsa, s->source, &wanted, on_tlsa);
+}
+
+/* --- the DNS --------------------------------------------------------------------------------- */
+
+static void add_found(struct tlscheck_search *s, const struct tlscheck_lookup *l, size_t index)
+{
+    const struct dns_exchange_host *found = dns_exchange_host(&l->exchange, index);
+    struct tlscheck_host *host = add_host(s, found->name, l->port, l->priority);
+
+    if (host == NULL) {
+        s->findings->addresses_left_out += found->addresses_count;
+        return;
+    }
+    host->preference = found->preference;
+    host->is_alias = found->is_alias;
+    host->outcome = found->outcome;
+    (void)snprintf(host->reason, sizeof(host->reason), "%s", found->reason);
+    for (size_t k = 0; k < found->addresses_count; k++)
+        add_address(s->findings, s->findings->hosts_count - 1, &found->addresses[k]);
+    if (found->addresses_count == 0)
+        host->no_tlsa = "the host has no address";
+    else if (!dns_exchange_wants_tlsa(&l->exchange, index))
+        host->no_tlsa = why_no_tlsa(s, l);
+    else
+        ask_records(s, l, index, host);
+}
+
+static void on_exchange(struct dns_exchange *x)
+{
+    struct tlscheck_lookup *l = CONTAINER_OF(x, struct tlscheck_lookup, exchange);
+    struct tlscheck_search *s = l->search;
+    struct tlscheck_findings *f = s->findings;
+
+    ASSERT(s->lookups_open > 0);
+    s->lookups_open--;
+    f->mx_security = dns_exchange_security(x);
+    f->has_mx = !f->is_route && x->kind == DNS_EXCHANGE_MX && !dns_exchange_is_implicit(x);
+    if (!f->is_route)
+        (void)snprintf(f->alias, sizeof(f->alias), "%s", dns_exchange_alias(x));
+    if (dns_exchange_outcome(x) != DNS_EXCHANGE_FOUND) {
+        /* Of a route: for now, as for a delivery. */
+        f->outcome = f->is_route ? DNS_EXCHANGE_FAILED : dns_exchange_outcome(x);
+        (void)snprintf(f->reason, sizeof(f->reason), "%s", dns_exchange_reason(x));
+    }
+    for (size_t i = 0; i < dns_exchange_hosts_count(x); i++)
+        add_found(s, l, i);
+    if (s->lookups_open == 0 && s->records_open == 0)
+        end_search(s);
+}
+
+static void look_up(struct tlscheck_search *s, struct slice name, enum dns_exchange_kind kind,
+                    uint16_t port, uint16_t priority)
+{
+    struct tlscheck_lookup *l = &s->lookups[s->lookups_count++];
+
+    l->search = s;
+    l->port = port;
+    l->priority = priority;
+    s->lookups_open++;
+    dns_exchange_start(&l->exchange, s->source, name, kind, DNS_EXCHANGE_V4_V6, on_exchange);
+}
+
+static void start_route(struct tlscheck_search *s, const struct policy_route *route)
+{
+    for (size_t i = 0; i < route->hosts_count; i++) {
+        const struct policy_route_host *host = &route->hosts[i];
+        uint16_t port = host->port != 0 ? host->port : s->port;
+
+        if (host->lookup == POLICY_ROUTE_ADDRESS)
+            add_literal(s, &host->address, port, host->priority);
+        else
+            look_up(s, host->host,
+                    host->lookup == POLICY_ROUTE_MX ? DNS_EXCHANGE_MX : DNS_EXCHANGE_ADDRESSES,
+                    port, host->priority);
+    }
+}
+
+static void start_target(struct tlscheck_search *s)
+{
+    const struct tlscheck_target *t = &s->findings->target;
+    uint16_t port = t->port != 0 ? t->port : s->port;
+
+    if (t->is_address)
+        add_literal(s, &t->address, port, 0);
+    else
+        look_up(s, slice_from(t->name), t->is_host ? DNS_EXCHANGE_ADDRESSES : DNS_EXCHANGE_MX, port,
+                0);
+}
+
+void tlscheck_search_start(struct tlscheck_search *s, struct tlscheck_findings *findings,
+                           struct engine_loop *loop, struct dns_source *source,
+                           struct tls_context *tls, uint16_t port, const struct policy_route *route,
+                           void (*done)(struct tlscheck_search *s))
+{
+    bool is_route = route != NULL && route->action == POLICY_ROUTE_HOSTS;
+
+    *s = (struct tlscheck_search){ .findings = findings,
+                                   .loop = loop,
+                                   .source = source,
+                                   .tls = tls,
+                                   .port = port,
+                                   .done = done,
+                                   .is_running = true };
+    findings->is_route = is_route;
+    findings->is_discarded = route != NULL && route->action == POLICY_ROUTE_DISCARD;
+    s->lookups = calloc(is_route ? route->hosts_count : 1, sizeof(*s->lookups));
+    if (s->lookups == NULL)
+        s->is_out_of_memory = true;
+    else if (is_route)
+        start_route(s, route);
+    else if (!findings->is_discarded)
+        start_target(s);
+    if (s->lookups_open == 0)
+        engine_loop_defer(loop, &s->task, on_task);
+}
+
+void tlscheck_search_cut(struct tlscheck_search *s)
+{
+    if (!s->is_running)
+        return;
+    for (size_t i = 0; i < s->lookups_count; i++)
+        dns_exchange_cancel(&s->lookups[i].exchange);
+    for (size_t i = 0; i < s->records_count; i++)
+        dns_tlsa_cancel(&s->records[i]->tlsa);
+    engine_loop_defer_cancel(s->loop, &s->task);
+    if (s->lookups_open > 0 && s->findings->outcome == DNS_EXCHANGE_FOUND) {
+        s->findings->outcome = DNS_EXCHANGE_FAILED;
+        (void)snprintf(s->findings->reason, sizeof(s->findings->reason), "no answer in time");
+    }
+    end_search(s);
+}
+
+void tlscheck_search_finish(struct tlscheck_search *s)
+{
+    ASSERT(!s->is_running);
+    for (size_t i = 0; i < s->records_count; i++)
+        free(s->records[i]);
+    free(s->lookups);
+    *s = (struct tlscheck_search){ .loop = NULL };
+}
