@@ -44,10 +44,10 @@ delivery = {{ port = {port}; }};
 class Host:
     cert: str = 'good'    # see World.certificate(); '': no STARTTLS
     script: Script = Script()
+    then: tuple = ()      # scripts of the connections behind the first
     is_closed: bool = False
     ptr: str = ''         # the name of its address
     tlsa: tuple = ()      # (usage, selector, matching, 'key' | 'root' | 'wrong')
-    options: dict = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +78,7 @@ def script(**steps):
 
 GOOD = Host()
 KEY, WRONG, ROOT = (3, 1, 1, 'key'), (3, 1, 1, 'wrong'), (2, 0, 1, 'root')
+LATE_ALERT = dataclasses.replace(alert(40), delay=0.3)  # not in one packet with the 220
 MASKED_GREETING = '220 ' + '*' * 40 + '2' + '*' * 10 + '0' + '*' * 8
 CASES = [
     Case('good', (GOOD,), 'verified', 'CEEENV', 'required-verify-hosted', proofs=('mx',)),
@@ -103,7 +104,7 @@ CASES = [
          trouble=r'STARTTLS is refused: 454 4\.7\.0 no TLS today', failed='starttls'),
     Case('helo-only', (Host(script=script(EHLO='500 what')),), 'clear', 'CCNCNN',
          trouble='EHLO is refused', failed='starttls'),
-    Case('handshake-fails', (Host(script=script(TLS=alert(40))),), 'not-sent', 'CNNNNN',
+    Case('handshake-fails', (Host(script=script(TLS=LATE_ALERT)),), 'not-sent', 'CNNNNN',
          'handshake', trouble='the TLS handshake failed', failed='handshake'),
     Case('handshake-cut', (Host(script=script(TLS=Say(cut=500, then=RST))),), 'not-sent', 'CNNNNN',
          failed='handshake'),
@@ -139,6 +140,9 @@ CASES = [
          proofs=('dane',), is_signed=True),
     Case('dane-clear', (Host('', tlsa=(KEY,)),), 'not-sent', 'CCNCNN', 'not offered',
          is_signed=True),
+    Case('dane-once', (Host('domain', tlsa=(KEY,), then=(Script(starttls=None),)),), 'not-sent',
+         'CEEVVV', 'to be judged by DANE, failed: STARTTLS is not offered', is_signed=True,
+         failed='certificate'),
     Case('dane-bogus', (Host('domain', tlsa=(KEY,)),), 'not-sent', 'CEEVVV', 'TLSA',
          is_signed=True, spoiled='TLSA', entry=('preferred', 'dane = "opportunistic";',
                                                 'not-sent')),
@@ -207,8 +211,8 @@ class World:
 
     def hop(self, case, index, host):
         certificate = self.certificate(case, index, host.cert) if host.cert else None
-        return RogueHop([host.script], certificate=certificate, address=self.address(case, index),
-                        port=self.port, **host.options)
+        return RogueHop([host.script, *host.then], certificate=certificate,
+                        address=self.address(case, index), port=self.port)
 
     def tlsa(self, usage, selector, matching, what, host):
         issuer = self.stranger if host.cert == 'untrusted' else self.issuer
