@@ -154,7 +154,8 @@ enum status policy_scores_compile(struct policy_scores *scores, struct arena *ar
     scores->count = 0;
     for (size_t i = 0; i < count; i++)
         entries[i].number = (uint32_t)i;
-    qsort(entries, count, sizeof(*entries), compare);
+    if (count > 0) /* qsort() wants an array even of nothing */
+        qsort(entries, count, sizeof(*entries), compare);
     for (size_t i = 0; i < count; i++) {
         const struct ip_prefix *p = &entries[i].prefix;
 
