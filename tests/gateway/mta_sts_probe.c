@@ -39,10 +39,10 @@ int main(int count, char **words)
     if (fetch.ca_path == NULL || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         misused("no memory");
     gateway_mta_sts_fetch_run(&fetch);
-    if (fetch.is_ok)
-        (void)fwrite(buffer_contents(&fetch.body).data, 1, buffer_len(&fetch.body), stdout);
-    else
+    if (!fetch.is_ok)
         printf("%s\n", fetch.reason);
+    else if (buffer_len(&fetch.body) > 0) /* else there may be no memory behind it */
+        (void)fwrite(buffer_contents(&fetch.body).data, 1, buffer_len(&fetch.body), stdout);
     gateway_mta_sts_fetch_finish(&fetch);
     curl_global_cleanup();
     return fetch.is_ok ? 0 : 1;

@@ -8,7 +8,8 @@ maps steps to what is done there instead of the ordinary reply:
     GREETING EHLO HELO STARTTLS MAIL RCPT DATA BDAT RSET NOOP QUIT  the reply to that command
     BODY      while the body comes in: `cut` is the number of its bytes that are read before
     END       the reply to the body, behind the final dot or the last chunk
-    TLS       in place of the handshake: raw bytes, or with `cut` a real one that is broken off
+    TLS       in place of our part of the handshake, when the peer's has begun: raw bytes, or with
+              `cut` a real one that is broken off
     SECURE    when the handshake is done
 
 "RCPT:2" is the second RCPT of a connection and goes before "RCPT". What is done is a text (the
@@ -379,6 +380,8 @@ class Conversation:
             return
         said = self.step('TLS')
         if said and said.cut is None:
+            # Not behind the 220: that is another test, and has other ends.
+            self.wire.pending = self.wire.pending or self.wire.receive()
             self.say(dataclasses.replace(said, then=said.then or CLOSE))
         self.wire.shake_hands(self.hop.context(self.visit), said)
         self.wire.pending = b''
