@@ -366,37 +366,6 @@ void gateway_message_forget_session(struct gateway_message *m)
 
 /* --- reports --------------------------------------------------------------------------------- */
 
-enum status gateway_report_create(struct gateway_item *item, unsigned verdicts,
-                                  struct gateway_report **report_out)
-{
-    struct gateway_report *report =
-        calloc(1, sizeof(*report) + verdicts * sizeof(struct gateway_verdict));
-
-    if (report == NULL)
-        return STATUS_NO_MEMORY;
-    report->item = item;
-    report->verdicts_max = verdicts;
-    *report_out = report;
-    return STATUS_OK;
-}
-
-void gateway_report_destroy(struct gateway_report *report)
-{
-    for (unsigned i = 0; report != NULL && i < report->verdicts_count; i++)
-        free(report->verdicts[i].failure);
-    free(report);
-}
-
-void gateway_report_add(struct gateway_report *report, const struct spool_result *result,
-                        enum gateway_notice notice, struct gateway_failure *failure)
-{
-    ASSERT(report->verdicts_count < report->verdicts_max);
-    ASSERT(failure == NULL || notice != GATEWAY_NOTICE_NONE);
-    ASSERT((notice == GATEWAY_NOTICE_FAILED) == (result->state == SPOOL_RESULT_BOUNCED));
-    report->verdicts[report->verdicts_count++] =
-        (struct gateway_verdict){ .result = *result, .notice = notice, .failure = failure };
-}
-
 /* Whether it counts only when the sender has been told. */
 static bool waits_for_notice(const struct gateway_verdict *v)
 {
@@ -452,12 +421,8 @@ void gateway_message_bounced(struct gateway_message *m, struct gateway_report *r
     finish_if_over(m);
 }
 
-static void take_report(struct engine_loop *here, struct engine_message *post)
+void gateway_message_reported(struct gateway_message *m, struct gateway_report *report)
 {
-    struct gateway_report *report = CONTAINER_OF(post, struct gateway_report, post);
-    struct gateway_message *m = report->item->message;
-
-    ASSERT(m->home->loop == here);
     if (report->item_ended) {
         ASSERT(m->items_open > 0);
         m->items_open--;
@@ -473,85 +438,4 @@ static void take_report(struct engine_loop *here, struct engine_message *post)
     }
     gateway_report_destroy(report);
     finish_if_over(m);
-}
-
-static int compare_rids(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
-/* Its place in `all`, which is in order. */
-static unsigned place_of(const struct gateway_item *item, uint32_t rid)
-{
-    const uint32_t *found =
-        bsearch(&rid, item->all, item->all_count, sizeof(uint32_t), compare_rids);
-
-    ASSERT(found != NULL);
-    return (unsigned)(found - item->all);
-}
-
-void gateway_item_note_failure(struct gateway_item *item, uint32_t rid,
-                               struct gateway_failure *failure)
-{
-    gateway_failures_note(&item->failures, item->all_count, place_of(item, rid), failure);
-}
-
-const struct gateway_failure *gateway_item_last_failure(const struct gateway_item *item,
-                                                        uint32_t rid)
-{
-    return gateway_failures_find(&item->failures, place_of(item, rid));
-}
-
-struct gateway_failure *gateway_item_failure(const struct gateway_item *item, uint32_t rid,
-                                             const struct delivery_outcome *outcome,
-                                             struct slice words)
-{
-    const struct gateway_failure *last = gateway_item_last_failure(item, rid);
-    struct gateway_failure_facts facts = { .outcome = *outcome, .words = words };
-    struct gateway_failure *failure;
-
-    if (last == NULL)
-        return gateway_failure_create(&facts);
-    if (last->reply_bytes > 0) {
-        failure = gateway_failure_copy(last);
-        if (failure != NULL)
-            failure->outcome = *outcome;
-        return failure;
-    }
-    facts.words = slice_from(last->outcome.reason);
-    facts.address = last->has_host ? &last->address : NULL;
-    facts.name = gateway_failure_name(last);
-    facts.at_s = last->at_s;
-    return gateway_failure_create(&facts);
-}
-
-void gateway_item_borrow(struct gateway_item *item)
-{
-    item->borrows++;
-}
-
-void gateway_item_give_back(struct gateway_item *item, struct engine_loop *from)
-{
-    struct gateway_report *parting = item->parting;
-
-    ASSERT(item->borrows > 0);
-    item->borrows--;
-    if (item->borrows > 0 || parting == NULL)
-        return;
-    item->parting = NULL;
-    gateway_report_post(parting, from, true);
-}
-
-void gateway_report_post(struct gateway_report *report, struct engine_loop *from, bool item_ended)
-{
-    if (item_ended && report->item->borrows > 0) {
-        ASSERT(report->item->parting == NULL);
-        report->item->parting = report;
-        return;
-    }
-    report->item_ended = item_ended;
-    report->post.deliver = take_report;
-    engine_mailbox_post(report->item->message->home->loop, from, &report->post);
 }
