@@ -35,7 +35,7 @@ struct listener {
 
 struct view {
     struct slice version;
-    uint64_t pid, uptime_s, generation, message_bytes, segment_bytes, body_bytes;
+    uint64_t pid, uptime_s, generation, message_bytes, queue_bytes, segment_bytes, body_bytes;
     bool in_force;
     bool spool_is_low;
     size_t listeners_count;
@@ -55,6 +55,7 @@ static void set_member(struct view *v, struct slice name, struct slice value, ui
         { "uptime_s", &v->uptime_s },
         { "generation", &v->generation },
         { "message_bytes", &v->message_bytes },
+        { "queue_bytes", &v->queue_bytes },
         { "spool_segment_bytes", &v->segment_bytes },
         { "spool_body_bytes", &v->body_bytes },
     };
@@ -135,8 +136,9 @@ static void print_table(const struct view *v)
            v->in_force ? ", in force" : ", not yet with every worker");
     printf("connections      %llu in, %llu out\n", counter(v, "connections_in_now"),
            counter(v, "connections_out_now"));
-    printf("messages         %llu, with %llu bytes in memory\n", counter(v, "messages_now"),
-           (unsigned long long)v->message_bytes);
+    printf("messages         %llu, with %llu bytes in memory and %llu for the queue\n",
+           counter(v, "messages_now"), (unsigned long long)v->message_bytes,
+           (unsigned long long)v->queue_bytes);
     printf("spool            %llu bytes in segments, %llu in body files%s\n",
            (unsigned long long)v->segment_bytes, (unsigned long long)v->body_bytes,
            v->spool_is_low ? "; no room: MAIL gets 452" : "");

@@ -111,6 +111,7 @@ static const struct config_key shutdown_keys[] = {
 
 static const struct config_key memory_keys[] = {
     SETTING("messages", CONFIG_KIND_SIZE, memory_message_bytes, 16 * MIB_BYTES, TIB_BYTES),
+    SETTING("queue", CONFIG_KIND_SIZE, memory_queue_bytes, 16 * MIB_BYTES, TIB_BYTES),
 };
 
 static const struct config_key delivery_keys[] = {
@@ -134,6 +135,7 @@ static void set_defaults(struct config_settings *s)
         .log_path = "-",
         .admin_socket_path = "/run/postern/admin.sock",
         .memory_message_bytes = 1024 * MIB_BYTES,
+        .memory_queue_bytes = 2560 * MIB_BYTES,
         .command_timeout_s = 300,
         .data_timeout_s = 180,
         .session_max_s = 900,

@@ -195,6 +195,7 @@ struct config_settings {
     const char *admin_socket_path;
 
     uint64_t memory_message_bytes; /* budget for messages in memory, over all workers */
+    uint64_t memory_queue_bytes;   /* and for what stays there of those that are on disk only */
     uint32_t command_timeout_s;    /* a session waits so long for a command, RFC 5321 4.5.3.2.7 */
     uint32_t data_timeout_s;       /* and so long for the next bytes of a message */
     uint32_t session_max_s;        /* a session ends after this, between two commands */

@@ -40,7 +40,7 @@ static const enum delivery_dsn_action actions[GATEWAY_NOTICES_COUNT] = {
 static const struct policy_bounce_profile *profile_of(const struct gateway_message *m,
                                                       const struct gateway_report *report)
 {
-    return gateway_bounce_profile_of(m->home->view, m->spool, report->item->domain);
+    return gateway_bounce_profile_of(m->home->view, m->listener, report->item->domain);
 }
 
 static bool has_sender(const struct gateway_message *m)
@@ -60,8 +60,7 @@ static void log_double_bounce(const struct gateway_message *m, const struct gate
         reply = (struct observe_reply){ .code = f->code,
                                         .enhanced = slice_from(f->outcome.status),
                                         .text = gateway_failure_said(f) };
-    observe_delivery_double_bounce(w->log, gateway_worker_now_s(w), spool_message_mid(m->spool),
-                                   v->result.rid, &reply);
+    observe_delivery_double_bounce(w->log, gateway_worker_now_s(w), m->mid, v->result.rid, &reply);
     observe_count(&w->counters, OBSERVE_DOUBLE_BOUNCES, 1);
 }
 
@@ -71,8 +70,8 @@ static void log_withheld(const struct gateway_message *m, const struct gateway_v
     struct gateway_worker *w = m->home;
 
     observe_log_line(w->log, OBSERVE_INFO, gateway_worker_now_s(w),
-                     "MID %llu to RID %u: no bounce is sent: %s",
-                     (unsigned long long)spool_message_mid(m->spool), v->result.rid, why);
+                     "MID %llu to RID %u: no bounce is sent: %s", (unsigned long long)m->mid,
+                     v->result.rid, why);
     observe_count(&w->counters, OBSERVE_BOUNCES_WITHHELD, 1);
 }
 
@@ -327,8 +326,7 @@ static void log_generated(const struct gateway_message *m, const struct gateway_
 
     observe_count(&w->counters, kinds[report->notice].counter, 1);
     observe_mid_start(w->log, now_s, mid, 0);
-    observe_mid_notice_generated(w->log, now_s, mid, kinds[report->notice].what,
-                                 spool_message_mid(m->spool));
+    observe_mid_notice_generated(w->log, now_s, mid, kinds[report->notice].what, m->mid);
     observe_mid_from(w->log, now_s, mid, 0, SLICE(""));
     observe_mid_to(w->log, now_s, mid, 0, 0, addressee(m, report));
     observe_mid_ready(w->log, now_s, mid, bytes, SLICE(""));
@@ -383,7 +381,7 @@ static void go_on(struct gateway_message *m, struct gateway_report *report)
     if (gateway_store_is_settled(&m->home->store))
         observe_log_line(m->home->log, OBSERVE_WARNING, gateway_worker_now_s(m->home),
                          "MID %llu: its bounce cannot be made now and is tried again: %s",
-                         (unsigned long long)spool_message_mid(m->spool), status_text(status));
+                         (unsigned long long)m->mid, status_text(status));
     gateway_bounce_retry(m, report);
 }
 

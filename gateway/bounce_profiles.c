@@ -7,10 +7,9 @@ static_assert(DELIVERY_PROFILES_MAX <= UINT16_MAX, "a number fits an item");
 
 /* NULL: it has none, or the listener is no more. */
 static const struct policy_bounce_profile *profile_of_listener(const struct gateway_view *view,
-                                                               const struct spool_message *message)
+                                                               struct slice name)
 {
     const struct config_settings *settings = gateway_view_settings(view);
-    struct slice name = spool_message_info(message, SPOOL_INFO_LISTENER);
 
     for (size_t i = 0; name.len > 0 && i < settings->listeners_count; i++)
         if (slice_equal(slice_from(settings->listeners[i].name), name))
@@ -19,13 +18,13 @@ static const struct policy_bounce_profile *profile_of_listener(const struct gate
 }
 
 const struct policy_bounce_profile *gateway_bounce_profile_of(const struct gateway_view *view,
-                                                              const struct spool_message *message,
+                                                              struct slice listener,
                                                               struct slice domain)
 {
     const struct policy_destination *destination =
         policy_destination_find(gateway_view_policy(view), domain);
     const struct policy_bounce_profile *of_listener =
-        destination->has_bounce_profile ? NULL : profile_of_listener(view, message);
+        destination->has_bounce_profile ? NULL : profile_of_listener(view, listener);
 
     return of_listener != NULL ? of_listener : destination->bounce_profile;
 }
@@ -115,11 +114,10 @@ enum status gateway_bounce_profiles_update(struct gateway_bounce_profiles *b,
 }
 
 uint16_t gateway_bounce_profiles_number(const struct gateway_bounce_profiles *b,
-                                        const struct gateway_view *view,
-                                        const struct spool_message *message)
+                                        const struct gateway_view *view, struct slice listener)
 {
     const struct policy_bounce_profile *p =
-        b->count > 0 ? profile_of_listener(view, message) : NULL;
+        b->count > 0 ? profile_of_listener(view, listener) : NULL;
     size_t place = p != NULL ? find(b, p->name) : b->count;
 
     return place < b->count ? (uint16_t)(place + 1) : DELIVERY_PROFILE_DESTINATION;

@@ -8,11 +8,10 @@
 #include "delivery/scheduler.h"
 #include "gateway/generation.h"
 #include "policy/bounce.h"
-#include "spool/message.h"
 
-/* Never NULL; of the view. */
+/* Never NULL; of the view. listener: the name of the one that the message came in at; or empty. */
 const struct policy_bounce_profile *gateway_bounce_profile_of(const struct gateway_view *view,
-                                                              const struct spool_message *message,
+                                                              struct slice listener,
                                                               struct slice domain);
 
 /* What of it is the scheduler's. */
@@ -36,5 +35,4 @@ MUST_USE enum status gateway_bounce_profiles_update(struct gateway_bounce_profil
 
 /* For delivery_arrival.profile. */
 uint16_t gateway_bounce_profiles_number(const struct gateway_bounce_profiles *b,
-                                        const struct gateway_view *view,
-                                        const struct spool_message *message);
+                                        const struct gateway_view *view, struct slice listener);

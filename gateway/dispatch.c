@@ -209,7 +209,7 @@ void gateway_dispatch_add(struct gateway_dispatch *d, struct gateway_item *item)
 {
     struct gateway_worker *w = d->worker;
     struct delivery_limits limits = limits_for(w, item->domain);
-    int64_t age_s = gateway_worker_now_s(w) - spool_message_arrival_wall_s(item->message->spool);
+    int64_t age_s = gateway_worker_now_s(w) - item->message->arrival_s;
     int64_t warned_s = gateway_worker_now_s(w) - item->warned_s; /* ago */
     struct delivery_arrival arrival = {
         .domain = item->domain,
@@ -218,7 +218,7 @@ void gateway_dispatch_add(struct gateway_dispatch *d, struct gateway_item *item)
         .wait_ms = item->wait_ms,
         .attempts = item->attempts,
         .recipients = item->waiting_count,
-        .profile = gateway_bounce_profiles_number(&d->profiles, w->view, item->message->spool),
+        .profile = gateway_bounce_profiles_number(&d->profiles, w->view, item->message->listener),
         .warnings = item->warnings,
         .warned_ms = warned_s > 0 ? (uint64_t)warned_s * 1000 : 0,
     };
@@ -285,8 +285,7 @@ static void discard(struct gateway_dispatch *d, struct gateway_item *item,
                            GATEWAY_NOTICE_NONE, NULL);
     observe_log_line(w->log, OBSERVE_INFO, gateway_worker_now_s(w),
                      "MID %llu to %.*s discarded: its route is /dev/null",
-                     (unsigned long long)spool_message_mid(item->message->spool),
-                     SLICE_ARGS(item->domain));
+                     (unsigned long long)item->message->mid, SLICE_ARGS(item->domain));
 }
 
 /* In the words of AsyncOS where the DNS has spoken. */

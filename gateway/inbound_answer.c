@@ -181,7 +181,8 @@ struct smtp_answer gateway_inbound_accept_mail(struct gateway_inbound *in,
     };
     enum status status;
 
-    if (atomic_load(&w->process->message_bytes) > settings->memory_message_bytes) {
+    if (atomic_load(&w->process->message_bytes) > settings->memory_message_bytes ||
+        atomic_load(&w->process->queue_bytes) > settings->memory_queue_bytes) {
         observe_icid_receiving_failed(w->log, now_s(in), in->icid, SLICE("Resources Low"));
         return no(452, "4.3.1", "Too much mail is waiting, try again later");
     }

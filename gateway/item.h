@@ -14,6 +14,7 @@
 #include "gateway/failure.h"
 
 struct gateway_message;
+struct gateway_outbound;
 struct gateway_report;
 struct gateway_worker;
 
@@ -33,9 +34,13 @@ struct gateway_item {
     time_t warned_s;                  /* when the last of them was */
     struct gateway_failures failures; /* the owner's: the last ones of those that wait */
     uint64_t wait_ms;                 /* until the next attempt, when it comes from the recovery */
-    unsigned borrows; /* sends that the kernel may still read the message's memory for */
-    struct gateway_report *parting; /* the last report, which waits for them */
-    struct list_node stranded;      /* the owner had no room for it */
+    unsigned borrows; /* what is under way for it: sends from the message's memory, a fetch */
+    struct gateway_report *parting;     /* the last report, which waits for them */
+    struct list_node stranded;          /* the owner had no room for it */
+    struct gateway_outbound *wanted_by; /* waits for the fetch; for gateway/shelf.c, as the rest */
+    bool is_fetching;                   /* the owner's: asked, and not answered */
+    bool is_asking;                     /* the home's: the same */
+    enum status fetched;
 };
 
 /* What is to be told of a recipient that is given up, or late: the last failure, if there was one,
@@ -53,8 +58,8 @@ const struct gateway_failure *gateway_item_last_failure(const struct gateway_ite
 void gateway_item_note_failure(struct gateway_item *item, uint32_t rid,
                                struct gateway_failure *failure);
 
-/* The kernel has, or has no more, the message's memory for a send. The
- * home does not hear that the item ended, and so cannot free the message, before all is given
- * back: a connection that was reset gives back when it is closed. */
+/* The kernel has, or has no more, the message's memory for a send; or a fetch is under way. The
+ * home does not hear that the item ended, and so cannot free the message, before all is given back:
+ * a connection that was reset gives back when it is closed. */
 void gateway_item_borrow(struct gateway_item *item);
 void gateway_item_give_back(struct gateway_item *item, struct engine_loop *from);

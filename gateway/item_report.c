@@ -2,7 +2,6 @@
 
 #include "gateway/worker.h"
 #include "observe/mail_events.h"
-#include "smtp/dsn.h"
 
 static void give_up(struct gateway_worker *w, const struct gateway_item *item, uint32_t rid,
                     struct gateway_report *report, const struct gateway_item_end *end)
@@ -17,8 +16,7 @@ static void give_up(struct gateway_worker *w, const struct gateway_item *item, u
     delivery_destination_describe(end->destination, &state);
     if (state.failure != DELIVERY_FAILURE_NONE)
         words = slice_from(delivery_failure_text(state.failure));
-    observe_delivery_bounced(w->log, gateway_worker_now_s(w), 0,
-                             spool_message_mid(item->message->spool), rid,
+    observe_delivery_bounced(w->log, gateway_worker_now_s(w), 0, item->message->mid, rid,
                              &(struct observe_reply){ .enhanced = slice_from(end->outcome.status),
                                                       .text = end->reason });
     gateway_report_add(report, &result, GATEWAY_NOTICE_FAILED,
@@ -71,30 +69,17 @@ static struct gateway_failure *last_trouble(const struct gateway_item *item, uin
     return gateway_failure_create(&facts);
 }
 
-/* RFC 3461 5.2.5: a warning is for who has asked for it, or has said nothing. */
-static unsigned count_those_to_be_warned(const struct gateway_item *item)
-{
-    unsigned count = 0;
-
-    for (unsigned i = 0; i < item->waiting_count; i++)
-        count += smtp_notify_wants_delay(
-            spool_message_dsn(item->message->spool, item->waiting[i]).notify);
-    return count;
-}
-
 void gateway_item_warn(struct gateway_worker *w, const struct delivery_action *warn)
 {
     struct gateway_item *item = CONTAINER_OF(warn->item, struct gateway_item, delivery);
-    const struct spool_message *spool = item->message->spool;
     uint64_t now_ms = gateway_worker_now_ms(w);
     time_t now_s = gateway_worker_now_s(w);
-    unsigned count = count_those_to_be_warned(item);
     struct gateway_report *report;
     struct delivery_wait wait;
 
     item->warnings++;
     item->warned_s = now_s;
-    if (count == 0 || gateway_report_create(item, count, &report) != STATUS_OK)
+    if (gateway_report_create(item, item->waiting_count, &report) != STATUS_OK)
         return;
     delivery_item_explain(&item->delivery, now_ms, &wait);
     if (wait.expires_ms > now_ms)
@@ -109,9 +94,8 @@ void gateway_item_warn(struct gateway_worker *w, const struct delivery_action *w
             .warned_wall_s = (uint32_t)now_s,
         };
 
-        if (smtp_notify_wants_delay(spool_message_dsn(spool, result.rid).notify))
-            gateway_report_add(report, &result, GATEWAY_NOTICE_DELAYED,
-                               last_trouble(item, result.rid, warn->destination));
+        gateway_report_add(report, &result, GATEWAY_NOTICE_DELAYED,
+                           last_trouble(item, result.rid, warn->destination));
     }
     gateway_report_post(report, w->loop, false);
 }

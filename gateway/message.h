@@ -8,8 +8,8 @@
  *     commit -> 250 -> items posted -> reports ... -> all items ended, no bounce on its way
  *            -> DONE recorded -> freed
  *
- * While an item is out, its owner may read the message, which never changes; after the report
- * that ends the item it may not.
+ * While an item is out, its owner may read what is here; the message itself, which never changes,
+ * only while he holds it (gateway/shelf.h); after the report that ends the item, nothing.
  *
  * A report to the sender is a message of its own (gateway/bounce.h). The results that say
  * "bounced", and that a warning was sent, are recorded only when it is committed, so that a crash
@@ -29,21 +29,26 @@ struct gateway_worker;
 struct gateway_message {
     struct spool_ticket ticket; /* of the MESSAGE record, later of DONE */
     struct gateway_worker *home;
-    struct spool_message *spool; /* owned */
+    struct spool_message *spool; /* owned; NULL: it is on disk only, see gateway/shelf.h */
+    _Atomic int readers;         /* of it; for gateway/shelf.c */
+    unsigned recipients_count;
+    uint64_t mid;
+    int64_t arrival_s;   /* by the wall clock */
+    uint64_t file_bytes; /* of a body in its own file; 0: it has none */
+    size_t own_bytes;    /* of this allocation */
+    size_t spool_bytes;  /* of `spool`, as they were counted */
+    struct slice listener;
     struct spool_location location;
     struct gateway_inbound *session;      /* waits for the 250; NULL: none, or gone */
     struct gateway_message *bounce_of;    /* the message whose bounce this is, until committed */
     struct gateway_report *bounce_report; /* what this bounce reports; owned until committed */
-    struct list_node node;                /* the home worker's messages */
-    struct spool_result *known;           /* from the recovery, one for each recipient; or NULL */
-    char *hostname;                       /* ours, for recipients without a domain; else NULL */
-    struct gateway_item *items;
-    uint32_t *rids; /* behind the items: twice the recipients */
+    struct gateway_fetch *fetch;          /* reads it from the disk; NULL: nobody does */
+    struct list_node node;                /* the home's messages in memory, or on the shelf */
+    struct spool_result *known; /* what was recorded, by recipient; NULL: nothing, or no memory */
     unsigned items_count;
     unsigned items_open;
     unsigned bounces_open;
-    size_t memory_bytes;
-    uint64_t file_bytes; /* of a body in its own file */
+    struct gateway_item items[];
 };
 
 /* Completes the draft and hands it to the store; the rest follows by itself. On failure the
@@ -57,7 +62,8 @@ MUST_USE enum status gateway_message_commit(struct gateway_worker *home, struct 
 MUST_USE enum status gateway_message_recover(struct gateway_worker *home,
                                              struct spool_message *spool,
                                              const struct spool_location *location,
-                                             const struct spool_recovered_message *found);
+                                             const struct spool_recovered_message *found,
+                                             time_t now_s);
 void gateway_message_start(struct gateway_message *m);
 
 /* A bounce that tells of `report` about m; takes the report on success, as above otherwise. */

@@ -47,8 +47,23 @@ static void give_back(struct gateway_outbound *out)
     struct gateway_item *item = out->borrowed;
 
     out->borrowed = NULL;
-    if (item != NULL)
-        gateway_item_give_back(item, out->worker->loop);
+    if (item == NULL)
+        return;
+    gateway_message_let_go(item->message);
+    gateway_item_give_back(item, out->worker->loop);
+}
+
+/* The message on its way from the disk is for another connection. */
+static void give_up_fetch(struct gateway_outbound *out)
+{
+    struct gateway_worker *w = out->worker;
+
+    if (out->fetching == NULL)
+        return;
+    gateway_item_forget_fetch(out->fetching);
+    out->fetching = NULL;
+    delivery_item_returned(scheduler_of(out), gateway_worker_now_ms(w), &out->delivery,
+                           gateway_worker_random(w));
 }
 
 /* Tells the scheduler, once, that the connection is over. What the kernel may still be sending from
@@ -61,6 +76,7 @@ static void leave(struct gateway_outbound *out, enum delivery_failure why)
     if (out->state == GATEWAY_OUTBOUND_CLOSING)
         return;
     ASSERT(out->item == NULL);
+    give_up_fetch(out);
     out->is_body_leaving = false;
     gateway_hop_tls_finish(&out->tls); /* before the PTR can come for a hop that is left */
     if (out->state != GATEWAY_OUTBOUND_OPENING)
@@ -185,20 +201,21 @@ static void on_failed(struct gateway_hop *h, const struct gateway_hop_end *end)
 
 static void quit(struct gateway_outbound *out)
 {
+    give_up_fetch(out);
     enter(out, GATEWAY_OUTBOUND_QUITTING);
     gateway_hop_quit(&out->hop);
 }
 
 /* --- messages -------------------------------------------------------------------------------- */
 
-static void deliver(struct gateway_outbound *out, struct delivery_item *item)
+/* The message of the item is held. */
+static void deliver(struct gateway_outbound *out, struct gateway_item *item)
 {
     struct gateway_worker *w = out->worker;
     struct smtp_client_event event;
 
     enter(out, GATEWAY_OUTBOUND_SENDING);
-    if (gateway_outbound_item_begin(out, CONTAINER_OF(item, struct gateway_item, delivery)) !=
-        STATUS_OK) {
+    if (gateway_outbound_item_begin(out, item) != STATUS_OK) {
         delivery_item_returned(scheduler_of(out), gateway_worker_now_ms(w), &out->delivery,
                                gateway_worker_random(w));
         give_up(out, DELIVERY_FAILURE_LOCAL);
@@ -216,6 +233,18 @@ static void deliver(struct gateway_outbound *out, struct delivery_item *item)
     gateway_hop_go(&out->hop, &event);
 }
 
+static void deliver_or_fetch(struct gateway_outbound *out, struct gateway_item *item)
+{
+    if (gateway_message_hold(item->message)) {
+        deliver(out, item);
+        return;
+    }
+    enter(out, GATEWAY_OUTBOUND_FETCHING);
+    gateway_hop_set_time(&out->hop, GATEWAY_OUTBOUND_FETCH_MS);
+    out->fetching = item;
+    gateway_item_fetch(item, out->worker->loop, out);
+}
+
 static void take(struct gateway_outbound *out)
 {
     struct gateway_worker *w = out->worker;
@@ -228,7 +257,9 @@ static void take(struct gateway_outbound *out)
     }
     switch (delivery_connection_take(scheduler_of(out), gateway_worker_now_ms(w), &out->delivery,
                                      &item)) {
-    case DELIVERY_TAKE_ITEM: deliver(out, item); break;
+    case DELIVERY_TAKE_ITEM:
+        deliver_or_fetch(out, CONTAINER_OF(item, struct gateway_item, delivery));
+        break;
     case DELIVERY_TAKE_IDLE:
         enter(out, GATEWAY_OUTBOUND_IDLE);
         gateway_hop_set_time(&out->hop, GATEWAY_OUTBOUND_IDLE_MS);
@@ -236,6 +267,31 @@ static void take(struct gateway_outbound *out)
     case DELIVERY_TAKE_CLOSE: quit(out); break;
     }
     gateway_dispatch_run_soon(&w->dispatch);
+}
+
+/* What cannot be read is tried again when its time has come, like what a host defers. */
+void gateway_outbound_fetched(struct gateway_outbound *out, struct gateway_item *item,
+                              enum status status)
+{
+    struct gateway_worker *w = out->worker;
+
+    ASSERT(out->state == GATEWAY_OUTBOUND_FETCHING && out->fetching == item);
+    if (status == STATUS_OK && !gateway_worker_is_stopping(w) && out->view == w->view) {
+        out->fetching = NULL;
+        deliver(out, item);
+        return;
+    }
+    if (status == STATUS_OK) {
+        gateway_message_let_go(item->message);
+        give_up_fetch(out);
+    } else {
+        out->fetching = NULL;
+        item->attempts++;
+        delivery_item_deferred(scheduler_of(out), gateway_worker_now_ms(w), &out->delivery,
+                               item->waiting_count, gateway_worker_random(w));
+    }
+    enter(out, GATEWAY_OUTBOUND_IDLE);
+    take(out);
 }
 
 void gateway_outbound_wake(struct delivery_connection *connection)
@@ -292,6 +348,8 @@ static void send_body(struct gateway_outbound *out)
     } else if (!spool_message_body_in_file(spool)) {
         out->borrowed = out->item;
         gateway_item_borrow(out->item);
+        if (!gateway_message_hold(out->item->message)) /* for the kernel; the item is held */
+            UNREACHABLE();
         gateway_channel_send_body(&out->hop.channel, body);
     } else {
         gateway_channel_flush(&out->hop.channel);
@@ -305,8 +363,7 @@ void gateway_outbound_chunk(struct gateway_outbound *out, enum status status, st
     if (status != STATUS_OK) {
         observe_log_line(out->worker->log, OBSERVE_CRITICAL, gateway_worker_now_s(out->worker),
                          "MID %llu: its body file cannot be read: %s",
-                         (unsigned long long)spool_message_mid(out->item->message->spool),
-                         status_text(status));
+                         (unsigned long long)out->item->message->mid, status_text(status));
         fail_body(out);
         return;
     }
@@ -432,7 +489,7 @@ static void on_idle(struct gateway_hop *h)
 {
     struct gateway_outbound *out = outbound_of(h);
 
-    if (out->state == GATEWAY_OUTBOUND_IDLE)
+    if (out->state == GATEWAY_OUTBOUND_IDLE || out->state == GATEWAY_OUTBOUND_FETCHING)
         quit(out);
 }
 
@@ -454,7 +511,7 @@ static const struct gateway_hop_handlers hop_handlers = {
 
 void gateway_outbound_stop(struct gateway_outbound *out)
 {
-    if (out->state == GATEWAY_OUTBOUND_IDLE)
+    if (out->state == GATEWAY_OUTBOUND_IDLE || out->state == GATEWAY_OUTBOUND_FETCHING)
         quit(out);
     else if (out->state == GATEWAY_OUTBOUND_OPENING)
         give_up(out, DELIVERY_FAILURE_LOCAL);

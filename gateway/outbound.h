@@ -4,7 +4,7 @@
  * (gateway/hop.h), message after message until the scheduler has no more for it. The connection
  * keeps the view it was opened with: one generation decides its TLS.
  *
- *     OPENING -> IDLE <-> SENDING -> QUITTING -> closed
+ *     OPENING -> IDLE <-> (FETCHING ->) SENDING -> QUITTING -> closed
  */
 #pragma once
 #include "delivery/scheduler.h"
@@ -16,6 +16,7 @@
 #include "policy/destination.h"
 
 #define GATEWAY_OUTBOUND_IDLE_MS  5000  /* a connection without work is kept so long */
+#define GATEWAY_OUTBOUND_FETCH_MS 30000 /* and one whose message comes from the disk */
 #define GATEWAY_OUTBOUND_COPY_MAX 32768 /* a body up to this is copied behind its DATA */
 
 #define GATEWAY_OUTBOUND_TROUBLE_MAX 256 /* NUL included */
@@ -25,7 +26,8 @@ struct gateway_worker;
 
 enum gateway_outbound_state {
     GATEWAY_OUTBOUND_OPENING,
-    GATEWAY_OUTBOUND_IDLE, /* open, nothing to deliver */
+    GATEWAY_OUTBOUND_IDLE,     /* open, nothing to deliver */
+    GATEWAY_OUTBOUND_FETCHING, /* the message to deliver is on its way from the disk */
     GATEWAY_OUTBOUND_SENDING,
     GATEWAY_OUTBOUND_QUITTING,
     GATEWAY_OUTBOUND_CLOSING /* the scheduler knows no more of it */
@@ -51,7 +53,8 @@ struct gateway_outbound { /* Fields are private to gateway/outbound*.c. */
     bool heard_of_item;   /* the peer has answered something about the item under way */
     bool is_body_leaving; /* the final dot waits for the body to leave */
 
-    struct gateway_item *item;     /* being delivered */
+    struct gateway_item *item;     /* being delivered, and held (gateway/shelf.h) */
+    struct gateway_item *fetching; /* to be delivered, when it is in memory */
     struct gateway_item *borrowed; /* the kernel may be reading its message's body */
     struct gateway_report *report;
     struct gateway_body_source *source;
@@ -71,6 +74,11 @@ void gateway_outbound_wake(struct delivery_connection *connection);
 /* The worker stops: a message under way is finished. */
 void gateway_outbound_stop(struct gateway_outbound *out);
 void gateway_outbound_reset(struct gateway_outbound *out);
+
+/* For gateway/shelf.c: the message that was on disk only is in memory, and held; or cannot be read.
+ */
+void gateway_outbound_fetched(struct gateway_outbound *out, struct gateway_item *item,
+                              enum status status);
 
 /* For gateway/body_source.c: the next piece of the body; empty: it is complete. */
 void gateway_outbound_chunk(struct gateway_outbound *out, enum status status, struct slice chunk);

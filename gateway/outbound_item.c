@@ -98,6 +98,7 @@ bool gateway_outbound_item_is_barred(const struct gateway_outbound *out,
 
 static void release(struct gateway_outbound *out)
 {
+    gateway_message_let_go(out->item->message);
     for (size_t i = 0; out->refusals != NULL && i < out->envelope.recipients_count; i++)
         if (out->refusals[i] != &refusal_forgotten && out->refusals[i] != &held_back)
             free(out->refusals[i]);
@@ -198,7 +199,7 @@ static void log_recipient(struct gateway_outbound *out, uint32_t rid,
                           const struct gateway_failure *f)
 {
     struct gateway_worker *w = out->worker;
-    uint64_t mid = spool_message_mid(out->item->message->spool);
+    uint64_t mid = out->item->message->mid;
     struct observe_reply r = {
         .code = f->code,
         .enhanced = slice_from(f->outcome.status),
@@ -333,8 +334,7 @@ static void report_deferred(struct gateway_outbound *out, const struct delivery_
                                                    .attempts = wait->attempts,
                                                    .next_attempt_wall_s = until_s },
                            GATEWAY_NOTICE_NONE, NULL);
-    observe_delivery_pending(w->log, gateway_worker_now_s(w),
-                             spool_message_mid(item->message->spool),
+    observe_delivery_pending(w->log, gateway_worker_now_s(w), item->message->mid,
                              (struct observe_rids){ item->waiting, item->waiting_count }, until_s);
 }
 

@@ -4,7 +4,8 @@
 #pragma once
 #include "gateway/outbound.h"
 
-/* Prepares the envelope; takes part in the item until one of the ends below. */
+/* Prepares the envelope; takes part in the item, whose message is held, until one of the ends
+ * below, which let it go; so does a failure. */
 MUST_USE enum status gateway_outbound_item_begin(struct gateway_outbound *out,
                                                  struct gateway_item *item);
 

@@ -63,6 +63,7 @@ struct gateway_process {
     _Atomic unsigned connections; /* over all listeners */
     _Atomic unsigned tls_connections;
     _Atomic uint64_t message_bytes; /* of messages in memory and on their way in */
+    _Atomic uint64_t queue_bytes; /* of what is in memory of every message, wherever the rest is */
     _Atomic uint64_t segment_bytes; /* on disk: segment files that are not free */
     _Atomic uint64_t body_bytes;    /* on disk: body files of living messages */
     _Atomic bool spool_is_low;      /* at spool.max_size or spool.min_free: MAIL gets 452 */

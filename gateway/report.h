@@ -28,6 +28,7 @@ struct gateway_verdict {
 struct gateway_report {
     struct engine_message post;
     struct engine_timer retry; /* at home, while its bounce cannot be made */
+    struct list_node node;     /* waits for its message; for gateway/shelf.c */
     struct gateway_item *item;
     bool item_ended;
     bool is_judged;             /* by gateway/bounce.c, as the next three */

@@ -159,7 +159,7 @@ static enum status adopt_messages(struct gateway_process *process, struct spool_
             complain_of(process, log, now_s, text);
             continue;
         }
-        TRY(gateway_message_recover(w, spool, &location, m));
+        TRY(gateway_message_recover(w, spool, &location, m, now_s));
     }
     return STATUS_OK;
 }

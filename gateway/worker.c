@@ -121,12 +121,18 @@ void gateway_worker_store_settled(struct gateway_worker *w)
     (void)atomic_compare_exchange_strong(&w->start, &runs, GATEWAY_WORKER_READY);
 }
 
+static void start_messages(struct list *messages)
+{
+    LIST_FOR_EACH (node, messages) {
+        gateway_message_start(CONTAINER_OF(node, struct gateway_message, node));
+    }
+}
+
 static void begin(struct gateway_worker *w)
 {
     gateway_store_start(&w->store);
-    LIST_FOR_EACH (node, &w->messages) {
-        gateway_message_start(CONTAINER_OF(node, struct gateway_message, node));
-    }
+    start_messages(&w->messages);
+    start_messages(&w->shelf.messages);
 }
 
 /* Questions that were put to the one before are answered by it. */
@@ -314,6 +320,7 @@ static void on_heart(struct engine_timer *timer)
         observe_log_line(w->log, OBSERVE_WARNING, gateway_worker_now_s(w),
                          "Out of file descriptors or memory: connections had to wait");
     w->accept_pauses_said = counters.accept_pauses;
+    gateway_shelf_check(w); /* it may be other workers who need the room */
     atomic_store(&w->beat_ms, clock_monotonic_ms());
     engine_timer_start(w->loop, &w->heart, GATEWAY_WORKER_BEAT_MS, on_heart);
 }
@@ -354,6 +361,7 @@ enum status gateway_worker_init(struct gateway_worker *w, struct gateway_process
     list_init(&w->inbound);
     list_init(&w->outbound);
     list_init(&w->messages);
+    gateway_shelf_init(&w->shelf, w);
     TRY(tls_resumption_create(GATEWAY_WORKER_RESUMPTIONS_MAX, &w->resumption));
     gateway_tls_gatherer_init(&w->tls_gatherer, w);
     TRY(gateway_call_ahead_create(w, &w->call_ahead));
@@ -399,7 +407,8 @@ void gateway_worker_finish(struct gateway_worker *w)
     struct list_node *node;
 
     gateway_store_finish(&w->store); /* first: tickets of messages may wait in it */
-    while ((node = list_take_first(&w->messages)) != NULL)
+    while ((node = list_take_first(&w->messages)) != NULL ||
+           (node = list_take_first(&w->shelf.messages)) != NULL)
         gateway_message_destroy(CONTAINER_OF(node, struct gateway_message, node));
     gateway_call_ahead_destroy(w->call_ahead);
     gateway_mta_sts_destroy(w->mta_sts);

@@ -22,6 +22,7 @@
 #include "gateway/mta_sts.h"
 #include "gateway/names.h"
 #include "gateway/process.h"
+#include "gateway/shelf.h"
 #include "gateway/store.h"
 #include "gateway/tls_gatherer.h"
 #include "observe/counters.h"
@@ -69,9 +70,10 @@ struct gateway_worker {
     struct list ports;   /* listening sockets */
     struct list inbound; /* connections */
     unsigned inbound_count;
-    bool is_capped;       /* at process->inbound_max: no connection is accepted */
-    struct list outbound; /* connections */
-    struct list messages; /* at home here */
+    bool is_capped;             /* at process->inbound_max: no connection is accepted */
+    struct list outbound;       /* connections */
+    struct list messages;       /* at home here, in memory */
+    struct gateway_shelf shelf; /* those that are on disk only */
     struct engine_timer grace;
     struct engine_timer heart;
     uint64_t accept_pauses_said;

@@ -249,6 +249,19 @@ static enum status read_envelope(uint64_t mid, struct slice payload, struct spoo
     return STATUS_OK;
 }
 
+enum status spool_message_from_record(uint64_t mid, uint64_t generation, struct slice bytes,
+                                      struct spool_message **message_out)
+{
+    struct spool_record record;
+    struct slice payload;
+
+    TRY(spool_record_decode(bytes, &record));
+    if (record.mid != mid || record.type != SPOOL_RECORD_MESSAGE ||
+        record.generation != generation || !spool_record_payload_is_whole(&record, bytes, &payload))
+        return STATUS_CORRUPT;
+    return spool_message_decode(mid, payload, message_out);
+}
+
 enum status spool_message_check(uint64_t mid, struct slice payload,
                                 struct spool_message_facts *facts_out)
 {

@@ -104,6 +104,12 @@ size_t spool_message_record_bytes(const struct spool_message *m);
 MUST_USE enum status spool_message_decode(uint64_t mid, struct slice payload,
                                           struct spool_message **message_out);
 
+/* The same from the bytes of its record, wherever they were read: STATUS_CORRUPT also when they are
+ * another record, or not of the segment with this generation. */
+MUST_USE enum status spool_message_from_record(uint64_t mid, uint64_t generation,
+                                               struct slice bytes,
+                                               struct spool_message **message_out);
+
 /* What recovery wants to know of a message it does not load. */
 struct spool_message_facts {
     unsigned recipients_count;

@@ -287,8 +287,6 @@ enum status spool_recovery_load(struct spool_recovery *r, const struct spool_rec
                                 struct spool_message **message_out)
 {
     const struct spool_recovered_segment *s = &r->segments[m->segment];
-    struct spool_record record;
-    struct slice bytes, payload;
     ssize_t got;
     int fd;
 
@@ -300,13 +298,8 @@ enum status spool_recovery_load(struct spool_recovery *r, const struct spool_rec
     (void)close(fd);
     if (got < 0)
         return STATUS_IO;
-    bytes = (struct slice){ r->buffer, (size_t)got };
-    TRY(spool_record_decode(bytes, &record));
-    if (record.mid != m->mid || record.type != SPOOL_RECORD_MESSAGE ||
-        record.generation != s->header.generation ||
-        !spool_record_payload_is_whole(&record, bytes, &payload))
-        return STATUS_CORRUPT;
-    return spool_message_decode(m->mid, payload, message_out);
+    return spool_message_from_record(m->mid, s->header.generation,
+                                     (struct slice){ r->buffer, (size_t)got }, message_out);
 }
 
 struct spool_result spool_recovery_result(const struct spool_recovered_message *m, uint32_t rid)

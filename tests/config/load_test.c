@@ -30,6 +30,7 @@ static void a_good_configuration_loads_with_its_values_and_defaults(void **unuse
     assert_int_equal(s->ktls, POLICY_KTLS_AUTO);
     assert_int_equal(s->tls_version_min, CONFIG_TLS_1_2);
     assert_int_equal(s->memory_message_bytes, (uint64_t)1 << 30);
+    assert_int_equal(s->memory_queue_bytes, (uint64_t)2560 << 20);
     assert_int_equal(s->grace_s, 30);
     assert_int_equal(s->certificates_count, 1);
     assert_string_equal(s->certificates[0].at.file, "/etc/p/t.conf");

@@ -24,11 +24,13 @@ static int set_up(void **state)
 
     (void)state;
     config.settings.hostname = "gw.example";
+    config.settings.memory_message_bytes = 1u << 20;
     process = (struct gateway_process){ .workers = &worker, .workers_count = 1 };
     worker = (struct gateway_worker){ .process = &process,
                                       .view = &view,
                                       .state = GATEWAY_WORKER_DRAINING };
     list_init(&worker.messages);
+    gateway_shelf_init(&worker.shelf, &worker);
     observe_counters_init(&worker.counters);
     return engine_loop_create(&options, &worker.loop, NULL) == STATUS_OK ? 0 : -1;
 }
@@ -38,9 +40,11 @@ static int tear_down(void **state)
     struct list_node *node;
 
     (void)state;
-    while ((node = list_take_first(&worker.messages)) != NULL)
+    while ((node = list_take_first(&worker.messages)) != NULL ||
+           (node = list_take_first(&worker.shelf.messages)) != NULL)
         gateway_message_destroy(CONTAINER_OF(node, struct gateway_message, node));
     assert_int_equal(atomic_load(&process.message_bytes), 0);
+    assert_int_equal(atomic_load(&process.queue_bytes), 0);
     engine_loop_destroy(worker.loop);
     return 0;
 }
@@ -62,7 +66,7 @@ static struct gateway_message *start(const char *const *recipients, unsigned cou
     for (unsigned i = 0; i < count; i++)
         assert_int_equal(spool_draft_add_recipient(&draft, slice_from(recipients[i])), STATUS_OK);
     assert_int_equal(
-        gateway_message_recover(&worker, spool_draft_complete(&draft), &location, &found),
+        gateway_message_recover(&worker, spool_draft_complete(&draft), &location, &found, 0),
         STATUS_OK);
     m = CONTAINER_OF(worker.messages.head.prev, struct gateway_message, node);
     gateway_message_start(m);
@@ -251,6 +255,71 @@ static void test_the_last_report_waits_for_what_the_kernel_has_of_the_message(vo
     gateway_item_give_back(&m->items[1], worker.loop);
 }
 
+static struct gateway_message *start_large(void)
+{
+    static const char *const recipients[] = { "a@x.example" };
+    struct spool_envelope envelope = { .mid = 7, .sender = SLICE("a@b.example") };
+    struct spool_location location = { 0 };
+    struct spool_recovered_message found = { .mid = 7, .recipients_count = 1 };
+    static const char body[100000];
+    struct spool_draft draft;
+
+    spool_draft_init(&draft);
+    assert_int_equal(spool_draft_begin(&draft, &envelope, 0), STATUS_OK);
+    assert_int_equal(spool_draft_add_recipient(&draft, slice_from(recipients[0])), STATUS_OK);
+    assert_int_equal(spool_draft_trace(&draft, SLICE("")), STATUS_OK);
+    assert_int_equal(spool_draft_body(&draft, (struct slice){ body, sizeof(body) }), STATUS_OK);
+    assert_int_equal(
+        gateway_message_recover(&worker, spool_draft_complete(&draft), &location, &found, 0),
+        STATUS_OK);
+    return CONTAINER_OF(list_is_empty(&worker.shelf.messages) ? worker.messages.head.prev
+                                                              : worker.shelf.messages.head.prev,
+                        struct gateway_message, node);
+}
+
+static void test_what_recovery_finds_beyond_the_budget_stays_on_disk(void **state)
+{
+    struct gateway_message *m;
+
+    (void)state;
+    do {
+        m = start_large();
+    } while (list_is_empty(&worker.shelf.messages));
+    assert_true(atomic_load(&process.message_bytes) <=
+                config.settings.memory_message_bytes / 100 * GATEWAY_SHELF_HIGH_PERCENT);
+    assert_false(gateway_message_hold(m));
+    assert_null(m->spool);
+    assert_int_equal(m->items_count, 1);
+    assert_true(slice_equal(m->items[0].domain, SLICE("x.example")));
+    assert_true(gateway_message_hold(
+        CONTAINER_OF(worker.messages.head.next, struct gateway_message, node)));
+}
+
+static void test_the_oldest_that_nobody_reads_are_put_away_first(void **state)
+{
+    struct gateway_message *read = start_large(), *idle = start_large(), *newest = NULL;
+    size_t before;
+
+    (void)state;
+    (void)start_large();
+    newest = start_large();
+    assert_true(list_is_empty(&worker.shelf.messages));
+    before = atomic_load(&process.message_bytes);
+    assert_true(gateway_message_hold(read));
+    gateway_shelf_check(&worker);
+    poke(1);
+    assert_int_equal(atomic_load(&process.message_bytes), before); /* there is room */
+
+    config.settings.memory_message_bytes = before;
+    gateway_shelf_check(&worker);
+    poke(3);
+    assert_non_null(read->spool);
+    assert_null(idle->spool);
+    assert_non_null(newest->spool);
+    assert_true(atomic_load(&process.message_bytes) <= before / 100 * GATEWAY_SHELF_LOW_PERCENT);
+    gateway_message_let_go(read);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +335,10 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(
             test_the_last_report_waits_for_what_the_kernel_has_of_the_message, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_recovery_finds_beyond_the_budget_stays_on_disk,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_oldest_that_nobody_reads_are_put_away_first,
+                                        set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,404 @@
+#include "gateway/shelf.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "engine/file.h"
+#include "gateway/alert_sources.h"
+#include "gateway/bounce.h"
+#include "gateway/outbound.h"
+#include "gateway/worker.h"
+
+#define SHELVED  (-1) /* in place of the number of readers */
+#define TEXT_MAX 128
+
+struct gateway_fetch {
+    struct engine_file_request request;
+    struct gateway_message *message;
+    struct list_node node; /* waits for its turn */
+    struct list reports;   /* struct gateway_report, for which it is read */
+    char name[SPOOL_SEGMENT_NAME_MAX];
+    int fd;
+    char *bytes; /* whole blocks around the record */
+    size_t skip; /* in front of it */
+    size_t blocks_bytes;
+};
+
+/* --- readers --------------------------------------------------------------------------------- */
+
+bool gateway_message_hold(struct gateway_message *m)
+{
+    int readers = atomic_load(&m->readers);
+
+    while (readers != SHELVED)
+        if (atomic_compare_exchange_weak(&m->readers, &readers, readers + 1))
+            return true;
+    return false;
+}
+
+void gateway_message_let_go(struct gateway_message *m)
+{
+    int readers = atomic_fetch_sub(&m->readers, 1);
+
+    ASSERT(readers > 0);
+}
+
+/* --- in and out ------------------------------------------------------------------------------ */
+
+void gateway_shelf_init(struct gateway_shelf *shelf, struct gateway_worker *worker)
+{
+    *shelf = (struct gateway_shelf){ .worker = worker };
+    list_init(&shelf->messages);
+    list_init(&shelf->waiting);
+}
+
+/* The message is in memory from now on. */
+static void load(struct gateway_message *m, struct spool_message *spool)
+{
+    ASSERT(m->spool == NULL);
+    m->spool = spool;
+    m->spool_bytes = spool_message_memory_bytes(spool);
+    atomic_fetch_add(&m->home->process->message_bytes, m->spool_bytes);
+    list_remove(&m->node);
+    list_append(&m->home->messages, &m->node);
+}
+
+static void unload(struct gateway_message *m)
+{
+    if (m->spool == NULL)
+        return;
+    atomic_fetch_sub(&m->home->process->message_bytes, m->spool_bytes);
+    spool_message_destroy(m->spool);
+    m->spool = NULL;
+    m->spool_bytes = 0;
+}
+
+/* --- putting away ---------------------------------------------------------------------------- */
+
+static uint64_t percent_of_budget(const struct gateway_worker *w, unsigned percent)
+{
+    return gateway_view_settings(w->view)->memory_message_bytes / 100 * percent;
+}
+
+static bool is_above(const struct gateway_worker *w, unsigned percent)
+{
+    return atomic_load(&w->process->message_bytes) > percent_of_budget(w, percent);
+}
+
+/* False: somebody reads it. */
+static bool put_away(struct gateway_shelf *shelf, struct gateway_message *m)
+{
+    int nobody = 0;
+
+    if (!atomic_compare_exchange_strong(&m->readers, &nobody, SHELVED))
+        return false;
+    unload(m);
+    list_append(&shelf->messages, &m->node);
+    return true;
+}
+
+void gateway_shelf_enter(struct gateway_message *m, struct spool_message *spool)
+{
+    load(m, spool);
+    atomic_store(&m->readers, 1);
+}
+
+void gateway_shelf_settle(struct gateway_message *m)
+{
+    gateway_message_let_go(m);
+    if (is_above(m->home, GATEWAY_SHELF_HIGH_PERCENT)) {
+        list_remove(&m->node);
+        (void)put_away(&m->home->shelf, m);
+    }
+}
+
+static void on_pause(struct engine_timer *timer)
+{
+    gateway_shelf_check(CONTAINER_OF(timer, struct gateway_shelf, pause)->worker);
+}
+
+static void on_sweep(struct engine_task *task)
+{
+    struct gateway_shelf *shelf = CONTAINER_OF(task, struct gateway_shelf, sweep);
+    struct gateway_worker *w = shelf->worker;
+    unsigned freed = 0;
+
+    for (unsigned i = 0; i < GATEWAY_SHELF_STEPS_MAX; i++) {
+        struct list_node *first;
+
+        if (!is_above(w, GATEWAY_SHELF_LOW_PERCENT))
+            return;
+        first = list_take_first(&w->messages);
+        if (first == NULL)
+            return;
+        if (put_away(shelf, CONTAINER_OF(first, struct gateway_message, node)))
+            freed++;
+        else
+            list_append(&w->messages, first);
+    }
+    if (freed > 0)
+        engine_loop_defer(w->loop, &shelf->sweep, on_sweep);
+    else if (!engine_timer_is_running(&shelf->pause))
+        engine_timer_start(w->loop, &shelf->pause, GATEWAY_SHELF_PAUSE_MS, on_pause);
+}
+
+void gateway_shelf_check(struct gateway_worker *worker)
+{
+    if (is_above(worker, GATEWAY_SHELF_HIGH_PERCENT))
+        engine_loop_defer(worker->loop, &worker->shelf.sweep, on_sweep);
+}
+
+/* --- fetching -------------------------------------------------------------------------------- */
+
+static void start_next(struct gateway_shelf *shelf);
+
+static void fetch_destroy(struct gateway_fetch *fetch)
+{
+    struct list_node *n;
+
+    while ((n = list_take_first(&fetch->reports)) != NULL)
+        gateway_report_destroy(CONTAINER_OF(n, struct gateway_report, node));
+    list_remove(&fetch->node);
+    if (fetch->fd >= 0)
+        (void)close(fetch->fd);
+    free(fetch->bytes);
+    free(fetch);
+}
+
+void gateway_shelf_leave(struct gateway_message *m)
+{
+    list_remove(&m->node);
+    unload(m);
+    if (m->fetch != NULL) /* when no worker runs any more */
+        fetch_destroy(m->fetch);
+    m->fetch = NULL;
+}
+
+static void on_retry(struct engine_timer *timer)
+{
+    struct gateway_report *report = CONTAINER_OF(timer, struct gateway_report, retry);
+
+    gateway_shelf_begin_bounce(report->item->message, report);
+}
+
+static void answer_item(struct engine_loop *here, struct engine_message *post)
+{
+    struct gateway_item *item = CONTAINER_OF(post, struct gateway_item, post);
+    struct gateway_outbound *out = item->wanted_by;
+    enum status status = item->fetched;
+
+    item->is_fetching = false;
+    item->wanted_by = NULL;
+    if (out != NULL)
+        gateway_outbound_fetched(out, item, status);
+    else if (status == STATUS_OK)
+        gateway_message_let_go(item->message);
+    gateway_item_give_back(item, here); /* last: the report that ends it may have waited */
+}
+
+/* Tells all who wait for the message. */
+static void answer(struct gateway_message *m, struct list *reports, enum status status)
+{
+    struct list_node *n;
+
+    for (unsigned i = 0; i < m->items_count; i++) {
+        struct gateway_item *item = &m->items[i];
+
+        if (!item->is_asking)
+            continue;
+        item->is_asking = false;
+        item->fetched = status;
+        if (status == STATUS_OK && !gateway_message_hold(m))
+            UNREACHABLE(); /* it is put away by this thread only */
+        item->post.deliver = answer_item;
+        engine_mailbox_post(item->owner->loop, m->home->loop, &item->post);
+    }
+    while ((n = list_take_first(reports)) != NULL) {
+        struct gateway_report *report = CONTAINER_OF(n, struct gateway_report, node);
+
+        if (status == STATUS_OK)
+            gateway_shelf_begin_bounce(m, report);
+        else
+            engine_timer_start(m->home->loop, &report->retry, GATEWAY_SHELF_RETRY_MS, on_retry);
+    }
+}
+
+static void complain(const struct gateway_message *m, enum status status)
+{
+    struct gateway_worker *w = m->home;
+    char text[TEXT_MAX];
+    int len = snprintf(text, sizeof(text), "Spool: MID %llu cannot be read from segment %u: %s",
+                       (unsigned long long)m->mid, spool_segment_file(m->location.segment)->number,
+                       status_text(status));
+
+    observe_count(&w->counters, OBSERVE_SPOOL_ERRORS, 1);
+    observe_log_line(w->log, OBSERVE_CRITICAL, gateway_worker_now_s(w), "%s", text);
+    gateway_alert_raise(w, OBSERVE_ALERT_SPOOL, SLICE("messages"), OBSERVE_SEVERITY_CRITICAL,
+                        (struct slice){ text, (size_t)len });
+}
+
+/* The end of every fetch. Takes spool. The next one may begin. */
+static void finish(struct gateway_fetch *fetch, enum status status, struct spool_message *spool)
+{
+    struct gateway_message *m = fetch->message;
+    struct gateway_shelf *shelf = &m->home->shelf;
+    struct list reports;
+
+    list_init(&reports);
+    list_take_all(&reports, &fetch->reports);
+    m->fetch = NULL;
+    fetch_destroy(fetch);
+    shelf->reading--;
+    if (status == STATUS_OK) {
+        load(m, spool);
+        atomic_store(&m->readers, 1);
+    } else {
+        complain(m, status);
+    }
+    answer(m, &reports, status);
+    if (status == STATUS_OK)
+        gateway_message_let_go(m);
+    gateway_shelf_check(shelf->worker);
+}
+
+static void on_read(struct engine_file_request *request, enum status status, size_t bytes)
+{
+    struct gateway_fetch *fetch = CONTAINER_OF(request, struct gateway_fetch, request);
+    struct gateway_message *m = fetch->message;
+    struct gateway_shelf *shelf = &m->home->shelf;
+    struct spool_message *spool = NULL;
+    struct slice got = { fetch->bytes, bytes };
+
+    if (status == STATUS_OK && bytes < fetch->skip + m->location.bytes)
+        status = STATUS_CORRUPT;
+    if (status == STATUS_OK)
+        status = spool_message_from_record(
+            m->mid, spool_segment_generation(m->location.segment),
+            (struct slice){ slice_after(got, fetch->skip).data, m->location.bytes }, &spool);
+    finish(fetch, status, spool);
+    start_next(shelf);
+}
+
+static void on_open(struct engine_file_request *request, enum status status, size_t bytes)
+{
+    struct gateway_fetch *fetch = CONTAINER_OF(request, struct gateway_fetch, request);
+    const struct gateway_message *m = fetch->message;
+    struct gateway_shelf *shelf = &m->home->shelf;
+
+    if (status != STATUS_OK) {
+        finish(fetch, status, NULL);
+        start_next(shelf);
+        return;
+    }
+    fetch->fd = (int)bytes;
+    engine_file_read(m->home->loop, &fetch->request, fetch->fd, fetch->bytes, fetch->blocks_bytes,
+                     m->location.offset - fetch->skip, on_read);
+}
+
+/* Past the page cache, as it was written: a page that was read ahead before the write may be old.
+ */
+static void start(struct gateway_fetch *fetch)
+{
+    struct gateway_message *m = fetch->message;
+    struct gateway_process *process = m->home->process;
+    size_t end = (size_t)m->location.offset + m->location.bytes;
+
+    fetch->skip = m->location.offset % SPOOL_BLOCK_BYTES;
+    fetch->blocks_bytes = (end - (m->location.offset - fetch->skip) + SPOOL_BLOCK_BYTES - 1) /
+                          SPOOL_BLOCK_BYTES * SPOOL_BLOCK_BYTES;
+    fetch->bytes = aligned_alloc(SPOOL_BLOCK_BYTES, fetch->blocks_bytes);
+    m->home->shelf.reading++;
+    if (fetch->bytes == NULL) {
+        finish(fetch, STATUS_NO_MEMORY, NULL);
+        return;
+    }
+    (void)spool_segment_name(spool_segment_file(m->location.segment)->number, fetch->name);
+    engine_file_open(m->home->loop, &fetch->request, process->directory.segments_fd, fetch->name,
+                     O_RDONLY | (process->spool_is_direct ? O_DIRECT : 0), 0, on_open);
+}
+
+static void start_next(struct gateway_shelf *shelf)
+{
+    struct gateway_worker *w = shelf->worker;
+
+    while (shelf->reading < GATEWAY_SHELF_FETCHES_MAX && !list_is_empty(&shelf->waiting)) {
+        if (shelf->reading > 0 && is_above(w, 100))
+            return;
+        start(CONTAINER_OF(list_take_first(&shelf->waiting), struct gateway_fetch, node));
+    }
+}
+
+/* NULL: no memory. */
+static struct gateway_fetch *fetch_of(struct gateway_message *m)
+{
+    struct gateway_fetch *fetch = m->fetch;
+
+    if (fetch != NULL)
+        return fetch;
+    fetch = calloc(1, sizeof(*fetch));
+    if (fetch == NULL)
+        return NULL;
+    fetch->message = m;
+    fetch->fd = -1;
+    list_init(&fetch->reports);
+    list_append(&m->home->shelf.waiting, &fetch->node);
+    m->fetch = fetch;
+    return fetch;
+}
+
+void gateway_shelf_begin_bounce(struct gateway_message *m, struct gateway_report *report)
+{
+    struct gateway_fetch *fetch;
+
+    if (gateway_message_hold(m)) {
+        gateway_bounce_start(m, report);
+        return;
+    }
+    fetch = fetch_of(m);
+    if (fetch == NULL) {
+        engine_timer_start(m->home->loop, &report->retry, GATEWAY_SHELF_RETRY_MS, on_retry);
+        return;
+    }
+    list_append(&fetch->reports, &report->node);
+    start_next(&m->home->shelf);
+}
+
+/* --- items ----------------------------------------------------------------------------------- */
+
+static void take_request(struct engine_loop *here, struct engine_message *post)
+{
+    struct gateway_item *item = CONTAINER_OF(post, struct gateway_item, post);
+    struct gateway_message *m = item->message;
+    struct list nobody;
+
+    ASSERT(m->home->loop == here);
+    item->is_asking = true;
+    list_init(&nobody);
+    if (m->spool != NULL)
+        answer(m, &nobody, STATUS_OK);
+    else if (gateway_worker_is_stopping(m->home) || fetch_of(m) == NULL)
+        answer(m, &nobody, STATUS_NO_MEMORY);
+    else
+        start_next(&m->home->shelf);
+}
+
+void gateway_item_fetch(struct gateway_item *item, struct engine_loop *from,
+                        struct gateway_outbound *wanted_by)
+{
+    ASSERT(item->wanted_by == NULL);
+    item->wanted_by = wanted_by;
+    if (item->is_fetching)
+        return;
+    item->is_fetching = true;
+    gateway_item_borrow(item); /* it does not end before the answer */
+    item->post.deliver = take_request;
+    engine_mailbox_post(item->message->home->loop, from, &item->post);
+}
+
+void gateway_item_forget_fetch(struct gateway_item *item)
+{
+    item->wanted_by = NULL;
+}

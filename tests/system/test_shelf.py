@@ -1,0 +1,94 @@
+"""Messages for which there is no memory are on disk only, and come back when their turn comes."""
+import json
+import re
+
+import pytest
+
+from postern_lab.process import wait_until
+
+BUDGET = 24 << 20
+MEMORY = 'memory = { messages = "24M"; };'
+BODY = 'x' * 60 + '\n'
+MESSAGES = 900  # of 60 KB: more than twice what may be in memory
+
+
+def memory(gateway):
+    return json.loads(gateway.command('status', '--json'))['message_bytes']
+
+
+def fill(gateway, ledger, count=MESSAGES, sender='a@lab.test', recipients=('b@example.com',)):
+    """Sends that much; each promises a delivery."""
+    highest = 0
+    with gateway.connect() as client:
+        client.hello()
+        for number in range(count):
+            ident, data = ledger.message(body=f'{ledger.count}\n' + BODY * 1000)
+            assert client.transaction(sender, list(recipients), data).code == 250
+            ledger.accepted(ident)
+            if number % 50 == 0:
+                highest = max(highest, memory(gateway))
+    return highest
+
+
+@pytest.mark.parametrize('workers', [1, 3])
+def test_more_mail_than_memory_waits_for_a_dead_host(make_gateway, next_hop, ledger, workers):
+    next_hop.stop()
+    gateway = make_gateway(next_hop, workers=workers, extra=MEMORY)
+    gateway.start()
+    assert fill(gateway, ledger) < BUDGET
+    assert MESSAGES * 60000 > 2 * BUDGET
+    next_hop.start()
+    next_hop.wait_messages(MESSAGES, 60)
+    wait_until(lambda: memory(gateway) == 0, 10, 'nothing waits')
+    gateway.stop()
+    assert ledger.compare(next_hop.bodies())[1:] == ([], [], [])
+    assert all(len(m.data) > 60000 for m in next_hop.messages)
+
+
+def test_a_start_with_more_mail_than_memory_reads_it_when_its_turn_comes(make_gateway, next_hop,
+                                                                         ledger):
+    next_hop.stop()
+    gateway = make_gateway(next_hop, extra=MEMORY).start()
+    fill(gateway, ledger)
+    gateway.kill()
+    gateway.start()
+    assert 0 < memory(gateway) < BUDGET
+    next_hop.start()
+    next_hop.wait_messages(MESSAGES, 60)
+    gateway.stop()
+    assert ledger.compare(next_hop.bodies())[1:] == ([], [], [])
+
+
+def test_bounces_of_messages_on_the_shelf_hold_their_headers(make_gateway, next_hop, ledger):
+    """All are refused when the first of them are on disk only: each sender hears of it."""
+    next_hop.stop()
+    gateway = make_gateway(next_hop, extra=MEMORY).start()
+    fill(gateway, ledger, recipients=['b@example.com', 'c@example.com', 'd@sub.example.com'])
+    next_hop.replies['RCPT'] = lambda line, session: (
+        '550 5.1.1 nobody' if re.search('(b|d)@', line) else None)
+    next_hop.start()
+    wait_until(lambda: len(next_hop.messages) >= 3 * MESSAGES, 90, 'mail and two bounces of each')
+    gateway.stop()
+    bounces = [m for m in next_hop.messages if m.sender == '']
+    mail = [m for m in next_hop.messages if m.sender]
+    assert ledger.compare([m.data for m in mail])[1:] == ([], [], [])
+    told = ledger.compare([re.search(rb'X-Lab-Id: \S+\r?\n', m.data).group(0) for m in bounces])
+    assert (len(bounces), told.lost, told.unknown) == (2 * MESSAGES, [], [])
+
+
+def test_a_message_that_cannot_be_read_stays_and_is_tried_again(make_gateway, next_hop, ledger):
+    next_hop.stop()
+    gateway = make_gateway(next_hop, workers=1, extra=MEMORY).start()
+    fill(gateway, ledger)
+    segment = sorted(gateway.spool_path.glob('segments/*.seg'))[0]
+    with open(segment, 'r+b') as file:
+        file.seek(4096 + 30000)  # in the body of the first message
+        file.write(b'\0' * 512)
+    next_hop.start()
+    next_hop.wait_messages(MESSAGES - 1, 60)
+    gateway.wait_log(r'Critical.*MID \d+ cannot be read from segment')
+    assert gateway.stop() == 0
+    lost = ledger.compare(next_hop.bodies()).lost
+    assert len(lost) == 1
+    gateway.start()  # what is left of it is not thrown away
+    gateway.wait_log('Spool: recovery found 1 of: damaged record')
