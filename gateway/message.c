@@ -298,6 +298,9 @@ static void count_results(struct gateway_worker *w, const struct gateway_report 
         case SPOOL_RESULT_DEFERRED:
             observe_count(&w->counters, OBSERVE_RECIPIENTS_DEFERRED, 1);
             break;
+        case SPOOL_RESULT_DELETED:
+            observe_count(&w->counters, OBSERVE_RECIPIENTS_DELETED, 1);
+            break;
         case SPOOL_RESULT_BOUNCED:
             observe_count(&w->counters, OBSERVE_RECIPIENTS_BOUNCED, 1);
             break;

@@ -47,6 +47,9 @@ enum observe_counter {
     OBSERVE_RECIPIENTS_ACCEPTED,
     OBSERVE_RECIPIENTS_DELIVERED,
     OBSERVE_RECIPIENTS_BOUNCED,
+    OBSERVE_RECIPIENTS_DELETED,  /* by an operator */
+    OBSERVE_RECIPIENTS_RETURNED, /* the same, of the bounced ones */
+    OBSERVE_RECIPIENTS_HELD_NOW, /* gauge */
     OBSERVE_RECIPIENTS_DEFERRED, /* events: one recipient may be deferred many times */
     OBSERVE_BOUNCES_GENERATED,
     OBSERVE_BOUNCES_WITHHELD, /* recipients: nobody was to be told, or there was nobody to tell */

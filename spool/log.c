@@ -216,6 +216,14 @@ void spool_log_forget(struct spool_log *log, const struct spool_location *locati
     location->segment->messages--;
 }
 
+/* It comes back when what was appended so far is durable. */
+static void await(struct spool_log *log, struct spool_ticket *ticket, enum spool_ticket_kind kind,
+                  uint64_t mid)
+{
+    *ticket = (struct spool_ticket){ .kind = kind, .mid = mid, .position = log->results_appended };
+    list_append(&log->dones, &ticket->node);
+}
+
 void spool_log_append_done(struct spool_log *log, uint64_t mid,
                            const struct spool_location *location, struct spool_ticket *ticket)
 {
@@ -224,16 +232,27 @@ void spool_log_append_done(struct spool_log *log, uint64_t mid,
     spool_log_forget(log, location);
     if (ticket == NULL)
         return;
-    *ticket = (struct spool_ticket){
-        .kind = SPOOL_TICKET_DONE,
-        .mid = mid,
-        .position = log->results_appended,
-    };
     if (queued && log->state != SPOOL_LOG_STOPPED) {
-        list_append(&log->dones, &ticket->node);
+        await(log, ticket, SPOOL_TICKET_DONE, mid);
         return;
     }
-    ticket->status = queued ? STATUS_IO : STATUS_LIMIT;
+    *ticket = (struct spool_ticket){ .kind = SPOOL_TICKET_DONE,
+                                     .mid = mid,
+                                     .status = queued ? STATUS_IO : STATUS_LIMIT };
+    list_append(&log->committed, &ticket->node);
+}
+
+void spool_log_await_results(struct spool_log *log, struct spool_ticket *ticket)
+{
+    if (log->state != SPOOL_LOG_STOPPED && buffer_len(&log->results) > 0) {
+        await(log, ticket, SPOOL_TICKET_RESULTS, 0);
+        spool_log_flush(log);
+        return;
+    }
+    *ticket = (struct spool_ticket){
+        .kind = SPOOL_TICKET_RESULTS,
+        .status = log->state == SPOOL_LOG_STOPPED ? STATUS_IO : STATUS_OK,
+    };
     list_append(&log->committed, &ticket->node);
 }
 

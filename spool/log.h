@@ -59,7 +59,7 @@ struct spool_location {
     uint32_t bytes;  /* of the record: header, payload, padding */
 };
 
-enum spool_ticket_kind { SPOOL_TICKET_MESSAGE, SPOOL_TICKET_DONE };
+enum spool_ticket_kind { SPOOL_TICKET_MESSAGE, SPOOL_TICKET_DONE, SPOOL_TICKET_RESULTS };
 
 /* One append on its way; embedded by its owner, who must not touch it until it comes back. */
 struct spool_ticket {
@@ -117,7 +117,7 @@ struct spool_log { /* Fields are private; it is open so that a worker can embed 
     size_t results_in_flight;   /* bytes of it */
     uint64_t results_appended;  /* bytes of it, ever */
     uint64_t results_committed; /* of those */
-    struct list dones;          /* tickets of DONE records */
+    struct list dones;          /* tickets of DONE records, and of who awaits results */
     char *batch;
     size_t batch_capacity;
     size_t batch_bytes; /* of the batch in flight */
@@ -180,6 +180,10 @@ void spool_log_append_results(struct spool_log *log, uint64_t mid,
  * the next recovery then. */
 void spool_log_append_done(struct spool_log *log, uint64_t mid,
                            const struct spool_location *location, struct spool_ticket *ticket);
+
+/* The ticket comes back when all results that were appended before are durable; with STATUS_IO when
+ * the log stops or has stopped. Flushes; call spool_log_run() next. */
+void spool_log_await_results(struct spool_log *log, struct spool_ticket *ticket);
 
 /* For compaction, once the copy is committed: the message no longer lives at this place. */
 void spool_log_forget(struct spool_log *log, const struct spool_location *location);

@@ -171,6 +171,7 @@ void spool_result_encode(const struct spool_result *result, char to[static SPOOL
     spool_put_u32(to, result->rid);
     to[4] = (char)result->state;
     to[5] = (char)result->warnings;
+    spool_put_u16(to + 6, result->holds);
     spool_put_u32(to + 8, result->attempts);
     spool_put_u32(to + 12, result->warned_wall_s);
     spool_put_u64(to + 16, (uint64_t)result->next_attempt_wall_s);
@@ -186,11 +187,12 @@ enum status spool_result_decode(struct slice bytes, struct spool_result *result_
     state = (unsigned char)bytes.data[4];
     r.rid = spool_get_u32(bytes.data);
     r.warnings = (uint8_t)bytes.data[5];
+    r.holds = spool_get_u16(bytes.data + 6);
     r.attempts = spool_get_u32(bytes.data + 8);
     r.warned_wall_s = spool_get_u32(bytes.data + 12);
     r.next_attempt_wall_s = (int64_t)spool_get_u64(bytes.data + 16);
     if (r.rid >= SPOOL_RECIPIENTS_MAX || state < SPOOL_RESULT_DEFERRED ||
-        state > SPOOL_RESULT_DELIVERED || !is_zero(bytes.data + 6, 2))
+        state > SPOOL_RESULT_DELETED)
         return STATUS_CORRUPT;
     r.state = (enum spool_result_state)state;
     *result_out = r;
@@ -209,6 +211,8 @@ void spool_result_merge(struct spool_result *known, const struct spool_result *s
         known->warnings = said->warnings;
     if (said->warned_wall_s > known->warned_wall_s)
         known->warned_wall_s = said->warned_wall_s;
+    if (said->holds > known->holds)
+        known->holds = said->holds;
     if (!newer)
         return;
     known->state = said->state;

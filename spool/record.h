@@ -19,7 +19,7 @@
 #include "base/slice.h"
 #include "base/status.h"
 
-#define SPOOL_FORMAT_VERSION    2 /* of what is written; from 1 on is read */
+#define SPOOL_FORMAT_VERSION    3 /* of what is written; from 1 on is read */
 #define SPOOL_BLOCK_BYTES       4096
 #define SPOOL_SEGMENT_BYTES     (64u << 20) /* default */
 #define SPOOL_SEGMENT_BYTES_MIN (64u << 10) /* tests use small ones */
@@ -107,9 +107,11 @@ enum spool_result_state {
     SPOOL_RESULT_DEFERRED = 1,
     SPOOL_RESULT_BOUNCED = 2, /* the sender has been, or will be, told */
     SPOOL_RESULT_DELIVERED = 3,
+    SPOOL_RESULT_DELETED = 4, /* by an operator; nobody is told */
 };
 
 #define SPOOL_RESULT_WARNINGS_MAX UINT8_MAX
+#define SPOOL_RESULT_HOLDS_MAX    UINT16_MAX
 
 struct spool_result {
     uint32_t rid; /* recipient within the message, from 0 */
@@ -118,7 +120,15 @@ struct spool_result {
     int64_t next_attempt_wall_s; /* meaningful while deferred */
     uint32_t warned_wall_s;      /* when the sender was last told of the delay; 0: never */
     uint8_t warnings;            /* how often */
+    uint16_t holds;              /* operators' holds and releases: odd while it is held */
 };
+
+/* Each hold and each release is one more than the one before, so that the higher number is the
+ * later word, in whatever order the records are read. */
+static inline bool spool_result_is_held(const struct spool_result *r)
+{
+    return r->holds % 2 != 0;
+}
 
 #define SPOOL_RESULT_BYTES       24
 #define SPOOL_RESULTS_RECORD_MAX 2048 /* results in one record */
@@ -128,5 +138,5 @@ MUST_USE enum status spool_result_decode(struct slice bytes, struct spool_result
 
 /* Adds what a record says to what is known. The order of records does not matter: the higher
  * state wins, then the higher count of attempts, then the later time. Of warnings the higher count
- * and the later time are kept, whatever the state. */
+ * and the later time are kept, whatever the state; so is the higher number of holds. */
 void spool_result_merge(struct spool_result *known, const struct spool_result *said);

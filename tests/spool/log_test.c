@@ -336,6 +336,43 @@ static void results_wait_for_a_message_or_a_flush(void **unused)
     teardown(&b);
 }
 
+static void who_awaits_results_hears_when_they_are_durable(void **unused)
+{
+    struct bench b;
+    struct spool_result result = { .state = SPOOL_RESULT_DEFERRED, .holds = 1 };
+    struct spool_ticket first, second, third;
+
+    (void)unused;
+    ready(&b);
+    commit(&b, 100);
+    spool_log_await_results(&b.log, &first);
+    assert_ptr_equal(spool_log_take_committed(&b.log), &first);
+    assert_int_equal(first.status, STATUS_OK);
+
+    spool_log_append_results(&b.log, 1, &result, 1);
+    spool_log_await_results(&b.log, &first);
+    fake_settle(&b.storage);
+    assert_null(spool_log_take_committed(&b.log));
+    spool_log_await_results(&b.log, &second); /* of the write in flight */
+    spool_log_append_results(&b.log, 1, &result, 1);
+    spool_log_await_results(&b.log, &third);
+    assert_true(fake_answer_write(&b.storage, STATUS_OK));
+    assert_ptr_equal(spool_log_take_committed(&b.log), &first);
+    assert_ptr_equal(spool_log_take_committed(&b.log), &second);
+    assert_null(spool_log_take_committed(&b.log));
+    for (unsigned i = 0; i < SPOOL_WRITE_FAILURES; i++) {
+        fake_settle(&b.storage);
+        assert_true(fake_answer_write(&b.storage, STATUS_IO));
+    }
+    assert_ptr_equal(spool_log_take_committed(&b.log), &third);
+    assert_int_equal(third.status, STATUS_IO);
+    assert_int_equal(third.kind, SPOOL_TICKET_RESULTS);
+    spool_log_await_results(&b.log, &first);
+    assert_ptr_equal(spool_log_take_committed(&b.log), &first);
+    assert_int_equal(first.status, STATUS_IO);
+    teardown(&b);
+}
+
 static void too_many_results_are_counted_not_kept(void **unused)
 {
     static struct spool_result results[SPOOL_RECIPIENTS_MAX];
@@ -484,6 +521,7 @@ int main(void)
         cmocka_unit_test(two_failures_in_a_row_stop_the_log_until_resumed),
         cmocka_unit_test(results_of_a_failed_batch_are_written_again),
         cmocka_unit_test(results_wait_for_a_message_or_a_flush),
+        cmocka_unit_test(who_awaits_results_hears_when_they_are_durable),
         cmocka_unit_test(too_many_results_are_counted_not_kept),
         cmocka_unit_test(a_segment_is_recycled_only_as_head_of_the_chain),
         cmocka_unit_test(adopted_segments_stand_first_in_the_chain),

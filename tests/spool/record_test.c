@@ -161,13 +161,13 @@ static void another_format_version_is_told_apart_from_damage(void **unused)
 
 static void results_come_back_and_nonsense_is_refused(void **unused)
 {
-    const struct spool_result result = { 42, SPOOL_RESULT_DEFERRED, 7, 1800000000, 1700000000, 3 };
+    const struct spool_result result = { 42, SPOOL_RESULT_DEFERRED, 7, 1800000000, 1700000000, 3, 513 };
     struct spool_result back;
     char bytes[SPOOL_RESULT_BYTES], broken[SPOOL_RESULT_BYTES];
     static const struct {
         size_t at;
         char value;
-    } cases[] = { { 2, 1 }, { 4, 0 }, { 4, 4 }, { 6, 1 }, { 7, 1 } };
+    } cases[] = { { 2, 1 }, { 4, 0 }, { 4, 5 } };
 
     (void)unused;
     spool_result_encode(&result, bytes);
@@ -178,6 +178,7 @@ static void results_come_back_and_nonsense_is_refused(void **unused)
     assert_int_equal(back.next_attempt_wall_s, 1800000000);
     assert_int_equal(back.warned_wall_s, 1700000000);
     assert_int_equal(back.warnings, 3);
+    assert_int_equal(back.holds, 513);
     assert_int_equal(spool_result_decode((struct slice){ bytes, 23 }, &back), STATUS_CORRUPT);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         memcpy(broken, bytes, sizeof broken);
@@ -193,6 +194,7 @@ static void the_order_of_results_does_not_matter(void **unused)
         { 0, SPOOL_RESULT_WAITING, 0, 0 },   { 0, SPOOL_RESULT_DEFERRED, 1, 100 },
         { 0, SPOOL_RESULT_DEFERRED, 2, 50 }, { 0, SPOOL_RESULT_DEFERRED, 2, 60 },
         { 0, SPOOL_RESULT_BOUNCED, 3, 0 },   { 0, SPOOL_RESULT_DELIVERED, 1, 0 },
+        { 0, SPOOL_RESULT_DELETED, 0, 0 },
     };
 
     (void)unused;
@@ -206,6 +208,32 @@ static void the_order_of_results_does_not_matter(void **unused)
             assert_memory_equal(&ab, later, sizeof ab);
             assert_memory_equal(&ba, later, sizeof ba);
         }
+}
+
+static void the_last_word_about_a_hold_counts_whatever_the_order(void **unused)
+{
+    static const struct spool_result all[] = {
+        { .state = SPOOL_RESULT_DEFERRED, .attempts = 1, .holds = 1 },
+        { .state = SPOOL_RESULT_DEFERRED, .attempts = 1, .holds = 2 },
+        { .state = SPOOL_RESULT_DEFERRED, .attempts = 4 }, /* a try between the two holds */
+        { .state = SPOOL_RESULT_DEFERRED, .attempts = 4, .holds = 3 },
+    };
+
+    (void)unused;
+    for (unsigned order = 0; order < 24; order++) {
+        struct spool_result known = { 0 };
+        unsigned at[] = { 0, 1, 2, 3 };
+
+        for (unsigned i = 4, rest = order; i > 0; rest /= i, i--) {
+            unsigned pick = rest % i, taken = at[pick];
+
+            spool_result_merge(&known, &all[taken]);
+            at[pick] = at[i - 1];
+        }
+        assert_true(spool_result_is_held(&known));
+        assert_int_equal(known.holds, 3);
+        assert_int_equal(known.attempts, 4);
+    }
 }
 
 static void warnings_are_kept_whatever_comes_later(void **unused)
@@ -246,6 +274,7 @@ int main(void)
         cmocka_unit_test(another_format_version_is_told_apart_from_damage),
         cmocka_unit_test(results_come_back_and_nonsense_is_refused),
         cmocka_unit_test(the_order_of_results_does_not_matter),
+        cmocka_unit_test(the_last_word_about_a_hold_counts_whatever_the_order),
         cmocka_unit_test(warnings_are_kept_whatever_comes_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
