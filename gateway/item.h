@@ -37,6 +37,7 @@ struct gateway_item {
     unsigned borrows; /* what is under way for it: sends from the message's memory, a fetch */
     struct gateway_report *parting;     /* the last report, which waits for them */
     struct list_node stranded;          /* the owner had no room for it */
+    struct engine_message fetch;        /* asks the home for the message, and comes back */
     struct gateway_outbound *wanted_by; /* waits for the fetch; for gateway/shelf.c, as the rest */
     bool is_fetching;                   /* the owner's: asked, and not answered */
     bool is_asking;                     /* the home's: the same */

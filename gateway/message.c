@@ -4,6 +4,7 @@
 
 #include "gateway/body.h"
 #include "gateway/bounce.h"
+#include "gateway/compaction.h"
 #include "gateway/inbound.h"
 #include "gateway/message_make.h"
 #include "gateway/shelf.h"
@@ -19,6 +20,7 @@ void gateway_message_destroy(struct gateway_message *m)
     for (unsigned i = 0; i < m->items_count; i++)
         gateway_failures_finish(&m->items[i].failures, m->items[i].all_count);
     free(m->known);
+    free(m->copy);
     free(m);
 }
 
@@ -122,16 +124,24 @@ enum status gateway_message_recover(struct gateway_worker *home, struct spool_me
     }
     m->known = known;
     m->location = *location;
+    home->living_bytes += location->bytes;
     gateway_shelf_settle(m);
     return STATUS_OK;
+}
+
+bool gateway_message_is_over(const struct gateway_message *m)
+{
+    return m->items_open == 0 && m->bounces_open == 0;
 }
 
 static void finish_if_over(struct gateway_message *m)
 {
     struct gateway_worker *w = m->home;
 
-    if (m->items_open > 0 || m->bounces_open > 0)
+    /* While it is moved its ticket is in use, and its place not certain. */
+    if (!gateway_message_is_over(m) || m->copy != NULL)
         return;
+    w->living_bytes -= m->location.bytes;
     observe_mid_finished(w->log, gateway_worker_now_s(w), m->mid);
     observe_count(&w->counters, OBSERVE_MESSAGES_FINISHED, 1);
     observe_uncount(&w->counters, OBSERVE_MESSAGES_NOW, 1);
@@ -202,6 +212,7 @@ static void committed(struct gateway_message *m)
     time_t now_s = gateway_worker_now_s(w);
 
     m->location = m->ticket.location;
+    w->living_bytes += m->location.bytes;
     observe_count(&w->counters, OBSERVE_MESSAGES_NOW, 1);
     observe_mid_queued(w->log, now_s, mid);
     if (m->session != NULL) {
@@ -235,6 +246,10 @@ void gateway_message_ticket_back(struct spool_ticket *ticket)
 {
     struct gateway_message *m = CONTAINER_OF(ticket, struct gateway_message, ticket);
 
+    if (m->copy != NULL) {
+        gateway_compaction_ticket_back(m);
+        return;
+    }
     if (ticket->kind == SPOOL_TICKET_DONE) {
         if (ticket->status == STATUS_OK)
             gateway_body_unlink(m->home, m->mid);
@@ -245,6 +260,11 @@ void gateway_message_ticket_back(struct spool_ticket *ticket)
         committed(m);
     else
         not_committed(m);
+}
+
+void gateway_message_moved(struct gateway_message *m)
+{
+    finish_if_over(m);
 }
 
 void gateway_message_forget_session(struct gateway_message *m)
@@ -260,12 +280,12 @@ static bool waits_for_notice(const struct gateway_verdict *v)
     return v->notice == GATEWAY_NOTICE_FAILED || v->notice == GATEWAY_NOTICE_DELAYED;
 }
 
-/* Also here, for who has to say it again; without memory for it nobody has. */
-static void record_one(struct gateway_message *m, const struct spool_result *result)
+/* Kept here as well, for compaction, which has to say it again. */
+static void remember(struct gateway_message *m, const struct spool_result *result)
 {
-    gateway_store_results(&m->home->store, m->mid, result, 1);
-    if (m->known == NULL) {
+    if (m->known == NULL && !m->is_known_lost) {
         m->known = calloc(m->recipients_count, sizeof(*m->known));
+        m->is_known_lost = m->known == NULL;
         for (unsigned rid = 0; m->known != NULL && rid < m->recipients_count; rid++)
             m->known[rid].rid = rid;
     }
@@ -280,8 +300,10 @@ static void record(struct gateway_message *m, const struct gateway_report *repor
         const struct gateway_verdict *v = &report->verdicts[i];
 
         if (waits_for_notice(v) == is_told &&
-            !(v->notice == GATEWAY_NOTICE_DELAYED && v->is_silent))
-            record_one(m, &v->result);
+            !(v->notice == GATEWAY_NOTICE_DELAYED && v->is_silent)) {
+            gateway_store_results(&m->home->store, m->mid, &v->result, 1);
+            remember(m, &v->result);
+        }
     }
 }
 

@@ -43,8 +43,11 @@ struct gateway_message {
     struct gateway_message *bounce_of;    /* the message whose bounce this is, until committed */
     struct gateway_report *bounce_report; /* what this bounce reports; owned until committed */
     struct gateway_fetch *fetch;          /* reads it from the disk; NULL: nobody does */
+    struct gateway_copy *copy;            /* it is being moved: gateway/compaction.h; else NULL */
     struct list_node node;                /* the home's messages in memory, or on the shelf */
-    struct spool_result *known; /* what was recorded, by recipient; NULL: nothing, or no memory */
+    struct spool_result *known;           /* what was recorded, by recipient; NULL: nothing */
+    bool is_known_lost;                   /* there was no memory for it */
+    unsigned compaction_pass;             /* for gateway/compaction.c */
     unsigned items_count;
     unsigned items_open;
     unsigned bounces_open;
@@ -83,6 +86,12 @@ void gateway_message_ticket_back(struct spool_ticket *ticket);
 
 /* The session that waits for the 250 has ended. */
 void gateway_message_forget_session(struct gateway_message *m);
+
+/* For gateway/compaction.c. Nothing is open any more: its end is, or will be, recorded. */
+bool gateway_message_is_over(const struct gateway_message *m);
+
+/* It is not being moved any more. */
+void gateway_message_moved(struct gateway_message *m);
 
 /* For gateway/report.c: a report has come home, and is the message's. */
 void gateway_message_reported(struct gateway_message *m, struct gateway_report *report);

@@ -9,6 +9,7 @@
 #include "engine/file.h"
 #include "gateway/alert_sources.h"
 #include "gateway/bounce.h"
+#include "gateway/compaction.h"
 #include "gateway/outbound.h"
 #include "gateway/worker.h"
 
@@ -18,8 +19,9 @@
 struct gateway_fetch {
     struct engine_file_request request;
     struct gateway_message *message;
-    struct list_node node; /* waits for its turn */
-    struct list reports;   /* struct gateway_report, for which it is read */
+    struct list_node node;  /* waits for its turn */
+    struct list reports;    /* struct gateway_report, for which it is read */
+    bool is_for_compaction; /* as well */
     char name[SPOOL_SEGMENT_NAME_MAX];
     int fd;
     char *bytes; /* whole blocks around the record */
@@ -186,7 +188,7 @@ static void on_retry(struct engine_timer *timer)
 
 static void answer_item(struct engine_loop *here, struct engine_message *post)
 {
-    struct gateway_item *item = CONTAINER_OF(post, struct gateway_item, post);
+    struct gateway_item *item = CONTAINER_OF(post, struct gateway_item, fetch);
     struct gateway_outbound *out = item->wanted_by;
     enum status status = item->fetched;
 
@@ -213,8 +215,8 @@ static void answer(struct gateway_message *m, struct list *reports, enum status 
         item->fetched = status;
         if (status == STATUS_OK && !gateway_message_hold(m))
             UNREACHABLE(); /* it is put away by this thread only */
-        item->post.deliver = answer_item;
-        engine_mailbox_post(item->owner->loop, m->home->loop, &item->post);
+        item->fetch.deliver = answer_item;
+        engine_mailbox_post(item->owner->loop, m->home->loop, &item->fetch);
     }
     while ((n = list_take_first(reports)) != NULL) {
         struct gateway_report *report = CONTAINER_OF(n, struct gateway_report, node);
@@ -247,6 +249,8 @@ static void finish(struct gateway_fetch *fetch, enum status status, struct spool
     struct gateway_shelf *shelf = &m->home->shelf;
     struct list reports;
 
+    bool moves = fetch->is_for_compaction;
+
     list_init(&reports);
     list_take_all(&reports, &fetch->reports);
     m->fetch = NULL;
@@ -259,7 +263,9 @@ static void finish(struct gateway_fetch *fetch, enum status status, struct spool
         complain(m, status);
     }
     answer(m, &reports, status);
-    if (status == STATUS_OK)
+    if (moves) /* takes what is held */
+        gateway_compaction_fetched(m, status);
+    else if (status == STATUS_OK)
         gateway_message_let_go(m);
     gateway_shelf_check(shelf->worker);
 }
@@ -349,6 +355,18 @@ static struct gateway_fetch *fetch_of(struct gateway_message *m)
     return fetch;
 }
 
+void gateway_shelf_fetch_for_compaction(struct gateway_message *m)
+{
+    struct gateway_fetch *fetch = fetch_of(m);
+
+    if (fetch == NULL) {
+        gateway_compaction_fetched(m, STATUS_NO_MEMORY);
+        return;
+    }
+    fetch->is_for_compaction = true;
+    start_next(&m->home->shelf);
+}
+
 void gateway_shelf_begin_bounce(struct gateway_message *m, struct gateway_report *report)
 {
     struct gateway_fetch *fetch;
@@ -370,7 +388,7 @@ void gateway_shelf_begin_bounce(struct gateway_message *m, struct gateway_report
 
 static void take_request(struct engine_loop *here, struct engine_message *post)
 {
-    struct gateway_item *item = CONTAINER_OF(post, struct gateway_item, post);
+    struct gateway_item *item = CONTAINER_OF(post, struct gateway_item, fetch);
     struct gateway_message *m = item->message;
     struct list nobody;
 
@@ -394,8 +412,8 @@ void gateway_item_fetch(struct gateway_item *item, struct engine_loop *from,
         return;
     item->is_fetching = true;
     gateway_item_borrow(item); /* it does not end before the answer */
-    item->post.deliver = take_request;
-    engine_mailbox_post(item->message->home->loop, from, &item->post);
+    item->fetch.deliver = take_request;
+    engine_mailbox_post(item->message->home->loop, from, &item->fetch);
 }
 
 void gateway_item_forget_fetch(struct gateway_item *item)

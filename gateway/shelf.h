@@ -62,6 +62,9 @@ void gateway_shelf_check(struct gateway_worker *worker);
  * lets go. */
 void gateway_shelf_begin_bounce(struct gateway_message *m, struct gateway_report *report);
 
+/* gateway_compaction_fetched() comes, held or not. For one that is on the shelf. */
+void gateway_shelf_fetch_for_compaction(struct gateway_message *m);
+
 /* --- for all workers ------------------------------------------------------------------------- */
 
 /* False: it is on disk only. */

@@ -336,6 +336,12 @@ void gateway_store_results(struct gateway_store *store, uint64_t mid,
     run_soon(store);
 }
 
+void gateway_store_await_results(struct gateway_store *store, struct spool_ticket *ticket)
+{
+    spool_log_await_results(&store->log, ticket);
+    run_soon(store);
+}
+
 void gateway_store_done(struct gateway_store *store, uint64_t mid,
                         const struct spool_location *location, struct spool_ticket *ticket)
 {

@@ -62,6 +62,8 @@ MUST_USE enum status gateway_store_append(struct gateway_store *store,
                                           struct spool_ticket *ticket);
 void gateway_store_results(struct gateway_store *store, uint64_t mid,
                            const struct spool_result *results, size_t count);
+/* As spool_log_await_results(). */
+void gateway_store_await_results(struct gateway_store *store, struct spool_ticket *ticket);
 void gateway_store_done(struct gateway_store *store, uint64_t mid,
                         const struct spool_location *location, struct spool_ticket *ticket);
 

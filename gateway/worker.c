@@ -320,6 +320,7 @@ static void on_heart(struct engine_timer *timer)
         observe_log_line(w->log, OBSERVE_WARNING, gateway_worker_now_s(w),
                          "Out of file descriptors or memory: connections had to wait");
     w->accept_pauses_said = counters.accept_pauses;
+    gateway_compaction_check(w);
     gateway_shelf_check(w); /* it may be other workers who need the room */
     atomic_store(&w->beat_ms, clock_monotonic_ms());
     engine_timer_start(w->loop, &w->heart, GATEWAY_WORKER_BEAT_MS, on_heart);
@@ -362,6 +363,7 @@ enum status gateway_worker_init(struct gateway_worker *w, struct gateway_process
     list_init(&w->outbound);
     list_init(&w->messages);
     gateway_shelf_init(&w->shelf, w);
+    gateway_compaction_init(&w->compaction, w);
     TRY(tls_resumption_create(GATEWAY_WORKER_RESUMPTIONS_MAX, &w->resumption));
     gateway_tls_gatherer_init(&w->tls_gatherer, w);
     TRY(gateway_call_ahead_create(w, &w->call_ahead));

@@ -16,6 +16,7 @@
 #include "engine/timer.h"
 #include "gateway/alert_sources.h"
 #include "gateway/call_ahead.h"
+#include "gateway/compaction.h"
 #include "gateway/dispatch.h"
 #include "gateway/host_marks.h"
 #include "gateway/kernel_tls.h"
@@ -70,9 +71,11 @@ struct gateway_worker {
     struct list ports;   /* listening sockets */
     struct list inbound; /* connections */
     unsigned inbound_count;
-    bool is_capped;             /* at process->inbound_max: no connection is accepted */
-    struct list outbound;       /* connections */
-    struct list messages;       /* at home here, in memory */
+    bool is_capped;       /* at process->inbound_max: no connection is accepted */
+    struct list outbound; /* connections */
+    struct list messages; /* at home here, in memory */
+    struct gateway_compaction compaction;
+    uint64_t living_bytes;      /* of the records of those messages */
     struct gateway_shelf shelf; /* those that are on disk only */
     struct engine_timer grace;
     struct engine_timer heart;

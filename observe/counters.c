@@ -36,6 +36,7 @@ static const char *const names[] = {
     [OBSERVE_MESSAGES_ABORTED] = "messages_aborted",
     [OBSERVE_MESSAGES_FINISHED] = "messages_finished",
     [OBSERVE_MESSAGES_NOW] = "messages_now",
+    [OBSERVE_MESSAGES_COMPACTED] = "messages_compacted",
     [OBSERVE_RECIPIENTS_ACCEPTED] = "recipients_accepted",
     [OBSERVE_RECIPIENTS_DELIVERED] = "recipients_delivered",
     [OBSERVE_RECIPIENTS_BOUNCED] = "recipients_bounced",

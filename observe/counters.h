@@ -40,10 +40,11 @@ enum observe_counter {
     OBSERVE_KTLS_UPDATED,
     OBSERVE_KTLS_UNSURE,
     OBSERVE_KTLS_REFUSED,
-    OBSERVE_MESSAGES_ACCEPTED, /* committed and answered 250 */
-    OBSERVE_MESSAGES_ABORTED,  /* begun and never committed */
-    OBSERVE_MESSAGES_FINISHED, /* every recipient delivered or bounced */
-    OBSERVE_MESSAGES_NOW,      /* gauge: accepted and not finished */
+    OBSERVE_MESSAGES_ACCEPTED,  /* committed and answered 250 */
+    OBSERVE_MESSAGES_ABORTED,   /* begun and never committed */
+    OBSERVE_MESSAGES_FINISHED,  /* every recipient delivered or bounced */
+    OBSERVE_MESSAGES_NOW,       /* gauge: accepted and not finished */
+    OBSERVE_MESSAGES_COMPACTED, /* moved out of an old segment */
     OBSERVE_RECIPIENTS_ACCEPTED,
     OBSERVE_RECIPIENTS_DELIVERED,
     OBSERVE_RECIPIENTS_BOUNCED,

@@ -1,0 +1,231 @@
+#include "gateway/compaction.h"
+
+#include <stdlib.h>
+
+#include "gateway/worker.h"
+
+#define RESULTS_AT_ONCE 64u
+
+/* Of a message that is being moved. */
+struct gateway_copy {
+    struct spool_location location; /* of the new copy */
+};
+
+static void on_run(struct engine_task *task);
+
+void gateway_compaction_init(struct gateway_compaction *c, struct gateway_worker *worker)
+{
+    *c = (struct gateway_compaction){ .worker = worker };
+}
+
+static bool is_worth_it(const struct gateway_worker *w)
+{
+    uint64_t chain = (uint64_t)spool_log_segments_count(&w->store.log) * SPOOL_SEGMENT_BYTES;
+    uint64_t spared = (uint64_t)GATEWAY_COMPACTION_SEGMENTS_FREE * SPOOL_SEGMENT_BYTES;
+
+    return chain > 2 * w->living_bytes + spared;
+}
+
+void gateway_compaction_check(struct gateway_worker *worker)
+{
+    struct gateway_compaction *c = &worker->compaction;
+    struct spool_segment *head = spool_log_head(&worker->store.log);
+
+    if (c->head != NULL || gateway_worker_is_stopping(worker) || !is_worth_it(worker))
+        return;
+    if (head == NULL || spool_segment_messages(head) == 0 ||
+        spool_segment_generation(head) == c->failed_generation)
+        return;
+    c->head = head;
+    c->pass++;
+    c->moved = 0;
+    c->is_walked = false;
+    engine_loop_defer(worker->loop, &c->run, on_run);
+}
+
+/* --- one message ----------------------------------------------------------------------------- */
+
+static void end_copy(struct gateway_message *m)
+{
+    struct gateway_compaction *c = &m->home->compaction;
+
+    free(m->copy);
+    m->copy = NULL;
+    ASSERT(c->copies > 0);
+    c->copies--;
+    engine_loop_defer(m->home->loop, &c->run, on_run);
+    gateway_message_moved(m);
+}
+
+/* The message lives at its new place only. */
+static void take_new_place(struct gateway_message *m)
+{
+    spool_log_forget(&m->home->store.log, &m->location);
+    m->location = m->copy->location;
+    m->home->compaction.moved++;
+    observe_count(&m->home->counters, OBSERVE_MESSAGES_COMPACTED, 1);
+    end_copy(m);
+}
+
+/* The copy is of no use: the old place counts. */
+static void keep_old_place(struct gateway_message *m)
+{
+    if (m->copy->location.segment != NULL)
+        spool_log_forget(&m->home->store.log, &m->copy->location);
+    end_copy(m);
+}
+
+/* False: there was no room for all of them. */
+static bool append_results(struct gateway_message *m)
+{
+    struct gateway_store *store = &m->home->store;
+    uint64_t lost = spool_log_counters(&store->log)->results_lost;
+    struct spool_result some[RESULTS_AT_ONCE];
+    unsigned count = 0;
+
+    for (unsigned rid = 0; rid < m->recipients_count; rid++) {
+        if (m->known[rid].state != SPOOL_RESULT_WAITING)
+            some[count++] = m->known[rid];
+        if (count == RESULTS_AT_ONCE) {
+            gateway_store_results(store, m->mid, some, count);
+            count = 0;
+        }
+    }
+    if (count > 0)
+        gateway_store_results(store, m->mid, some, count);
+    return spool_log_counters(&store->log)->results_lost == lost;
+}
+
+/* Its results, behind the copy. */
+static void say_results_again(struct gateway_message *m)
+{
+    if (m->known == NULL) { /* there are none */
+        take_new_place(m);
+        return;
+    }
+    if (append_results(m))
+        gateway_store_await_results(&m->home->store, &m->ticket);
+    else
+        keep_old_place(m);
+}
+
+void gateway_compaction_ticket_back(struct gateway_message *m)
+{
+    bool is_copied = m->ticket.kind == SPOOL_TICKET_MESSAGE;
+
+    if (is_copied)
+        gateway_message_let_go(m);
+    if (m->ticket.status != STATUS_OK) {
+        keep_old_place(m);
+    } else if (is_copied) {
+        m->copy->location = m->ticket.location;
+        say_results_again(m);
+    } else {
+        take_new_place(m);
+    }
+}
+
+/* m is held, and counted in c->copies. */
+static void copy(struct gateway_message *m)
+{
+    if (gateway_store_append(&m->home->store, m->spool, NULL, &m->ticket) == STATUS_OK)
+        return;
+    gateway_message_let_go(m);
+    keep_old_place(m); /* no room, or the log has stopped */
+}
+
+void gateway_compaction_fetched(struct gateway_message *m, enum status status)
+{
+    if (status == STATUS_OK)
+        copy(m);
+    else
+        keep_old_place(m);
+}
+
+static bool is_to_move(const struct gateway_compaction *c, const struct gateway_message *m)
+{
+    return m->location.segment == c->head && m->copy == NULL && !m->is_known_lost &&
+           !gateway_message_is_over(m);
+}
+
+static void move(struct gateway_compaction *c, struct gateway_message *m)
+{
+    m->copy = calloc(1, sizeof(*m->copy));
+    if (m->copy == NULL)
+        return;
+    c->copies++;
+    if (gateway_message_hold(m))
+        copy(m);
+    else
+        gateway_shelf_fetch_for_compaction(m);
+}
+
+/* --- the walk -------------------------------------------------------------------------------- */
+
+/* The next one that was not looked at in this pass; it goes to the end of its list. */
+static struct gateway_message *next_of(const struct gateway_compaction *c, struct list *messages)
+{
+    struct gateway_message *m;
+
+    if (list_is_empty(messages))
+        return NULL;
+    m = CONTAINER_OF(messages->head.next, struct gateway_message, node);
+    if (m->compaction_pass == c->pass)
+        return NULL;
+    m->compaction_pass = c->pass;
+    list_remove(&m->node);
+    list_append(messages, &m->node);
+    return m;
+}
+
+/* Something lives there that cannot be moved: unreadable, or there was no memory for its results.
+ */
+static void stop_at_head(struct gateway_compaction *c)
+{
+    struct gateway_worker *w = c->worker;
+
+    c->failed_generation = spool_segment_generation(c->head);
+    observe_log_line(w->log, OBSERVE_WARNING, gateway_worker_now_s(w),
+                     "Spool: log %u: segment %u cannot be emptied: %zu messages stay in it",
+                     w->index, spool_segment_file(c->head)->number,
+                     spool_segment_messages(c->head));
+}
+
+static void end_pass(struct gateway_compaction *c)
+{
+    struct gateway_worker *w = c->worker;
+
+    if (spool_log_head(&w->store.log) == c->head && spool_segment_messages(c->head) > 0 &&
+        c->moved == 0)
+        stop_at_head(c);
+    c->head = NULL;
+    gateway_compaction_check(w);
+}
+
+static void on_run(struct engine_task *task)
+{
+    struct gateway_compaction *c = CONTAINER_OF(task, struct gateway_compaction, run);
+    struct gateway_worker *w = c->worker;
+
+    if (c->head == NULL)
+        return;
+    for (unsigned i = 0; !c->is_walked; i++) {
+        struct gateway_message *m;
+
+        if (c->copies >= GATEWAY_COMPACTION_COPIES_MAX)
+            return; /* a copy that ends goes on */
+        if (i == GATEWAY_COMPACTION_STEPS_MAX) {
+            engine_loop_defer(w->loop, &c->run, on_run);
+            return;
+        }
+        m = next_of(c, &w->messages);
+        if (m == NULL)
+            m = next_of(c, &w->shelf.messages);
+        if (m == NULL || gateway_worker_is_stopping(w))
+            c->is_walked = true;
+        else if (is_to_move(c, m))
+            move(c, m);
+    }
+    if (c->copies == 0)
+        end_pass(c);
+}

@@ -1,0 +1,43 @@
+/* gateway/compaction.h - moves living messages out of the oldest segment, so that it can be reused.
+ *
+ * Only the first segment of a log is ever released (docs/SPOOL.md, "Life of a segment"): one
+ * message that waits for days would keep all that came after it. When the chain of a worker is more
+ * than twice as long as what lives in it needs, and GATEWAY_COMPACTION_SEGMENTS_FREE segments, the
+ * messages of its first segment are written again at its end, a few at a time:
+ *
+ *     held -> copy appended -> durable -> its results said again -> durable -> the old place given
+ * up
+ *
+ * Until then both copies count, and recovery takes the newer one; the results are repeated because
+ * the segments that hold them may go next. At most as much is copied as is freed. A message on the
+ * shelf is read first (gateway/shelf.h). One whose copy fails stays where it is.
+ */
+#pragma once
+#include "engine/loop.h"
+#include "gateway/message.h"
+
+#define GATEWAY_COMPACTION_SEGMENTS_FREE 4u   /* the chain may have so many more than it needs */
+#define GATEWAY_COMPACTION_COPIES_MAX    16u  /* under way at a time */
+#define GATEWAY_COMPACTION_STEPS_MAX     512u /* messages looked at in one go */
+
+struct gateway_compaction { /* Fields are private. */
+    struct gateway_worker *worker;
+    struct spool_segment *head; /* is being emptied; NULL: none */
+    unsigned pass;              /* stamps the messages that were looked at */
+    unsigned copies;            /* under way */
+    unsigned moved;             /* in this pass */
+    bool is_walked;             /* all were looked at */
+    uint64_t failed_generation; /* of a head that could not be emptied: not tried again */
+    struct engine_task run;
+};
+
+void gateway_compaction_init(struct gateway_compaction *c, struct gateway_worker *worker);
+
+/* Begins, if it is worth it and not under way; say it every few seconds. */
+void gateway_compaction_check(struct gateway_worker *worker);
+
+/* For gateway/message.c: a ticket of a message with m->copy has come back. */
+void gateway_compaction_ticket_back(struct gateway_message *m);
+
+/* For gateway/shelf.c: the message that was to be read is held; or cannot be read. */
+void gateway_compaction_fetched(struct gateway_message *m, enum status status);
