@@ -161,7 +161,8 @@ static void another_format_version_is_told_apart_from_damage(void **unused)
 
 static void results_come_back_and_nonsense_is_refused(void **unused)
 {
-    const struct spool_result result = { 42, SPOOL_RESULT_DEFERRED, 7, 1800000000, 1700000000, 3, 513 };
+    const struct spool_result result = { 42, SPOOL_RESULT_DEFERRED, 7, 1800000000, 1700000000, 3,
+                                         513 };
     struct spool_result back;
     char bytes[SPOOL_RESULT_BYTES], broken[SPOOL_RESULT_BYTES];
     static const struct {
