@@ -58,7 +58,6 @@ static void fail(struct gateway_hop *h, struct gateway_hop_end *end)
                       (end->kind == GATEWAY_HOP_END_TLS &&
                        (end->how == POLICY_TLS_NOT_OFFERED || end->how == POLICY_TLS_REFUSED));
 
-    end->was_open = h->state == GATEWAY_HOP_OPEN || h->state == GATEWAY_HOP_QUITTING;
     end->was_securing = h->state == GATEWAY_HOP_SECURING;
     enter(h, GATEWAY_HOP_LEAVING);
     if (is_orderly)
@@ -387,7 +386,6 @@ static void on_ended(struct gateway_channel *c, int error)
         return;
     /* In good order, or by a record of TLS that the peer is to be told of. */
     h->has_ended = error == 0 || error == EPROTO;
-    h->ended_error = error;
     event = smtp_client_ended(&h->smtp);
     if (is_idle && event.kind == SMTP_CLIENT_FAILED)
         fail(h, &end); /* it had nothing to do either */

@@ -63,8 +63,7 @@ struct gateway_hop_end {
     enum policy_tls_action action;  /* TRY_NEXT or TRY_CLEAR */
     enum policy_tls_event how;      /* of END_TLS */
     struct smtp_client_event event; /* valid for the call */
-    bool was_open;
-    bool was_securing; /* STARTTLS was said, and not answered */
+    bool was_securing;              /* STARTTLS was said, and not answered */
 };
 
 struct gateway_hop;
@@ -103,8 +102,7 @@ struct gateway_hop { /* Fields are private, except channel, and smtp once EHLO i
     struct gateway_hop_options options;
     const struct gateway_hop_handlers *handlers;
     enum gateway_hop_state state;
-    bool has_ended; /* the peer has, in order or by a bad record of TLS */
-    int ended_error;
+    bool has_ended;   /* the peer has, in order or by a bad record of TLS */
     bool was_greeted; /* and the owner knows */
 };
 
@@ -114,11 +112,6 @@ void gateway_hop_open(struct gateway_hop *h, struct engine_loop *loop,
 
 /* After `secured`: whether the peer is who it should be. why: in one line, when it is not. */
 void gateway_hop_judged(struct gateway_hop *h, bool is_verified, struct slice why);
-
-static inline bool gateway_hop_is_open(const struct gateway_hop *h)
-{
-    return h->state == GATEWAY_HOP_OPEN;
-}
 
 /* Sends what the owner's command has put out, and acts on what the command itself came to: a
  * message that this host cannot take is DONE at once. `event` and `failed` may run inside. */

@@ -76,8 +76,6 @@ static void on_judged(struct gateway_hop_tls *t)
                                     slice_from(t->text));
     if (is_denied)
         gateway_outbound_report(out);
-    else
-        out->is_to_report = true;
     gateway_hop_judged(&out->hop, t->is_verified, slice_from(why));
 }
 
