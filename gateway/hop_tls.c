@@ -56,6 +56,13 @@ static void resume(struct gateway_hop_tls *t, struct tls_session *session)
                             (int64_t)(gateway_worker_now_ms(t->worker) / 1000));
 }
 
+/* The host is known to stumble over a post-quantum key share. */
+static bool is_classic(const struct gateway_hop_tls *t)
+{
+    return gateway_host_marks_has(&t->worker->classic, gateway_worker_now_ms(t->worker),
+                                  &t->remote);
+}
+
 enum status gateway_hop_tls_session(struct gateway_hop_tls *t, struct tls_session **session_out)
 {
     const struct gateway_next_host *host = t->host;
@@ -68,7 +75,7 @@ enum status gateway_hop_tls_session(struct gateway_hop_tls *t, struct tls_sessio
         tls_session_destroy(session);
         return STATUS_NO_MEMORY;
     }
-    if (gateway_host_marks_has(&t->worker->classic, &t->remote))
+    if (is_classic(t))
         (void)tls_session_without_post_quantum(session);
     resume(t, session);
     t->session = session;
@@ -78,8 +85,7 @@ enum status gateway_hop_tls_session(struct gateway_hop_tls *t, struct tls_sessio
 
 bool gateway_hop_tls_may_be_cured(const struct gateway_hop_tls *t)
 {
-    return t->session != NULL && !gateway_host_marks_has(&t->worker->classic, &t->remote) &&
-           tls_session_blames_post_quantum(t->session);
+    return t->session != NULL && !is_classic(t) && tls_session_blames_post_quantum(t->session);
 }
 
 /* --- the judgement --------------------------------------------------------------------------- */

@@ -139,12 +139,14 @@ static void end_by_event(struct gateway_outbound *out, const struct smtp_client_
 /* The host is not blamed where another try, in another way, is worth it. */
 static void end_by_tls(struct gateway_outbound *out, const struct gateway_hop_end *end)
 {
+    uint64_t now_ms = gateway_worker_now_ms(out->worker);
+
     gateway_outbound_report_failed(out, end->how);
     if (end->how == POLICY_TLS_HANDSHAKE_FAILED && gateway_hop_tls_may_be_cured(&out->tls)) {
-        gateway_host_marks_add(&out->worker->classic, &out->remote);
+        (void)gateway_host_marks_add(&out->worker->classic, now_ms, &out->remote);
         leave(out, DELIVERY_FAILURE_LOCAL);
     } else if (end->action == POLICY_TLS_TRY_CLEAR) {
-        gateway_host_marks_add(&out->worker->cleared, &out->remote);
+        (void)gateway_host_marks_add(&out->worker->cleared, now_ms, &out->remote);
         leave(out, DELIVERY_FAILURE_LOCAL);
     } else {
         gateway_outbound_tls_denied(out);
@@ -165,11 +167,12 @@ static void end_without_tls(struct gateway_outbound *out, const struct smtp_clie
 static void note_end(struct gateway_outbound *out)
 {
     const struct tls_session *tls = gateway_channel_tls(&out->hop.channel);
+    uint64_t now_ms = gateway_worker_now_ms(out->worker);
 
     if (tls == NULL)
         return;
     if (tls_session_ending(tls) != NULL)
-        gateway_host_marks_add(&out->worker->shunned, &out->remote);
+        (void)gateway_host_marks_add(&out->worker->shunned, now_ms, &out->remote);
     gateway_kernel_tls_tell_end(out->worker, "DCID", out->dcid, tls);
 }
 
@@ -532,6 +535,7 @@ enum status gateway_outbound_open(struct gateway_worker *worker,
     struct gateway_outbound *out = calloc(1, sizeof(*out));
     struct slice domain = delivery_destination_domain(connect->destination);
     struct gateway_hop_options options = { 0 };
+    uint64_t now_ms = gateway_worker_now_ms(worker);
 
     if (out == NULL)
         return STATUS_NO_MEMORY;
@@ -546,13 +550,13 @@ enum status gateway_outbound_open(struct gateway_worker *worker,
     list_append(&worker->outbound, &out->node);
     observe_count(&worker->counters, OBSERVE_CONNECTIONS_OUT, 1);
     observe_count(&worker->counters, OBSERVE_CONNECTIONS_OUT_NOW, 1);
-    delivery_connection_start(worker->dispatch.scheduler, gateway_worker_now_ms(worker),
-                              &out->delivery, connect);
+    delivery_connection_start(worker->dispatch.scheduler, now_ms, &out->delivery, connect);
     gateway_hop_tls_init(&out->tls, worker, out->view, out->policy, domain, out->hops, out->host);
     options.remote = out->remote;
     options.hostname = slice_from(gateway_view_settings(out->view)->hostname);
     options.demand = out->host->demand;
-    if (options.demand.may_fall_back && gateway_host_marks_take(&worker->cleared, &out->remote))
+    if (options.demand.may_fall_back &&
+        gateway_host_marks_take(&worker->cleared, now_ms, &out->remote))
         options.demand.is_wanted = false;
     options.reply_ms_max = gateway_view_settings(out->view)->delivery_timeout_s * 1000;
     gateway_hop_open(&out->hop, worker->loop, &hop_handlers, &options);

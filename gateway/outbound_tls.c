@@ -19,7 +19,8 @@ enum status gateway_outbound_tls_session(struct gateway_hop *h, struct tls_sessi
     struct gateway_outbound *out = outbound_of(h);
     enum tls_kernel_use use = gateway_kernel_tls_use(out->policy->ktls);
 
-    if (gateway_host_marks_has(&out->worker->shunned, &out->remote))
+    if (gateway_host_marks_has(&out->worker->shunned, gateway_worker_now_ms(out->worker),
+                               &out->remote))
         use = TLS_KERNEL_OFF;
     TRY(gateway_hop_tls_session(&out->tls, session_out));
     tls_kernel_allow(*session_out, &out->view->generation->kernel, use);

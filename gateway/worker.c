@@ -366,6 +366,9 @@ enum status gateway_worker_init(struct gateway_worker *w, struct gateway_process
     gateway_compaction_init(&w->compaction, w);
     TRY(tls_resumption_create(GATEWAY_WORKER_RESUMPTIONS_MAX, &w->resumption));
     gateway_tls_gatherer_init(&w->tls_gatherer, w);
+    TRY(gateway_host_marks_init(&w->shunned, &process->seed, GATEWAY_WORKER_BROKEN_MS));
+    TRY(gateway_host_marks_init(&w->classic, &process->seed, GATEWAY_WORKER_BROKEN_MS));
+    TRY(gateway_host_marks_init(&w->cleared, &process->seed, GATEWAY_WORKER_CLEARED_MS));
     TRY(gateway_call_ahead_create(w, &w->call_ahead));
     TRY(gateway_mta_sts_create(w, &gateway_mta_sts_ops_real, &w->mta_sts));
     TRY(gateway_store_init(&w->store, w, recovery->batch_next, recovery->sequence_next));
@@ -415,6 +418,9 @@ void gateway_worker_finish(struct gateway_worker *w)
     gateway_call_ahead_destroy(w->call_ahead);
     gateway_mta_sts_destroy(w->mta_sts);
     tls_resumption_destroy(w->resumption);
+    gateway_host_marks_finish(&w->shunned);
+    gateway_host_marks_finish(&w->classic);
+    gateway_host_marks_finish(&w->cleared);
     gateway_tls_gatherer_finish(&w->tls_gatherer);
     gateway_view_release(w->view);
 }

@@ -37,6 +37,9 @@
 
 #define GATEWAY_WORKER_RESUMPTIONS_MAX 2048 /* each takes about 10 KiB */
 
+#define GATEWAY_WORKER_BROKEN_MS  86400000u /* what a host stumbled over is kept from it so long */
+#define GATEWAY_WORKER_CLEARED_MS 600000u   /* for the connection that follows a failed handshake */
+
 struct gateway_port;
 
 enum gateway_worker_state {
