@@ -250,20 +250,24 @@ static void move_to_front(struct delivery_item *item)
     list_insert_before(&item->node, before);
 }
 
-/* To the front of the queue that it was taken from. */
-static void put_back(struct delivery_item *item, struct destination_host *h, uint64_t now_ms)
+/* To the front of the queue that it was taken from. Where that is the queue of a host which has
+ * gone meanwhile it does not go to those that it has tried before. */
+static void put_back(struct delivery_item *item, struct destination_host *h, uint64_t now_ms,
+                     uint64_t seed)
 {
     bool may_wait = h->is_listed && h->down_until_ms <= now_ms &&
                     item->destination->diverted_count < DELIVERY_DIVERTED_MAX;
 
-    if (item->tried != 0 && may_wait) {
+    if (item->tried == 0) {
+        item_make_ready(item, now_ms);
+        move_to_front(item);
+    } else if (may_wait) {
         make_diverted(item, h, now_ms);
         list_remove(&item->node);
         list_prepend(&h->diverted, &item->node);
-        return;
+    } else if (!item_divert(item, now_ms)) {
+        item_defer(item, now_ms, seed);
     }
-    item_make_ready(item, now_ms);
-    move_to_front(item);
 }
 
 void delivery_item_continued(struct delivery_scheduler *s, uint64_t now_ms,
@@ -274,7 +278,7 @@ void delivery_item_continued(struct delivery_scheduler *s, uint64_t now_ms,
     ASSERT(c->recipients < item->recipients);
     item->recipients -= c->recipients;
     item->returns = 0;
-    put_back(item, c->host, now_ms);
+    put_back(item, c->host, now_ms, hash_number(item->timer.order));
     destination_file(s, c->destination, now_ms);
 }
 
@@ -287,7 +291,7 @@ void delivery_item_returned(struct delivery_scheduler *s, uint64_t now_ms,
         item_defer(item, now_ms, seed);
     } else {
         item->returns++;
-        put_back(item, c->host, now_ms);
+        put_back(item, c->host, now_ms, seed);
     }
     destination_file(s, c->destination, now_ms);
 }

@@ -396,8 +396,8 @@ void delivery_item_continued(struct delivery_scheduler *s, uint64_t now_ms,
  * and the try does not count. At most once for each host and round, and only for the first
  * message of a connection: a host that has taken one is well, and will have meant this message.
  * False, and nothing happened, when there is no such host, or DELIVERY_DIVERTED_MAX items are on
- * their way like this; _deferred() then. When the other host cannot be reached it goes to the next,
- * or counts as deferred. */
+ * their way like this; _deferred() then. When the other host cannot be reached, or is not there any
+ * more when the item is _continued() or _returned(), it goes to the next, or counts as deferred. */
 MUST_USE bool delivery_item_try_next(struct delivery_scheduler *s, uint64_t now_ms,
                                      struct delivery_connection *c);
 

@@ -219,6 +219,50 @@ static void a_message_whose_next_host_goes_from_the_list_goes_on_or_waits(void *
     }
 }
 
+/* Never to the host that did not want it, which is up all the time. */
+static void a_message_that_comes_back_from_a_next_host_that_is_gone_goes_on_or_waits(void **unused)
+{
+    static const struct delivery_endpoint others[] = {
+        { .address = { .port = 1 }, .preference = 10 },
+        { .address = { .port = 3 }, .preference = 20 },
+    };
+
+    (void)unused;
+    for (size_t count = 1; count <= ARRAY_LEN(others); count++) {
+        struct delivery_scheduler *s = make();
+        struct delivery_item item, waiting[30], *taken;
+        struct delivery_connection c, second;
+        struct delivery_wait wait;
+        struct delivery_action a;
+
+        add(s, 0, &limits, &item);
+        assert_int_equal(begin(s, 0, &c, &item), 1);
+        assert_true(delivery_item_try_next(s, 0, &c));
+        assert_int_equal(begin(s, 0, &second, &item), 2);
+        delivery_destination_set_limits(s, 0, c.destination, &limits);
+        for (unsigned i = 0; i < ARRAY_LEN(waiting); i++)
+            add(s, 0, &limits, &waiting[i]);
+        assert_true(delivery_scheduler_next_action(s, 0, &a));
+        assert_int_equal(a.kind, DELIVERY_ACTION_RESOLVE);
+        delivery_destination_resolved(s, 0, a.destination, others, count, 60000, 1);
+        delivery_item_returned(s, 0, &second, 1);
+        end(s, 0, &second);
+        assert_int_equal(delivery_connection_take(s, 0, &c, &taken), DELIVERY_TAKE_ITEM);
+        assert_ptr_equal(taken, &waiting[0]);
+        delivery_item_done(s, 0, &c);
+        delivery_item_explain(&item, 0, &wait);
+        assert_int_equal(wait.reason == DELIVERY_WAIT_RETRY, count == 1);
+        assert_int_equal(wait.attempts, count == 1 ? 1 : 0);
+        if (count > 1) {
+            assert_int_equal(begin(s, 0, &second, &item), 3);
+            delivery_item_done(s, 0, &second);
+            end(s, 0, &second);
+        }
+        end(s, 0, &c);
+        finish(s);
+    }
+}
+
 static void a_limit_of_one_connection_does_not_keep_a_message_from_its_next_host(void **unused)
 {
     struct delivery_scheduler *s = make();
@@ -339,6 +383,7 @@ int main(void)
         cmocka_unit_test(only_the_first_message_of_a_connection_goes_to_the_next_host),
         cmocka_unit_test(a_message_whose_next_host_cannot_be_reached_goes_on_or_waits),
         cmocka_unit_test(a_message_whose_next_host_goes_from_the_list_goes_on_or_waits),
+        cmocka_unit_test(a_message_that_comes_back_from_a_next_host_that_is_gone_goes_on_or_waits),
         cmocka_unit_test(a_limit_of_one_connection_does_not_keep_a_message_from_its_next_host),
         cmocka_unit_test(only_so_many_messages_go_to_another_host_at_a_time),
         cmocka_unit_test(what_the_peer_and_the_caller_say_of_limits_and_counts_holds),
