@@ -90,10 +90,12 @@ void delivery_connection_closed(struct delivery_scheduler *s, uint64_t now_ms,
     struct delivery_destination *d = c->destination;
 
     ASSERT(c->state != CONNECTION_NONE && c->state != CONNECTION_CONNECTING);
+    ASSERT(why != DELIVERY_FAILURE_OTHER_WAY);
     leave(s, c);
     ASSERT(c->host->open > 0);
     c->host->open--;
-    if (why != DELIVERY_FAILURE_NONE && c->taken > 0 && c->finished == 0)
+    if (why == DELIVERY_FAILURE_LOCAL ||
+        (why != DELIVERY_FAILURE_NONE && c->taken > 0 && c->finished == 0))
         hosts_broke_off(d, now_ms, c->host, why, seed);
     destination_file(s, d, now_ms);
 }

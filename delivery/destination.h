@@ -96,9 +96,10 @@ struct delivery_destination {
     uint64_t bad_until_ms;   /* the domain does not exist, for so long */
     uint64_t down_until_ms;  /* no host is up */
     uint64_t ourselves_until_ms;
-    uint64_t turns;         /* numbers the use of hosts */
-    unsigned failed_rounds; /* in a row, for the back-off */
-    uint32_t round;         /* failed rounds in all, for the items' count of tries */
+    unsigned local_failures; /* since a message had its result; up to DELIVERY_LOCAL_DOUBLINGS */
+    uint64_t turns;          /* numbers the use of hosts */
+    unsigned failed_rounds;  /* in a row, for the back-off */
+    uint32_t round;          /* failed rounds in all, for the items' count of tries */
     enum delivery_failure failure;
     struct delivery_counts counts;
 
@@ -208,6 +209,13 @@ const struct delivery_budget *hosts_budget(const struct delivery_destination *d,
 
 void hosts_opened(struct delivery_destination *d, struct destination_host *h);
 void hosts_worked(struct delivery_destination *d, struct destination_host *h);
+/* A pause of our own, the times-th in a row from 0. */
+static inline uint64_t local_pause_ms(unsigned times)
+{
+    return (uint64_t)DELIVERY_LOCAL_MS
+           << (times < DELIVERY_LOCAL_DOUBLINGS ? times : DELIVERY_LOCAL_DOUBLINGS);
+}
+
 void hosts_failed(struct delivery_destination *d, uint64_t now_ms, struct destination_host *h,
                   enum delivery_failure why, uint64_t seed);
 /* It was opened, and its first message had no result. */

@@ -240,6 +240,7 @@ void hosts_worked(struct delivery_destination *d, struct destination_host *h)
 {
     d->has_worked = true;
     d->failed_rounds = 0;
+    d->local_failures = 0;
     h->failures = 0;
 }
 
@@ -291,13 +292,29 @@ static void put_down(struct delivery_destination *d, uint64_t now_ms, struct des
         go_down(d, now_ms, seed);
 }
 
+/* Without a word about any host. */
+static void pause_ourselves(struct delivery_destination *d, uint64_t now_ms)
+{
+    d->failure = DELIVERY_FAILURE_LOCAL;
+    /* What several connections hit at once is one fault. */
+    if (d->ourselves_until_ms > now_ms)
+        return;
+    d->ourselves_until_ms = now_ms + local_pause_ms(d->local_failures);
+    if (d->local_failures < DELIVERY_LOCAL_DOUBLINGS)
+        d->local_failures++;
+}
+
 void hosts_failed(struct delivery_destination *d, uint64_t now_ms, struct destination_host *h,
                   enum delivery_failure why, uint64_t seed)
 {
-    d->failure = why;
+    if (why == DELIVERY_FAILURE_OTHER_WAY)
+        return;
     if (why == DELIVERY_FAILURE_LOCAL) {
-        d->ourselves_until_ms = now_ms + DELIVERY_LOCAL_MS;
-    } else if (h->open > 0) {
+        pause_ourselves(d, now_ms);
+        return;
+    }
+    d->failure = why;
+    if (h->open > 0) {
         h->crowded_max = h->open;
         h->crowded_until_ms = now_ms + DELIVERY_CROWDED_MS;
     } else {
@@ -418,7 +435,9 @@ void delivery_destination_resolved(struct delivery_scheduler *s, uint64_t now_ms
         replace(d, now_ms, endpoints,
                 count < DELIVERY_ENDPOINTS_MAX ? (unsigned)count : DELIVERY_ENDPOINTS_MAX, seed);
     if (count == 0 || d->listed_count == 0) {
-        delivery_destination_unresolved(s, now_ms, d, DELIVERY_UNRESOLVED_TEMPORARY, 0, seed);
+        delivery_destination_unresolved(
+            s, now_ms, d, count == 0 ? DELIVERY_UNRESOLVED_TEMPORARY : DELIVERY_UNRESOLVED_LOCAL, 0,
+            seed);
         return;
     }
     d->is_resolving = false;
@@ -436,13 +455,18 @@ void delivery_destination_unresolved(struct delivery_scheduler *s, uint64_t now_
 {
     ASSERT(d->is_resolving);
     d->is_resolving = false;
-    d->failure = DELIVERY_FAILURE_DNS;
-    if (why == DELIVERY_UNRESOLVED_BAD_HOST) {
+    switch (why) {
+    case DELIVERY_UNRESOLVED_BAD_HOST:
+        d->failure = DELIVERY_FAILURE_DNS;
         if (valid_ms < DELIVERY_HOSTS_MS_MIN)
             valid_ms = DELIVERY_HOSTS_MS_MIN;
         d->bad_until_ms = valid_ms < UINT64_MAX - now_ms ? now_ms + valid_ms : UINT64_MAX;
-    } else {
+        break;
+    case DELIVERY_UNRESOLVED_TEMPORARY:
+        d->failure = DELIVERY_FAILURE_DNS;
         go_down(d, now_ms, seed);
+        break;
+    case DELIVERY_UNRESOLVED_LOCAL: pause_ourselves(d, now_ms); break;
     }
     destination_file(s, d, now_ms);
 }
@@ -470,6 +494,7 @@ void delivery_destination_flush(struct delivery_scheduler *s, uint64_t now_ms,
     d->bad_until_ms = 0;
     d->down_until_ms = 0;
     d->ourselves_until_ms = 0;
+    d->local_failures = 0;
     destination_file(s, d, now_ms);
 }
 
@@ -487,6 +512,7 @@ const char *delivery_failure_text(enum delivery_failure failure)
     case DELIVERY_FAILURE_LOST: return "connection lost";
     case DELIVERY_FAILURE_DNS: return "DNS failure";
     case DELIVERY_FAILURE_LOCAL: return "local failure";
+    case DELIVERY_FAILURE_OTHER_WAY: return "once more";
     }
     return "unknown";
 }

@@ -206,11 +206,18 @@ void delivery_item_done(struct delivery_scheduler *s, uint64_t now_ms,
     destination_file(s, c->destination, now_ms);
 }
 
+/* It has come to something. */
+static void clear_returns(struct delivery_item *item)
+{
+    item->returns = 0;
+    item->postponed = 0;
+}
+
 void item_defer(struct delivery_item *item, uint64_t now_ms, uint64_t seed)
 {
     const struct delivery_profile *profile = profile_of(item);
 
-    item->returns = 0;
+    clear_returns(item);
     if (item->attempts < ATTEMPTS_MAX)
         item->attempts++;
     if (item_expires_ms(item) <= now_ms)
@@ -277,7 +284,7 @@ void delivery_item_continued(struct delivery_scheduler *s, uint64_t now_ms,
 
     ASSERT(c->recipients < item->recipients);
     item->recipients -= c->recipients;
-    item->returns = 0;
+    clear_returns(item);
     put_back(item, c->host, now_ms, hash_number(item->timer.order));
     destination_file(s, c->destination, now_ms);
 }
@@ -296,6 +303,19 @@ void delivery_item_returned(struct delivery_scheduler *s, uint64_t now_ms,
     destination_file(s, c->destination, now_ms);
 }
 
+void delivery_item_postponed(struct delivery_scheduler *s, uint64_t now_ms,
+                             struct delivery_connection *c)
+{
+    struct delivery_item *item = take_off(c, now_ms);
+
+    /* Not to the front of the queue: if it is the item itself that our memory is too small for, it
+     * would be in the way of all others. */
+    item_make_delayed(item, now_ms + local_pause_ms(item->postponed));
+    if (item->postponed < DELIVERY_LOCAL_DOUBLINGS)
+        item->postponed++;
+    destination_file(s, c->destination, now_ms);
+}
+
 bool delivery_item_try_next(struct delivery_scheduler *s, uint64_t now_ms,
                             struct delivery_connection *c)
 {
@@ -311,7 +331,7 @@ bool delivery_item_try_next(struct delivery_scheduler *s, uint64_t now_ms,
         return false;
     (void)take_off(c, now_ms);
     item->tried = tried;
-    item->returns = 0;
+    clear_returns(item);
     make_diverted(item, h, now_ms);
     destination_file(s, d, now_ms);
     return true;

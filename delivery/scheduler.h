@@ -40,6 +40,11 @@
  * gets a few connections only (one after a failure), and more at growing intervals while those that
  * are there hang.
  *
+ * A fault of our own (no memory, no descriptor, no port left) says nothing of a host and nothing of
+ * the mail: no host is down for it and no try counts. No connection is opened for a pause, and the
+ * item that it hit, if there was one, waits as long behind the others: DELIVERY_LOCAL_MS, and twice
+ * as long each time that nothing has gone well in between, 32 seconds at most.
+ *
  * Recipients: at most recipients_max are handed over within any window of the interval; see
  * delivery/budget.h for how, and how much of it is used. An item with more recipients than are
  * left is handed over in parts. The count begins with the scheduler: a restart forgets it, and so
@@ -70,7 +75,8 @@
              twice as long for each that changed nothing */
 #define DELIVERY_CROWDED_MS          60000u
 #define DELIVERY_HOSTS_MS_MIN        5000u   /* hosts are not asked for again sooner */
-#define DELIVERY_LOCAL_MS            1000u   /* the pause after DELIVERY_FAILURE_LOCAL */
+#define DELIVERY_LOCAL_MS            1000u   /* the pause after a fault of our own; then */
+#define DELIVERY_LOCAL_DOUBLINGS     5u      /* twice as long each time, so often */
 #define DELIVERY_IDLE_MS             300000u /* an empty destination is kept for so long */
 #define DELIVERY_RETURNS_MAX         2u      /* free returns of one item in a row */
 #define DELIVERY_DIVERTED_MAX        64u     /* items of a destination with another host */
@@ -116,7 +122,8 @@ struct delivery_item {
     uint16_t attempts;
     uint16_t profile; /* its number in the scheduler's table */
     uint8_t state;
-    uint8_t returns;
+    uint8_t returns : 4;
+    uint8_t postponed : 4; /* in a row */
     uint8_t warnings;
 };
 
@@ -246,7 +253,8 @@ struct delivery_destination *delivery_scheduler_walk(struct delivery_scheduler *
 
 /* Answers to RESOLVE; exactly one per RESOLVE. The list replaces the former one, and is asked
  * for again when it is valid_ms old. What is known of a host stays known if it is in both. With
- * count 0, and for a list that memory could not be had for, it is as _unresolved(TEMPORARY). */
+ * count 0 it is as _unresolved(TEMPORARY), and for a list that memory could not be had for as
+ * _unresolved(LOCAL). */
 void delivery_destination_resolved(struct delivery_scheduler *s, uint64_t now_ms,
                                    struct delivery_destination *d,
                                    const struct delivery_endpoint *endpoints, size_t count,
@@ -254,6 +262,7 @@ void delivery_destination_resolved(struct delivery_scheduler *s, uint64_t now_ms
 
 enum delivery_unresolved {
     DELIVERY_UNRESOLVED_TEMPORARY, /* no answer: the destination waits as if its hosts were down */
+    DELIVERY_UNRESOLVED_LOCAL,     /* nobody could be asked: as DELIVERY_FAILURE_LOCAL has it */
     DELIVERY_UNRESOLVED_BAD_HOST   /* no such domain, or null MX: ready items, and any that become
                                       ready within valid_ms, come back by EXPIRE */
 };
@@ -262,8 +271,8 @@ void delivery_destination_unresolved(struct delivery_scheduler *s, uint64_t now_
                                      struct delivery_destination *d, enum delivery_unresolved why,
                                      uint64_t valid_ms, uint64_t seed);
 
-/* In place of delivery_connection_start(): not now for a reason of our own (no descriptor, no
- * memory, at the cap of all connections). CONNECT comes again after wait_ms. */
+/* In place of delivery_connection_start(): not now for a reason of our own (no memory, at the cap
+ * of all connections). CONNECT comes again after wait_ms. */
 void delivery_destination_postpone(struct delivery_scheduler *s, uint64_t now_ms,
                                    struct delivery_destination *d, uint64_t wait_ms);
 
@@ -286,9 +295,9 @@ struct delivery_attachment *delivery_destination_attachment(const struct deliver
 /* As first given to add. Valid as long as the destination. */
 struct slice delivery_destination_domain(const struct delivery_destination *d);
 
-/* Why a host could not be used. All but LOCAL put it down, unless it has connections that work:
- * then it is crowded, and for DELIVERY_CROWDED_MS it gets no more of them than it has. Where no
- * message has had a result yet, open connections that break off count for nothing. */
+/* Why a host could not be used. All but the last two put it down, unless it has connections that
+ * work: then it is crowded, and for DELIVERY_CROWDED_MS it gets no more of them than it has. Where
+ * no message has had a result yet, open connections that break off count for nothing. */
 enum delivery_failure {
     DELIVERY_FAILURE_NONE,
     DELIVERY_FAILURE_REFUSED,
@@ -300,7 +309,9 @@ enum delivery_failure {
     DELIVERY_FAILURE_TLS,
     DELIVERY_FAILURE_LOST, /* closed or broken by the peer, or a 421 */
     DELIVERY_FAILURE_DNS,
-    DELIVERY_FAILURE_LOCAL /* our own fault: the host is not blamed */
+    DELIVERY_FAILURE_LOCAL,    /* our own fault: a pause for us, and the host is not blamed */
+    DELIVERY_FAILURE_OTHER_WAY /* of _failed() only: nobody's, and CONNECT comes again at once, as
+                                  the caller has learned how to go about this host */
 };
 
 /* Recipients, since the destination was last forgotten. */
@@ -405,6 +416,11 @@ MUST_USE bool delivery_item_try_next(struct delivery_scheduler *s, uint64_t now_
  * goes back to the front of the queue; the third time in a row it counts as deferred. */
 void delivery_item_returned(struct delivery_scheduler *s, uint64_t now_ms,
                             struct delivery_connection *c, uint64_t seed);
+
+/* Not tried, by a fault of our own: it waits for the pause of DELIVERY_FAILURE_LOCAL, behind those
+ * that are ready, and the try does not count. Its connection ends with that failure. */
+void delivery_item_postponed(struct delivery_scheduler *s, uint64_t now_ms,
+                             struct delivery_connection *c);
 
 /* An operator deletes or bounces it. False, and nothing happens, while it has a connection. */
 MUST_USE bool delivery_item_remove(struct delivery_scheduler *s, uint64_t now_ms,

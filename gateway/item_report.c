@@ -47,7 +47,8 @@ static enum delivery_cause cause_of(enum delivery_failure failure)
     case DELIVERY_FAILURE_GREETING_4XX:
     case DELIVERY_FAILURE_GREETING_5XX:
     case DELIVERY_FAILURE_EHLO:
-    case DELIVERY_FAILURE_LOST: break;
+    case DELIVERY_FAILURE_LOST:
+    case DELIVERY_FAILURE_OTHER_WAY: break;
     }
     return DELIVERY_CAUSE_HOST_DOWN;
 }

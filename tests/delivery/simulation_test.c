@@ -163,8 +163,9 @@ static void resolve(struct world *w, unsigned number)
 
     m->resolving = NULL;
     if (!w->is_last_phase && chance(w, 10)) {
-        enum delivery_unresolved why =
-            chance(w, 20) ? DELIVERY_UNRESOLVED_BAD_HOST : DELIVERY_UNRESOLVED_TEMPORARY;
+        enum delivery_unresolved why = chance(w, 20)   ? DELIVERY_UNRESOLVED_BAD_HOST
+                                       : chance(w, 30) ? DELIVERY_UNRESOLVED_LOCAL
+                                                       : DELIVERY_UNRESOLVED_TEMPORARY;
         delivery_destination_unresolved(w->s, w->now_ms, d, why, 0, draw(w, UINT64_MAX));
         return;
     }
@@ -336,7 +337,7 @@ static void connect_ends(struct world *w, struct model_connection *c)
     c->phase = PHASE_FREE;
     m->connections--;
     delivery_connection_failed(w->s, w->now_ms, &c->connection,
-                               DELIVERY_FAILURE_REFUSED + (unsigned)draw(w, 10),
+                               DELIVERY_FAILURE_REFUSED + (unsigned)draw(w, 11),
                                draw(w, UINT64_MAX));
 }
 
@@ -356,6 +357,12 @@ static void sending_ends(struct world *w, struct model_connection *c)
         i->was_returned = true;
         delivery_item_returned(w->s, w->now_ms, &c->connection, draw(w, UINT64_MAX));
         is_lost = true;
+    } else if (chance(w, 5)) {
+        i->was_returned = true;
+        i->tried = 0;
+        delivery_item_postponed(w->s, w->now_ms, &c->connection);
+        close_connection(w, c, DELIVERY_FAILURE_LOCAL);
+        return;
     } else if (is_lost || chance(w, 10)) {
         i->tries++;
         delivery_item_deferred(w->s, w->now_ms, &c->connection, 1, draw(w, UINT64_MAX));
