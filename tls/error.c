@@ -13,8 +13,9 @@ static const char *or_empty(const char *text)
     return text != NULL ? text : "";
 }
 
-void tls_error_drain(const char *otherwise, char text_out[static TLS_ERROR_TEXT_MAX])
+bool tls_error_drain(const char *otherwise, char text_out[static TLS_ERROR_TEXT_MAX])
 {
+    bool is_memory = false;
     const char *function = NULL;
     unsigned long code = ERR_get_error_all(NULL, NULL, &function, NULL, NULL);
 
@@ -24,7 +25,10 @@ void tls_error_drain(const char *otherwise, char text_out[static TLS_ERROR_TEXT_
         (void)snprintf(text_out, TLS_ERROR_TEXT_MAX, "(%lu, 'error:%08lX:%s:%s:%s')", code, code,
                        or_empty(ERR_lib_error_string(code)), or_empty(function),
                        or_empty(ERR_reason_error_string(code)));
+    for (; code != 0; code = ERR_get_error())
+        is_memory = is_memory || ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE;
     ERR_clear_error();
+    return is_memory;
 }
 
 void tls_error_say(struct tls_error *error, const char *format, ...)

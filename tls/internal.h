@@ -45,8 +45,9 @@ void tls_trust_id(const struct tls_trust *trust, unsigned char id_out[static TLS
 void tls_tickets_attach(struct tls_tickets *tickets, SSL_CTX *ctx);
 
 /* Empties this thread's OpenSSL error queue and describes its first entry, which is the cause of
- * the others, in the form of AsyncOS logs. `otherwise` when the queue is empty. */
-void tls_error_drain(const char *otherwise, char text_out[static TLS_ERROR_TEXT_MAX]);
+ * the others, in the form of AsyncOS logs. `otherwise` when the queue is empty. True: one of them
+ * says that there was no memory. */
+bool tls_error_drain(const char *otherwise, char text_out[static TLS_ERROR_TEXT_MAX]);
 
 void tls_error_say(struct tls_error *error, const char *format, ...) PRINTF_LIKE(2, 3);
 
@@ -107,6 +108,7 @@ struct tls_session {
     char *error; /* heap; NULL before a failure */
     bool established;
     bool failed;
+    bool lacks_memory;
     bool closed;
     bool close_sent;
     bool input_ended;

@@ -53,8 +53,10 @@ static int bio_write(BIO *bio, const char *from, int len)
     }
     if (room > (size_t)len)
         room = (size_t)len;
-    if (buffer_append(s->output, (struct slice){ from, room }) != STATUS_OK)
-        return -1; /* no memory: without a retry flag OpenSSL gives up */
+    if (buffer_append(s->output, (struct slice){ from, room }) != STATUS_OK) {
+        s->lacks_memory = true;
+        return -1; /* without a retry flag OpenSSL gives up */
+    }
     tls_records_pass(&s->records[TLS_SEND], (struct slice){ from, room });
     return (int)room;
 }
@@ -253,7 +255,8 @@ static enum tls_progress fail(struct tls_session *s, const char *otherwise)
 {
     char text[TLS_ERROR_TEXT_MAX];
 
-    tls_error_drain(otherwise, text);
+    if (tls_error_drain(otherwise, text))
+        s->lacks_memory = true;
     tls_session_fail(s, text);
     return TLS_FAILED;
 }
@@ -466,6 +469,11 @@ const char *tls_session_error(const struct tls_session *s)
     if (!s->failed)
         return "";
     return s->error != NULL ? s->error : "(0, 'no memory')";
+}
+
+bool tls_session_lacks_memory(const struct tls_session *s)
+{
+    return s->failed && s->lacks_memory;
 }
 
 const char *tls_session_ending(const struct tls_session *s)

@@ -130,6 +130,10 @@ int tls_session_verify_depth(const struct tls_session *s);
  * cipher')", the form of AsyncOS logs. Lives as long as s. */
 const char *tls_session_error(const struct tls_session *s);
 
+/* After TLS_FAILED: it was memory of ours that was short; the peer has done nothing wrong. Where
+ * OpenSSL calls that by another name, which is rare, it is not known. */
+bool tls_session_lacks_memory(const struct tls_session *s);
+
 /* Why no more can be read although nothing failed: a key update that the kernel cannot follow.
  * NULL: the peer ended the stream, or did not. */
 const char *tls_session_ending(const struct tls_session *s);
