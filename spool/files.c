@@ -103,6 +103,17 @@ enum status spool_file_read(int folder_fd, const char *name, char *to, size_t by
     return status;
 }
 
+/* What the start is going to read, and to act on, may come from a process that was killed, and lie
+ * in the page cache only: a DONE, a segment's name. A start that unlinks a body because of the one
+ * or commits mail under the other must not be ahead of the disk. The name of the spool itself is
+ * made stable with it. Folders may be mounted on their own. */
+static enum status sync_everything(const struct spool_directory *d)
+{
+    if (syncfs(d->path_fd) != 0 || syncfs(d->segments_fd) != 0 || syncfs(d->bodies_fd) != 0)
+        return from_errno();
+    return STATUS_OK;
+}
+
 /* The format is written last, when everything else is in its place. */
 static enum status check_format(struct spool_directory *d, bool is_reader)
 {
@@ -138,7 +149,7 @@ static enum status open_steps(struct spool_directory *d, const char *path, bool 
     TRY(open_folder(d->path_fd, "bodies", is_reader, &d->bodies_fd));
     if (!is_reader) {
         d->step = "sync";
-        TRY(sync_fd(d->path_fd));
+        TRY(sync_everything(d));
     }
     d->step = "read the format of";
     TRY(check_format(d, is_reader));
