@@ -62,6 +62,7 @@ static enum status open_parts(struct gateway_process *process,
     if (status == STATUS_OK)
         status = spool_ids_open(&process->ids, &process->directory, recovery->mid_highest);
     if (status != STATUS_OK) {
+        spool_pool_finish(&process->pool);
         spool_recovery_finish(recovery);
         return complain(settings, "identifiers", status);
     }
