@@ -1,12 +1,12 @@
 # The front door. Each target works on a fresh Debian 12 or 13, as root or with sudo; the work is
 # done by meson and by the scripts in tools/ and bench/, which can also be called directly.
 .DEFAULT_GOAL := help
-.PHONY: help run test build bench fuzz asan vm-test format check clean packages
+.PHONY: help run test build bench fuzz crash-long asan vm-test format check clean packages
 
 PYTHON := /usr/bin/python3
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## install what is missing, build, start the demo gateway and send a few messages through it
 	@tools/install build run
@@ -30,6 +30,12 @@ bench: ## measure against Postfix in one run: relay (CPU per message), idle (mem
 fuzz: ## run every fuzzer for FUZZ_SECONDS (60) each
 	@tools/install build test
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-60} tools/test fuzz
+
+crash-long: ## cut the power CRASH_CUTS (2000000) times on the simulated disk: about half an hour
+	@tools/install build test
+	@tools/build
+	@ninja -C build tests/crash/crash_test
+	@build/tests/crash/crash_test --cuts $${CRASH_CUTS:-2000000}
 
 asan: ## unit and system tests under the address and undefined-behaviour sanitizers
 	@tools/install build run test

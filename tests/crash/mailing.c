@@ -1,0 +1,314 @@
+#include "tests/crash/mailing.h"
+
+#include "gateway/message.h"
+#include "tests/crash/plants.h"
+
+#define BODY_SMALL_MAX 20000
+#define BODY_FILE_MAX  300000 /* more than two chunks */
+#define PIECE_MAX      60000
+
+static void destroy_message(struct ledger_mail *m)
+{
+    spool_message_destroy(m->message);
+    m->message = NULL;
+}
+
+static struct gateway_worker *worker_of(const struct ledger_mail *m)
+{
+    return &m->ledger->run->workers[m->worker];
+}
+
+/* --- coming in ---------------------------------------------------------------------------------
+ */
+
+static void commit(struct ledger_mail *m)
+{
+    struct gateway_store *store = &worker_of(m)->store;
+    bool is_reserved = m->reservation.bytes > 0;
+
+    m->message = spool_draft_complete(&m->draft);
+    if (gateway_store_append(store, m->message, is_reserved ? &m->reservation : NULL, &m->ticket) ==
+        STATUS_OK) {
+        m->promise = PROMISE_NONE;
+        return;
+    }
+    spool_log_unreserve(&store->log, &m->reservation);
+    if (m->is_in_file)
+        gateway_body_unlink(worker_of(m), m->mid);
+    destroy_message(m);
+}
+
+static void committed(struct ledger_mail *m)
+{
+    struct ledger *l = m->ledger;
+
+    destroy_message(m);
+    if (l->run->is_ending)
+        return;
+    if (m->ticket.status == STATUS_OK) {
+        l->counts->acknowledged++;
+        m->promise = PROMISE_KEPT;
+        m->is_living = true;
+        m->location = m->ticket.location;
+        return;
+    }
+    l->counts->failed_writes++;
+    if (m->is_in_file) {
+        m->may_lack_body = true;
+        gateway_body_unlink(worker_of(m), m->mid);
+    }
+}
+
+void gateway_message_ticket_back(struct spool_ticket *ticket)
+{
+    struct ledger_mail *m;
+
+    if (ticket->kind == SPOOL_TICKET_MESSAGE) {
+        committed(CONTAINER_OF(ticket, struct ledger_mail, ticket));
+        return;
+    }
+    m = CONTAINER_OF(ticket, struct ledger_mail, done);
+    if (ticket->status != STATUS_OK || m->ledger->run->is_ending)
+        return;
+    m->promise = PROMISE_GONE;
+    if (m->is_in_file)
+        gateway_body_unlink(worker_of(m), m->mid);
+}
+
+static void give_up_body(struct ledger_mail *m)
+{
+    gateway_body_abandon(m->body);
+    m->body = NULL;
+    spool_log_unreserve(&worker_of(m)->store.log, &m->reservation);
+    spool_draft_finish(&m->draft);
+}
+
+static void give_body(struct ledger_mail *m)
+{
+    struct spool_body_file *file = &m->body->file;
+    struct slice rest = slice_after(ledger_body(m), m->body_given);
+    size_t room = spool_body_file_room(file);
+    enum spool_body_state state;
+
+    rest = slice_first(rest, rest.len < PIECE_MAX ? rest.len : PIECE_MAX);
+    rest = slice_first(rest, rest.len < room ? rest.len : room);
+    spool_body_file_append(file, rest);
+    m->body_given += rest.len;
+    state = spool_body_file_state(file);
+    if (m->body_given == m->body_bytes && state == SPOOL_BODY_WRITING && !file->is_complete)
+        spool_body_file_complete(file);
+}
+
+void gateway_receipt_body_moved(struct gateway_receipt *receipt)
+{
+    struct ledger_mail *m = CONTAINER_OF(receipt, struct ledger_mail, receipt);
+    struct spool_body_file *file = &m->body->file;
+
+    if (spool_body_file_state(file) == SPOOL_BODY_DURABLE) {
+        spool_draft_set_body_file(&m->draft, spool_body_file_bytes(file),
+                                  spool_body_file_crc(file));
+        gateway_body_destroy(m->body);
+        m->body = NULL;
+        commit(m);
+    } else if (spool_body_file_state(file) == SPOOL_BODY_FAILED) {
+        m->ledger->counts->full_disks += spool_body_file_failure(file) == STATUS_NO_SPACE;
+        give_up_body(m);
+    } else {
+        give_body(m);
+    }
+}
+
+static void start_body(struct ledger_mail *m, uint64_t *random)
+{
+    uint64_t hint = sim_below(random, 2) == 0 ? m->body_bytes : 0;
+
+    spool_draft_drop_body(&m->draft);
+    if (gateway_body_create(worker_of(m), &m->receipt, m->mid, hint, &m->body) != STATUS_OK) {
+        spool_draft_finish(&m->draft);
+        return;
+    }
+    give_body(m);
+}
+
+static void send_one(struct ledger *l, unsigned worker, uint64_t *random)
+{
+    struct ledger_mail *m = &l->mails[l->count];
+    struct gateway_worker *w = &l->run->workers[worker];
+    uint64_t mid;
+
+    if (l->count == LEDGER_MAILS_MAX)
+        return;
+    mid = spool_ids_take(&l->run->process.ids, SPOOL_ID_MID);
+    if (mid == 0)
+        return;
+    if (l->count > 0 && mid <= l->mails[l->count - 1].mid)
+        ledger_fail(l, "MID %llu was given twice", (unsigned long long)mid);
+    *m = (struct ledger_mail){
+        .ledger = l,
+        .mid = mid,
+        .promise = PROMISE_GONE,
+        .is_of_run = true,
+        .is_in_file = sim_below(random, 10) == 0,
+        .worker = worker,
+        .recipients = 1 + (unsigned)sim_below(random, LEDGER_RECIPIENTS_MAX),
+    };
+    m->body_bytes = 1 + sim_below(random, sim_below(random, 4) == 0 ? BODY_SMALL_MAX : 4000);
+    if (m->is_in_file)
+        m->body_bytes *= 1 + sim_below(random, BODY_FILE_MAX / BODY_SMALL_MAX);
+    l->count++;
+    l->counts->sent++;
+    ledger_draft(m);
+    if (sim_below(random, 2) == 0 &&
+        !gateway_store_reserve(&w->store, &m->reservation, 2048 + m->body_bytes % 20000)) {
+        l->counts->full_disks++;
+        spool_draft_finish(&m->draft);
+    } else if (m->is_in_file) {
+        start_body(m, random);
+    } else if (spool_draft_body(&m->draft, ledger_body(m)) == STATUS_OK) {
+        commit(m);
+    }
+}
+
+/* --- going out ------------------------------------------------------------------------------- */
+
+static struct ledger_mail *any_living(struct ledger *l, uint64_t *random)
+{
+    for (int tries = 0; tries < 16 && l->count > 0; tries++) {
+        struct ledger_mail *m = &l->mails[sim_below(random, l->count)];
+
+        if (m->is_living)
+            return m;
+    }
+    return NULL;
+}
+
+static void try_one(struct ledger *l, uint64_t *random)
+{
+    struct ledger_mail *m = any_living(l, random);
+    struct ledger_result *known;
+    struct spool_result result;
+    struct gateway_store *store;
+
+    if (m == NULL)
+        return;
+    result.rid = (uint32_t)sim_below(random, m->recipients);
+    known = &m->results[result.rid];
+    if (known->delivered_at > 0)
+        return;
+    known->attempts++;
+    result = (struct spool_result){
+        .rid = result.rid,
+        .state = SPOOL_RESULT_DEFERRED,
+        .attempts = known->attempts,
+        .next_attempt_wall_s = 1000 + 60 * (int64_t)known->attempts,
+    };
+    if (sim_below(random, 2) == 0) {
+        result.state = SPOOL_RESULT_DELIVERED;
+        known->delivered_at = known->attempts;
+    }
+    store = &worker_of(m)->store;
+    gateway_store_results(store, m->mid, &result, 1);
+    known->position = store->log.results_appended;
+    if (plant_is(PLANT_RESULTS_FORGOTTEN))
+        known->position = 0;
+}
+
+static void end_one(struct ledger *l, uint64_t *random)
+{
+    struct ledger_mail *m = any_living(l, random);
+    struct gateway_store *store;
+    bool with_ticket;
+
+    if (m == NULL)
+        return;
+    with_ticket = m->is_in_file || sim_below(random, 2) == 0;
+    store = &worker_of(m)->store;
+    m->promise = PROMISE_NONE;
+    m->is_living = false;
+    m->is_ending = true;
+    gateway_store_done(store, m->mid, &m->location, with_ticket ? &m->done : NULL);
+    m->done_position = store->log.results_appended;
+    if (m->is_in_file && plant_is(PLANT_DONE_TAKEN_FOR_DURABLE))
+        gateway_body_unlink(worker_of(m), m->mid);
+}
+
+static void drop_a_body(struct ledger *l, uint64_t *random)
+{
+    struct ledger_mail *m;
+
+    if (l->count == 0)
+        return;
+    m = &l->mails[l->count - 1 - sim_below(random, l->count < 10 ? l->count : 10)];
+    if (m->body != NULL)
+        give_up_body(m);
+}
+
+/* Half a block of identifiers goes by. */
+static void use_up_ids(struct ledger *l)
+{
+    struct spool_ids *ids = &l->run->process.ids;
+
+    atomic_fetch_add(&ids->next[SPOOL_ID_MID], SPOOL_IDS_BLOCK / 2 + 1);
+    if (spool_ids_need_extend(ids) && spool_ids_extend(ids) != STATUS_OK)
+        l->counts->failed_writes++;
+}
+
+void mailing_step(struct ledger *l, uint64_t *random)
+{
+    unsigned worker = (unsigned)sim_below(random, l->run->process.workers_count);
+    struct gateway_store *store = &l->run->workers[worker].store;
+
+    switch (sim_below(random, 24)) {
+    case 0:
+        if (sim_below(random, 8) == 0)
+            use_up_ids(l);
+        break;
+    case 1: gateway_store_flush(store); break;
+    case 2: gateway_store_resume(store); break;
+    case 3: drop_a_body(l, random); break;
+    case 4:
+    case 5:
+    case 6:
+    case 7: try_one(l, random); break;
+    case 8:
+    case 9:
+    case 10:
+    case 11:
+    case 12:
+    case 13: end_one(l, random); break;
+    default: send_one(l, worker, random); break;
+    }
+}
+
+/* --- start and end --------------------------------------------------------------------------- */
+
+void mailing_adopt(struct ledger *l, unsigned worker, struct spool_message *message,
+                   const struct spool_location *location)
+{
+    struct ledger_mail *m = ledger_find(l, spool_message_mid(message));
+
+    spool_message_destroy(message);
+    if (m == NULL)
+        return;
+    m->worker = worker;
+    m->location = *location;
+    m->is_of_run = true;
+    m->is_living = true;
+}
+
+void mailing_abandon(struct ledger *l)
+{
+    for (size_t i = 0; i < l->count; i++)
+        if (l->mails[i].body != NULL)
+            give_up_body(&l->mails[i]);
+}
+
+void mailing_forget(struct ledger *l)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        struct ledger_mail *m = &l->mails[i];
+
+        destroy_message(m);
+        m->reservation.bytes = 0;
+    }
+}
