@@ -12,7 +12,7 @@
  *   - A question ends at call_ahead.timeout, UNREACHABLE.
  *   - A connection is asked again, and stays open GATEWAY_VERIFIER_IDLE_MS for it, so that the
  *     recipients of one message need one connection. A question that finds it closed is put once
- *     more, on a new one.
+ *     more, on a new one; so is one whose host stumbled over a post-quantum key share, without it.
  *
  * VALID counts for call_ahead.valid_for, INVALID for invalid_for, TEMPORARY and UNREACHABLE for
  * unreachable_for: a host in trouble is not to be asked at the rate of the mail. Where no host of a

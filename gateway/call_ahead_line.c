@@ -14,6 +14,22 @@ void gateway_call_ahead_line_pump_soon(struct gateway_call_ahead_line *line)
 
 /* --- routes ---------------------------------------------------------------------------------- */
 
+/* What a host has to show, besides how it is checked: by another name, or other TLSA records, what
+ * a connection was found to be says nothing. Their order is nobody's. */
+static uint64_t proof_number(const struct hash_seed *seed, const struct gateway_next_host *host)
+{
+    uint64_t number = hash_text_nocase(seed, slice_from(host->name));
+
+    for (size_t i = 0; host->tlsa != NULL && i < host->tlsa->records_count; i++) {
+        const struct tls_dane_record *r = &host->tlsa->records[i];
+        uint64_t kind =
+            (uint64_t)r->usage << 16 | (uint64_t)r->selector << 8 | (uint64_t)r->matching;
+
+        number += hash_number(hash_bytes(seed, r->data) ^ hash_number(kind));
+    }
+    return number;
+}
+
 /* What hosts of equal preference are first is drawn by lot each time, and so makes no difference.
  */
 uint64_t gateway_call_ahead_route_number(const struct hash_seed *seed,
@@ -25,12 +41,17 @@ uint64_t gateway_call_ahead_route_number(const struct hash_seed *seed,
 
     for (size_t i = 0; i < hops->endpoints_count; i++) {
         const struct delivery_endpoint *endpoint = &hops->endpoints[i];
-        const struct policy_tls_demand *demand = &gateway_next_hops_host(hops, i)->demand;
+        const struct gateway_next_host *host = gateway_next_hops_host(hops, i);
+        const struct policy_tls_demand *demand = &host->demand;
         uint64_t rule = (uint64_t)endpoint->preference << 32 | (uint64_t)demand->check << 16 |
+                        (uint64_t)demand->is_check_required << 9 |
                         (uint64_t)demand->is_required << 8 | demand->is_wanted;
         char text[IP_ENDPOINT_MAX];
 
-        is_checked = is_checked || demand->check != POLICY_TLS_CHECK_NONE;
+        if (demand->check != POLICY_TLS_CHECK_NONE) {
+            is_checked = true;
+            rule ^= proof_number(seed, host);
+        }
         number +=
             hash_number(hash_bytes(seed, slice_from(ip_endpoint_format(&endpoint->address, text))) ^
                         hash_number(rule));
@@ -152,7 +173,7 @@ static void on_gone(struct gateway_verifier *v, struct slice why)
     if (q == NULL)
         return;
     unbind(q);
-    if (c->answers == 0 || q->is_repeated) {
+    if (q->is_repeated || (c->answers == 0 && !gateway_verifier_is_curable(v))) {
         try_next(q, why);
         return;
     }

@@ -51,7 +51,8 @@ struct gateway_call_ahead_question {
     bool is_smtputf8;
     bool is_tried;    /* a connection was opened, or asked, for it */
     bool was_open;    /* one of them got as far as to be asked */
-    bool is_repeated; /* it was put on a connection that turned out to be closed */
+    bool is_repeated; /* it was put on a connection that turned out to be closed, or whose
+                         handshake failed for what the next one does without */
     char text[];      /* of the key */
 };
 
@@ -67,7 +68,8 @@ struct gateway_call_ahead_connection {
 };
 
 /* The route of a key: equal for the same endpoints by the same TLS rules; where a certificate is
- * checked, also for the same domain, which may be in it. */
+ * checked, also for the same domain, which may be in it, the same names of hosts and the same TLSA
+ * records. */
 uint64_t gateway_call_ahead_route_number(const struct hash_seed *seed,
                                          const struct gateway_call_ahead_request *request);
 

@@ -69,6 +69,16 @@ static void lose_by_error(struct gateway_verifier *v, int error)
     lose_by(v, name != NULL ? name : "unknown error", NULL);
 }
 
+/* As for a delivery (gateway/outbound.c): the host may have stumbled over something that the next
+ * connection goes without. */
+static void look_for_a_cure(struct gateway_verifier *v, const struct gateway_hop_end *end)
+{
+    if (end->how != POLICY_TLS_HANDSHAKE_FAILED || !gateway_hop_tls_may_be_cured(&v->tls))
+        return;
+    gateway_host_marks_add(&v->tls.worker->classic, &v->hop.options.remote);
+    v->is_curable = true;
+}
+
 static void on_failed(struct gateway_hop *h, const struct gateway_hop_end *end)
 {
     struct gateway_verifier *v = verifier_of(h);
@@ -80,6 +90,7 @@ static void on_failed(struct gateway_hop *h, const struct gateway_hop_end *end)
         break;
     case GATEWAY_HOP_END_CONNECT: lose_by_error(v, end->error); break;
     case GATEWAY_HOP_END_TLS:
+        look_for_a_cure(v, end);
         lose_by(v, v->why[0] != '\0' ? v->why : "TLS is required and not offered", NULL);
         break;
     case GATEWAY_HOP_END_SMTP:

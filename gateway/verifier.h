@@ -14,7 +14,8 @@
  *     answered  DONE of the SMTP machine; may be asked again. Stage RCPT: the reply to the
  *               recipient; MAIL, LOCAL: the host could not be asked about it
  *     gone      can be asked no more; what was asked is not answered. why: in one line, with the
- *               words of the peer, unescaped; empty when nothing was asked and nothing is wrong
+ *               words of the peer, unescaped; empty when nothing was asked and nothing is wrong.
+ *               gateway_verifier_is_curable(): another connection may go better
  *     closed    the last event, after `gone` or drop; nothing is in flight, the owner may free it
  *
  * While it opens and while it idles it keeps its own time; how long an answer may take is the
@@ -52,6 +53,7 @@ struct gateway_verifier { /* Fields are private. */
     struct smtp_client_recipient recipient;
     const struct gateway_verifier_handlers *handlers;
     enum gateway_verifier_state state;
+    bool is_curable;
     char why[GATEWAY_VERIFIER_REPLY_MAX + 32]; /* there is no TLS; "": it was not offered */
 };
 
@@ -69,6 +71,13 @@ struct gateway_verifier_target {
 void gateway_verifier_open(struct gateway_verifier *v, struct gateway_worker *worker,
                            const struct gateway_verifier_handlers *handlers,
                            const struct gateway_verifier_target *target, uint64_t opening_ms);
+
+/* In `gone`: the handshake failed as with hosts that stumble over a post-quantum key share; another
+ * connection to this host goes without. */
+static inline bool gateway_verifier_is_curable(const struct gateway_verifier *v)
+{
+    return v->is_curable;
+}
 
 /* While it is idle. Borrows the recipient until `answered` or `gone`, or until it is dropped. */
 void gateway_verifier_ask(struct gateway_verifier *v, struct slice recipient, bool smtputf8);

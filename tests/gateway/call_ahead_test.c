@@ -13,8 +13,10 @@
 
 #include <cmocka.h>
 
+#include "gateway/call_ahead_line.h"
 #include "gateway/worker.h"
 #include "policy/builder.h"
+#include "tls/post_quantum.h"
 
 #define TURNS_MAX 4000
 #define NO_ANSWER 99
@@ -31,6 +33,7 @@ static struct gateway_next_hops hops; /* one clear host */
 /* The host. */
 static int listening, connected;
 static bool holds_rcpt; /* does not answer it */
+static bool breaks_tls; /* offers STARTTLS, and goes when the handshake begins */
 static unsigned connections_seen, rcpts_seen;
 
 struct waiter {
@@ -72,10 +75,18 @@ static void host_step(void)
         return;
     }
     line[n] = '\0';
-    if (strncmp(line, "RCPT", 4) != 0)
+    if (breaks_tls && strncmp(line, "EHLO", 4) == 0) {
+        host_say("250-host\r\n250 STARTTLS\r\n");
+    } else if (breaks_tls && strncmp(line, "STARTTLS", 8) == 0) {
+        host_say("220 go\r\n");
+    } else if (breaks_tls) {
+        (void)close(connected);
+        connected = -1;
+    } else if (strncmp(line, "RCPT", 4) != 0) {
         host_say("250 ok\r\n");
-    else if (++rcpts_seen > 0 && !holds_rcpt)
+    } else if (++rcpts_seen > 0 && !holds_rcpt) {
         host_say(strstr(line, "bob") != NULL ? "550 5.1.1 no\r\n" : "250 ok\r\n");
+    }
 }
 
 static void turn(void)
@@ -108,7 +119,8 @@ static int set_up(void **state)
                                        .endpoints = { { endpoint, 0 } },
                                        .endpoints_count = 1 };
     connected = -1;
-    holds_rcpt = false;
+    holds_rcpt = breaks_tls = false;
+    host.demand = (struct policy_tls_demand){ 0 };
     connections_seen = rcpts_seen = 0;
     loaded.settings.hostname = "mx.test";
     loaded.settings.call_ahead = (struct config_call_ahead){
@@ -313,6 +325,91 @@ static void one_question_too_many_is_unreachable_and_not_kept(void **state)
     free(waiters);
 }
 
+/* The route of a host that has to show one of these records. */
+static uint64_t route_of(const struct gateway_next_host *one)
+{
+    static const struct hash_seed seed = { 1, 2 };
+    struct gateway_next_host copy = *one;
+    struct gateway_next_hops its = { .users_count = 1,
+                                     .hosts = &copy,
+                                     .hosts_count = 1,
+                                     .endpoints = { { endpoint, 0 } },
+                                     .endpoints_count = 1 };
+    const struct gateway_call_ahead_request request = { .hops = &its, .domain = SLICE("test") };
+
+    return gateway_call_ahead_route_number(&seed, &request);
+}
+
+static void what_a_host_has_to_show_is_part_of_its_route(void **state)
+{
+    const struct tls_dane_record one = { 3, 1, 1, SLICE("0123") }, two = { 3, 1, 1, SLICE("4567") };
+    struct gateway_next_tlsa rig[] = {
+        { .records_count = 1, .records = { one } },
+        { .records_count = 1, .records = { two } },
+        { .records_count = 1, .records = { { 3, 1, 2, SLICE("0123") } } },
+        { .records_count = 1, .records = { { 3, 0, 1, SLICE("0123") } } },
+        { .records_count = 1, .records = { { 2, 1, 1, SLICE("0123") } } },
+        { .records_count = 2, .records = { one, two } },
+        { .records_count = 0 },
+    };
+    struct gateway_next_tlsa turned = { .records_count = 2, .records = { two, one } };
+    struct gateway_next_host dane = { .name = "mx.test",
+                                      .demand = { .check = POLICY_TLS_CHECK_DANE,
+                                                  .is_wanted = true,
+                                                  .is_required = true,
+                                                  .is_check_required = true } };
+    struct gateway_next_host other = dane;
+    uint64_t numbers[ARRAY_LEN(rig)];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rig); i++) {
+        dane.tlsa = &rig[i];
+        numbers[i] = route_of(&dane);
+        for (size_t k = 0; k < i; k++)
+            assert_true(numbers[k] != numbers[i]);
+    }
+    dane.tlsa = &turned;
+    assert_true(route_of(&dane) == numbers[5]);
+    /* By another name another certificate would do, and one that need not do is none. */
+    (void)snprintf(other.name, sizeof(other.name), "mx2.test");
+    other.tlsa = &rig[0];
+    assert_true(route_of(&other) != numbers[0]);
+    dane.tlsa = &rig[0];
+    dane.demand.is_check_required = false;
+    assert_true(route_of(&dane) != numbers[0]);
+}
+
+/* With OpenSSL 3.5 on it offers a post-quantum key share, which the host may have stumbled over. */
+static void a_host_that_breaks_the_handshake_is_asked_without_what_may_break_it(void **state)
+{
+    const struct tls_client_options options = { .min_version = TLS_VERSION_1_2,
+                                                .security = TLS_SECURITY_OPPORTUNISTIC };
+    struct tls_context *client;
+    struct tls_session *session;
+    struct tls_error error;
+    struct waiter a = { 0 };
+    bool offers;
+
+    (void)state;
+    assert_int_equal(tls_context_create_client(&options, &client, &error), STATUS_OK);
+    assert_int_equal(tls_session_create(client, TLS_ROLE_CLIENT, NULL, &session), STATUS_OK);
+    offers = tls_session_offered_post_quantum(session);
+    tls_session_destroy(session);
+    assert_int_equal(tls_resumption_create(16, &worker.resumption), STATUS_OK);
+    view.clients = &client;
+    host.demand = (struct policy_tls_demand){ .is_wanted = true, .is_required = true };
+    breaks_tls = true;
+    assert_int_equal(ask(&a, "ann@x"), NO_ANSWER);
+    until(&a.verdict);
+    assert_int_equal(a.verdict, GATEWAY_CALL_AHEAD_UNREACHABLE);
+    assert_int_equal(connections_seen, offers ? 2 : 1);
+    assert_int_equal(gateway_host_marks_has(&worker.classic, &endpoint), offers);
+    for (unsigned i = 0; i < TURNS_MAX && engine_loop_owners(worker.loop) > 0; i++)
+        turn();
+    tls_resumption_destroy(worker.resumption);
+    tls_context_destroy(client);
+}
+
 int main(void)
 {
 #define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -324,6 +421,8 @@ int main(void)
         EACH(an_answer_may_lead_to_the_next_question),
         EACH(a_stop_answers_all_and_nothing_is_asked_behind_it),
         EACH(one_question_too_many_is_unreachable_and_not_kept),
+        EACH(what_a_host_has_to_show_is_part_of_its_route),
+        EACH(a_host_that_breaks_the_handshake_is_asked_without_what_may_break_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
