@@ -53,6 +53,10 @@ void gateway_certificate_watch_take(struct gateway_certificate_watch *watch,
         if (view->servers[i] != NULL)
             gateway_certificate_watch_add(watch, settings->listeners[i].certificate->name,
                                           view->servers[i]);
+    for (size_t i = 0; i < settings->tls_clients_count; i++)
+        if (settings->tls_clients[i].certificate != NULL)
+            gateway_certificate_watch_add(watch, settings->tls_clients[i].certificate->name,
+                                          view->clients[i]);
 }
 
 static void raise_alert(struct gateway_alerts *alerts, const char *name, int64_t expires_s,

@@ -88,6 +88,20 @@ def test_a_certificate_near_its_end_is_told_by_mail_by_command_and_in_the_log(
                         gateway.command('alerts'))
 
 
+def test_a_certificate_that_we_show_to_other_hosts_is_watched_once(
+        make_gateway, next_hop, certificate, near):
+    gateway = make_gateway(next_hop, certificate=certificate, destinations='''
+        default = { tls = "preferred"; certificate = "ours"; };
+        domains = ( { domain = "example.net"; certificate = "ours"; tls_min_version = "1.3"; } );
+        ''', extra=alerts('mail = [ "ops@example.com" ];'))
+    gateway.configure(pairs=f'{pairs_of([certificate])} ); ours = ( {pairs_of([near])}')
+    gateway.start()
+    mail, = received(next_hop, 1)
+    assert mail['Subject'].startswith(
+        "Warning <System> mx.lab.test: The certificate 'ours' expires in 4 days, on")
+    assert gateway.log().count('Alert certificate: ') == 1
+
+
 def test_what_comes_and_goes_is_held_back_and_summed_up(
         make_gateway, next_hop, near, certificate):
     gateway = make_gateway(next_hop, certificate=near, extra=alerts(
