@@ -30,6 +30,7 @@ void gateway_alert_tls_failed(struct gateway_worker *w, struct slice domain, str
                               const struct ip_endpoint *endpoint, struct slice reason,
                               uint64_t queued);
 
-/* Mail goes to the domain with the TLS that it demands. For each connection: it costs one look at
- * a number while nothing is wrong, and a message only when something was. */
+/* Mail goes to the domain: it has the TLS that is demanded, or none is any more (a reload, a policy
+ * that was weakened). For each connection: it costs one look at a number while nothing is wrong,
+ * and a message only when something was. */
 void gateway_alert_tls_recovered(struct gateway_worker *w, struct slice domain);

@@ -102,6 +102,20 @@ def test_a_certificate_that_we_show_to_other_hosts_is_watched_once(
     assert gateway.log().count('Alert certificate: ') == 1
 
 
+@pytest.mark.parametrize('weaker', ['preferred', 'off'])
+def test_what_is_not_demanded_any_more_has_recovered(make_gateway, next_hop, weaker):
+    gateway = make_gateway(next_hop, destinations='default = { tls = "required"; };').start()
+    with gateway.connect() as client:
+        client.hello()
+        assert client.transaction('a@lab.test', ['b@example.com'], b'x\r\n').code == 250
+    gateway.wait_log("Alert required-tls: A required TLS connection to domain 'example.com'")
+    gateway.configure(destinations=f'default = {{ tls = "{weaker}"; }};')
+    gateway.reload()
+    next_hop.wait_messages(1)
+    gateway.wait_log('Info: Alert required-tls: Recovered: A required TLS connection to domain '
+                     "'example.com'")
+
+
 def test_what_comes_and_goes_is_held_back_and_summed_up(
         make_gateway, next_hop, near, certificate):
     gateway = make_gateway(next_hop, certificate=near, extra=alerts(
