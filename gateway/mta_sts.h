@@ -1,7 +1,8 @@
 /* gateway/mta_sts.h - which MTA-STS policy counts for a domain: discovery, fetching, keeping.
  *
- * One for each worker; a domain is always asked of the worker that owns the destination. What is
- * known of a domain is kept in memory, and its policy on disk (gateway/mta_sts_io.h). RFC 8461:
+ * One for each worker: deliveries ask that of the worker that owns the destination, call-ahead that
+ * of the session. What is known of a domain is kept in memory, and the policy that was fetched
+ * last, by whichever worker, on disk (gateway/mta_sts_io.h). RFC 8461:
  *
  *   - A policy that was fetched counts until its max_age is over, whatever the DNS and the policy
  *     host say, or do not say, meanwhile (5.1): a query is answered with it at once. So nobody

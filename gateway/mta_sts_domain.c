@@ -169,6 +169,7 @@ static void begin_file(struct gateway_mta_sts_domain *d, enum gateway_mta_sts_fi
         verb = GATEWAY_MTA_STS_REMOVE;
     work->domain = d;
     work->file.verb = verb;
+    work->file.fetched_s = d->fetched_s;
     work->file.done = on_file;
     (void)snprintf(work->file.domain, sizeof(work->file.domain), "%s", d->name);
     buffer_init(&work->file.bytes, GATEWAY_MTA_STS_RECORD_BYTES_MAX);

@@ -77,6 +77,22 @@ static enum status load(struct gateway_mta_sts_io *io, struct gateway_mta_sts_fi
     return buffer_append(&file->bytes, (struct slice){ io->room, len });
 }
 
+/* Whether what is on disk was fetched later than what is to take its place. Each worker has its own
+ * view of a domain, and may be behind. There is one thread of the files, so that nothing changes
+ * between this look and what follows. A time that is still to come is of a clock that was wrong. */
+static bool is_outdated(struct gateway_mta_sts_io *io, const struct gateway_mta_sts_file *file,
+                        uint64_t now_s)
+{
+    struct gateway_mta_sts_record r;
+    size_t len;
+
+    return spool_file_read(io->folder_fd, file->domain, io->room, sizeof(io->room), &len) ==
+               STATUS_OK &&
+           gateway_mta_sts_record_read((struct slice){ io->room, len }, &r) &&
+           slice_equal(r.domain, slice_from(file->domain)) && r.expires_s > now_s &&
+           r.fetched_s > file->fetched_s && r.fetched_s <= now_s;
+}
+
 static enum status store(struct gateway_mta_sts_io *io, const struct gateway_mta_sts_file *file,
                          uint64_t now_s)
 {
@@ -111,8 +127,12 @@ void gateway_mta_sts_io_file(struct gateway_mta_sts_io *io, struct gateway_mta_s
         tidy(io, now_s);
     switch (file->verb) {
     case GATEWAY_MTA_STS_LOAD: file->status = load(io, file); break;
-    case GATEWAY_MTA_STS_STORE: file->status = store(io, file, now_s); break;
-    case GATEWAY_MTA_STS_REMOVE: file->status = unlink_file(io, file); break;
+    case GATEWAY_MTA_STS_STORE:
+        file->status = is_outdated(io, file, now_s) ? STATUS_OK : store(io, file, now_s);
+        break;
+    case GATEWAY_MTA_STS_REMOVE:
+        file->status = is_outdated(io, file, now_s) ? STATUS_OK : unlink_file(io, file);
+        break;
     }
 }
 

@@ -5,6 +5,9 @@
  * keeps no file waiting. gateway/mta_sts.h reaches them, and the DNS, by a table of operations,
  * which a test replaces.
  *
+ * A policy on disk is never replaced, nor removed, for one that was fetched earlier: workers have
+ * views of their own, and may be behind. Where that is so, to store and to remove do nothing.
+ *
  * The folder is tidied before the first file is touched, and when it is full: files that are
  * damaged or expired go, and what a crash left of writing one.
  */
@@ -34,6 +37,7 @@ struct gateway_mta_sts_file {
     void (*done)(struct gateway_mta_sts_file *file);
     enum gateway_mta_sts_file_verb verb;
     char domain[DNS_NAME_MAX]; /* a name in lower case, without a final dot */
+    uint64_t fetched_s;        /* since 1970: the policy that is stored, or that says to remove */
     struct buffer bytes;       /* GATEWAY_MTA_STS_RECORD_BYTES_MAX */
     enum status status;        /* what came of it */
 };

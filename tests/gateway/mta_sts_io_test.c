@@ -51,16 +51,22 @@ static int tear_down(void **state)
     return rmdir(folder); /* which shows that nothing else is left */
 }
 
-static enum status run(enum gateway_mta_sts_file_verb verb, const char *domain,
-                       struct buffer *bytes)
+static enum status run_fetched(enum gateway_mta_sts_file_verb verb, const char *domain,
+                               uint64_t fetched_s, struct buffer *bytes)
 {
     static struct gateway_mta_sts_file file;
 
-    file = (struct gateway_mta_sts_file){ .verb = verb, .bytes = *bytes };
+    file = (struct gateway_mta_sts_file){ .verb = verb, .fetched_s = fetched_s, .bytes = *bytes };
     (void)snprintf(file.domain, sizeof(file.domain), "%s", domain);
     gateway_mta_sts_io_file(io, &file, NOW_S);
     *bytes = file.bytes;
     return file.status;
+}
+
+static enum status run(enum gateway_mta_sts_file_verb verb, const char *domain,
+                       struct buffer *bytes)
+{
+    return run_fetched(verb, domain, NOW_S, bytes);
 }
 
 static bool is_there(const char *name)
@@ -68,15 +74,22 @@ static bool is_there(const char *name)
     return faccessat(policies_fd, name, F_OK, 0) == 0;
 }
 
-static void make_record(struct buffer *bytes, const char *domain, uint64_t expires_s)
+static void make_fetched(struct buffer *bytes, const char *domain, uint64_t fetched_s,
+                         uint64_t expires_s)
 {
     const struct gateway_mta_sts_record record = { .domain = slice_from(domain),
                                                    .id = SLICE("1"),
+                                                   .fetched_s = fetched_s,
                                                    .expires_s = expires_s,
                                                    .text = SLICE("text") };
 
     buffer_init(bytes, GATEWAY_MTA_STS_RECORD_BYTES_MAX);
     assert_int_equal(gateway_mta_sts_record_write(&record, bytes), STATUS_OK);
+}
+
+static void make_record(struct buffer *bytes, const char *domain, uint64_t expires_s)
+{
+    make_fetched(bytes, domain, NOW_S, expires_s);
 }
 
 static void keep(const char *name, const char *domain, uint64_t expires_s)
@@ -113,6 +126,47 @@ static void what_is_stored_can_be_loaded_and_removed(void **state)
     assert_int_equal(run(GATEWAY_MTA_STS_REMOVE, "a.test", &in), STATUS_OK);
     buffer_finish(&in);
     buffer_finish(&out);
+}
+
+static void what_was_fetched_later_stays(void **state)
+{
+    static const struct {
+        uint64_t first_s, first_expires_s, then_s;
+        bool is_replaced;
+    } cases[] = {
+        { NOW_S - 10, NOW_S + 100, NOW_S - 9, true },
+        { NOW_S - 10, NOW_S + 100, NOW_S - 10, true }, /* with another `tried`, say */
+        { NOW_S - 10, NOW_S + 100, NOW_S - 11, false },
+        { NOW_S, NOW_S + 100, 0, false },
+        { NOW_S - 10, NOW_S, NOW_S - 11, true },      /* it is over */
+        { NOW_S + 1, NOW_S + 100, NOW_S - 11, true }, /* by a clock that was wrong */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < 2 * ARRAY_LEN(cases); i++) {
+        bool is_removal = i % 2 == 1, is_replaced = cases[i / 2].is_replaced;
+        uint64_t first_s = cases[i / 2].first_s, then_s = cases[i / 2].then_s;
+        struct buffer first, then, in;
+
+        make_fetched(&first, "a.test", first_s, cases[i / 2].first_expires_s);
+        make_fetched(&then, "a.test", then_s, NOW_S + 200);
+        buffer_init(&in, GATEWAY_MTA_STS_RECORD_BYTES_MAX);
+        assert_int_equal(run_fetched(GATEWAY_MTA_STS_STORE, "a.test", first_s, &first), STATUS_OK);
+        assert_int_equal(run_fetched(is_removal ? GATEWAY_MTA_STS_REMOVE : GATEWAY_MTA_STS_STORE,
+                                     "a.test", then_s, &then),
+                         STATUS_OK);
+        assert_int_equal(is_there("a.test"), !is_removal || !is_replaced);
+        if (is_there("a.test")) {
+            assert_int_equal(run(GATEWAY_MTA_STS_LOAD, "a.test", &in), STATUS_OK);
+            if (!slice_equal(buffer_contents(&in), buffer_contents(is_replaced ? &then : &first)))
+                fail_msg("case %zu", i);
+            /* What is left makes no difference for the next case. */
+            assert_int_equal(unlinkat(policies_fd, "a.test", 0), 0);
+        }
+        buffer_finish(&first);
+        buffer_finish(&then);
+        buffer_finish(&in);
+    }
 }
 
 static void the_folder_is_tidied_at_the_first_touch(void **state)
@@ -243,6 +297,7 @@ int main(void)
 #define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         EACH(what_is_stored_can_be_loaded_and_removed),
+        EACH(what_was_fetched_later_stays),
         EACH(the_folder_is_tidied_at_the_first_touch),
         EACH(a_file_that_is_too_long_is_an_error),
         EACH(the_folder_may_be_there_already),

@@ -175,6 +175,10 @@ static void rig_do_file(struct gateway_mta_sts_file *file)
             assert_int_equal(buffer_append(&file->bytes, (struct slice){ f->bytes, f->len }),
                              STATUS_OK);
     } else if (file->verb == GATEWAY_MTA_STS_STORE && f != NULL) {
+        struct gateway_mta_sts_record record;
+
+        assert_true(gateway_mta_sts_record_read(bytes, &record));
+        assert_int_equal(file->fetched_s, record.fetched_s);
         rig.stores_count++;
         assert_true(bytes.len <= sizeof(f->bytes));
         (void)snprintf(f->name, sizeof(f->name), "%s", file->domain);
