@@ -60,7 +60,7 @@ static void report(const struct gateway_outbound *out, enum observe_tls_result_t
     struct observe_tls_result result = {
         .policy_type = OBSERVE_TLS_POLICY_NONE,
         .result_type = type,
-        .policy_domain = delivery_destination_domain(out->delivery.destination),
+        .report_domain = delivery_destination_domain(out->delivery.destination),
     };
     struct texts texts;
     struct ip_endpoint ours;

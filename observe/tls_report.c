@@ -86,7 +86,7 @@ static void write_policy(struct json_writer *w, const struct observe_tls_policy 
     json_open_object(w);
     json_member_text(w, "policy-type", slice_from(observe_tls_policy_type_name(p->type)));
     write_texts(w, "policy-string", p->strings, p->strings_count);
-    json_member_text(w, "policy-domain", slice_from(p->domain));
+    json_member_text(w, "policy-domain", slice_from(p->policy_domain));
     write_texts(w, "mx-host", p->patterns, p->patterns_count);
     json_close(w);
     json_name(w, "summary");

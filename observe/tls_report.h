@@ -1,8 +1,8 @@
 /* observe/tls_report.h - a day's report to a domain about TLS with it: RFC 8460.
  *
- * The report is JSON (4.4), one for each policy domain. By mail it is a multipart/report (5.3), by
- * HTTPS the JSON alone is posted as application/tlsrpt+json (5.4). It is not compressed, which the
- * RFC recommends and does not demand. Pure.
+ * The report is JSON (4.4), one for each domain that mail went to. By mail it is a multipart/report
+ * (5.3), by HTTPS the JSON alone is posted as application/tlsrpt+json (5.4). It is not compressed,
+ * which the RFC recommends and does not demand. Pure.
  */
 #pragma once
 #include <time.h>
@@ -14,7 +14,7 @@
 #define OBSERVE_TLS_REPORT_TYPE      "application/tlsrpt+json"
 
 struct observe_tls_report {
-    struct slice domain;       /* the policy domain */
+    struct slice domain;       /* who is told: observe_tls_result.report_domain */
     struct slice organization; /* "Example Inc." */
     struct slice contact;      /* an address, or a URI */
     struct slice submitter;    /* the domain that sends it */

@@ -132,12 +132,14 @@ const struct observe_tls_policy *observe_tls_results_of(const struct observe_tls
 }
 
 static struct observe_tls_policy *find(const struct observe_tls_results *r, struct slice domain,
+                                       struct slice policy_domain,
                                        const struct observe_tls_result *result)
 {
     const struct observe_tls_policy *p = NULL;
 
     while ((p = observe_tls_results_of(r, domain, p)) != NULL)
         if (p->type == result->policy_type &&
+            slice_equal(slice_from(p->policy_domain), policy_domain) &&
             are_texts(p->strings, p->strings_count, result->policy_strings,
                       result->policy_strings_count) &&
             are_texts(p->patterns, p->patterns_count, result->mx_patterns,
@@ -148,6 +150,7 @@ static struct observe_tls_policy *find(const struct observe_tls_results *r, stru
 
 /* NULL when there is no room; what the arena gave for it stays unused then. */
 static struct observe_tls_policy *add(struct observe_tls_results *r, struct slice domain,
+                                      struct slice policy_domain,
                                       const struct observe_tls_result *result)
 {
     const struct observe_tls_policy *other = NULL, *last = NULL;
@@ -163,9 +166,11 @@ static struct observe_tls_policy *add(struct observe_tls_results *r, struct slic
         return NULL;
     p->type = result->policy_type;
     p->is_first = last == NULL;
-    p->domain = keep(r, domain);
+    p->domain = arena_text(&r->arena, domain);
+    p->policy_domain =
+        slice_equal(policy_domain, domain) ? p->domain : arena_text(&r->arena, policy_domain);
     list_init(&p->details);
-    if (p->domain == NULL ||
+    if (p->domain == NULL || p->policy_domain == NULL ||
         !keep_texts(r, result->policy_strings, result->policy_strings_count, &p->strings,
                     &p->strings_count) ||
         !keep_texts(r, result->mx_patterns, result->mx_patterns_count, &p->patterns,
@@ -218,23 +223,34 @@ static void add_detail(struct observe_tls_results *r, struct observe_tls_policy 
         d->count += count;
 }
 
+/* The name of a domain as it is kept. */
+static struct slice clean_name(struct slice name, struct clean *into)
+{
+    struct slice kept = clean(name, into);
+
+    for (size_t i = 0; i < into->len; i++)
+        into->data[i] = ascii_lower(into->data[i]);
+    return kept;
+}
+
 /* The policy of a session; NULL, and count is dropped, when there is no room for it. */
 static struct observe_tls_policy *policy_of(struct observe_tls_results *r,
                                             const struct observe_tls_result *result, uint64_t count)
 {
     struct observe_tls_policy *p;
-    struct clean lower;
-    struct slice domain = clean(result->policy_domain, &lower);
+    struct clean told, found;
+    struct slice domain = clean_name(result->report_domain, &told);
+    struct slice policy_domain = clean_name(result->policy_domain, &found);
 
     ASSERT(result->policy_type < OBSERVE_TLS_POLICY_TYPES_COUNT);
     ASSERT(result->result_type < OBSERVE_TLS_RESULT_TYPES_COUNT);
     if (domain.len == 0)
         return NULL;
-    for (size_t i = 0; i < lower.len; i++)
-        lower.data[i] = ascii_lower(lower.data[i]);
-    p = find(r, domain, result);
+    if (policy_domain.len == 0)
+        policy_domain = domain;
+    p = find(r, domain, policy_domain, result);
     if (p == NULL)
-        p = add(r, domain, result);
+        p = add(r, domain, policy_domain, result);
     if (p == NULL)
         r->dropped += count;
     return p;
@@ -282,7 +298,8 @@ void observe_tls_results_merge(struct observe_tls_results *into,
         const struct observe_tls_policy *p = CONTAINER_OF(n, struct observe_tls_policy, node);
         struct observe_tls_result result = {
             .policy_type = p->type,
-            .policy_domain = slice_from(p->domain),
+            .report_domain = slice_from(p->domain),
+            .policy_domain = slice_from(p->policy_domain),
             .policy_strings = strings,
             .policy_strings_count = slices_of(p->strings, p->strings_count, strings),
             .mx_patterns = patterns,

@@ -49,8 +49,10 @@ enum observe_tls_result_type {                      /* RFC 8460 4.3 */
 struct observe_tls_result {
     enum observe_tls_policy_type policy_type;
     enum observe_tls_result_type result_type;
-    struct slice policy_domain;         /* where the policy is: the recipient's domain, for DANE the
-                                           domain of the TLSA base (RFC 8460 4.4) */
+    struct slice report_domain;         /* who is told: the recipient's domain, whose TLSRPT record
+                                           is asked for (RFC 8460 1.1, 3) */
+    struct slice policy_domain;         /* where the policy is, if elsewhere: for DANE the TLSA base
+                                           domain (1.1, 4.4); empty: the one above */
     const struct slice *policy_strings; /* of a TLSA record each; or the lines of an STS policy */
     size_t policy_strings_count;
     const struct slice *mx_patterns; /* of an STS policy */
@@ -76,7 +78,8 @@ struct observe_tls_policy {
     bool is_first; /* of its domain */
     uint64_t successes;
     uint64_t failures;
-    const char *domain; /* in lower case */
+    const char *domain; /* who is told; in lower case, as the next one */
+    const char *policy_domain;
     const char *const *strings;
     size_t strings_count;
     const char *const *patterns;
@@ -111,7 +114,8 @@ void observe_tls_results_add_failures(struct observe_tls_results *r,
 void observe_tls_results_merge(struct observe_tls_results *into,
                                const struct observe_tls_results *from);
 
-/* The policies of a domain, one after another, NULL at the end. before: the one before, or NULL.
+/* The policies that a domain is told of, one after another, NULL at the end. before: the one
+ * before, or NULL.
  * Case does not matter. */
 const struct observe_tls_policy *observe_tls_results_of(const struct observe_tls_results *r,
                                                         struct slice domain,

@@ -1,8 +1,9 @@
 #include "observe/tls_results.h"
 
-/* A policy is a line "P type successes failures domain", its strings are lines "S text" and "M
- * pattern", and then its details "D type count sending-ip TAB receiving-ip TAB host TAB reason".
- * "X count" is what found no room. A text holds no tab and no line end: tls_results.c. */
+/* A policy is a line "P type successes failures domain"; "B policy-domain" follows where that is
+ * another one; its strings are lines "S text" and "M pattern", and then its details "D type count
+ * sending-ip TAB receiving-ip TAB host TAB reason". "X count" is what found no room. A text holds
+ * no tab and no line end: tls_results.c. */
 
 #define COUNT_MAX (UINT64_MAX / 4) /* so that a damaged file makes no sum wrap around */
 
@@ -11,6 +12,8 @@ static enum status write_policy(const struct observe_tls_policy *p, struct buffe
     TRY(buffer_printf(out, "P %u %llu %llu %s\n", (unsigned)p->type,
                       (unsigned long long)p->successes, (unsigned long long)p->failures,
                       p->domain));
+    if (p->policy_domain != p->domain)
+        TRY(buffer_printf(out, "B %s\n", p->policy_domain));
     for (size_t i = 0; i < p->strings_count; i++)
         TRY(buffer_printf(out, "S %s\n", p->strings[i]));
     for (size_t i = 0; i < p->patterns_count; i++)
@@ -64,7 +67,7 @@ static bool read_policy(struct reader *r, struct slice line)
     end_policy(r);
     r->result = (struct observe_tls_result){ .policy_strings = r->strings,
                                              .mx_patterns = r->patterns,
-                                             .policy_domain = line };
+                                             .report_domain = line };
     if (!slice_to_number(type, OBSERVE_TLS_POLICY_TYPES_COUNT - 1, &number) ||
         !slice_to_number(successes, COUNT_MAX, &r->successes) ||
         !slice_to_number(failures, COUNT_MAX, &r->failures) || line.len == 0)
@@ -72,6 +75,15 @@ static bool read_policy(struct reader *r, struct slice line)
     r->result.policy_type = (enum observe_tls_policy_type)number;
     r->is_open = true;
     r->has_details = false;
+    return true;
+}
+
+/* Before all the other lines of its policy. */
+static bool read_policy_domain(struct reader *r, struct slice line)
+{
+    if (!r->is_open || r->has_details || r->result.policy_domain.len > 0 || line.len == 0)
+        return false;
+    r->result.policy_domain = line;
     return true;
 }
 
@@ -111,6 +123,7 @@ static bool read_line(struct reader *r, struct slice line)
         return false;
     switch (letter.data[0]) {
     case 'P': return read_policy(r, line);
+    case 'B': return read_policy_domain(r, line);
     case 'S': return read_text(r, line, r->strings, &r->result.policy_strings_count);
     case 'M': return read_text(r, line, r->patterns, &r->result.mx_patterns_count);
     case 'D': return read_detail(r, line);

@@ -19,7 +19,7 @@ static void add(struct observe_tls_results *r, const char *domain,
                 enum observe_tls_result_type type, uint64_t count)
 {
     const struct observe_tls_result result = { .result_type = type,
-                                               .policy_domain = slice_from(domain),
+                                               .report_domain = slice_from(domain),
                                                .mx_host = SLICE("mx.example"),
                                                .reason = SLICE("why") };
 

@@ -243,7 +243,7 @@ static inline void pass_to(time_t to_s)
 /* Sessions with a domain, as a worker gives them. */
 static inline void see_of(time_t day_s, const char *domain, uint64_t count)
 {
-    const struct observe_tls_result result = { .policy_domain = slice_from(domain) };
+    const struct observe_tls_result result = { .report_domain = slice_from(domain) };
     struct observe_tls_results results;
 
     assert_int_equal(observe_tls_results_init(&results, &seed), STATUS_OK);

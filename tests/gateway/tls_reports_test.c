@@ -129,7 +129,7 @@ static void configure(void)
                      STATUS_OK);
 }
 
-static const struct observe_tls_result one = { .policy_domain = SLICE("a.example") };
+static const struct observe_tls_result one = { .report_domain = SLICE("a.example") };
 
 static void see(int times)
 {

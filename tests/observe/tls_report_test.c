@@ -34,7 +34,7 @@ static struct observe_tls_result sts(enum observe_tls_result_type type, const ch
     return (struct observe_tls_result){
         .policy_type = OBSERVE_TLS_POLICY_STS,
         .result_type = type,
-        .policy_domain = SLICE("Company-Y.example"),
+        .report_domain = SLICE("Company-Y.example"),
         .policy_strings = sts_lines,
         .policy_strings_count = ARRAY_LEN(sts_lines),
         .mx_patterns = sts_mx,
@@ -60,11 +60,11 @@ static void fill(struct observe_tls_results *r)
               "X509_V_ERR_PROXY_PATH\tLENGTH\n");
     observe_tls_results_add(r, &one, 3);
     one = (struct observe_tls_result){ .policy_type = OBSERVE_TLS_POLICY_TLSA,
-                                       .policy_domain = SLICE("other.example"),
+                                       .report_domain = SLICE("other.example"),
                                        .policy_strings = tlsa,
                                        .policy_strings_count = 1 };
     observe_tls_results_add(r, &one, 1);
-    one = (struct observe_tls_result){ .policy_domain = SLICE("company-y.example") };
+    one = (struct observe_tls_result){ .report_domain = SLICE("company-y.example") };
     observe_tls_results_add(r, &one, 2);
 }
 
@@ -146,6 +146,66 @@ static void a_report_has_the_form_of_the_rfc(void **unused)
                         "5065427c-23d3.json");
 }
 
+static void assert_policies(const struct observe_tls_results *r, const char *domain,
+                            const char *const *policy_domains, const uint64_t *successes,
+                            size_t count)
+{
+    const struct observe_tls_policy *p = NULL;
+
+    for (size_t i = 0; i < count; i++) {
+        p = observe_tls_results_of(r, slice_from(domain), p);
+        assert_non_null(p);
+        assert_string_equal(p->domain, domain);
+        assert_string_equal(p->policy_domain, policy_domains[i]);
+        assert_int_equal(p->successes, successes[i]);
+    }
+    assert_null(observe_tls_results_of(r, slice_from(domain), p));
+}
+
+/* RFC 8460 1.1: the policy domain of DANE is that of the TLSA base, the one of TLSRPT is the
+ * recipient's. */
+static void each_domain_is_told_of_the_hosts_that_it_shares(void **unused)
+{
+    static const char *const domains[] = { "a.example", "b.example" };
+    static const char *const hosts[] = { "mx1.host.example", "mx2.host.example", "a.example" };
+    static const uint64_t of_a[] = { 1, 1, 1 }, of_b[] = { 1, 1 }, twice[] = { 2, 2, 2 };
+    struct observe_tls_report to = report;
+    struct observe_tls_results r, copy;
+    struct buffer out;
+
+    (void)unused;
+    assert_int_equal(observe_tls_results_init(&r, &seed), STATUS_OK);
+    for (size_t d = 0; d < ARRAY_LEN(domains); d++) {
+        for (size_t h = 0; h < ARRAY_LEN(hosts) - d; h++) {
+            const struct observe_tls_result one = { .policy_type = OBSERVE_TLS_POLICY_TLSA,
+                                                    .report_domain = slice_from(domains[d]),
+                                                    .policy_domain = slice_from(hosts[h]),
+                                                    .policy_strings = tlsa,
+                                                    .policy_strings_count = 1 };
+
+            observe_tls_results_add(&r, &one, 1);
+        }
+    }
+    assert_policies(&r, "a.example", hosts, of_a, 3);
+    assert_policies(&r, "b.example", hosts, of_b, 2);
+    assert_null(observe_tls_results_of(&r, SLICE("mx1.host.example"), NULL));
+    write_and_read(&r, &copy);
+    assert_policies(&copy, "a.example", hosts, of_a, 3);
+    assert_policies(&copy, "b.example", hosts, of_b, 2);
+    observe_tls_results_merge(&copy, &r);
+    assert_policies(&copy, "a.example", hosts, twice, 3);
+    to.domain = SLICE("b.example");
+    buffer_init(&out, 1 << 20);
+    assert_int_equal(observe_tls_report_json(&to, &r, &out), STATUS_OK);
+    assert_int_equal(buffer_append(&out, (struct slice){ "", 1 }), STATUS_OK);
+    assert_non_null(strstr(buffer_contents(&out).data,
+                           "{\"policy-type\": \"tlsa\", \"policy-string\": [\"3 1 1 0f\"], "
+                           "\"policy-domain\": \"mx2.host.example\"}"));
+    buffer_finish(&out);
+    observe_tls_results_finish(&copy);
+    observe_tls_results_finish(&r);
+}
+
 static void tables_are_bounded(void **unused)
 {
     static char text[2 * OBSERVE_TLS_TEXT_MAX];
@@ -162,7 +222,7 @@ static void tables_are_bounded(void **unused)
     memset(text, 'x', sizeof(text));
     for (size_t i = 0; i < ARRAY_LEN(many); i++)
         many[i] = (struct slice){ text, sizeof(text) };
-    one.policy_domain = SLICE("a.example");
+    one.report_domain = SLICE("a.example");
     one.policy_strings = one.mx_patterns = many;
     one.policy_strings_count = one.mx_patterns_count = ARRAY_LEN(many);
     for (int i = 0; i < 3 * OBSERVE_TLS_DETAILS_MAX; i++) {
@@ -172,7 +232,7 @@ static void tables_are_bounded(void **unused)
         one.reason = slice_from(reason);
         observe_tls_results_add(&r, &one, 1);
     }
-    p = observe_tls_results_of(&r, one.policy_domain, NULL);
+    p = observe_tls_results_of(&r, one.report_domain, NULL);
     assert_int_equal(r.policies_count, 1);
     assert_int_equal(p->details_count, OBSERVE_TLS_DETAILS_MAX);
     assert_int_equal(p->failures, 3 * OBSERVE_TLS_DETAILS_MAX);
@@ -182,7 +242,7 @@ static void tables_are_bounded(void **unused)
     one.reason = SLICE("");
     for (int i = 0; i < OBSERVE_TLS_POLICIES_MAX + 7; i++) {
         (void)snprintf(domain, sizeof(domain), "d%d.example", i);
-        one.policy_domain = slice_from(domain);
+        one.report_domain = slice_from(domain);
         observe_tls_results_add(&r, &one, 2);
     }
     assert_int_equal(r.policies_count, OBSERVE_TLS_POLICIES_MAX);
@@ -201,7 +261,7 @@ static void tables_are_bounded(void **unused)
 
 static void a_domain_has_so_many_policies_at_the_most(void **unused)
 {
-    struct observe_tls_result one = { .policy_domain = SLICE("a.example") };
+    struct observe_tls_result one = { .report_domain = SLICE("a.example") };
     struct observe_tls_results r;
     struct slice string;
     char text[16];
@@ -242,6 +302,11 @@ static void a_damaged_file_is_read_up_to_the_damage(void **unused)
         { "P 1 0 1 a.example\nD 1 2 \t\t\t\n", STATUS_CORRUPT, 0 },
         { "P 1 0 1 a.example\nD 1 1 \t\t\t\nS late\n", STATUS_CORRUPT, 1 },
         { "P 1 18446744073709551615 0 a.example\n", STATUS_CORRUPT, 0 },
+        { "P 2 1 0 a.example\nB mx.a.example\nS 3 1 1 0f\n", STATUS_OK, 1 },
+        { "P 2 1 0 a.example\nB mx.a.example\nB mx.a.example\n", STATUS_CORRUPT, 0 },
+        { "P 2 1 0 a.example\nB \n", STATUS_CORRUPT, 0 },
+        { "P 1 0 1 a.example\nD 1 1 \t\t\t\nB late\n", STATUS_CORRUPT, 1 },
+        { "B mx.a.example\n", STATUS_CORRUPT, 0 },
         { "Y 1\n", STATUS_CORRUPT, 0 },
         { "X 1\n", STATUS_OK, 0 },
         { "\n", STATUS_CORRUPT, 0 },
@@ -354,6 +419,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_report_has_the_form_of_the_rfc),
+        cmocka_unit_test(each_domain_is_told_of_the_hosts_that_it_shares),
         cmocka_unit_test(tables_are_bounded),
         cmocka_unit_test(a_domain_has_so_many_policies_at_the_most),
         cmocka_unit_test(a_damaged_file_is_read_up_to_the_damage),
