@@ -7,6 +7,7 @@
 #include "gateway/item_report.h"
 #include "gateway/next_hops.h"
 #include "gateway/outbound.h"
+#include "gateway/outbound_report.h"
 #include "gateway/worker.h"
 #include "observe/mail_events.h"
 
@@ -86,6 +87,7 @@ static void resolved(struct gateway_dispatch *d, struct delivery_destination *de
     if (hops != NULL && site != NULL) {
         gateway_next_hops_release(site->latest);
         site->latest = hops;
+        gateway_outbound_report_left_out(w, delivery_destination_domain(destination), hops);
         outcome = hops->outcome;
         valid_ms = (uint64_t)hops->ttl_s * 1000;
     }

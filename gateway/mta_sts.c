@@ -44,16 +44,18 @@ static void give_answers(struct engine_task *task)
 }
 
 static void answer(struct gateway_mta_sts *sts, struct gateway_mta_sts_query *q,
-                   enum gateway_mta_sts_outcome outcome, const char *reason)
+                   enum gateway_mta_sts_outcome outcome, enum observe_tls_result_type trouble,
+                   const char *reason)
 {
     q->outcome = outcome;
+    q->trouble = trouble;
     (void)snprintf(q->reason, sizeof(q->reason), "%s", reason);
     list_append(&sts->answered, &q->node);
     engine_loop_defer(sts->worker->loop, &sts->task, give_answers);
 }
 
-void gateway_mta_sts_domain_answer(struct gateway_mta_sts_domain *d,
-                                   enum gateway_mta_sts_outcome outcome, const char *reason)
+static void answer_all(struct gateway_mta_sts_domain *d, enum gateway_mta_sts_outcome outcome,
+                       enum observe_tls_result_type trouble, const char *reason)
 {
     struct list_node *node;
 
@@ -65,8 +67,20 @@ void gateway_mta_sts_domain_answer(struct gateway_mta_sts_domain *d,
             q->held = d->held;
             q->held->users_count++;
         }
-        answer(d->sts, q, outcome, reason);
+        answer(d->sts, q, outcome, trouble, reason);
     }
+}
+
+void gateway_mta_sts_domain_answer(struct gateway_mta_sts_domain *d,
+                                   enum gateway_mta_sts_outcome outcome, const char *reason)
+{
+    answer_all(d, outcome, OBSERVE_TLS_SUCCESS, reason);
+}
+
+void gateway_mta_sts_domain_has_none(struct gateway_mta_sts_domain *d,
+                                     enum observe_tls_result_type trouble, const char *reason)
+{
+    answer_all(d, GATEWAY_MTA_STS_ABSENT, trouble, reason);
 }
 
 void gateway_mta_sts_forget(struct gateway_mta_sts_query *query)
@@ -179,17 +193,18 @@ void gateway_mta_sts_ask(struct gateway_mta_sts *sts, struct gateway_mta_sts_que
     query->done = done;
     domain = policy_domain_normal(domain);
     if (sts->is_stopping) {
-        answer(sts, query, GATEWAY_MTA_STS_UNKNOWN, "shutting down");
+        answer(sts, query, GATEWAY_MTA_STS_UNKNOWN, OBSERVE_TLS_SUCCESS, "shutting down");
         return;
     }
     /* An address literal, or what no DNS has. */
     if (domain.len >= DNS_NAME_MAX || !policy_domain_is_valid(domain)) {
-        answer(sts, query, GATEWAY_MTA_STS_ABSENT, "not the name of a domain");
+        answer(sts, query, GATEWAY_MTA_STS_ABSENT, OBSERVE_TLS_SUCCESS, "not the name of a domain");
         return;
     }
     d = get(sts, domain);
     if (d == NULL) {
-        answer(sts, query, GATEWAY_MTA_STS_UNKNOWN, "too many domains at once");
+        answer(sts, query, GATEWAY_MTA_STS_UNKNOWN, OBSERVE_TLS_SUCCESS,
+               "too many domains at once");
         return;
     }
     list_append(&d->waiting, &query->node);

@@ -45,13 +45,16 @@ enum gateway_mta_sts_outcome {
     GATEWAY_MTA_STS_UNKNOWN /* we cannot say now: a limit of ours, or we stop */
 };
 
-/* Embedded in who asks, zeroed at first. Fields are private but outcome. */
+/* Embedded in who asks, zeroed at first. Fields are private but outcome, reason and trouble: of
+ * ABSENT, why the policy that the domain's record speaks of could not be had, in the terms of RFC
+ * 8460 4.3. OBSERVE_TLS_SUCCESS: it has none, or the trouble is ours. */
 struct gateway_mta_sts_query {
     struct list_node node;
     struct gateway_mta_sts *sts; /* NULL: not running */
     struct gateway_mta_sts_held *held;
     enum gateway_mta_sts_outcome outcome; /* of an answered one */
     char reason[GATEWAY_MTA_STS_REASON_MAX];
+    enum observe_tls_result_type trouble;
     void (*done)(struct gateway_mta_sts_query *query, const struct policy_mta_sts *policy,
                  const char *reason);
 };

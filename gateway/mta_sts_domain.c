@@ -47,15 +47,18 @@ static uint64_t refresh_at_s(const struct gateway_mta_sts_domain *d)
     return d->fetched_s + (half_s > GATEWAY_MTA_STS_RETRY_S ? half_s : GATEWAY_MTA_STS_RETRY_S);
 }
 
-/* Takes the policy of a text. False, with why: it is none. */
-static bool adopt(struct gateway_mta_sts_domain *d, struct slice text, const char **why_out)
+/* Takes the policy of a text. False, with why: it is none, or there is no memory. */
+static bool adopt(struct gateway_mta_sts_domain *d, struct slice text,
+                  enum observe_tls_result_type *trouble_out, const char **why_out)
 {
     struct gateway_mta_sts *sts = d->sts;
     struct gateway_mta_sts_held *held = malloc(sizeof(*held) + text.len);
 
     *why_out = "no memory";
+    *trouble_out = OBSERVE_TLS_SUCCESS;
     if (held == NULL)
         return false;
+    *trouble_out = OBSERVE_TLS_STS_POLICY_INVALID;
     if (text.len > 0)
         memcpy(held->text, text.data, text.len);
     held->users_count = 1;
@@ -89,10 +92,11 @@ static void take_loaded(struct gateway_mta_sts_domain *d, struct slice bytes)
 {
     struct gateway_mta_sts_record r;
     uint64_t now = now_s(d), latest = now + POLICY_MTA_STS_AGE_S_MAX, waited_s;
+    enum observe_tls_result_type trouble;
     const char *why;
 
     if (!gateway_mta_sts_record_read(bytes, &r) || !slice_equal(r.domain, slice_from(d->name)) ||
-        r.expires_s <= now || !adopt(d, r.text, &why)) {
+        r.expires_s <= now || !adopt(d, r.text, &trouble, &why)) {
         observe_log_line(d->sts->worker->log, OBSERVE_INFO, gateway_worker_now_s(d->sts->worker),
                          "MTA-STS: %s: the policy on disk is damaged or expired", d->name);
         return;
@@ -275,7 +279,8 @@ static void attempt_destroy(struct gateway_mta_sts_attempt *a)
     free(a);
 }
 
-static void note_failure(struct gateway_mta_sts_domain *d, const char *id, const char *reason)
+static void note_failure(struct gateway_mta_sts_domain *d, const char *id,
+                         enum observe_tls_result_type trouble, const char *reason)
 {
     struct gateway_worker *w = d->sts->worker;
     uint64_t wait_s = GATEWAY_MTA_STS_RETRY_S;
@@ -288,6 +293,7 @@ static void note_failure(struct gateway_mta_sts_domain *d, const char *id, const
         wait_s = GATEWAY_MTA_STS_RETRY_S_MAX;
     d->failures++;
     keep_id(d->failed_id, id);
+    d->failed_trouble = trouble;
     (void)snprintf(d->failed_reason, sizeof(d->failed_reason), "%s", reason);
     d->retry_at_ms = now_ms(d) + wait_s * 1000;
     d->tried_s = now_s(d);
@@ -322,15 +328,17 @@ static void note_policy(struct gateway_mta_sts_domain *d, const char *id)
     d->failures = 0;
     d->retry_at_ms = 0;
     d->failed_id[0] = '\0';
+    d->failed_trouble = OBSERVE_TLS_SUCCESS;
     begin_file(d, GATEWAY_MTA_STS_STORE);
 }
 
 /* With its end: a policy, or a reason. */
-static void attempt_end(struct gateway_mta_sts_attempt *a, bool is_ok, const char *reason)
+static void attempt_end(struct gateway_mta_sts_attempt *a)
 {
     struct gateway_mta_sts_domain *d = a->domain;
     struct gateway_mta_sts *sts = d->sts;
     char text[GATEWAY_MTA_STS_REASON_MAX];
+    enum observe_tls_result_type trouble = a->fetch.trouble;
     const char *why = "";
 
     ASSERT(d->attempt == a && sts->fetches_count > 0);
@@ -340,22 +348,33 @@ static void attempt_end(struct gateway_mta_sts_attempt *a, bool is_ok, const cha
         attempt_destroy(a);
         return;
     }
-    if (is_ok && adopt(d, buffer_contents(&a->fetch.body), &why)) {
+    if (!a->fetch.is_ok) {
+        note_failure(d, a->id, trouble, a->fetch.reason);
+    } else if (adopt(d, buffer_contents(&a->fetch.body), &trouble, &why)) {
         note_policy(d, a->id);
     } else {
-        (void)snprintf(text, sizeof(text), is_ok ? "not a policy: %s" : "%s", is_ok ? why : reason);
-        note_failure(d, a->id, text);
+        (void)snprintf(text, sizeof(text), "not a policy: %s", why);
+        note_failure(d, a->id, trouble, text);
     }
     attempt_destroy(a);
     gateway_mta_sts_domain_advance(d);
     gateway_mta_sts_next_turn(sts);
 }
 
+/* Trouble of our own. */
+static void attempt_fail(struct gateway_mta_sts_attempt *a, const char *reason)
+{
+    a->fetch.is_ok = false;
+    a->fetch.trouble = OBSERVE_TLS_SUCCESS;
+    (void)snprintf(a->fetch.reason, sizeof(a->fetch.reason), "%s", reason);
+    attempt_end(a);
+}
+
 static void on_fetched(struct gateway_mta_sts_fetch *fetch)
 {
     struct gateway_mta_sts_attempt *a = CONTAINER_OF(fetch, struct gateway_mta_sts_attempt, fetch);
 
-    attempt_end(a, fetch->is_ok, fetch->reason);
+    attempt_end(a);
 }
 
 static void begin_request(struct gateway_mta_sts_attempt *a)
@@ -367,7 +386,7 @@ static void begin_request(struct gateway_mta_sts_attempt *a)
     gateway_names_release(a->names);
     a->names = NULL;
     if (a->fetch.addresses_count == 0) {
-        attempt_end(a, false, a->fetch.reason);
+        attempt_end(a);
         return;
     }
     a->fetch.port = (uint16_t)settings->mta_sts.port;
@@ -378,9 +397,9 @@ static void begin_request(struct gateway_mta_sts_attempt *a)
         a->fetch.ca_path = strdup(ca_path);
     /* Without the list of the configuration another one would count. */
     if (ca_path[0] != '\0' && a->fetch.ca_path == NULL)
-        attempt_end(a, false, "no memory");
+        attempt_fail(a, "no memory");
     else if (a->domain->sts->ops->fetch(a->domain->sts->worker, &a->fetch) != STATUS_OK)
-        attempt_end(a, false, "too many fetches at once");
+        attempt_fail(a, "too many fetches at once");
 }
 
 static void on_addresses(struct gateway_mta_sts_attempt *a, const struct dns_answer *answer)
@@ -396,6 +415,7 @@ static void on_addresses(struct gateway_mta_sts_attempt *a, const struct dns_ans
             room--;
         }
     }
+    fetch->trouble = OBSERVE_TLS_STS_POLICY_FETCH_ERROR;
     if (answer->outcome == DNS_FAILED || fetch->reason[0] == '\0')
         (void)snprintf(fetch->reason, sizeof(fetch->reason), "the address of its host: %s",
                        answer->outcome == DNS_FAILED ? answer->reason : "there is none");
@@ -427,14 +447,14 @@ static void begin_fetch(struct gateway_mta_sts_domain *d, const char *id)
     }
     (void)snprintf(host, sizeof(host), POLICY_MTA_STS_HOST_LABEL "%s", d->name);
     if (strlen(host) >= DNS_NAME_MAX) {
-        note_failure(d, id, "the name of its host is too long");
+        note_failure(d, id, OBSERVE_TLS_STS_POLICY_FETCH_ERROR, "the name of its host is too long");
         return;
     }
     a = calloc(1, sizeof(*a));
     source = a != NULL ? sts->ops->source(sts->worker, &a->names) : NULL;
     if (source == NULL) {
         free(a);
-        note_failure(d, id, "no memory, or no DNS to ask");
+        note_failure(d, id, OBSERVE_TLS_SUCCESS, "no memory, or no DNS to ask");
         return;
     }
     gateway_mta_sts_fetch_init(&a->fetch);
@@ -469,10 +489,12 @@ static void on_deadline(struct engine_timer *timer)
 {
     struct gateway_mta_sts_domain *d = CONTAINER_OF(timer, struct gateway_mta_sts_domain, deadline);
 
-    if (d->is_loaded)
-        gateway_mta_sts_domain_answer(d, GATEWAY_MTA_STS_ABSENT, "no policy was found in time");
-    else
+    if (!d->is_loaded)
         gateway_mta_sts_domain_answer(d, GATEWAY_MTA_STS_UNKNOWN, "the disk did not answer");
+    else
+        gateway_mta_sts_domain_has_none(
+            d, d->attempt != NULL ? OBSERVE_TLS_STS_POLICY_FETCH_ERROR : OBSERVE_TLS_SUCCESS,
+            "no policy was found in time");
 }
 
 static void answer_or_wait(struct gateway_mta_sts_domain *d)
@@ -484,10 +506,10 @@ static void answer_or_wait(struct gateway_mta_sts_domain *d)
         gateway_mta_sts_domain_answer(d, GATEWAY_MTA_STS_FOUND, "");
     else if (has_policy(d))
         gateway_mta_sts_domain_answer(d, GATEWAY_MTA_STS_ABSENT, "the policy has mode none");
+    else if (!is_busy && d->txt == GATEWAY_MTA_STS_TXT_ID)
+        gateway_mta_sts_domain_has_none(d, d->failed_trouble, d->failed_reason);
     else if (!is_busy)
-        gateway_mta_sts_domain_answer(d, GATEWAY_MTA_STS_ABSENT,
-                                      d->txt == GATEWAY_MTA_STS_TXT_ID ? d->failed_reason
-                                                                       : d->txt_reason);
+        gateway_mta_sts_domain_answer(d, GATEWAY_MTA_STS_ABSENT, d->txt_reason);
 }
 
 static void set_deadline(struct gateway_mta_sts_domain *d)

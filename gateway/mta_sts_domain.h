@@ -84,6 +84,7 @@ struct gateway_mta_sts_domain {
     uint64_t retry_at_ms;
     char failed_id[POLICY_MTA_STS_ID_MAX + 1];
     char failed_reason[GATEWAY_MTA_STS_REASON_MAX];
+    enum observe_tls_result_type failed_trouble;
     bool is_loaded;       /* the disk was asked */
     bool is_store_wanted; /* behind the file that is under way */
     char name[];
@@ -104,6 +105,10 @@ void gateway_mta_sts_domain_free_work(struct gateway_mta_sts_domain *d);
 /* mta_sts.c: answers all who wait, by the task. held: NULL unless the outcome is FOUND. */
 void gateway_mta_sts_domain_answer(struct gateway_mta_sts_domain *d,
                                    enum gateway_mta_sts_outcome outcome, const char *reason);
+
+/* The same with ABSENT, and the trouble of the query. */
+void gateway_mta_sts_domain_has_none(struct gateway_mta_sts_domain *d,
+                                     enum observe_tls_result_type trouble, const char *reason);
 
 /* mta_sts.c: it has another policy, perhaps a longer one. Others go later, if need be. */
 void gateway_mta_sts_has_grown(struct gateway_mta_sts *sts);

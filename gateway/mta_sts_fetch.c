@@ -21,11 +21,13 @@ void gateway_mta_sts_fetch_finish(struct gateway_mta_sts_fetch *fetch)
 }
 
 /* The words may be those of a certificate. */
-PRINTF_LIKE(2, 3)
-static void fail(struct gateway_mta_sts_fetch *fetch, const char *format, ...)
+PRINTF_LIKE(3, 4)
+static void fail(struct gateway_mta_sts_fetch *fetch, enum observe_tls_result_type trouble,
+                 const char *format, ...)
 {
     va_list list;
 
+    fetch->trouble = trouble;
     va_start(list, format);
     (void)vsnprintf(fetch->reason, sizeof(fetch->reason), format, list);
     va_end(list);
@@ -126,12 +128,21 @@ static void judge(CURL *curl, struct gateway_mta_sts_fetch *fetch)
     long code = 0;
 
     if (curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &code) != CURLE_OK || code != 200)
-        fail(fetch, "https: the answer is %ld, not 200", code);
+        fail(fetch, OBSERVE_TLS_STS_POLICY_FETCH_ERROR, "https: the answer is %ld, not 200", code);
     else if (curl_easy_getinfo(curl, CURLINFO_CONTENT_TYPE, &type) != CURLE_OK ||
              !is_plain_text(type))
-        fail(fetch, "https: the content is %.64s, not text/plain", type != NULL ? type : "nothing");
+        fail(fetch, OBSERVE_TLS_STS_POLICY_INVALID, "https: the content is %.64s, not text/plain",
+             type != NULL ? type : "nothing");
     else
         fetch->is_ok = true;
+}
+
+/* A certificate that is not to be trusted, or of another name, is one thing; all the other ways to
+ * get no answer are another. */
+static enum observe_tls_result_type trouble_of(CURLcode result)
+{
+    return result == CURLE_PEER_FAILED_VERIFICATION ? OBSERVE_TLS_STS_WEBPKI_INVALID
+                                                    : OBSERVE_TLS_STS_POLICY_FETCH_ERROR;
 }
 
 void gateway_mta_sts_fetch_run(struct gateway_mta_sts_fetch *fetch)
@@ -145,15 +156,17 @@ void gateway_mta_sts_fetch_run(struct gateway_mta_sts_fetch *fetch)
     fetch->is_ok = false;
     if (curl == NULL || addresses == NULL || !set_peer(curl, fetch, addresses) ||
         !set_limits(curl, fetch, error)) {
-        fail(fetch, "https: libcurl cannot be used");
+        fail(fetch, OBSERVE_TLS_SUCCESS, "https: libcurl cannot be used");
     } else {
         result = curl_easy_perform(curl);
         if (result == CURLE_OK)
             judge(curl, fetch);
         else if (result == CURLE_WRITE_ERROR || result == CURLE_FILESIZE_EXCEEDED)
-            fail(fetch, "https: the policy is longer than %d bytes", POLICY_MTA_STS_TEXT_MAX);
+            fail(fetch, OBSERVE_TLS_STS_POLICY_INVALID, "https: the policy is longer than %d bytes",
+                 POLICY_MTA_STS_TEXT_MAX);
         else
-            fail(fetch, "https: %s", error[0] != '\0' ? error : curl_easy_strerror(result));
+            fail(fetch, trouble_of(result), "https: %s",
+                 error[0] != '\0' ? error : curl_easy_strerror(result));
     }
     curl_easy_cleanup(curl);
     curl_slist_free_all(addresses);

@@ -12,6 +12,7 @@
 #include "base/ip.h"
 #include "dns/name.h"
 #include "engine/helper.h"
+#include "observe/tls_results.h"
 #include "policy/mta_sts.h"
 
 #define GATEWAY_MTA_STS_ADDRESSES_MAX 16 /* of a policy host; more are not tried */
@@ -33,6 +34,9 @@ struct gateway_mta_sts_fetch {
     struct buffer body;                      /* at most POLICY_MTA_STS_TEXT_MAX bytes */
     bool is_ok;                              /* the body is what the host says its policy is */
     char reason[GATEWAY_MTA_STS_REASON_MAX]; /* why it is not; printable ASCII */
+    /* What RFC 8460 4.3 calls it; OBSERVE_TLS_SUCCESS: it is our own trouble, and not the host's.
+     */
+    enum observe_tls_result_type trouble;
 };
 
 /* *fetch is zeroed. */

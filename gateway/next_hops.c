@@ -22,8 +22,15 @@ void gateway_next_hops_release(struct gateway_next_hops *hops)
     ASSERT(hops->users_count > 0);
     if (--hops->users_count > 0)
         return;
-    for (size_t i = 0; i < hops->hosts_count; i++)
+    for (size_t i = 0; i < hops->hosts_count; i++) {
         free(hops->hosts[i].tlsa);
+        free(hops->hosts[i].unusable);
+    }
+    for (struct gateway_left_out_host *h = hops->left_out, *next; h != NULL; h = next) {
+        next = h->next;
+        free(h->tlsa);
+        free(h);
+    }
     free((char *)(uintptr_t)hops->sts_policy.data);
     free(hops->hosts);
     free(hops);

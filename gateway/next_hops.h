@@ -19,11 +19,13 @@
 #include "dns/exchange.h"
 #include "dns/tlsa.h"
 #include "gateway/generation.h"
+#include "observe/tls_results.h"
 #include "policy/tls_demand.h"
 #include "tls/dane.h"
 
-#define GATEWAY_NEXT_HOPS_REASON_MAX 384  /* NUL included */
-#define GATEWAY_NEXT_HOPS_TTL_S      3600 /* of what no name server was asked for */
+#define GATEWAY_NEXT_HOPS_REASON_MAX     384 /* NUL included */
+#define GATEWAY_NEXT_HOPS_STS_REASON_MAX 160
+#define GATEWAY_NEXT_HOPS_TTL_S          3600 /* of what no name server was asked for */
 
 struct gateway_worker;
 
@@ -50,6 +52,19 @@ struct gateway_next_host {
     char name[DNS_NAME_MAX]; /* by which it was found; "" of an address in a route */
     struct policy_tls_demand demand;
     struct gateway_next_tlsa *tlsa; /* owned; NULL unless DANE is in charge */
+    /* For reports: */
+    struct gateway_next_tlsa *unusable; /* owned; records none of which can be used, or NULL */
+    bool is_unlisted; /* there is an MTA-STS policy, in testing, that does not list it */
+};
+
+/* A host that must not be used, by what its zone or its domain says: for reports. */
+struct gateway_left_out_host {
+    struct gateway_left_out_host *next;
+    enum observe_tls_policy_type policy;
+    enum observe_tls_result_type result;
+    struct gateway_next_tlsa *tlsa; /* owned; its records, as far as they are known, or NULL */
+    char name[DNS_NAME_MAX];
+    char reason[GATEWAY_NEXT_HOPS_REASON_MAX];
 };
 
 struct gateway_next_hops {
@@ -61,6 +76,10 @@ struct gateway_next_hops {
     char reason[GATEWAY_NEXT_HOPS_REASON_MAX]; /* in one line, of all but FOUND and DISCARD */
     char alias[DNS_NAME_MAX];                  /* dns_exchange_alias(), without a route */
     struct slice sts_policy; /* the text of the MTA-STS policy, owned; empty: there is none */
+    /* Why there is none although its record is there; OBSERVE_TLS_SUCCESS: nothing is wrong. */
+    enum observe_tls_result_type sts_trouble;
+    char sts_reason[GATEWAY_NEXT_HOPS_STS_REASON_MAX];
+    struct gateway_left_out_host *left_out; /* owned; NULL: none */
     struct gateway_next_host *hosts;
     size_t hosts_count;
     struct delivery_endpoint endpoints[DELIVERY_ENDPOINTS_MAX];

@@ -22,9 +22,11 @@ struct order {
     size_t count;
     size_t candidates_max; /* CANDIDATES_MAX at most */
     size_t hosts_max;      /* HOSTS_MAX at most */
+    size_t left_out_count;
 };
 
 static_assert(HOSTS_MAX <= UINT8_MAX + 1, "a host's number fits");
+static_assert(GATEWAY_NEXT_HOPS_STS_REASON_MAX == GATEWAY_MTA_STS_REASON_MAX, "a reason fits");
 
 static bool is_later_family(enum policy_ip ip, const struct ip_address *address)
 {
@@ -108,6 +110,43 @@ static void leave_out(struct gateway_next_hops *hops, const char *name, const ch
     hops->outcome = GATEWAY_NEXT_HOPS_NO_TLS;
 }
 
+/* For the reports; takes tlsa. Without memory it is not counted. */
+static void note_left_out(struct order *o, const char *name, enum observe_tls_policy_type policy,
+                          enum observe_tls_result_type result, struct gateway_next_tlsa *tlsa)
+{
+    struct gateway_next_hops *hops = o->hops;
+    struct gateway_left_out_host *host =
+        o->left_out_count < HOSTS_MAX ? calloc(1, sizeof(*host)) : NULL;
+
+    if (host == NULL) {
+        free(tlsa);
+        return;
+    }
+    host->policy = policy;
+    host->result = result;
+    host->tlsa = tlsa;
+    (void)snprintf(host->name, sizeof(host->name), "%s", name);
+    (void)snprintf(host->reason, sizeof(host->reason), "%s", hops->reason);
+    host->next = hops->left_out;
+    hops->left_out = host;
+    o->left_out_count++;
+}
+
+/* A host that DANE or MTA-STS forbids; takes tlsa. RFC 8460 4.3 has no type for a host that is not
+ * of the MTA-STS policy: the policy is valid, the general one is meant for it. */
+static void note_obstacle(struct order *o, const char *name, enum policy_tls_obstacle obstacle,
+                          enum policy_dane_found dane, struct gateway_next_tlsa *tlsa)
+{
+    leave_out(o->hops, name, policy_tls_obstacle_text(obstacle));
+    if (obstacle == POLICY_TLS_NOT_ALLOWED)
+        note_left_out(o, name, OBSERVE_TLS_POLICY_STS, OBSERVE_TLS_VALIDATION_FAILURE, tlsa);
+    else
+        note_left_out(o, name, OBSERVE_TLS_POLICY_TLSA,
+                      dane == POLICY_DANE_UNUSABLE ? OBSERVE_TLS_TLSA_INVALID
+                                                   : OBSERVE_TLS_DANE_REQUIRED,
+                      tlsa);
+}
+
 /* What is known of the host's TLS before anybody connects; false: it must not be used. */
 static bool find_facts(struct order *o, const char *name, const struct dns_exchange_host *found,
                        struct policy_tls_facts *facts, struct gateway_next_tlsa **tlsa_out)
@@ -131,6 +170,9 @@ static bool find_facts(struct order *o, const char *name, const struct dns_excha
         return false;
     }
     leave_out(o->hops, name, dns_tlsa_reason(&t->tlsa));
+    /* No answer, or one that is bogus, which a cache may have made of it: "no valid records were
+     * returned from the recursive resolver" (RFC 8460 4.3.2.1). */
+    note_left_out(o, name, OBSERVE_TLS_POLICY_TLSA, OBSERVE_TLS_DNSSEC_INVALID, NULL);
     return false;
 }
 
@@ -152,8 +194,7 @@ static bool add_host(struct order *o, const char *name, const struct dns_exchang
     }
     demand = policy_tls_demand_of(o->search->destination, &facts);
     if (demand.obstacle != POLICY_TLS_NO_OBSTACLE) {
-        leave_out(hops, name, policy_tls_obstacle_text(demand.obstacle));
-        free(tlsa);
+        note_obstacle(o, name, demand.obstacle, facts.dane, tlsa);
         return false;
     }
     host = &hops->hosts[hops->hosts_count++];
@@ -161,7 +202,8 @@ static bool add_host(struct order *o, const char *name, const struct dns_exchang
     if (demand.check == POLICY_TLS_CHECK_DANE)
         host->tlsa = tlsa;
     else
-        free(tlsa);
+        host->unusable = tlsa;
+    host->is_unlisted = facts.sts != POLICY_STS_NOT_FOUND && !facts.is_host_of_sts;
     (void)snprintf(host->name, sizeof(host->name), "%s", name);
     return true;
 }
@@ -352,6 +394,8 @@ enum status gateway_next_hops_assemble(const struct gateway_next_hops_search *s,
         (void)snprintf(hops->alias, sizeof(hops->alias), "%s",
                        dns_exchange_alias(&s->lookups[0].exchange));
     }
+    hops->sts_trouble = s->sts.trouble;
+    (void)snprintf(hops->sts_reason, sizeof(hops->sts_reason), "%s", s->sts.reason);
     if (is_policy_unknown(s))
         fail(hops, GATEWAY_NEXT_HOPS_FAILED, s->sts.reason);
     for (size_t i = 0; i < s->lookups_count && !is_policy_unknown(s); i++)

@@ -53,6 +53,56 @@ static void fill_sts(struct slice policy, struct texts *texts)
     }
 }
 
+static void fill(struct observe_tls_result *result, struct texts *texts,
+                 const struct gateway_next_tlsa *tlsa, struct slice sts_policy)
+{
+    texts->lines_count = texts->patterns_count = 0;
+    if (tlsa != NULL) {
+        result->policy_domain = slice_from(tlsa->base);
+        fill_tlsa(tlsa, texts);
+    } else {
+        fill_sts(sts_policy, texts);
+    }
+    result->policy_strings = texts->lines;
+    result->policy_strings_count = texts->lines_count;
+    result->mx_patterns = texts->patterns;
+    result->mx_patterns_count = texts->patterns_count;
+}
+
+/* Which policy the session was about, and what is wrong with the policy itself; else how the
+ * session went stays. Returns its TLSA records, if it is DANE. */
+static const struct gateway_next_tlsa *find_policy(const struct gateway_outbound *out,
+                                                   struct observe_tls_result *result)
+{
+    const struct gateway_next_host *host = out->host;
+    const struct gateway_next_hops *hops = out->hops;
+    bool is_well = result->result_type == OBSERVE_TLS_SUCCESS;
+
+    if (host->tlsa != NULL) {
+        result->policy_type = OBSERVE_TLS_POLICY_TLSA;
+        return host->tlsa;
+    }
+    if (hops->sts_policy.len > 0) {
+        result->policy_type = OBSERVE_TLS_POLICY_STS;
+        if (host->is_unlisted) {
+            result->result_type = OBSERVE_TLS_VALIDATION_FAILURE;
+            result->reason = slice_from(policy_tls_obstacle_text(POLICY_TLS_NOT_ALLOWED));
+        }
+    } else if (hops->sts_trouble != OBSERVE_TLS_SUCCESS) {
+        result->policy_type = OBSERVE_TLS_POLICY_STS;
+        result->result_type = hops->sts_trouble;
+        result->reason = slice_from(hops->sts_reason);
+    } else if (host->unusable != NULL) {
+        result->policy_type = OBSERVE_TLS_POLICY_TLSA;
+        if (is_well) {
+            result->result_type = OBSERVE_TLS_TLSA_INVALID;
+            result->reason = SLICE("no usable TLSA record");
+        }
+        return host->unusable;
+    }
+    return NULL;
+}
+
 static void report(const struct gateway_outbound *out, enum observe_tls_result_type type,
                    struct slice reason)
 {
@@ -61,32 +111,44 @@ static void report(const struct gateway_outbound *out, enum observe_tls_result_t
         .policy_type = OBSERVE_TLS_POLICY_NONE,
         .result_type = type,
         .report_domain = delivery_destination_domain(out->delivery.destination),
+        .reason = reason,
     };
-    struct texts texts;
+    const struct gateway_next_tlsa *tlsa = find_policy(out, &result);
     struct ip_endpoint ours;
+    struct texts texts;
 
-    texts.lines_count = texts.patterns_count = 0;
-    if (out->host->tlsa != NULL) {
-        result.policy_type = OBSERVE_TLS_POLICY_TLSA;
-        result.policy_domain = slice_from(out->host->tlsa->base);
-        fill_tlsa(out->host->tlsa, &texts);
-    } else if (out->hops->sts_policy.len > 0) {
-        result.policy_type = OBSERVE_TLS_POLICY_STS;
-        fill_sts(out->hops->sts_policy, &texts);
-    }
-    result.policy_strings = texts.lines;
-    result.policy_strings_count = texts.lines_count;
-    result.mx_patterns = texts.patterns;
-    result.mx_patterns_count = texts.patterns_count;
-    if (type != OBSERVE_TLS_SUCCESS) {
+    fill(&result, &texts, tlsa, out->hops->sts_policy);
+    if (result.result_type != OBSERVE_TLS_SUCCESS) {
         if (engine_socket_local(&out->hop.channel.socket, &ours))
             (void)ip_format(&ours.address, local);
         result.mx_host = slice_from(out->host->name);
         result.receiving_ip = slice_from(ip_format(&out->remote.address, remote));
         result.sending_ip = slice_from(local);
-        result.reason = reason;
     }
     gateway_tls_report_session(out->worker, &result);
+}
+
+void gateway_outbound_report_left_out(struct gateway_worker *worker, struct slice domain,
+                                      const struct gateway_next_hops *hops)
+{
+    for (const struct gateway_left_out_host *host = hops->left_out; host != NULL;
+         host = host->next) {
+        bool is_dane = host->policy == OBSERVE_TLS_POLICY_TLSA;
+        struct observe_tls_result result = {
+            .policy_type = host->policy,
+            .result_type = host->result,
+            .report_domain = domain,
+            .mx_host = slice_from(host->name),
+            .reason = slice_from(host->reason),
+        };
+        struct texts texts;
+
+        fill(&result, &texts, is_dane ? host->tlsa : NULL,
+             is_dane ? (struct slice){ 0 } : hops->sts_policy);
+        if (is_dane && host->tlsa == NULL)
+            result.policy_domain = slice_from(host->name);
+        gateway_tls_report_session(worker, &result);
+    }
 }
 
 /* What stood in the way of a certificate, in the words of RFC 8460 4.3. */

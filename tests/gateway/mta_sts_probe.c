@@ -40,7 +40,7 @@ int main(int count, char **words)
         misused("no memory");
     gateway_mta_sts_fetch_run(&fetch);
     if (!fetch.is_ok)
-        printf("%s\n", fetch.reason);
+        printf("%s: %s\n", observe_tls_result_type_name(fetch.trouble), fetch.reason);
     else if (buffer_len(&fetch.body) > 0) /* else there may be no memory behind it */
         (void)fwrite(buffer_contents(&fetch.body).data, 1, buffer_len(&fetch.body), stdout);
     gateway_mta_sts_fetch_finish(&fetch);

@@ -66,7 +66,8 @@ static struct rig {
     /* The policy hosts. */
     struct gateway_mta_sts_fetch *fetches[RIG_WAITING_MAX];
     unsigned fetches_waiting, fetches_count;
-    const char *body; /* NULL: no host answers */
+    const char *body;                     /* NULL: no host answers */
+    enum observe_tls_result_type trouble; /* that the fetch says then */
     bool holds_fetches, is_queue_full;
 } rig;
 
@@ -242,6 +243,7 @@ static enum status rig_submit_fetch(struct gateway_worker *w, struct gateway_mta
 static void rig_do_fetch(struct gateway_mta_sts_fetch *fetch)
 {
     fetch->is_ok = rig.body != NULL;
+    fetch->trouble = rig.trouble;
     (void)snprintf(fetch->reason, sizeof(fetch->reason), "%s", fetch->is_ok ? "" : "https: no");
     if (fetch->is_ok)
         assert_int_equal(buffer_append(&fetch->body, slice_from(rig.body)), STATUS_OK);

@@ -81,6 +81,64 @@ static void what_counts_is_what_5_1_says(void **state)
     }
 }
 
+/* RFC 8460 4.3. */
+static void what_stood_in_the_way_of_a_policy_is_told(void **state)
+{
+    static const struct {
+        const char *txt, *body;
+        enum observe_tls_result_type said, trouble;
+        bool is_kept, has_no_address, is_queue_full, is_late;
+    } cases[] = {
+        { .txt = NULL, .body = FAILS },
+        { .txt = "", .body = FAILS },
+        { .txt = "v=STSv1; id=-;", .body = RIG_NEW },
+        { .txt = ID_1, .body = RIG_NEW },
+        { .txt = ID_1, .body = RIG_TEXT("none", "86400") },
+        { .txt = ID_1,
+          .body = FAILS,
+          .said = OBSERVE_TLS_STS_POLICY_FETCH_ERROR,
+          .trouble = OBSERVE_TLS_STS_POLICY_FETCH_ERROR },
+        { .txt = ID_1,
+          .body = FAILS,
+          .said = OBSERVE_TLS_STS_WEBPKI_INVALID,
+          .trouble = OBSERVE_TLS_STS_WEBPKI_INVALID },
+        { .txt = ID_1, .body = FAILS }, /* our own */
+        { .txt = ID_1, .body = "<html>", .trouble = OBSERVE_TLS_STS_POLICY_INVALID },
+        { .txt = ID_1,
+          .body = RIG_NEW,
+          .has_no_address = true,
+          .trouble = OBSERVE_TLS_STS_POLICY_FETCH_ERROR },
+        { .txt = ID_1, .body = RIG_NEW, .is_queue_full = true },
+        { .txt = ID_1,
+          .body = RIG_NEW,
+          .is_late = true,
+          .trouble = OBSERVE_TLS_STS_POLICY_FETCH_ERROR },
+        { .txt = ID_2, .body = FAILS, .is_kept = true, .said = OBSERVE_TLS_STS_POLICY_FETCH_ERROR },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        (void)tear_down(state);
+        assert_int_equal(set_up(state), 0);
+        if (cases[i].is_kept)
+            rig_keep("a.test", "1", RIG_OLD, HOUR, DAY, HOUR);
+        rig.txts[0] = cases[i].txt;
+        rig.is_dns_failing = cases[i].txt != NULL && cases[i].txt[0] == '\0';
+        rig.body = cases[i].body;
+        rig.trouble = cases[i].said;
+        rig.has_no_address = cases[i].has_no_address;
+        rig.is_queue_full = cases[i].is_queue_full;
+        rig.holds_fetches = cases[i].is_late;
+        for (int again = 0; again < 2; again++) {
+            askers[0].done_count = 0;
+            ask(&askers[0], "a.test");
+            rig_pass(cases[i].is_late ? HOUR : 0);
+            if (askers[0].done_count != 1 || askers[0].query.trouble != cases[i].trouble)
+                fail_msg("case %zu: %s", i, observe_tls_result_type_name(askers[0].query.trouble));
+        }
+        rig.holds_fetches = false;
+    }
+}
+
 /* --- waiting --------------------------------------------------------------------------------- */
 
 static void a_policy_that_counts_waits_for_nobody(void **state)
@@ -436,6 +494,7 @@ int main(void)
 #define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         EACH(what_counts_is_what_5_1_says),
+        EACH(what_stood_in_the_way_of_a_policy_is_told),
         EACH(a_policy_that_counts_waits_for_nobody),
         EACH(many_who_ask_cause_one_fetch),
         EACH(nobody_waits_longer_than_the_timeout),

@@ -56,17 +56,17 @@ def test_a_policy_is_fetched_as_it_is(server, trusted, answer):
 
 
 @pytest.mark.parametrize('answer, reason', [
-    (None, b'404'),
-    (Answer(TEXT, 500), b'500'),
-    (Answer(TEXT, 203), b'203'),
-    (Answer(TEXT, content_type='text/html'), b'text/html'),
-    (Answer(TEXT, content_type='text/plainer'), b'text/plainer'),
-    (Answer(TEXT, content_type=None), b'not text/plain'),
-    (Answer(LONGEST + b'#'), b'longer'),
-    (Answer(LONGEST + b'#', has_length=False), b'longer'),
-    (Answer(TEXT, length=len(TEXT) + 1), b'https'),
-    (Answer(raw=b'hello\r\n'), b'https'),
-    (Answer(raw=b''), b'https'),
+    (None, b'sts-policy-fetch-error: https: the answer is 404'),
+    (Answer(TEXT, 500), b'sts-policy-fetch-error: https: the answer is 500'),
+    (Answer(TEXT, 203), b'sts-policy-fetch-error: https: the answer is 203'),
+    (Answer(TEXT, content_type='text/html'), b'sts-policy-invalid: https: the content'),
+    (Answer(TEXT, content_type='text/plainer'), b'sts-policy-invalid: https: the content'),
+    (Answer(TEXT, content_type=None), b'sts-policy-invalid: https: the content'),
+    (Answer(LONGEST + b'#'), b'sts-policy-invalid: https: the policy is longer'),
+    (Answer(LONGEST + b'#', has_length=False), b'sts-policy-invalid: https: the policy is longer'),
+    (Answer(TEXT, length=len(TEXT) + 1), b'sts-policy-fetch-error: https: '),
+    (Answer(raw=b'hello\r\n'), b'sts-policy-fetch-error: https: '),
+    (Answer(raw=b''), b'sts-policy-fetch-error: https: '),
 ])
 def test_what_is_no_policy_has_a_reason(server, trusted, answer, reason):
     server.answers[HOST] = answer
@@ -91,7 +91,7 @@ def test_the_certificate_has_to_be_valid_for_the_host(server, trusted, strangers
                         strangers.issue(HOST)):
         server.certificates[HOST] = certificate
         is_policy, text = fetch(server.port, trusted)
-        assert not is_policy and b'SSL' in text, text
+        assert not is_policy and b'SSL' in text and text.startswith(b'sts-webpki-invalid: '), text
     assert not server.requests
     server.certificates[HOST] = trusted.issue('wildcard', names=['*.a.test'])
     assert fetch(server.port, trusted)[0]
@@ -102,7 +102,7 @@ def test_an_expired_certificate_is_not_valid(server, trusted):
     server.certificates[HOST] = trusted.issue(HOST, kind='ec', days='0')
     time.sleep(1.1)
     is_policy, text = fetch(server.port, trusted)
-    assert not is_policy and b'expired' in text
+    assert not is_policy and b'sts-webpki-invalid: ' in text and b'expired' in text
 
 
 def test_a_proxy_of_the_environment_is_not_asked(server, trusted):
@@ -122,5 +122,5 @@ def test_a_host_that_is_slow_is_given_up(server, trusted):
         for port in (server.port, silent.port):
             started = time.monotonic()
             is_policy, text = fetch(port, trusted, timeout_ms=1500)
-            assert not is_policy and b'imed out' in text
+            assert not is_policy and b'sts-policy-fetch-error: ' in text and b'imed out' in text
             assert time.monotonic() - started < 5

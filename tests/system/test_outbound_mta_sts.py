@@ -22,6 +22,9 @@ VERIFIED = r'TLS success .* verified by MTA-STS: matched mx\.{domain}'
 UNVERIFIED = 'TLS failed: verify error: '
 NOT_LISTED = r'no host of {domain} can be used: .*the MTA-STS policy does not list the host'
 REQUIRED = 'TLS was required but could not be successfully negotiated'
+# observe/tls_results.h
+(VALIDATION_FAILURE, TLSA_INVALID, DNSSEC_INVALID, DANE_REQUIRED, STS_POLICY_FETCH_ERROR,
+ STS_POLICY_INVALID, STS_WEBPKI_INVALID) = range(5, 12)
 ALERT = "A required TLS connection to domain '{domain}' failed"
 
 
@@ -35,7 +38,9 @@ class Case:
     tls: str = 'preferred'
     sts: bool = True           # mta_sts of the destination
     log: tuple = ()
-    is_signed: bool = False    # in the signed zone, with a TLSA record that fits
+    is_signed: bool = False    # in the signed zone
+    dane: str = 'opportunistic'  # there
+    tlsa: str = 'good'           # there: unusable, bogus; '': none
 
     @property
     def domain(self):
@@ -59,6 +64,15 @@ CASES = [
     # DANE that can be used is alone in charge: neither list nor trust of MTA-STS counts.
     Case('dane-first', SECURE, mx=OTHER, certificate='untrusted', is_signed=True,
          log=(r'verified by DANE: matched 3 1 1',)),
+    Case('no-policy-file', CLEAR, mode='invalid', certificate=''),
+    Case('policy-host-unknown', CLEAR, mode='untrusted', certificate=''),
+    Case('no-tlsa', WAITS, is_signed=True, dane='mandatory', tlsa='', sts=False,
+         log=('DANE is mandatory and the host has no usable TLSA records', ALERT)),
+    Case('unusable-tlsa', WAITS, is_signed=True, dane='mandatory', tlsa='unusable', sts=False,
+         log=('DANE is mandatory and the host has no usable TLSA records', ALERT)),
+    Case('unusable-tlsa-encrypted', SECURE, is_signed=True, tlsa='unusable', sts=False),
+    Case('bogus-tlsa', WAITS, is_signed=True, tlsa='bogus', sts=False,
+         log=(r'no host of {domain} can be used: ', ALERT)),
 ]
 
 
@@ -75,12 +89,17 @@ class World:
         self.hops = {}
         for number, case in enumerate(CASES, 1):
             self.policies.answers[f'mta-sts.{case.domain}'] = self.answer(case)
+            if case.mode == 'untrusted':
+                self.policies.certificates[f'mta-sts.{case.domain}'] = self.stranger.certify(
+                    case.domain, [f'mta-sts.{case.domain}'])
             hop = RogueHop(certificate=self.certificate(case), address=self.address(number),
                            port=self.port,
                            extensions=('8BITMIME', 'STARTTLS')[:2 if case.certificate else 1])
             self.hops[case] = stack.enter_context(hop)
         plain, signed = self.zones()
-        self.signed = SignedZone('signed.test', signed)
+        self.signed = SignedZone(
+            'signed.test', signed, spoiled=[(f'_{self.port}._tcp.mx.{case.name}', 'TLSA')
+                                            for case in CASES if case.tlsa == 'bogus'])
         (folder / 'anchor').write_text(self.signed.anchor())
         self.names = Nsd(folder, {'sts.test': plain}, {'signed.test': self.signed.text()}).start()
         stack.callback(self.names.stop)
@@ -93,6 +112,8 @@ class World:
     def answer(case):
         if not case.mode:
             return Answer(status=404)
+        if case.mode == 'invalid':
+            return Answer(b'hello\r\n')
         return Answer(policy(case.mode, [case.mx.format(domain=case.domain)]))
 
     def certificate(self, case):
@@ -117,15 +138,17 @@ class World:
             signed += [(name, 'MX', b'\0\x0a' + wire_name(f'mx.{case.domain}')),
                        (f'mx.{name}', 'A', socket.inet_aton(address)),
                        (f'_mta-sts.{name}', 'TXT', bytes([len(text)]) + text),
-                       (f'mta-sts.{name}', 'A', socket.inet_aton('127.0.0.1')),
-                       (f'_{self.port}._tcp.mx.{name}', 'TLSA',
-                        bytes([3, 1, 1]) + self.stranger.key_digest())]
+                       (f'mta-sts.{name}', 'A', socket.inet_aton('127.0.0.1'))]
+            if case.tlsa:
+                matching = 9 if case.tlsa == 'unusable' else 1
+                signed.append((f'_{self.port}._tcp.mx.{name}', 'TLSA',
+                               bytes([3, 1, matching]) + self.stranger.key_digest()))
         return '\n'.join(plain), signed
 
     def sections(self):
         entries = [f'{{ domain = "{case.domain}"; tls = "{case.tls}"; '
                    f'mta_sts = {str(case.sts).lower()}; '
-                   + ('dane = "opportunistic"; ' if case.is_signed else '') + '}' for case in CASES]
+                   + (f'dane = "{case.dane}"; ' if case.is_signed else '') + '}' for case in CASES]
         return {
             'ca': self.issuer.chain,
             'rat': '{ recipients = [ ".sts.test", ".signed.test" ]; action = "accept"; }',
@@ -168,20 +191,24 @@ def test_outbound(world, case):
 
 
 def gathered(world):
-    """What was kept for the reports: domain that is told -> (type, successes, failures)."""
-    found = {}
+    """What was kept for the reports: domain that is told -> (type, successes, failures), and
+    domain -> (domain of the policy, types of its failures, a host and a reason)."""
+    found, details = {}, {}
     for path in world.gateway.spool_path.glob('tls-reports/*'):
-        for match in re.finditer(r'^P (\d+) (\d+) (\d+) (\S+)$', path.read_text(), re.M):
+        for text in re.split(r'^(?=P )', path.read_text(), flags=re.M)[1:]:
+            match = re.match(r'P (\d+) (\d+) (\d+) (\S+)\n(?:B (\S+)\n)?', text)
             found[match[4]] = tuple(int(match[n]) for n in (1, 2, 3))
-        assert not re.search(r'^P .* mx\.', path.read_text(), re.M)
-    return found
+            failures = re.findall(r'^D (\d+) \d+ \S*\t\S*\t(.*)\t(.*)$', text, re.M)
+            details[match[4]] = (match[5] or match[4], {int(one[0]) for one in failures},
+                                 *(failures[0][1:] if failures else ('', '')))
+    return found, details
 
 
 def test_what_happened_is_gathered_for_reports(world):
     """RFC 8460: per policy, also of one that is only tested, and for domains without any."""
     no_policy, sts, tlsa = 0, 1, 2
     world.gateway.stop()
-    found = gathered(world)
+    found, details = gathered(world)
     world.gateway.start()
     assert found['good.sts.test'] == (sts, 1, 0)
     assert found['untrusted.sts.test'][::2] == (sts, 1)
@@ -189,8 +216,27 @@ def test_what_happened_is_gathered_for_reports(world):
     assert found['not-offered.sts.test'][::2] == (sts, 1)
     assert found['testing.sts.test'] == (sts, 0, 1)
     assert found['testing-not-listed.sts.test'] == (sts, 0, 1)
-    assert found['no-policy.sts.test'] == (no_policy, 0, 1)
+    assert found['not-asked-for.sts.test'] == (no_policy, 0, 1)
+    assert found['mode-none.sts.test'] == (no_policy, 0, 1)
     assert found['dane-first.signed.test'] == (tlsa, 1, 0)
+    assert details['dane-first.signed.test'][0] == 'mx.dane-first.signed.test'
+    # Before anybody connected, or about the policy itself.
+    for name, kind, result, reason in (
+            ('not-listed.sts', sts, VALIDATION_FAILURE, 'does not list the host'),
+            ('testing-not-listed.sts', sts, VALIDATION_FAILURE, 'does not list the host'),
+            ('no-policy.sts', sts, STS_POLICY_FETCH_ERROR, '404'),
+            ('no-policy-file.sts', sts, STS_POLICY_INVALID, 'not a policy'),
+            ('policy-host-unknown.sts', sts, STS_WEBPKI_INVALID, 'SSL'),
+            ('no-tlsa.signed', tlsa, DANE_REQUIRED, 'DANE is mandatory'),
+            ('unusable-tlsa.signed', tlsa, TLSA_INVALID, 'no usable TLSA'),
+            ('unusable-tlsa-encrypted.signed', tlsa, TLSA_INVALID, 'no usable TLSA'),
+            ('bogus-tlsa.signed', tlsa, DNSSEC_INVALID, 'TLSA')):
+        domain = f'{name}.test'
+        assert found[domain] == (kind, 0, 1), (name, found[domain])
+        assert details[domain][1] == {result}, (name, details[domain])
+        assert details[domain][2] == f'mx.{domain}'
+        assert reason in details[domain][3], (name, details[domain])
+        assert details[domain][0] == (domain if kind == sts else f'mx.{domain}')
 
 
 def test_a_policy_in_force_outlives_its_host_and_its_record(world):
