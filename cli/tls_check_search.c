@@ -75,6 +75,7 @@ static void end_search(struct tlscheck_search *s)
 {
     struct tlscheck_findings *f = s->findings;
 
+    ASSERT(s->is_running && s->lookups_open == 0 && s->records_open == 0);
     if (s->is_out_of_memory) {
         f->outcome = DNS_EXCHANGE_FAILED;
         (void)snprintf(f->reason, sizeof(f->reason), "no memory");
@@ -84,6 +85,14 @@ static void end_search(struct tlscheck_search *s)
         f->outcome = DNS_EXCHANGE_FOUND;
     s->is_running = false;
     s->done(s);
+}
+
+/* Hosts and records are asked for side by side: of a route one host can have its records before
+ * another has its addresses. */
+static void end_when_complete(struct tlscheck_search *s)
+{
+    if (s->lookups_open == 0 && s->records_open == 0)
+        end_search(s);
 }
 
 static void on_task(struct engine_task *task)
@@ -123,8 +132,8 @@ static void on_tlsa(struct dns_tlsa *t)
         if (dns_tlsa_outcome(t) == DNS_TLSA_FOUND)
             count_usable(s, r->host);
     }
-    if (--s->records_open == 0)
-        end_search(s);
+    s->records_open--;
+    end_when_complete(s);
 }
 
 static void ask_records(struct tlscheck_search *s, const struct tlscheck_lookup *l, size_t index,
@@ -194,8 +203,7 @@ static void on_exchange(struct dns_exchange *x)
     }
     for (size_t i = 0; i < dns_exchange_hosts_count(x); i++)
         add_found(s, l, i);
-    if (s->lookups_open == 0 && s->records_open == 0)
-        end_search(s);
+    end_when_complete(s);
 }
 
 static void look_up(struct tlscheck_search *s, struct slice name, enum dns_exchange_kind kind,
@@ -277,12 +285,13 @@ void tlscheck_search_cut(struct tlscheck_search *s)
         s->findings->outcome = DNS_EXCHANGE_FAILED;
         (void)snprintf(s->findings->reason, sizeof(s->findings->reason), "no answer in time");
     }
+    s->lookups_open = s->records_open = 0;
     end_search(s);
 }
 
 void tlscheck_search_finish(struct tlscheck_search *s)
 {
-    ASSERT(!s->is_running);
+    ASSERT(!s->is_running && s->lookups_open == 0 && s->records_open == 0);
     for (size_t i = 0; i < s->records_count; i++)
         free(s->records[i]);
     free(s->lookups);

@@ -16,13 +16,15 @@ import pytest
 from postern_lab import PATIENCE, POSTERN, ports
 from postern_lab.bad_certificates import Issuer
 from postern_lab.gateway import run_postern
-from postern_lab.name_servers import Nsd, wire_name
+from postern_lab.name_servers import TYPES, NameServer, Nsd, response, wire_name
+from postern_lab.name_servers import record as dns_record
 from postern_lab.rogue_hop import CLOSE, HANG, RST, RogueHop, Say, Script, alert
 from postern_lab.sections import dns_section
 from postern_lab.signed_zone import SignedZone
 from postern_lab.sts_server import Answer, StsServer, policy, record
 
 PLAIN, SIGNED, REVERSE = 'plain.test', 'signed.test', '127.in-addr.arpa'
+LAZY, LAZY_SECONDS = 'lazy.test', 0.3
 SETTINGS = ('off', 'preferred', 'required', 'preferred-verify', 'required-verify',
             'required-verify-hosted')
 LETTERS = {'unreached': 'U', 'not-sent': 'N', 'clear': 'C', 'encrypted': 'E', 'verified': 'V'}
@@ -169,6 +171,13 @@ CASES = [
 ]
 
 
+def lazily(packet, name, kind):
+    """A name server that takes its time; the host of its zone is that of the first case."""
+    time.sleep(LAZY_SECONDS)
+    found = [dns_record(name, 'A', socket.inet_aton('127.40.0.1'))] if kind == TYPES['A'] else []
+    return response(packet, answers=found)
+
+
 class World:
     def __init__(self, folder, stack):
         self.folder = folder
@@ -189,6 +198,7 @@ class World:
         self.names = Nsd(folder, {PLAIN: '\n'.join(plain), REVERSE: '\n'.join(reverse)},
                          {SIGNED: self.signed.text()}).start()
         stack.callback(self.names.stop)
+        self.lazy = stack.enter_context(NameServer(lazily))
         self.config = folder / 'postern.conf'
         self.config.write_text(self.text())
 
@@ -252,13 +262,16 @@ class World:
                    for case in CASES if case.entry]
         routes = [f'{{ domain = "routed.{PLAIN}"; to = [ "127.40.0.1:{self.port}/pri=5", '
                   f'"[mx1.own-name.{PLAIN}]/pri=7" ]; }}',
-                  f'{{ domain = "thrown.{PLAIN}"; to = [ "/dev/null" ]; }}']
+                  f'{{ domain = "thrown.{PLAIN}"; to = [ "/dev/null" ]; }}',
+                  f'{{ domain = "lazy-second.{PLAIN}"; to = [ "[mx1.dane.{SIGNED}]/pri=5", '
+                  f'"[{LAZY}]/pri=7" ]; }}']
         client = self.issuer.certify('client.lab.test', ['client.lab.test'])
         frame = FRAME.format(ca=self.issuer.chain, crl=self.issuer.crl(), chain=client.chain,
                              key=client.key, domains=', '.join(entries),
                              routes=', '.join(routes), sts_port=self.policies.port,
                              port=self.port)
-        stubs = {zone: self.names.port for zone in (PLAIN, SIGNED, REVERSE)}
+        stubs = {LAZY: self.lazy.port,
+                 **{zone: self.names.port for zone in (PLAIN, SIGNED, REVERSE)}}
         return frame + dns_section(stubs, validated=(SIGNED,), timeout='5s',
                                    more=f'trust_anchor = "{self.folder}/anchor";')
 
@@ -404,6 +417,14 @@ def test_the_hosts_of_a_route_are_looked_at_on_demand(world):
     assert answer['verdict']['class'] == 'discarded'
     done = run_postern('tls-check', '-c', world.config, '--route', f'good.{PLAIN}')
     assert done.returncode == 1 and 'has no route' in done.stderr
+
+
+def test_a_host_of_a_route_is_waited_for_behind_the_records_of_another(world):
+    answer, _ = world.check('--route', f'lazy-second.{PLAIN}')
+    assert [host['tlsa']['outcome'] for host in answer['hosts']] == ['usable', 'not-asked']
+    assert [address['ip'] for address in addresses(answer)] == [
+        world.address(next(case for case in CASES if case.name == 'dane'), 0), '127.40.0.1']
+    assert all(address['stages']['greeting']['result'] == 'ok' for address in addresses(answer))
 
 
 def test_a_person_gets_a_table_and_a_last_word(world):
