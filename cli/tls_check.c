@@ -22,7 +22,7 @@
 
 /* As they were typed; NULL: it was not given. */
 static struct {
-    const char *domain, *port, *timeout, *route;
+    const char *domain, *port, *timeout, *route, *mx;
 } typed;
 
 static const struct cli_option options[] = {
@@ -30,9 +30,8 @@ static const struct cli_option options[] = {
       .argument = "N",
       .help = "of hosts without one (25, or delivery.port)",
       .value = &typed.port },
-    { .name = "route",
-      .help = "the hosts of the domain's route, not its MX",
-      .value = &typed.route },
+    { .name = "route", .help = "fail where the domain has no route", .value = &typed.route },
+    { .name = "mx", .help = "the MX of the domain, even where it has a route", .value = &typed.mx },
     { .name = "domain",
       .argument = "NAME",
       .help = "of the recipients, when a host is given",
@@ -51,6 +50,7 @@ static const struct cli_usage usage = {
         "TLS is worth: the certificate by both name algorithms, DANE, MTA-STS, and what becomes\n"
         "of mail under each setting of tls. Sends no message, and names no recipient.\n"
         "\"mx.example.com:25\" and \"[mx.example.com]\" are hosts, \"example.com\" is a domain.\n"
+        "Where the configuration routes the domain, the hosts of its route are looked at.\n"
         "Where there is no configuration, the resolvers and the authorities of the system count.\n"
         "Exit status 0: mail goes encrypted, to hosts that prove who they are.\n",
     .has_config = true,
@@ -92,9 +92,11 @@ static int read_request(int argc, char **argv, struct request *r)
     if (typed.domain != NULL && !r->target.is_host)
         return cli_misuse(usage.name, "--domain is for a host, and \"%s\" is a domain",
                           r->target.text);
-    if (typed.route != NULL && r->target.is_host)
-        return cli_misuse(usage.name, "--route is for a domain, and \"%s\" is a host",
-                          r->target.text);
+    if ((typed.route != NULL || typed.mx != NULL) && r->target.is_host)
+        return cli_misuse(usage.name, "--%s is for a domain, and \"%s\" is a host",
+                          typed.mx != NULL ? "mx" : "route", r->target.text);
+    if (typed.route != NULL && typed.mx != NULL)
+        return cli_misuse(usage.name, "either --route or --mx");
     /* As tlsverify of AsyncOS has it: of a host alone its name is the domain, too. */
     r->domain = slice_from(typed.domain != NULL ? typed.domain : r->target.name);
     return CLI_GO_ON;
@@ -169,7 +171,7 @@ static void set_up_by_config(const struct request *r, const struct policy_destin
 }
 
 static int report(const struct request *r, const struct policy_destination *destination,
-                  const struct policy_route *route, struct tlscheck_findings *findings)
+                  struct tlscheck_findings *findings)
 {
     struct tlscheck_verdict verdict;
     const struct tlscheck_report shown = {
@@ -177,8 +179,6 @@ static int report(const struct request *r, const struct policy_destination *dest
         .verdict = &verdict,
         .destination = destination,
         .config = destination != NULL ? r->arguments.config : NULL,
-        .has_unused_route = route != NULL && route->action != POLICY_ROUTE_USEDNS &&
-                            typed.route == NULL && !r->target.is_host,
         .has_colours = isatty(STDOUT_FILENO) == 1,
     };
 
@@ -193,34 +193,45 @@ static int report(const struct request *r, const struct policy_destination *dest
     return cli_finish(verdict.is_safe ? CLI_EXIT_OK : CLI_EXIT_FAILED);
 }
 
+/* The one that mail to the domain goes by; NULL: the DNS decides. Whoever names a host wants to
+ * know about that. */
+static const struct policy_route *find_route(const struct request *r)
+{
+    const struct policy_route *route = NULL;
+
+    if (r->loaded != NULL && !r->target.is_host)
+        route = policy_route_find(r->loaded->policy, r->domain);
+    return route != NULL && route->action != POLICY_ROUTE_USEDNS ? route : NULL;
+}
+
 static int check(const struct request *r)
 {
     const struct policy_destination *destination = NULL;
-    const struct policy_route *route = NULL;
+    const struct policy_route *route = find_route(r);
     struct tlscheck_findings *findings;
     struct tlscheck_setup setup = { .timeout_s = (uint32_t)r->timeout_s };
     int code = CLI_EXIT_FAILED;
 
     if (r->loaded != NULL) {
         destination = policy_destination_find(r->loaded->policy, r->domain);
-        route = policy_route_find(r->loaded->policy, r->domain);
         set_up_by_config(r, destination, &setup);
     } else if (!set_up_by_system(&setup)) {
         return CLI_EXIT_MISUSE;
     }
-    if (typed.route != NULL && (route == NULL || route->action == POLICY_ROUTE_USEDNS))
+    if (typed.route != NULL && route == NULL)
         return cli_error(usage.name, "%s has no route in %s", r->target.text, r->arguments.config);
     if (r->port != 0)
         setup.port = (uint16_t)r->port;
-    setup.route = typed.route != NULL ? route : NULL;
+    setup.route = typed.mx == NULL ? route : NULL;
     /* MTA-STS is about the MX of a domain: RFC 8461 2. */
-    setup.wants_sts = typed.route == NULL && (!r->target.is_host || typed.domain != NULL);
+    setup.wants_sts = setup.route == NULL && (!r->target.is_host || typed.domain != NULL);
     setup.has_progress = isatty(STDERR_FILENO) == 1;
     findings = tlscheck_findings_create(&r->target, r->domain);
     if (findings == NULL)
         return cli_error(usage.name, "no memory");
+    findings->is_routed_elsewhere = typed.mx != NULL && route != NULL;
     if (tlscheck_run(&setup, findings))
-        code = report(r, destination, route, findings);
+        code = report(r, destination, findings);
     tlscheck_findings_destroy(findings);
     return code;
 }

@@ -213,8 +213,9 @@ static void print_domain(const struct tlscheck_report *r)
     print_sts(f);
     if (!f->has_authorities)
         printf("CA list  none: nothing is trusted (tls: ca_file)\n");
-    if (r->has_unused_route)
-        printf("route    the configuration has one for this domain; --route looks at that\n");
+    if (f->is_routed_elsewhere)
+        printf(
+            "route    the configuration has one for this domain; without --mx it is looked at\n");
 }
 
 /* --- what is done with mail ------------------------------------------------------------------ */

@@ -102,9 +102,10 @@ struct tlscheck_sts_found {
 
 struct tlscheck_findings {
     struct tlscheck_target target;
-    struct slice domain; /* of the recipients, for names and policies; empty: there is none */
-    bool is_route;       /* the hosts are those of the domain's route */
-    bool is_discarded;   /* by a route to /dev/null */
+    struct slice domain;      /* of the recipients, for names and policies; empty: there is none */
+    bool is_route;            /* the hosts are those of the domain's route */
+    bool is_discarded;        /* by a route to /dev/null */
+    bool is_routed_elsewhere; /* these are the MX, and mail goes by a route */
     enum dns_exchange_outcome outcome;
     char reason[DNS_EXCHANGE_REASON_MAX];
     enum dns_security mx_security;

@@ -391,6 +391,7 @@ static void write_all(struct json_writer *w, const struct tlscheck_report *r)
     json_member_number(w, "ms", f->ms);
     member_bool(w, "is_out_of_time", f->is_out_of_time);
     member_bool(w, "is_route", f->is_route);
+    member_bool(w, "is_routed_elsewhere", f->is_routed_elsewhere);
     member_text(w, "dns", outcome_word(f->outcome));
     member_text(w, "reason", f->reason);
     if (f->has_mx)

@@ -12,7 +12,6 @@ struct tlscheck_report { /* Borrowed. */
     const struct tlscheck_verdict *verdict;
     const struct policy_destination *destination; /* the entry of a configuration; NULL: none */
     const char *config;                           /* its file; NULL: none */
-    bool has_unused_route;                        /* the domain has one, which was not asked for */
     bool has_colours;
 };
 

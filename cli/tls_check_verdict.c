@@ -496,6 +496,7 @@ static void say_plan(const struct tlscheck_findings *f, const struct policy_dest
                      const struct weighing *w, struct tlscheck_verdict *v)
 {
     bool is_sent = v->plan.fate >= TLSCHECK_CLEAR;
+    const char *would = f->is_routed_elsewhere ? "would" : "will";
     char room[IP_ENDPOINT_MAX];
 
     say(v, " By the entry %.*s (tls = \"%s\"", SLICE_ARGS(d->name), policy_tls_text(d->tls));
@@ -504,9 +505,9 @@ static void say_plan(const struct tlscheck_findings *f, const struct policy_dest
     if (d->mta_sts)
         say(v, ", mta_sts = true");
     if (is_sent)
-        say(v, ") it will be %s", tlscheck_plan_text(&v->plan));
+        say(v, ") it %s be %s", would, tlscheck_plan_text(&v->plan));
     else
-        say(v, ") it will not be sent");
+        say(v, ") it %s not be sent", would);
     if (is_sent && v->plan.refused_count > 0)
         say(v, ", though not to all of its hosts");
     /* What was said of the class needs no repetition. */
@@ -546,5 +547,7 @@ void tlscheck_judge(struct tlscheck_findings *f, const struct policy_destination
     }
     if (w.open.fate >= TLSCHECK_CLEAR && !w.is_taken)
         say(v, " But our sender is refused: %s.", f->addresses[w.open.address].sender);
+    if (f->is_routed_elsewhere)
+        say(v, " All of this is about its MX: by the configuration mail goes by a route instead.");
     v->is_safe = is_safe(v, &w);
 }

@@ -254,7 +254,7 @@ class World:
                 plain += [f'_mta-sts.{case.name} TXT "{record(7)}"',
                           f'mta-sts.{case.name} A 127.0.0.1']
         plain += ['null MX 0 .', 'implicit A 127.40.0.1', 'mxless MX 10 nowhere.mxless',
-                  'alias CNAME good']
+                  'alias CNAME good', 'moved MX 10 mx1.good']
         return plain, signed, reverse, spoiled
 
     def text(self):
@@ -263,6 +263,7 @@ class World:
         routes = [f'{{ domain = "routed.{PLAIN}"; to = [ "127.40.0.1:{self.port}/pri=5", '
                   f'"[mx1.own-name.{PLAIN}]/pri=7" ]; }}',
                   f'{{ domain = "thrown.{PLAIN}"; to = [ "/dev/null" ]; }}',
+                  f'{{ domain = "moved.{PLAIN}"; to = [ "[mx1.no-starttls.{PLAIN}]" ]; }}',
                   f'{{ domain = "lazy-second.{PLAIN}"; to = [ "[mx1.dane.{SIGNED}]/pri=5", '
                   f'"[{LAZY}]/pri=7" ]; }}']
         client = self.issuer.certify('client.lab.test', ['client.lab.test'])
@@ -408,19 +409,33 @@ def test_one_host_is_looked_at_for_itself(world, arguments, proofs, text):
     assert answer['verdict']['text'].startswith(text)
 
 
-def test_the_hosts_of_a_route_are_looked_at_on_demand(world):
-    answer, _ = world.check('--route', f'routed.{PLAIN}', code=1)
+@pytest.mark.parametrize('word', [(), ('--route',)])
+def test_the_hosts_of_a_route_are_looked_at(world, word):
+    answer, _ = world.check(*word, f'routed.{PLAIN}', code=1)
     assert [host['priority'] for host in answer['hosts']] == [5, 7]
     assert answer['is_route'] and answer['mta_sts']['outcome'] == 'not-asked'
     assert answer['hosts'][1]['addresses'][0]['tls']['hosted']['wanted_as'] == 'SMTP route host'
-    answer, _ = world.check('--route', f'thrown.{PLAIN}', code=1)
+    answer, _ = world.check(*word, f'thrown.{PLAIN}', code=1)
     assert answer['verdict']['class'] == 'discarded'
+    assert answer['verdict']['text'].endswith('is thrown away: its route is /dev/null.')
     done = run_postern('tls-check', '-c', world.config, '--route', f'good.{PLAIN}')
     assert done.returncode == 1 and 'has no route' in done.stderr
 
 
+def test_the_mx_are_looked_at_on_demand_and_the_route_is_told(world):
+    """A domain with a good MX, whose mail goes to a host without TLS."""
+    answer, _ = world.check(f'moved.{PLAIN}', code=1)
+    assert (answer['is_route'], answer['verdict']['class']) == (True, 'clear')
+    answer, _ = world.check('--mx', f'moved.{PLAIN}', code=0)
+    assert (answer['is_route'], answer['verdict']['class']) == (False, 'verified')
+    assert answer['is_routed_elsewhere'] and 'by a route instead.' in answer['verdict']['text']
+    assert 'it would be sent encrypted' in answer['verdict']['text']
+    answer, _ = world.check('--mx', f'good.{PLAIN}', code=0)
+    assert not answer['is_routed_elsewhere'] and 'route' not in answer['verdict']['text']
+
+
 def test_a_host_of_a_route_is_waited_for_behind_the_records_of_another(world):
-    answer, _ = world.check('--route', f'lazy-second.{PLAIN}')
+    answer, _ = world.check(f'lazy-second.{PLAIN}')
     assert [host['tlsa']['outcome'] for host in answer['hosts']] == ['usable', 'not-asked']
     assert [address['ip'] for address in addresses(answer)] == [
         world.address(next(case for case in CASES if case.name == 'dane'), 0), '127.40.0.1']
@@ -482,7 +497,8 @@ def test_the_whole_takes_no_longer_than_it_may(world):
 @pytest.mark.parametrize('arguments', [
     [], ['a', 'b'], ['user@example.com'], ['example.com:0'], ['--port', '0', 'example.com'],
     ['--timeout', '1', 'example.com'], ['--domain', 'a.test', 'example.com'],
-    ['--domain', 'a..b', '[example.com]'], ['--route', '[example.com]'], ['--no-such', 'a.test']])
+    ['--domain', 'a..b', '[example.com]'], ['--route', '[example.com]'], ['--mx', '[example.com]'],
+    ['--route', '--mx', 'example.com'], ['--no-such', 'a.test']])
 def test_a_misuse_is_told_in_a_line(arguments):
     done = run_postern('tls-check', *arguments)
     assert done.returncode == 2
