@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "cli/tls_check_words.h"
+
 #define ALL_PROOFS ((1u << TLSCHECK_PROOFS_COUNT) - 1)
 
 /* --- what is done with one address ----------------------------------------------------------- */
@@ -294,19 +296,10 @@ static unsigned confidence_of(const struct tlscheck_findings *f)
 
 /* --- the verdict ----------------------------------------------------------------------------- */
 
-/* The address that decides, and what all have in common. */
-struct weighing {
-    struct tlscheck_plan open; /* all that can be had is used, nothing of it demanded */
-    unsigned common;           /* proofs */
-    size_t unproved;           /* an address that gets mail and proves nothing */
-    bool has_unproved;
-    bool is_taken; /* some host takes the sender, or was not asked */
-};
-
-static struct weighing weigh(const struct tlscheck_findings *f)
+static struct tlscheck_weighing weigh(const struct tlscheck_findings *f)
 {
     const struct policy_destination open = guarded_setting(POLICY_TLS_PREFERRED);
-    struct weighing w = { .common = ALL_PROOFS };
+    struct tlscheck_weighing w = { .common = ALL_PROOFS };
 
     tlscheck_plan_all(f, &open, &w.open);
     for (size_t i = 0; i < f->addresses_count; i++) {
@@ -326,7 +319,8 @@ static struct weighing weigh(const struct tlscheck_findings *f)
     return w;
 }
 
-static enum tlscheck_class class_of(const struct tlscheck_findings *f, const struct weighing *w)
+static enum tlscheck_class class_of(const struct tlscheck_findings *f,
+                                    const struct tlscheck_weighing *w)
 {
     if (f->is_discarded)
         return TLSCHECK_CLASS_DISCARDED;
@@ -367,158 +361,9 @@ const char *tlscheck_class_word(enum tlscheck_class class)
     UNREACHABLE();
 }
 
-/* --- its words ------------------------------------------------------------------------------- */
-
-static void say(struct tlscheck_verdict *v, const char *format, ...) PRINTF_LIKE(2, 3);
-static void say(struct tlscheck_verdict *v, const char *format, ...)
-{
-    size_t used = strlen(v->text);
-    va_list list;
-
-    va_start(list, format);
-    (void)vsnprintf(v->text + used, sizeof(v->text) - used, format, list);
-    va_end(list);
-}
-
-/* By which a person knows it. */
-static const char *address_name(const struct tlscheck_findings *f, size_t address,
-                                char text[static IP_ENDPOINT_MAX])
-{
-    const struct tlscheck_address *a = &f->addresses[address];
-    const char *name = f->hosts[a->host].name;
-
-    return name[0] != '\0' ? name : ip_endpoint_format(&a->endpoint, text);
-}
-
-static const char *proof_text(unsigned proofs)
-{
-    static const char *const texts[TLSCHECK_PROOFS_COUNT] = {
-        [TLSCHECK_PROOF_DANE] = "by DANE",
-        [TLSCHECK_PROOF_STS] = "by MTA-STS",
-        [TLSCHECK_PROOF_DOMAIN] = "by a certificate for the name that was asked for",
-        [TLSCHECK_PROOF_MX] =
-            "by the certificates of its mail servers (tls = \"required-verify-hosted\"). Their "
-            "names come from the DNS, and neither DANE nor MTA-STS protects them: who can forge "
-            "answers of the DNS can still lead it elsewhere",
-        [TLSCHECK_PROOF_PTR] =
-            "by the names that the addresses of its mail servers are said to have (tls = "
-            "\"required-verify\"), which is weak: who leads it elsewhere can have such a name, too",
-    };
-
-    for (size_t i = 0; i < TLSCHECK_PROOFS_COUNT; i++)
-        if ((proofs >> i & 1) != 0)
-            return texts[i];
-    return "by one means or another, each of its mail servers by its own";
-}
-
-/* "Mail to example.com", "Mail through mx1.example.com:25". */
-static void say_subject(const struct tlscheck_findings *f, struct tlscheck_verdict *v)
-{
-    say(v, "Mail %s %s", f->target.is_host ? "through" : "to", f->target.text);
-}
-
-static void say_clear(const struct tlscheck_findings *f, const struct weighing *w,
-                      struct tlscheck_verdict *v)
-{
-    char room[IP_ENDPOINT_MAX];
-    const char *name = address_name(f, w->open.address, room);
-
-    if (v->class == TLSCHECK_CLASS_STRIPPED) {
-        say(v,
-            "Something on the path to %s takes STARTTLS away, most likely a firewall that inspects "
-            "SMTP (Cisco PIX and ASA: \"inspect esmtp\"). ",
-            name);
-        say_subject(f, v);
-        say(v, " goes in clear text: anybody on the path can read it.");
-        return;
-    }
-    say_subject(f, v);
-    if (f->addresses_count > 1)
-        say(v, " may go in clear text, because of %s: anybody on the path can read it.", name);
-    else
-        say(v, " goes in clear text: anybody on the path can read it.");
-}
-
-/* Of those that had somebody to talk to. */
-static void say_class(const struct tlscheck_findings *f, const struct weighing *w,
-                      struct tlscheck_verdict *v)
-{
-    char room[IP_ENDPOINT_MAX];
-    const char *why;
-
-    switch (v->class) {
-    case TLSCHECK_CLASS_NO_DOMAIN:
-        say(v, "%s does not exist: mail to it is returned to its sender.", f->target.text);
-        break;
-    case TLSCHECK_CLASS_NO_MAIL:
-        say(v, "%s takes no mail at all (null MX, RFC 7505): it is returned to its sender.",
-            f->target.text);
-        break;
-    case TLSCHECK_CLASS_NO_HOST:
-        say_subject(f, v);
-        say(v, " cannot be delivered: %s.", f->reason);
-        break;
-    case TLSCHECK_CLASS_DNS_FAILED:
-        say_subject(f, v);
-        say(v, " waits: the DNS does not say where it goes (%s).", f->reason);
-        break;
-    case TLSCHECK_CLASS_DISCARDED:
-        say_subject(f, v);
-        say(v, " is thrown away: its route is /dev/null.");
-        break;
-    case TLSCHECK_CLASS_UNREACHED:
-        say_subject(f, v);
-        say(v, " waits: no mail server can be talked to (%s).", w->open.why);
-        break;
-    case TLSCHECK_CLASS_NOT_SENT:
-        say_subject(f, v);
-        say(v, " is not sent (%s: %s).", address_name(f, w->open.address, room), w->open.why);
-        break;
-    case TLSCHECK_CLASS_STRIPPED:
-    case TLSCHECK_CLASS_CLEAR: say_clear(f, w, v); break;
-    case TLSCHECK_CLASS_ENCRYPTED:
-        (void)is_verified(&f->addresses[w->unproved].tls, POLICY_TLS_CHECK_HOSTED, &why);
-        say_subject(f, v);
-        say(v,
-            " can be sent encrypted, but %s does not prove that it is the right host (%s): who is "
-            "on the path and answers in its place can read it.",
-            address_name(f, w->unproved, room), why);
-        break;
-    case TLSCHECK_CLASS_VERIFIED:
-        say_subject(f, v);
-        say(v, " can be sent encrypted and verified %s.", proof_text(v->proofs));
-        break;
-    }
-}
-
-/* The entry of the configuration, which may want less, or more. */
-static void say_plan(const struct tlscheck_findings *f, const struct policy_destination *d,
-                     const struct weighing *w, struct tlscheck_verdict *v)
-{
-    bool is_sent = v->plan.fate >= TLSCHECK_CLEAR;
-    const char *would = f->is_routed_elsewhere ? "would" : "will";
-    char room[IP_ENDPOINT_MAX];
-
-    say(v, " By the entry %.*s (tls = \"%s\"", SLICE_ARGS(d->name), policy_tls_text(d->tls));
-    if (d->dane != POLICY_DANE_OFF)
-        say(v, ", dane = \"%s\"", policy_dane_text(d->dane));
-    if (d->mta_sts)
-        say(v, ", mta_sts = true");
-    if (is_sent)
-        say(v, ") it %s be %s", would, tlscheck_plan_text(&v->plan));
-    else
-        say(v, ") it %s not be sent", would);
-    if (is_sent && v->plan.refused_count > 0)
-        say(v, ", though not to all of its hosts");
-    /* What was said of the class needs no repetition. */
-    if (v->plan.why[0] != '\0' && strcmp(v->plan.why, w->open.why) != 0)
-        say(v, " (%s: %s)", address_name(f, v->plan.address, room), v->plan.why);
-    say(v, ".");
-}
-
 /* With an entry it has to send the mail, too; and one that demands the proof is as good as hosts
  * that all have it. */
-static bool is_safe(const struct tlscheck_verdict *v, const struct weighing *w)
+static bool is_safe(const struct tlscheck_verdict *v, const struct tlscheck_weighing *w)
 {
     if (!w->is_taken)
         return false;
@@ -532,7 +377,7 @@ void tlscheck_judge(struct tlscheck_findings *f, const struct policy_destination
                     struct tlscheck_verdict *verdict_out)
 {
     struct tlscheck_verdict *v = verdict_out;
-    struct weighing w = weigh(f);
+    struct tlscheck_weighing w = weigh(f);
 
     *v = (struct tlscheck_verdict){ .class = class_of(f, &w),
                                     .has_plan = destination != NULL && f->addresses_count > 0 };
@@ -540,14 +385,8 @@ void tlscheck_judge(struct tlscheck_findings *f, const struct policy_destination
     v->confidence = confidence_of(f);
     if (v->class == TLSCHECK_CLASS_VERIFIED)
         v->proofs = w.common;
-    say_class(f, &w, v);
-    if (v->has_plan) {
+    if (v->has_plan)
         tlscheck_plan_all(f, destination, &v->plan);
-        say_plan(f, destination, &w, v);
-    }
-    if (w.open.fate >= TLSCHECK_CLEAR && !w.is_taken)
-        say(v, " But our sender is refused: %s.", f->addresses[w.open.address].sender);
-    if (f->is_routed_elsewhere)
-        say(v, " All of this is about its MX: by the configuration mail goes by a route instead.");
+    tlscheck_say_verdict(f, destination, &w, v);
     v->is_safe = is_safe(v, &w);
 }
