@@ -371,6 +371,7 @@ static void write_verdict(struct json_writer *w, const struct tlscheck_verdict *
         if ((v->proofs >> i & 1) != 0)
             json_text(w, slice_from(tlscheck_proof_word((enum tlscheck_proof)i)));
     json_close(w);
+    member_bool(w, "is_complete", v->is_complete);
     member_bool(w, "is_safe", v->is_safe);
     json_member_number(w, "confidence", v->confidence);
     member_text(w, "text", v->text);

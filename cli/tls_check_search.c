@@ -5,6 +5,7 @@
 
 struct tlscheck_lookup {
     struct tlscheck_search *search;
+    struct slice name; /* borrowed */
     uint16_t port, priority;
     struct dns_exchange exchange;
 };
@@ -184,6 +185,24 @@ static void add_found(struct tlscheck_search *s, const struct tlscheck_lookup *l
         ask_records(s, l, index, host);
 }
 
+/* A host of a route that the DNS says nothing of is one of its hosts all the same. */
+static void add_failed(struct tlscheck_search *s, const struct tlscheck_lookup *l,
+                       const char *reason)
+{
+    char name[DNS_NAME_MAX];
+    struct tlscheck_host *host;
+
+    (void)snprintf(name, sizeof(name), "%.*s", SLICE_ARGS(l->name));
+    host = add_host(s, name, l->port, l->priority);
+    if (host == NULL) {
+        s->findings->addresses_left_out++;
+        return;
+    }
+    host->outcome = DNS_FAILED;
+    host->no_tlsa = "the host has no address";
+    (void)snprintf(host->reason, sizeof(host->reason), "%.*s", DNS_EXCHANGE_WHY_MAX - 1, reason);
+}
+
 static void on_exchange(struct dns_exchange *x)
 {
     struct tlscheck_lookup *l = CONTAINER_OF(x, struct tlscheck_lookup, exchange);
@@ -203,6 +222,8 @@ static void on_exchange(struct dns_exchange *x)
     }
     for (size_t i = 0; i < dns_exchange_hosts_count(x); i++)
         add_found(s, l, i);
+    if (f->is_route && dns_exchange_hosts_count(x) == 0)
+        add_failed(s, l, dns_exchange_reason(x));
     end_when_complete(s);
 }
 
@@ -212,6 +233,7 @@ static void look_up(struct tlscheck_search *s, struct slice name, enum dns_excha
     struct tlscheck_lookup *l = &s->lookups[s->lookups_count++];
 
     l->search = s;
+    l->name = name;
     l->port = port;
     l->priority = priority;
     s->lookups_open++;
@@ -276,8 +298,11 @@ void tlscheck_search_cut(struct tlscheck_search *s)
 {
     if (!s->is_running)
         return;
-    for (size_t i = 0; i < s->lookups_count; i++)
+    for (size_t i = 0; i < s->lookups_count; i++) {
+        if (s->findings->is_route && dns_exchange_is_running(&s->lookups[i].exchange))
+            add_failed(s, &s->lookups[i], "no answer in time");
         dns_exchange_cancel(&s->lookups[i].exchange);
+    }
     for (size_t i = 0; i < s->records_count; i++)
         dns_tlsa_cancel(&s->records[i]->tlsa);
     engine_loop_defer_cancel(s->loop, &s->task);

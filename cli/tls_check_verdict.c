@@ -129,6 +129,11 @@ static void plan_reached(const struct tlscheck_address *a, const struct policy_t
     }
 }
 
+const char *tlscheck_unreached_text(const struct tlscheck_address *a)
+{
+    return a->is_cut_off ? "no time was left for it" : a->trouble;
+}
+
 void tlscheck_plan_address(const struct tlscheck_findings *f, size_t address,
                            const struct policy_destination *destination,
                            struct tlscheck_plan *plan_out)
@@ -144,7 +149,7 @@ void tlscheck_plan_address(const struct tlscheck_findings *f, size_t address,
         plan_out->fate = TLSCHECK_NOT_SENT;
     } else if (!a->has_event) {
         plan_out->fate = TLSCHECK_UNREACHED;
-        say_why(plan_out, "%s", a->is_cut_off ? "no time was left for it" : a->trouble);
+        say_why(plan_out, "%s", tlscheck_unreached_text(a));
     } else {
         plan_reached(a, &demand, plan_out);
     }
@@ -307,6 +312,7 @@ static struct tlscheck_weighing weigh(const struct tlscheck_findings *f)
         struct tlscheck_plan p;
 
         tlscheck_plan_address(f, i, &open, &p);
+        w.is_unknown[i] = p.fate == TLSCHECK_UNREACHED;
         if (p.fate < TLSCHECK_CLEAR)
             continue;
         w.common &= proofs;
@@ -365,7 +371,7 @@ const char *tlscheck_class_word(enum tlscheck_class class)
  * that all have it. */
 static bool is_safe(const struct tlscheck_verdict *v, const struct tlscheck_weighing *w)
 {
-    if (!w->is_taken)
+    if (!w->is_taken || !v->is_complete)
         return false;
     if (!v->has_plan)
         return v->class == TLSCHECK_CLASS_VERIFIED;
@@ -380,6 +386,7 @@ void tlscheck_judge(struct tlscheck_findings *f, const struct policy_destination
     struct tlscheck_weighing w = weigh(f);
 
     *v = (struct tlscheck_verdict){ .class = class_of(f, &w),
+                                    .is_complete = !f->is_out_of_time && f->addresses_left_out == 0,
                                     .has_plan = destination != NULL && f->addresses_count > 0 };
     settle_certificates(f);
     v->confidence = confidence_of(f);

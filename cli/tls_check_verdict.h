@@ -8,7 +8,7 @@
 #pragma once
 #include "cli/tls_check_findings.h"
 
-#define TLSCHECK_VERDICT_MAX 1200
+#define TLSCHECK_VERDICT_MAX 4096 /* names and replies of their longest all over it */
 
 enum tlscheck_fate { /* from TLSCHECK_CLEAR on mail is sent, and the later the better */
                      TLSCHECK_UNREACHED, /* it never came to TLS */
@@ -34,6 +34,9 @@ void tlscheck_plan_address(const struct tlscheck_findings *f, size_t address,
 void tlscheck_plan_all(const struct tlscheck_findings *f,
                        const struct policy_destination *destination,
                        struct tlscheck_plan *plan_out);
+
+/* Why nothing is known of the TLS of one that has not shown it. */
+const char *tlscheck_unreached_text(const struct tlscheck_address *a);
 
 /* An entry that has nothing but a setting: neither DANE nor MTA-STS has a say. */
 struct policy_destination tlscheck_setting(enum policy_tls tls);
@@ -75,10 +78,11 @@ struct tlscheck_verdict {
     enum tlscheck_class class;
     unsigned proofs;     /* of VERIFIED: those of all hosts; 0: each has one, and no two the same */
     unsigned confidence; /* 0..100, the mean of the addresses: 100 verified, 50 encrypted */
+    bool is_complete;    /* all were looked at: none was one too many, or cut off by the time */
     bool has_plan;       /* an entry was given: */
     struct tlscheck_plan plan;
-    bool is_safe; /* mail goes, encrypted and verified, or could; and by the entry at least
-                     encrypted */
+    bool is_safe; /* it is complete; mail goes, encrypted and verified, or could; and by the entry
+                     at least encrypted. Hosts that are down have no say. */
     char text[TLSCHECK_VERDICT_MAX]; /* a few sentences for a person */
 };
 

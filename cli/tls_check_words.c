@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define UNKNOWN_NAMED_MAX 3
+
 static void say(struct tlscheck_verdict *v, const char *format, ...) PRINTF_LIKE(2, 3);
 static void say(struct tlscheck_verdict *v, const char *format, ...)
 {
@@ -149,6 +151,59 @@ static void say_plan(const struct tlscheck_findings *f, const struct policy_dest
     say(v, ".");
 }
 
+/* --- what is not known ----------------------------------------------------------------------- */
+
+/* Those of a host stand in a row. */
+static bool has_siblings(const struct tlscheck_findings *f, size_t address)
+{
+    size_t host = f->addresses[address].host;
+
+    return (address > 0 && f->addresses[address - 1].host == host) ||
+           (address + 1 < f->addresses_count && f->addresses[address + 1].host == host);
+}
+
+/* "Nothing is known of mx2.example.com (connect: Connection refused)": *count_io are told so far.
+ */
+static void say_unknown(struct tlscheck_verdict *v, size_t *count_io, const char *name,
+                        const char *endpoint, const char *why)
+{
+    if ((*count_io)++ < UNKNOWN_NAMED_MAX)
+        say(v, "%s%s%s%s (%s)", *count_io == 1 ? " Nothing is known of " : ", nor of ", name,
+            endpoint[0] != '\0' ? " at " : "", endpoint, why);
+}
+
+static void say_what_is_unknown(const struct tlscheck_findings *f,
+                                const struct tlscheck_weighing *w, struct tlscheck_verdict *v)
+{
+    char name[IP_ENDPOINT_MAX], end[IP_ENDPOINT_MAX];
+    size_t count = 0;
+
+    for (size_t i = 0; i < f->addresses_count; i++) {
+        const struct tlscheck_address *a = &f->addresses[i];
+
+        if (w->is_unknown[i])
+            say_unknown(v, &count, address_name(f, i, name),
+                        has_siblings(f, i) ? ip_endpoint_format(&a->endpoint, end) : "",
+                        tlscheck_unreached_text(a));
+    }
+    for (size_t i = 0; i < f->hosts_count; i++)
+        if (f->hosts[i].outcome == DNS_FAILED)
+            say_unknown(v, &count, f->hosts[i].name, "", f->hosts[i].reason);
+    if (count > UNKNOWN_NAMED_MAX)
+        say(v, ", nor of %zu more", count - UNKNOWN_NAMED_MAX);
+    if (count > 0)
+        say(v, ".");
+}
+
+static void say_what_is_missing(const struct tlscheck_findings *f, struct tlscheck_verdict *v)
+{
+    if (f->addresses_left_out > 0)
+        say(v, " %zu more %s not looked at, of which there are too many.", f->addresses_left_out,
+            f->addresses_left_out == 1 ? "address was" : "addresses were");
+    if (f->is_out_of_time)
+        say(v, " The time was over before all was looked at (--timeout).");
+}
+
 void tlscheck_say_verdict(const struct tlscheck_findings *f,
                           const struct policy_destination *destination,
                           const struct tlscheck_weighing *w, struct tlscheck_verdict *v)
@@ -158,6 +213,9 @@ void tlscheck_say_verdict(const struct tlscheck_findings *f,
         say_plan(f, destination, w, v);
     if (w->open.fate >= TLSCHECK_CLEAR && !w->is_taken)
         say(v, " But our sender is refused: %s.", f->addresses[w->open.address].sender);
+    if (w->open.fate != TLSCHECK_UNREACHED)
+        say_what_is_unknown(f, w, v);
+    say_what_is_missing(f, v);
     if (f->is_routed_elsewhere)
         say(v, " All of this is about its MX: by the configuration mail goes by a route instead.");
 }

@@ -11,7 +11,8 @@ struct tlscheck_weighing {
     unsigned common;           /* proofs */
     size_t unproved;           /* an address that gets mail and proves nothing */
     bool has_unproved;
-    bool is_taken; /* some host takes the sender, or was not asked */
+    bool is_taken;                           /* some host takes the sender, or was not asked */
+    bool is_unknown[TLSCHECK_ADDRESSES_MAX]; /* it may get mail, and has not shown its TLS */
 };
 
 /* Appends to the text of the verdict, all else of which is settled. destination: of a verdict that

@@ -10,7 +10,7 @@
 
 #include "cli/tls_check_verdict.h"
 
-#define HOSTS_MAX 3
+#define HOSTS_MAX 4
 
 /* --- targets --------------------------------------------------------------------------------- */
 
@@ -436,6 +436,73 @@ static void a_sender_that_is_refused_is_not_safe(void **unused)
     tlscheck_findings_destroy(f);
 }
 
+static void what_is_not_known_is_told(void **unused)
+{
+    static const struct {
+        struct host_case hosts[HOSTS_MAX];
+        size_t count;
+        bool is_cut_off; /* the last one */
+        size_t left_out;
+        bool is_host_lost; /* one more, whose addresses are not known */
+        bool is_safe;
+        const char *says; /* NULL: nothing is said */
+    } rows[] = {
+        { { OWN, OWN }, 2, false, 0, false, true, NULL },
+        { { OWN, { DOWN, "", 0, 0, 0 } },
+          2,
+          false,
+          0,
+          false,
+          true,
+          "Nothing is known of mx2.example.com (connection refused)." },
+        { { OWN, { DOWN, "", 0, 0, 0 } },
+          2,
+          true,
+          0,
+          false,
+          false,
+          "Nothing is known of mx2.example.com (no time was left for it). The time was over" },
+        { { OWN }, 1, false, 0, true, true, "Nothing is known of lost.example.com (timeout)." },
+        { { OWN }, 1, false, 1, false, false, " 1 more address was not looked at" },
+        { { OWN }, 1, false, 7, false, false, " 7 more addresses were not looked at" },
+        { { OWN, { DOWN, "", 0, 0, 0 }, { DOWN, "", 0, 0, 0 }, { DOWN, "", 0, 0, 0 } },
+          4,
+          false,
+          0,
+          true,
+          true,
+          "mx4.example.com (connection refused), nor of 1 more." },
+        /* What is said of all of them is not said again. */
+        { { { DOWN, "", 0, 0, 0 } }, 1, false, 0, false, false, NULL },
+        /* It may not be used, whatever it has. */
+        { { DANED, { DOWN, "", FAILED_TLSA, 0, 0 } }, 2, false, 0, false, true, NULL },
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct tlscheck_findings *f = findings_of(rows[i].hosts, rows[i].count, 0);
+        struct tlscheck_verdict v;
+
+        f->is_out_of_time = f->addresses[f->addresses_count - 1].is_cut_off = rows[i].is_cut_off;
+        f->addresses_left_out = rows[i].left_out;
+        if (rows[i].is_host_lost) {
+            struct tlscheck_host *lost = &f->hosts[f->hosts_count++];
+
+            lost->outcome = DNS_FAILED;
+            (void)snprintf(lost->name, sizeof(lost->name), "lost.example.com");
+            (void)snprintf(lost->reason, sizeof(lost->reason), "timeout");
+        }
+        tlscheck_judge(f, NULL, &v);
+        if (v.is_safe != rows[i].is_safe ||
+            (rows[i].says == NULL) != (strstr(v.text, "Nothing is known") == NULL &&
+                                       strstr(v.text, "looked at") == NULL) ||
+            (rows[i].says != NULL && strstr(v.text, rows[i].says) == NULL))
+            fail_msg("%zu: %d, %s", i, v.is_safe, v.text);
+        assert_int_equal(v.is_complete, !rows[i].is_cut_off && rows[i].left_out == 0);
+        tlscheck_findings_destroy(f);
+    }
+}
+
 static void without_hosts_the_dns_has_the_word(void **unused)
 {
     static const struct {
@@ -487,6 +554,7 @@ int main(void)
         cmocka_unit_test(each_setting_does_what_the_reference_says),
         cmocka_unit_test(an_entry_has_to_send_it_encrypted),
         cmocka_unit_test(a_sender_that_is_refused_is_not_safe),
+        cmocka_unit_test(what_is_not_known_is_told),
         cmocka_unit_test(without_hosts_the_dns_has_the_word),
         cmocka_unit_test(words_of_a_peer_are_cleaned_and_the_first_stand),
     };

@@ -124,7 +124,8 @@ CASES = [
     Case('terminal', (Host(script=script(MAIL='550 \x1b[2Jboo')),), 'verified', 'CEEENV',
          r'550 \?\[2Jboo', proofs=('mx',), failed='sender', safe=False),
     # Several hosts.
-    Case('one-is-down', (GOOD, Host(is_closed=True)), 'verified', 'CEEENV', proofs=('mx',)),
+    Case('one-is-down', (GOOD, Host(is_closed=True)), 'verified', 'CEEENV',
+         r'Nothing is known of mx2\.one-is-down\.plain\.test \(connect: ', proofs=('mx',)),
     Case('first-is-down', (Host(is_closed=True), GOOD), 'verified', 'CEEENV', proofs=('mx',),
          trouble='connect: ', failed='connect'),
     Case('all-are-down', (Host(is_closed=True),), 'unreached', 'UUUUUU', 'waits'),
@@ -173,6 +174,8 @@ CASES = [
 
 def lazily(packet, name, kind):
     """A name server that takes its time; the host of its zone is that of the first case."""
+    if name.startswith('silent'):
+        return None
     time.sleep(LAZY_SECONDS)
     found = [dns_record(name, 'A', socket.inet_aton('127.40.0.1'))] if kind == TYPES['A'] else []
     return response(packet, answers=found)
@@ -254,7 +257,8 @@ class World:
                 plain += [f'_mta-sts.{case.name} TXT "{record(7)}"',
                           f'mta-sts.{case.name} A 127.0.0.1']
         plain += ['null MX 0 .', 'implicit A 127.40.0.1', 'mxless MX 10 nowhere.mxless',
-                  'alias CNAME good', 'moved MX 10 mx1.good']
+                  'alias CNAME good', 'moved MX 10 mx1.good',
+                  'half MX 10 mx1.good', 'half MX 20 mx2.half', 'mx2.half A 127.44.0.2']
         return plain, signed, reverse, spoiled
 
     def text(self):
@@ -264,6 +268,8 @@ class World:
                   f'"[mx1.own-name.{PLAIN}]/pri=7" ]; }}',
                   f'{{ domain = "thrown.{PLAIN}"; to = [ "/dev/null" ]; }}',
                   f'{{ domain = "moved.{PLAIN}"; to = [ "[mx1.no-starttls.{PLAIN}]" ]; }}',
+                  f'{{ domain = "silent-second.{PLAIN}"; to = [ "[mx1.good.{PLAIN}]/pri=5", '
+                  f'"[silent.{LAZY}]/pri=7" ]; }}',
                   f'{{ domain = "lazy-second.{PLAIN}"; to = [ "[mx1.dane.{SIGNED}]/pri=5", '
                   f'"[{LAZY}]/pri=7" ]; }}']
         client = self.issuer.certify('client.lab.test', ['client.lab.test'])
@@ -492,6 +498,20 @@ def test_the_whole_takes_no_longer_than_it_may(world):
     assert b'0 of 1 addresses looked at' in os.read(reader, 65536)
     os.close(reader)
     os.close(terminal)
+
+
+def test_what_was_cut_off_is_not_safe_and_named(world):
+    """A domain whose first host is good, and the second does not greet."""
+    with RogueHop([Script({'GREETING': Say(then=HANG)})], address='127.44.0.2', port=world.port):
+        answer, _ = world.check('--timeout', '3', f'half.{PLAIN}', code=1)
+    verdict = answer['verdict']
+    assert (verdict['class'], verdict['is_complete']) == ('verified', False)
+    assert (f'Nothing is known of mx2.half.{PLAIN} (no time was left for it). The time was over'
+            in verdict['text'])
+    # Of a route, while the DNS is asked.
+    answer, _ = world.check('--timeout', '2', f'silent-second.{PLAIN}', code=1)
+    assert [host['name'] for host in answer['hosts']] == [f'mx1.good.{PLAIN}', f'silent.{LAZY}']
+    assert answer['hosts'][1]['reason'] == 'no answer in time'
 
 
 @pytest.mark.parametrize('arguments', [
