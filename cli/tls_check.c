@@ -155,6 +155,7 @@ static void set_up_by_config(const struct request *r, const struct policy_destin
 {
     const struct config_settings *s = &r->loaded->settings;
 
+    setup->settings = s;
     setup->hostname = slice_from(s->hostname);
     setup->port = (uint16_t)s->delivery_port;
     setup->dns = s->dns;

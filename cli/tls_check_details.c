@@ -207,7 +207,7 @@ static void print_domain(const struct tlscheck_report *r)
     else if (f->outcome == DNS_EXCHANGE_FOUND)
         printf("MX       none: the domain is its own mail server\n");
     for (size_t i = 0; i < f->hosts_count; i++)
-        if (f->hosts[i].outcome != DNS_FOUND)
+        if (f->hosts[i].outcome != DNS_FOUND && !f->hosts[i].is_unused)
             printf("         %s has no address that can be used%s%s\n", f->hosts[i].name,
                    f->hosts[i].reason[0] != '\0' ? ": " : "", f->hosts[i].reason);
     print_sts(f);

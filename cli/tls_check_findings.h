@@ -76,6 +76,8 @@ struct tlscheck_host {
     char name[DNS_NAME_MAX]; /* "" of an address */
     uint16_t preference, priority, port;
     bool is_alias;
+    bool is_ourselves;
+    bool is_unused; /* no better than ourselves: mail would go in a circle, and nobody is asked */
     enum dns_outcome outcome; /* of its addresses */
     char reason[DNS_EXCHANGE_WHY_MAX];
     const char *no_tlsa;   /* why they were not asked for; NULL: they were */
@@ -106,6 +108,7 @@ struct tlscheck_findings {
     bool is_route;            /* the hosts are those of the domain's route */
     bool is_discarded;        /* by a route to /dev/null */
     bool is_routed_elsewhere; /* these are the MX, and mail goes by a route */
+    bool is_loop;             /* its best host is this gateway */
     enum dns_exchange_outcome outcome;
     char reason[DNS_EXCHANGE_REASON_MAX];
     enum dns_security mx_security;

@@ -296,6 +296,8 @@ static void write_host(struct json_writer *w, const struct tlscheck_report *r, s
     json_member_number(w, f->is_route ? "priority" : "preference",
                        f->is_route ? host->priority : host->preference);
     member_bool(w, "is_alias", host->is_alias);
+    member_bool(w, "is_ourselves", host->is_ourselves);
+    member_bool(w, "is_unused", host->is_unused);
     member_bool(w, "has_address", host->outcome == DNS_FOUND);
     member_text(w, "reason", host->reason);
     if (f->sts.outcome == TLSCHECK_STS_FOUND)

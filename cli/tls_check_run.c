@@ -123,6 +123,14 @@ static void go(struct run *r)
 {
     const struct tlscheck_setup *setup = r->setup;
     struct dns_source *source = gateway_names_source(r->names);
+    const struct tlscheck_search_options options = {
+        .loop = r->loop,
+        .source = source,
+        .tls = r->tls,
+        .port = setup->port,
+        .route = setup->route,
+        .settings = setup->settings,
+    };
 
     r->tools = (struct tlscheck_tools){
         .loop = r->loop, .source = source, .tls = r->tls, .hostname = setup->hostname
@@ -132,8 +140,7 @@ static void go(struct run *r)
     engine_timer_start(r->loop, &r->deadline, setup->timeout_s * UINT64_C(1000), on_deadline);
     if (setup->has_progress)
         engine_timer_start(r->loop, &r->tick, TICK_MS, on_tick);
-    tlscheck_search_start(&r->search, r->findings, r->loop, source, r->tls, setup->port,
-                          setup->route, on_searched);
+    tlscheck_search_start(&r->search, r->findings, &options, on_searched);
     if (setup->wants_sts)
         tlscheck_sts_start(&r->sts, r->findings, r->loop, source, r->helper, &setup->sts, on_sts);
     while (!is_over(r))

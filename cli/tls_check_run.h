@@ -22,8 +22,9 @@ struct tlscheck_setup {
     const struct config_tls_client *client; /* certificate and version; NULL: none, TLS 1.2 */
     struct config_mta_sts sts;              /* ca_path "": the system's */
     bool wants_sts;
-    const struct policy_route *route; /* NULL: the DNS decides */
-    bool has_progress;                /* on standard error */
+    const struct policy_route *route;       /* NULL: the DNS decides */
+    const struct config_settings *settings; /* they say who we are; NULL: no configuration */
+    bool has_progress;                      /* on standard error */
 };
 
 /* Fills in the findings. False: it cannot be done here, and cli_error() has said why. */

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "gateway/mail_loop.h"
+
 struct tlscheck_lookup {
     struct tlscheck_search *search;
     struct slice name; /* borrowed */
@@ -162,7 +164,16 @@ static void ask_records(struct tlscheck_search *s, const struct tlscheck_lookup 
 
 /* --- the DNS --------------------------------------------------------------------------------- */
 
-static void add_found(struct tlscheck_search *s, const struct tlscheck_lookup *l, size_t index)
+/* As in gateway/next_hops_order.c. */
+static uint32_t preference_limit(const struct tlscheck_search *s, const struct dns_exchange *x)
+{
+    if (s->settings == NULL || s->findings->is_route || x->kind != DNS_EXCHANGE_MX)
+        return GATEWAY_MAIL_LOOP_NONE;
+    return gateway_mail_loop_limit(s->settings, x);
+}
+
+static void add_found(struct tlscheck_search *s, const struct tlscheck_lookup *l, size_t index,
+                      uint32_t limit)
 {
     const struct dns_exchange_host *found = dns_exchange_host(&l->exchange, index);
     struct tlscheck_host *host = add_host(s, found->name, l->port, l->priority);
@@ -175,6 +186,12 @@ static void add_found(struct tlscheck_search *s, const struct tlscheck_lookup *l
     host->is_alias = found->is_alias;
     host->outcome = found->outcome;
     (void)snprintf(host->reason, sizeof(host->reason), "%s", found->reason);
+    host->is_unused = found->preference >= limit;
+    if (host->is_unused) {
+        host->is_ourselves = gateway_mail_loop_is_us(s->settings, found->name);
+        host->no_tlsa = "the host is not used";
+        return;
+    }
     for (size_t k = 0; k < found->addresses_count; k++)
         add_address(s->findings, s->findings->hosts_count - 1, &found->addresses[k]);
     if (found->addresses_count == 0)
@@ -203,11 +220,28 @@ static void add_failed(struct tlscheck_search *s, const struct tlscheck_lookup *
     (void)snprintf(host->reason, sizeof(host->reason), "%.*s", DNS_EXCHANGE_WHY_MAX - 1, reason);
 }
 
+/* Where nothing is left but hosts that lead in a circle. */
+static void look_for_loop(struct tlscheck_findings *f, const struct dns_exchange *x, uint32_t limit)
+{
+    const struct dns_exchange_host *awaited = gateway_mail_loop_awaited(x, limit);
+
+    if (f->addresses_count + f->addresses_left_out > 0 ||
+        dns_exchange_outcome(x) != DNS_EXCHANGE_FOUND)
+        return;
+    f->is_loop = awaited == NULL;
+    if (awaited == NULL)
+        return;
+    f->outcome = DNS_EXCHANGE_FAILED;
+    (void)snprintf(f->reason, sizeof(f->reason), "%s: %s", awaited->name, awaited->reason);
+}
+
 static void on_exchange(struct dns_exchange *x)
 {
     struct tlscheck_lookup *l = CONTAINER_OF(x, struct tlscheck_lookup, exchange);
     struct tlscheck_search *s = l->search;
     struct tlscheck_findings *f = s->findings;
+
+    uint32_t limit = preference_limit(s, x);
 
     ASSERT(s->lookups_open > 0);
     s->lookups_open--;
@@ -221,7 +255,9 @@ static void on_exchange(struct dns_exchange *x)
         (void)snprintf(f->reason, sizeof(f->reason), "%s", dns_exchange_reason(x));
     }
     for (size_t i = 0; i < dns_exchange_hosts_count(x); i++)
-        add_found(s, l, i);
+        add_found(s, l, i, limit);
+    if (limit != GATEWAY_MAIL_LOOP_NONE)
+        look_for_loop(f, x, limit);
     if (f->is_route && dns_exchange_hosts_count(x) == 0)
         add_failed(s, l, dns_exchange_reason(x));
     end_when_complete(s);
@@ -268,17 +304,18 @@ static void start_target(struct tlscheck_search *s)
 }
 
 void tlscheck_search_start(struct tlscheck_search *s, struct tlscheck_findings *findings,
-                           struct engine_loop *loop, struct dns_source *source,
-                           struct tls_context *tls, uint16_t port, const struct policy_route *route,
+                           const struct tlscheck_search_options *options,
                            void (*done)(struct tlscheck_search *s))
 {
+    const struct policy_route *route = options->route;
     bool is_route = route != NULL && route->action == POLICY_ROUTE_HOSTS;
 
     *s = (struct tlscheck_search){ .findings = findings,
-                                   .loop = loop,
-                                   .source = source,
-                                   .tls = tls,
-                                   .port = port,
+                                   .loop = options->loop,
+                                   .source = options->source,
+                                   .tls = options->tls,
+                                   .settings = options->settings,
+                                   .port = options->port,
                                    .done = done,
                                    .is_running = true };
     findings->is_route = is_route;
@@ -291,7 +328,7 @@ void tlscheck_search_start(struct tlscheck_search *s, struct tlscheck_findings *
     else if (!findings->is_discarded)
         start_target(s);
     if (s->lookups_open == 0)
-        engine_loop_defer(loop, &s->task, on_task);
+        engine_loop_defer(s->loop, &s->task, on_task);
 }
 
 void tlscheck_search_cut(struct tlscheck_search *s)

@@ -79,6 +79,9 @@ static int name_columns(const struct tlscheck_findings *f)
         most = name > most ? name : most;
         most = end > most ? end : most;
     }
+    for (size_t i = 0; i < f->hosts_count; i++)
+        if (f->hosts[i].is_unused && strlen(f->hosts[i].name) > most)
+            most = strlen(f->hosts[i].name);
     return (int)(most < NAME_COLUMNS_MAX ? most : NAME_COLUMNS_MAX) + 2;
 }
 
@@ -109,6 +112,17 @@ static void print_row(const struct tlscheck_report *r, const struct tlscheck_add
     if (host->name[0] != '\0')
         printf("\n%s", end);
     putchar('\n');
+}
+
+/* A host that is not talked to, behind those that are: its preference is no better. */
+static void print_unused(const struct tlscheck_host *host, int columns)
+{
+    char pref[8];
+
+    (void)snprintf(pref, sizeof(pref), "%u", host->preference);
+    print_padded(host->name, columns, "");
+    print_padded(pref, 6, "");
+    puts(host->is_ourselves ? "ourselves, not used" : "no better than ourselves, not used");
 }
 
 /* How many of all addresses have come through a stage, and in what time. */
@@ -142,15 +156,20 @@ void tlscheck_print_table(const struct tlscheck_report *r)
 {
     const struct tlscheck_findings *f = r->findings;
     int columns = name_columns(f);
+    bool has_unused = f->hosts_count > 0 && f->hosts[f->hosts_count - 1].is_unused;
 
     printf("TLS check of %s, %u.%03u s\n", f->target.text, f->ms / 1000, f->ms % 1000);
-    if (f->addresses_count == 0)
+    if (f->addresses_count == 0 && !has_unused)
         return;
     printf("Confidence factor: %u\n\n", r->verdict->confidence);
     print_captions(f->is_route, columns);
     for (size_t i = 0; i < f->addresses_count; i++)
         print_row(r, &f->addresses[i], columns);
-    print_averages(f, columns);
+    for (size_t i = 0; i < f->hosts_count; i++)
+        if (f->hosts[i].is_unused)
+            print_unused(&f->hosts[i], columns);
+    if (f->addresses_count > 0)
+        print_averages(f, columns);
     if (f->addresses_left_out > 0)
         printf("%zu more addresses were not talked to.\n", f->addresses_left_out);
     if (f->is_out_of_time)

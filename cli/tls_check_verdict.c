@@ -330,6 +330,8 @@ static enum tlscheck_class class_of(const struct tlscheck_findings *f,
 {
     if (f->is_discarded)
         return TLSCHECK_CLASS_DISCARDED;
+    if (f->is_loop)
+        return TLSCHECK_CLASS_LOOP;
     switch (f->outcome) {
     case DNS_EXCHANGE_FOUND: break;
     case DNS_EXCHANGE_NO_DOMAIN: return TLSCHECK_CLASS_NO_DOMAIN;
@@ -356,6 +358,7 @@ const char *tlscheck_class_word(enum tlscheck_class class)
     case TLSCHECK_CLASS_NO_MAIL: return "no-mail";
     case TLSCHECK_CLASS_NO_HOST: return "no-host";
     case TLSCHECK_CLASS_DNS_FAILED: return "dns-failed";
+    case TLSCHECK_CLASS_LOOP: return "loop";
     case TLSCHECK_CLASS_DISCARDED: return "discarded";
     case TLSCHECK_CLASS_UNREACHED: return "unreached";
     case TLSCHECK_CLASS_NOT_SENT: return "not-sent";

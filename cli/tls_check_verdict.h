@@ -65,6 +65,7 @@ enum tlscheck_class {
     TLSCHECK_CLASS_NO_MAIL, /* null MX */
     TLSCHECK_CLASS_NO_HOST,
     TLSCHECK_CLASS_DNS_FAILED,
+    TLSCHECK_CLASS_LOOP,      /* the best host is this gateway */
     TLSCHECK_CLASS_DISCARDED, /* by a route */
     TLSCHECK_CLASS_UNREACHED,
     TLSCHECK_CLASS_NOT_SENT,

@@ -98,6 +98,11 @@ static void say_class(const struct tlscheck_findings *f, const struct tlscheck_w
         say_subject(f, v);
         say(v, " waits: the DNS does not say where it goes (%s).", f->reason);
         break;
+    case TLSCHECK_CLASS_LOOP:
+        say_subject(f, v);
+        say(v, " is returned to its sender: its best mail server is this gateway, and no route "
+               "says where it goes.");
+        break;
     case TLSCHECK_CLASS_DISCARDED:
         say_subject(f, v);
         say(v, " is thrown away: its route is /dev/null.");
@@ -187,7 +192,7 @@ static void say_what_is_unknown(const struct tlscheck_findings *f,
                         tlscheck_unreached_text(a));
     }
     for (size_t i = 0; i < f->hosts_count; i++)
-        if (f->hosts[i].outcome == DNS_FAILED)
+        if (f->hosts[i].outcome == DNS_FAILED && !f->hosts[i].is_unused)
             say_unknown(v, &count, f->hosts[i].name, "", f->hosts[i].reason);
     if (count > UNKNOWN_NAMED_MAX)
         say(v, ", nor of %zu more", count - UNKNOWN_NAMED_MAX);

@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "gateway/mail_loop.h"
 #include "gateway/next_hops_search.h"
 #include "gateway/worker.h"
 
@@ -208,38 +209,6 @@ static bool add_host(struct order *o, const char *name, const struct dns_exchang
     return true;
 }
 
-/* Whether the name is one of ours, as a listener says it. */
-static bool is_ourselves(const struct config_settings *settings, const char *name)
-{
-    struct slice host = slice_from(name);
-
-    if (slice_equal_nocase(host, slice_from(settings->hostname)))
-        return true;
-    for (size_t i = 0; i < settings->listeners_count; i++)
-        if (slice_equal_nocase(host, slice_from(settings->listeners[i].hostname)))
-            return true;
-    return false;
-}
-
-/* RFC 5321 5.1: hosts that are no better than ourselves only send the mail in a circle. Gives the
- * preference from which on they are left out. */
-static uint32_t preference_limit(const struct gateway_next_hops_search *s,
-                                 const struct gateway_next_hops_lookup *l)
-{
-    const struct config_settings *settings = gateway_view_settings(s->view);
-    uint32_t limit = UINT32_MAX;
-
-    if (l->host != NULL || dns_exchange_is_implicit(&l->exchange))
-        return limit; /* the operator's own word, or a host that is not a mail relay by its MX */
-    for (size_t i = 0; i < dns_exchange_hosts_count(&l->exchange); i++) {
-        const struct dns_exchange_host *host = dns_exchange_host(&l->exchange, i);
-
-        if (host->preference < limit && is_ourselves(settings, host->name))
-            limit = host->preference;
-    }
-    return limit;
-}
-
 static void fail(struct gateway_next_hops *hops, enum gateway_next_hops_outcome outcome,
                  const char *reason)
 {
@@ -247,19 +216,15 @@ static void fail(struct gateway_next_hops *hops, enum gateway_next_hops_outcome 
     (void)snprintf(hops->reason, sizeof(hops->reason), "%s", reason);
 }
 
-/* Unless a better host may only not have been found out yet: the mail is for that one. */
 static void fail_by_loop(struct gateway_next_hops *hops, const struct dns_exchange *x,
                          uint32_t limit)
 {
-    for (size_t i = 0; i < dns_exchange_hosts_count(x); i++) {
-        const struct dns_exchange_host *host = dns_exchange_host(x, i);
+    const struct dns_exchange_host *awaited = gateway_mail_loop_awaited(x, limit);
 
-        if (host->preference < limit && host->outcome == DNS_FAILED) {
-            fail(hops, GATEWAY_NEXT_HOPS_FAILED, host->reason);
-            return;
-        }
-    }
-    fail(hops, GATEWAY_NEXT_HOPS_LOOP, "its best host is this one");
+    if (awaited != NULL)
+        fail(hops, GATEWAY_NEXT_HOPS_FAILED, awaited->reason);
+    else
+        fail(hops, GATEWAY_NEXT_HOPS_LOOP, "its best host is this one");
 }
 
 static enum gateway_next_hops_outcome outcome_of(enum dns_exchange_outcome outcome)
@@ -278,7 +243,7 @@ static void add_lookup(struct order *o, const struct gateway_next_hops_lookup *l
 {
     const struct gateway_next_hops_search *s = o->search;
     const struct dns_exchange *x = &l->exchange;
-    uint32_t limit = preference_limit(s, l);
+    uint32_t limit = GATEWAY_MAIL_LOOP_NONE;
 
     if (dns_exchange_ttl_s(x) < o->hops->ttl_s)
         o->hops->ttl_s = dns_exchange_ttl_s(x);
@@ -290,7 +255,9 @@ static void add_lookup(struct order *o, const struct gateway_next_hops_lookup *l
                  dns_exchange_reason(x));
         return;
     }
-    if (limit != UINT32_MAX)
+    if (l->host == NULL)
+        limit = gateway_mail_loop_limit(gateway_view_settings(s->view), x);
+    if (limit != GATEWAY_MAIL_LOOP_NONE)
         fail_by_loop(o->hops, x, limit);
     for (size_t i = 0; i < dns_exchange_hosts_count(x); i++) {
         const struct dns_exchange_host *host = dns_exchange_host(x, i);

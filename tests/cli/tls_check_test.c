@@ -535,6 +535,21 @@ static void without_hosts_the_dns_has_the_word(void **unused)
     }
 }
 
+static void a_domain_whose_best_host_is_ourselves_is_a_loop(void **unused)
+{
+    const struct policy_destination d = tlscheck_setting(POLICY_TLS_REQUIRED);
+    struct tlscheck_findings *f = findings_of(NULL, 0, 0);
+    struct tlscheck_verdict v;
+
+    (void)unused;
+    f->is_loop = true;
+    tlscheck_judge(f, &d, &v);
+    assert_int_equal(v.class, CLASS(LOOP));
+    assert_false(v.is_safe || v.has_plan);
+    assert_non_null(strstr(v.text, "returned to its sender: its best mail server is this gateway"));
+    tlscheck_findings_destroy(f);
+}
+
 static void words_of_a_peer_are_cleaned_and_the_first_stand(void **unused)
 {
     struct tlscheck_address a = { .host = 0 };
@@ -556,6 +571,7 @@ int main(void)
         cmocka_unit_test(a_sender_that_is_refused_is_not_safe),
         cmocka_unit_test(what_is_not_known_is_told),
         cmocka_unit_test(without_hosts_the_dns_has_the_word),
+        cmocka_unit_test(a_domain_whose_best_host_is_ourselves_is_a_loop),
         cmocka_unit_test(words_of_a_peer_are_cleaned_and_the_first_stand),
     };
 

@@ -25,6 +25,7 @@ from postern_lab.sts_server import Answer, StsServer, policy, record
 
 PLAIN, SIGNED, REVERSE = 'plain.test', 'signed.test', '127.in-addr.arpa'
 LAZY, LAZY_SECONDS = 'lazy.test', 0.3
+OURS = 'mx.lab.test'  # hostname of the configuration
 SETTINGS = ('off', 'preferred', 'required', 'preferred-verify', 'required-verify',
             'required-verify-hosted')
 LETTERS = {'unreached': 'U', 'not-sent': 'N', 'clear': 'C', 'encrypted': 'E', 'verified': 'V'}
@@ -174,6 +175,9 @@ CASES = [
 
 def lazily(packet, name, kind):
     """A name server that takes its time; the host of its zone is that of the first case."""
+    if name == OURS:
+        return response(packet, answers=[dns_record(name, 'A', bytes([127, 0, 0, 1]))]
+                        if kind == TYPES['A'] else [])
     if name.startswith('silent'):
         return None
     time.sleep(LAZY_SECONDS)
@@ -258,7 +262,11 @@ class World:
                           f'mta-sts.{case.name} A 127.0.0.1']
         plain += ['null MX 0 .', 'implicit A 127.40.0.1', 'mxless MX 10 nowhere.mxless',
                   'alias CNAME good', 'moved MX 10 mx1.good',
-                  'half MX 10 mx1.good', 'half MX 20 mx2.half', 'mx2.half A 127.44.0.2']
+                  'half MX 10 mx1.good', 'half MX 20 mx2.half', 'mx2.half A 127.44.0.2',
+                  'backup.loop MX 10 mx1.good', 'backup.loop MX 20 mx.lab.test.',
+                  'backup.loop MX 30 mx1.no-starttls', 'first.loop MX 20 mx.lab.test.',
+                  'gone.loop MX 10 none.loop', 'gone.loop MX 20 mx.lab.test.',
+                  'sick.loop MX 10 sick.example.', 'sick.loop MX 20 mx.lab.test.']
         return plain, signed, reverse, spoiled
 
     def text(self):
@@ -277,7 +285,7 @@ class World:
                              key=client.key, domains=', '.join(entries),
                              routes=', '.join(routes), sts_port=self.policies.port,
                              port=self.port)
-        stubs = {LAZY: self.lazy.port,
+        stubs = {LAZY: self.lazy.port, OURS: self.lazy.port,
                  **{zone: self.names.port for zone in (PLAIN, SIGNED, REVERSE)}}
         return frame + dns_section(stubs, validated=(SIGNED,), timeout='5s',
                                    more=f'trust_anchor = "{self.folder}/anchor";')
@@ -498,6 +506,26 @@ def test_the_whole_takes_no_longer_than_it_may(world):
     assert b'0 of 1 addresses looked at' in os.read(reader, 65536)
     os.close(reader)
     os.close(terminal)
+
+
+@pytest.mark.parametrize('name, verdict, unused', [
+    ('backup', 'verified', [OURS, f'mx1.no-starttls.{PLAIN}']),
+    ('first', 'loop', [OURS]), ('gone', 'loop', [OURS]),
+    ('sick', 'dns-failed', [OURS])])
+def test_hosts_no_better_than_ourselves_are_not_used(world, name, verdict, unused):
+    """As a delivery has it: test_mail_loop.py."""
+    domain = f'{name}.loop.{PLAIN}'
+    answer, _ = world.check(domain, code=0 if verdict == 'verified' else 1)
+    assert answer['verdict']['class'] == verdict, answer
+    assert [host['name'] for host in answer['hosts'] if host['is_unused']] == unused
+    assert not any(host['addresses'] for host in answer['hosts'] if host['is_unused'])
+    assert answer['hosts'][-len(unused)]['is_ourselves']
+    assert len(addresses(answer)) == (verdict == 'verified')
+    done = run_postern('tls-check', '-c', world.config, domain)
+    assert re.search(r'^mx\.lab\.test +20 +ourselves, not used$', done.stdout, re.M), done.stdout
+    # A host that is named is looked at for itself, and a route is the operator's own word.
+    answer, _ = world.check(f'{OURS}:{world.port}')
+    assert not answer['hosts'][0]['is_unused']
 
 
 def test_what_was_cut_off_is_not_safe_and_named(world):
