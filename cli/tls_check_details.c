@@ -77,8 +77,8 @@ static void print_tls(const struct tlscheck_report *r, const struct tlscheck_add
     if (tls->chain_count > tls->chain_shown)
         printf("             and %zu more\n", tls->chain_count - tls->chain_shown);
     print_ptr(a);
-    print_check("Verify", &tls->verify);
-    print_check("Hosted", &tls->hosted);
+    print_check("Verify", &tls->checks[POLICY_TLS_CHECK_VERIFY]);
+    print_check("Hosted", &tls->checks[POLICY_TLS_CHECK_HOSTED]);
 }
 
 static void print_records(const struct dns_tlsa *t)
@@ -120,8 +120,10 @@ static void print_dane(const struct tlscheck_host *host, const struct tlscheck_a
         printf("    DANE     %zu records at %s, none of them usable: TLS is mandatory, whoever "
                "answers\n",
                dns_tlsa_records_count(t), dns_tlsa_base(t));
-    else if (a->tls.dane[0] != '\0')
-        printf("    DANE     %s: %s\n", a->tls.is_dane_matched ? "yes" : "no", a->tls.dane);
+    else if (a->tls.checks[POLICY_TLS_CHECK_DANE].text[0] != '\0')
+        printf("    DANE     %s: %s\n",
+               a->tls.checks[POLICY_TLS_CHECK_DANE].is_matched ? "yes" : "no",
+               a->tls.checks[POLICY_TLS_CHECK_DANE].text);
     else
         printf("    DANE     %zu usable records, and no TLS to compare them with\n",
                host->tlsa_usable);
@@ -145,7 +147,8 @@ static void print_address(const struct tlscheck_report *r, const struct tlscheck
         print_dane(host, a);
     if (a->has_event && f->sts.outcome == TLSCHECK_STS_FOUND)
         printf("    MTA-STS  %s%s%s\n", host->is_sts_host ? "listed" : "not listed",
-               a->tls.sts.text[0] != '\0' ? "; " : "", a->tls.sts.text);
+               a->tls.checks[POLICY_TLS_CHECK_MTA_STS].text[0] != '\0' ? "; " : "",
+               a->tls.checks[POLICY_TLS_CHECK_MTA_STS].text);
     if (a->sender[0] != '\0')
         printf("    sender   %s\n", a->sender);
 }

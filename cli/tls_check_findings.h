@@ -44,16 +44,16 @@ struct tlscheck_step {
 struct tlscheck_tls {
     char protocol[16], cipher[64], group[64]; /* group: "" where there is none */
     int cipher_bits;
-    size_t chain_count;                        /* certificates that were sent */
-    struct tls_chain_certificate *chain;       /* owned; the first TLS_CHAIN_MAX of them */
-    size_t chain_shown;                        /* 0 also when there was no memory for them */
-    bool is_trusted;                           /* valid, and below an authority that we trust */
-    char problem[TLSCHECK_TEXT_MAX];           /* "": it is trusted */
-    int problem_depth;                         /* of the certificate that it is about */
-    struct tls_peer_check verify, hosted, sts; /* sts: RFC 8461 4.2, the name of the host alone */
-    bool is_dane_judged;                       /* by another connection */
-    bool is_dane_matched;
-    char dane[TLS_DANE_TEXT_MAX]; /* what matched, or why nothing did */
+    size_t chain_count;                  /* certificates that were sent */
+    struct tls_chain_certificate *chain; /* owned; the first TLS_CHAIN_MAX of them */
+    size_t chain_shown;                  /* 0 also when there was no memory for them */
+    bool is_trusted;                     /* valid, and below an authority that we trust */
+    char problem[TLSCHECK_TEXT_MAX];     /* "": it is trusted */
+    int problem_depth;                   /* of the certificate that it is about */
+    /* By each check that there is; that by DANE by another connection, and with a text why there
+     * was none. Without a check (the first) nothing is asked. */
+    struct tls_peer_check checks[POLICY_TLS_CHECK_MTA_STS + 1];
+    bool is_dane_judged;
 };
 
 struct tlscheck_address {

@@ -153,9 +153,9 @@ static void write_tls(struct json_writer *w, const struct tlscheck_findings *f,
     for (size_t i = 0; i < tls->chain_shown; i++)
         write_certificate(w, f, &tls->chain[i]);
     json_close(w);
-    write_check(w, "verify", &tls->verify);
-    write_check(w, "hosted", &tls->hosted);
-    write_check(w, "mta_sts", &tls->sts);
+    write_check(w, "verify", &tls->checks[POLICY_TLS_CHECK_VERIFY]);
+    write_check(w, "hosted", &tls->checks[POLICY_TLS_CHECK_HOSTED]);
+    write_check(w, "mta_sts", &tls->checks[POLICY_TLS_CHECK_MTA_STS]);
     json_close(w);
 }
 
@@ -216,8 +216,8 @@ static void write_address(struct json_writer *w, const struct tlscheck_report *r
         write_tls(w, r->findings, a);
     open_member(w, "dane", false);
     member_bool(w, "is_judged", a->tls.is_dane_judged);
-    member_bool(w, "is_matched", a->tls.is_dane_matched);
-    member_text(w, "text", a->tls.dane);
+    member_bool(w, "is_matched", a->tls.checks[POLICY_TLS_CHECK_DANE].is_matched);
+    member_text(w, "text", a->tls.checks[POLICY_TLS_CHECK_DANE].text);
     json_close(w);
     write_plans(w, r, address);
     json_close(w);

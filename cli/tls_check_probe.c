@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/crew.h"
+#include "gateway/hop_identity.h"
 #include "gateway/verifier.h"
 #include "tls/post_quantum.h"
 
@@ -114,35 +115,47 @@ static void on_refused(struct gateway_hop *h, const struct smtp_reply *reply)
 
 /* --- the handshake --------------------------------------------------------------------------- */
 
+static struct gateway_hop_identity identity_of(const struct tlscheck_probe *p)
+{
+    const struct tlscheck_host *host = host_of(p);
+    struct gateway_hop_identity i = {
+        .domain = p->findings->domain,
+        .host = slice_from(host->name),
+        .alias = slice_from(p->findings->alias),
+        .is_route = p->findings->is_route,
+    };
+
+    if (p->purpose == TLSCHECK_DANE)
+        i.base = slice_from(dns_tlsa_base(host->tlsa));
+    if (p->address->ptr == DNS_HOST_VERIFIED)
+        i.ptr = slice_from(p->address->ptr_name);
+    return i;
+}
+
 static enum status expect_dane(const struct tlscheck_probe *p, struct tls_session *session)
 {
+    const struct gateway_hop_identity identity = identity_of(p);
     const struct dns_tlsa *tlsa = host_of(p)->tlsa;
-    /* RFC 7672 3.2.2 and 3.2.3, as for a delivery: gateway/hop_tls.h. */
-    const struct slice names[] = { slice_from(dns_tlsa_base(tlsa)), p->findings->domain,
-                                   slice_from(host_of(p)->name), slice_from(p->findings->alias) };
     struct tls_dane_record records[DNS_TLSA_RECORDS_MAX];
-    size_t usable;
 
     for (size_t i = 0; i < dns_tlsa_records_count(tlsa); i++) {
         const struct dns_association a = dns_tlsa_record(tlsa, i);
 
         records[i] = (struct tls_dane_record){ a.usage, a.selector, a.matching, a.data };
     }
-    return tls_session_expect_dane(session, names, ARRAY_LEN(names), records,
-                                   dns_tlsa_records_count(tlsa), &usable);
+    return gateway_hop_identity_expect_dane(&identity, session, records,
+                                            dns_tlsa_records_count(tlsa));
 }
 
 static enum status on_session(struct gateway_hop *h, struct tls_session **session_out)
 {
     struct tlscheck_probe *p = probe_of(h);
-    const char *name = host_of(p)->name;
+    const struct gateway_hop_identity identity = identity_of(p);
     struct tls_session *session;
 
     pass(p, TLSCHECK_HANDSHAKE);
-    if (p->purpose == TLSCHECK_DANE)
-        name = dns_tlsa_base(host_of(p)->tlsa);
-    TRY(tls_session_create(p->tools->tls, TLS_ROLE_CLIENT, name[0] != '\0' ? name : NULL,
-                           &session));
+    TRY(tls_session_create(p->tools->tls, TLS_ROLE_CLIENT,
+                           gateway_hop_identity_server_name(&identity), &session));
     if (p->purpose == TLSCHECK_DANE && expect_dane(p, session) != STATUS_OK) {
         tls_session_destroy(session);
         return STATUS_NO_MEMORY;
@@ -183,22 +196,16 @@ static void describe_chain(const struct tls_session *session, struct tlscheck_tl
         tls_session_peer_chain_describe(session, i, &tls->chain[i]);
 }
 
-/* The two algorithms of AsyncOS, and that of RFC 8461 4.2: as for a delivery, gateway/hop_tls.h. */
+/* One of them alone is demanded by a delivery. */
 static void check_names(const struct tlscheck_probe *p, struct tlscheck_tls *tls)
 {
-    const struct slice host = slice_from(host_of(p)->name);
-    const struct slice ptr = slice_from(p->address->ptr_name);
-    struct tls_peer_wanted wanted = { .domain = p->findings->domain };
+    static const enum policy_tls_check checks[] = { POLICY_TLS_CHECK_VERIFY,
+                                                    POLICY_TLS_CHECK_HOSTED,
+                                                    POLICY_TLS_CHECK_MTA_STS };
+    const struct gateway_hop_identity identity = identity_of(p);
 
-    if (ptr.len > 0 && p->address->ptr == DNS_HOST_VERIFIED)
-        wanted.ptr = (struct tls_hosts){ &ptr, 1 };
-    if (host.len > 0 && p->findings->is_route)
-        wanted.route = (struct tls_hosts){ &host, 1 };
-    else if (host.len > 0)
-        wanted.mx = (struct tls_hosts){ &host, 1 };
-    tls_session_check_peer(p->session, TLS_CHECK_VERIFY, &wanted, &tls->verify);
-    tls_session_check_peer(p->session, TLS_CHECK_HOSTED, &wanted, &tls->hosted);
-    tls_session_check_peer(p->session, TLS_CHECK_MTA_STS, &wanted, &tls->sts);
+    for (size_t i = 0; i < ARRAY_LEN(checks); i++)
+        gateway_hop_identity_check(&identity, p->session, checks[i], &tls->checks[checks[i]]);
 }
 
 static void describe(struct tlscheck_probe *p)
@@ -224,12 +231,12 @@ static void describe(struct tlscheck_probe *p)
 
 static void judge_dane(struct tlscheck_probe *p)
 {
-    const struct tls_dane_result *result = tls_session_dane_result(p->session);
+    const struct gateway_hop_identity identity = identity_of(p);
     struct tlscheck_tls *tls = &p->address->tls;
 
     tls->is_dane_judged = true;
-    tls->is_dane_matched = result->verdict == TLS_DANE_MATCHED;
-    (void)snprintf(tls->dane, sizeof(tls->dane), "%s", result->text);
+    gateway_hop_identity_check(&identity, p->session, POLICY_TLS_CHECK_DANE,
+                               &tls->checks[POLICY_TLS_CHECK_DANE]);
 }
 
 static void on_secured(struct gateway_hop *h)
@@ -343,16 +350,16 @@ static void on_failed(struct gateway_hop *h, const struct gateway_hop_end *hop_e
 {
     struct tlscheck_probe *p = probe_of(h);
     struct tlscheck_address *a = p->address;
-    char text[TLSCHECK_TEXT_MAX];
+    char *dane = a->tls.checks[POLICY_TLS_CHECK_DANE].text, text[TLSCHECK_TEXT_MAX];
 
     if (p->stage == TLSCHECK_STAGES_COUNT)
         return; /* all was said */
     describe_end(p, hop_end, text);
     if (p->purpose == TLSCHECK_DANE) {
         if (!a->tls.is_dane_judged)
-            (void)snprintf(a->tls.dane, sizeof(a->tls.dane),
+            (void)snprintf(dane, TLS_CHECK_TEXT_MAX,
                            "another connection, to be judged by DANE, failed: %.200s", text);
-        tlscheck_text_clean(a->tls.dane);
+        tlscheck_text_clean(dane);
         return;
     }
     if (p->is_blaming_post_quantum)

@@ -77,17 +77,8 @@ static bool is_barred(const struct tlscheck_host *host, const struct tlscheck_ad
 static bool is_verified(const struct tlscheck_tls *tls, enum policy_tls_check check,
                         const char **text_out)
 {
-    const struct tls_peer_check *names = NULL;
-
-    switch (check) {
-    case POLICY_TLS_CHECK_NONE: *text_out = ""; return true;
-    case POLICY_TLS_CHECK_DANE: *text_out = tls->dane; return tls->is_dane_matched;
-    case POLICY_TLS_CHECK_VERIFY: names = &tls->verify; break;
-    case POLICY_TLS_CHECK_HOSTED: names = &tls->hosted; break;
-    case POLICY_TLS_CHECK_MTA_STS: names = &tls->sts; break;
-    }
-    *text_out = names->text;
-    return names->is_matched;
+    *text_out = tls->checks[check].text;
+    return check == POLICY_TLS_CHECK_NONE || tls->checks[check].is_matched;
 }
 
 static const char *event_text(const struct tlscheck_address *a)
@@ -237,8 +228,8 @@ unsigned tlscheck_proofs_of(const struct tlscheck_findings *f, size_t address)
         enum policy_tls tls;
         const struct tls_peer_check *check;
     } strict[] = {
-        { POLICY_TLS_REQUIRED_VERIFY, &tls->verify },
-        { POLICY_TLS_REQUIRED_VERIFY_HOSTED, &tls->hosted },
+        { POLICY_TLS_REQUIRED_VERIFY, &tls->checks[POLICY_TLS_CHECK_VERIFY] },
+        { POLICY_TLS_REQUIRED_VERIFY_HOSTED, &tls->checks[POLICY_TLS_CHECK_HOSTED] },
     };
     unsigned proofs = 0;
 

@@ -122,7 +122,8 @@ static void say_class(const struct tlscheck_findings *f, const struct tlscheck_w
         say(v,
             " can be sent encrypted, but %s does not prove that it is the right host (%s): who is "
             "on the path and answers in its place can read it.",
-            address_name(f, w->unproved, room), f->addresses[w->unproved].tls.hosted.text);
+            address_name(f, w->unproved, room),
+            f->addresses[w->unproved].tls.checks[POLICY_TLS_CHECK_HOSTED].text);
         break;
     case TLSCHECK_CLASS_VERIFIED:
         say_subject(f, v);

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "gateway/hop_identity.h"
 #include "gateway/worker.h"
 #include "tls/post_quantum.h"
 #include "tls/resumption.h"
@@ -31,17 +32,21 @@ void gateway_hop_tls_finish(struct gateway_hop_tls *t)
 
 /* --- the session ----------------------------------------------------------------------------- */
 
-static enum status expect_dane(const struct gateway_hop_tls *t, struct tls_session *session)
+static struct gateway_hop_identity identity_of(const struct gateway_hop_tls *t)
 {
     const struct gateway_next_tlsa *tlsa = t->host->tlsa;
-    /* RFC 7672 3.2.2 and 3.2.3: what a certificate below a DANE-TA may be for. */
-    const struct slice names[] = { slice_from(tlsa->base), t->domain, slice_from(t->host->name),
-                                   slice_from(t->hops->alias) };
-    size_t usable;
+    struct gateway_hop_identity i = {
+        .domain = t->domain,
+        .host = slice_from(t->host->name),
+        .base = slice_from(tlsa != NULL ? tlsa->base : ""),
+        .alias = slice_from(t->hops->alias),
+        .is_route = t->hops->is_route,
+    };
 
-    static_assert(ARRAY_LEN(names) <= TLS_DANE_NAMES_MAX, "all of them count");
-    return tls_session_expect_dane(session, names, ARRAY_LEN(names), tlsa->records,
-                                   tlsa->records_count, &usable);
+    if (t->names != NULL && !dns_host_is_running(&t->ptr) &&
+        dns_host_outcome(&t->ptr) == DNS_HOST_VERIFIED)
+        i.ptr = dns_host_name(&t->ptr);
+    return i;
 }
 
 /* What another connection must have in common to trust what was found out in this one. */
@@ -65,13 +70,14 @@ static bool is_classic(const struct gateway_hop_tls *t)
 
 enum status gateway_hop_tls_session(struct gateway_hop_tls *t, struct tls_session **session_out)
 {
-    const struct gateway_next_host *host = t->host;
-    const char *server_name = host->tlsa != NULL ? host->tlsa->base : host->name;
+    const struct gateway_next_tlsa *tlsa = t->host->tlsa;
+    const struct gateway_hop_identity identity = identity_of(t);
     struct tls_session *session;
 
     TRY(tls_session_create(gateway_view_client(t->view, t->destination), TLS_ROLE_CLIENT,
-                           server_name[0] != '\0' ? server_name : NULL, &session));
-    if (host->tlsa != NULL && expect_dane(t, session) != STATUS_OK) {
+                           gateway_hop_identity_server_name(&identity), &session));
+    if (tlsa != NULL && gateway_hop_identity_expect_dane(&identity, session, tlsa->records,
+                                                         tlsa->records_count) != STATUS_OK) {
         tls_session_destroy(session);
         return STATUS_NO_MEMORY;
     }
@@ -90,53 +96,20 @@ bool gateway_hop_tls_may_be_cured(const struct gateway_hop_tls *t)
 
 /* --- the judgement --------------------------------------------------------------------------- */
 
-/* The two algorithms of AsyncOS, and that of RFC 8461 4.2, which knows no name but the host's. */
-static void check_names(struct gateway_hop_tls *t, enum tls_check_algorithm algorithm,
-                        struct slice domain)
-{
-    const struct slice host = slice_from(t->host->name);
-    const struct slice ptr = dns_host_name(&t->ptr);
-    const bool is_ptr_good = ptr.len > 0 && t->names != NULL && !dns_host_is_running(&t->ptr) &&
-                             dns_host_outcome(&t->ptr) == DNS_HOST_VERIFIED;
-    struct tls_peer_wanted wanted = { .domain = domain };
-    struct tls_peer_check check;
-
-    if (is_ptr_good)
-        wanted.ptr = (struct tls_hosts){ &ptr, 1 };
-    if (host.len > 0 && t->hops->is_route)
-        wanted.route = (struct tls_hosts){ &host, 1 };
-    else if (host.len > 0)
-        wanted.mx = (struct tls_hosts){ &host, 1 };
-    tls_session_check_peer(t->session, algorithm, &wanted, &check);
-    t->is_verified = check.is_matched;
-    (void)snprintf(t->text, sizeof(t->text), "%s", check.text);
-}
-
-static void check_dane(struct gateway_hop_tls *t)
-{
-    const struct tls_dane_result *result = tls_session_dane_result(t->session);
-
-    t->is_verified = result->verdict == TLS_DANE_MATCHED;
-    (void)snprintf(t->text, sizeof(t->text), "%s", result->text);
-}
-
 static void conclude(struct gateway_hop_tls *t)
 {
-    switch (t->host->demand.check) {
-    case POLICY_TLS_CHECK_NONE:
-        /* Whoever asks for REQUIRETLS wants to know it all the same (RFC 8689 4.2.1). */
-        check_names(t, TLS_CHECK_HOSTED, t->domain);
-        t->is_authenticated = t->is_verified;
-        t->is_verified = true;
-        t->text[0] = '\0';
-        break;
-    case POLICY_TLS_CHECK_VERIFY: check_names(t, TLS_CHECK_VERIFY, t->domain); break;
-    case POLICY_TLS_CHECK_HOSTED: check_names(t, TLS_CHECK_HOSTED, t->domain); break;
-    case POLICY_TLS_CHECK_MTA_STS: check_names(t, TLS_CHECK_MTA_STS, (struct slice){ 0 }); break;
-    case POLICY_TLS_CHECK_DANE: check_dane(t); break;
-    }
-    if (t->host->demand.check != POLICY_TLS_CHECK_NONE)
-        t->is_authenticated = t->is_verified;
+    const enum policy_tls_check demanded = t->host->demand.check;
+    const struct gateway_hop_identity identity = identity_of(t);
+    struct tls_peer_check check;
+
+    /* Whoever asks for REQUIRETLS wants to know it without a demand, too (RFC 8689 4.2.1). */
+    gateway_hop_identity_check(
+        &identity, t->session,
+        demanded != POLICY_TLS_CHECK_NONE ? demanded : POLICY_TLS_CHECK_HOSTED, &check);
+    t->is_authenticated = check.is_matched;
+    t->is_verified = check.is_matched || demanded == POLICY_TLS_CHECK_NONE;
+    (void)snprintf(t->text, sizeof(t->text), "%s",
+                   demanded != POLICY_TLS_CHECK_NONE ? check.text : "");
     if (t->is_verified)
         tls_session_keep_tickets(t->session);
     t->is_shaken = false;

@@ -142,12 +142,16 @@ static void fill_tls(struct tlscheck_tls *tls, const struct host_case *h)
     bool has_domain = strchr(h->names, 'd') != NULL, has_mx = strchr(h->names, 'm') != NULL;
     bool has_ptr = strchr(h->names, 'p') != NULL;
 
-    match(&tls->verify, has_domain || has_ptr, has_domain ? TLS_CHECK_DOMAIN : TLS_CHECK_PTR);
-    match(&tls->hosted, has_domain || has_mx, has_domain ? TLS_CHECK_DOMAIN : TLS_CHECK_MX);
-    match(&tls->sts, has_mx, TLS_CHECK_MX);
+    match(&tls->checks[POLICY_TLS_CHECK_VERIFY], has_domain || has_ptr,
+          has_domain ? TLS_CHECK_DOMAIN : TLS_CHECK_PTR);
+    match(&tls->checks[POLICY_TLS_CHECK_HOSTED], has_domain || has_mx,
+          has_domain ? TLS_CHECK_DOMAIN : TLS_CHECK_MX);
+    match(&tls->checks[POLICY_TLS_CHECK_MTA_STS], has_mx, TLS_CHECK_MX);
     tls->is_dane_judged = h->tlsa == USABLE;
-    tls->is_dane_matched = h->is_matched;
-    (void)snprintf(tls->dane, sizeof(tls->dane), h->is_matched ? "matched 3 1 1" : "none fits");
+    tls->checks[POLICY_TLS_CHECK_DANE].is_matched = h->is_matched;
+    (void)snprintf(tls->checks[POLICY_TLS_CHECK_DANE].text,
+                   sizeof(tls->checks[POLICY_TLS_CHECK_DANE].text),
+                   h->is_matched ? "matched 3 1 1" : "none fits");
 }
 
 static void fill(struct tlscheck_findings *f, const struct host_case *h, bool is_sender_refused)

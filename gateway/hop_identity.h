@@ -1,0 +1,36 @@
+/* gateway/hop_identity.h - the names by which the host of a hop is known, and how it is asked for
+ * and judged by them. Pure, but for the session.
+ *
+ * For deliveries and call-ahead (gateway/hop_tls.h) and for who tells what they would do
+ * (cli/tls_check_probe.h): the rules stand here alone.
+ */
+#pragma once
+#include "policy/tls_demand.h"
+#include "tls/dane.h"
+#include "tls/peer_check.h"
+
+/* All borrowed; empty: there is none. */
+struct gateway_hop_identity {
+    struct slice domain; /* of the recipients */
+    struct slice host;   /* by which it was found; NUL behind it; none of an address */
+    struct slice base;   /* of the TLSA records, where DANE is in charge; NUL behind it */
+    struct slice alias;  /* dns_exchange_alias() of the domain */
+    struct slice ptr;    /* of its address, if it leads back to that */
+    bool is_route;       /* the operator has named the host */
+};
+
+/* For SNI (RFC 7672 8.1, RFC 8461 4.2); NULL: none is sent. Lives as long as the names. */
+const char *gateway_hop_identity_server_name(const struct gateway_hop_identity *i);
+
+/* Has DANE judge the session, before its handshake; i has a base. STATUS_NO_MEMORY: the session is
+ * good for nothing. */
+MUST_USE enum status gateway_hop_identity_expect_dane(const struct gateway_hop_identity *i,
+                                                      struct tls_session *session,
+                                                      const struct tls_dane_record *records,
+                                                      size_t count);
+
+/* Judges the session after its handshake; that by DANE was expected to be. Without a check every
+ * host is the right one, and the text is empty. */
+void gateway_hop_identity_check(const struct gateway_hop_identity *i,
+                                const struct tls_session *session, enum policy_tls_check check,
+                                struct tls_peer_check *check_out);
