@@ -273,23 +273,33 @@ static bool has_limit(const struct config_asyncos_destination *e)
     return gives(e, POLICY_DESTINATION_RECIPIENTS) && e->numbers[POLICY_DESTINATION_RECIPIENTS] > 0;
 }
 
-/* An interval is worth its line where there is a limit: that of a default without one goes to the
- * domains that have one. */
-static void settle_interval(struct table *t, struct config_asyncos_destination *e)
+/* AsyncOS: without recipient_minutes there is no limit. */
+static void drop_limit(struct table *t, struct config_asyncos_destination *e)
 {
-    const uint32_t bit = (uint32_t)1 << POLICY_DESTINATION_INTERVAL;
+    e->given &= ~((uint32_t)1 << POLICY_DESTINATION_RECIPIENTS);
+    config_asyncos_note(&t->a, SLICE("recipient_limit"),
+                        "not carried over: without recipient_minutes there is no limit", e->line);
+}
+
+/* A limit goes with its interval: what the default has of only one of them goes to the domains
+ * that have the other. An interval without a limit is not worth its line. */
+static void settle_limit(struct table *t, struct config_asyncos_destination *e)
+{
+    const uint32_t interval = (uint32_t)1 << POLICY_DESTINATION_INTERVAL;
     const struct config_asyncos_destination *d = &t->defaults;
 
     if (!has_limit(gives(e, POLICY_DESTINATION_RECIPIENTS) ? e : d)) {
-        e->given &= ~bit;
-    } else if (has_limit(e) && !gives(e, POLICY_DESTINATION_INTERVAL)) {
-        if (!gives(d, POLICY_DESTINATION_INTERVAL)) {
-            config_asyncos_note(&t->a, SLICE("recipient_limit"),
-                                "without recipient_minutes, which are taken to be 60", e->line);
-        } else if (!has_limit(d)) {
-            e->given |= bit;
-            e->numbers[POLICY_DESTINATION_INTERVAL] = d->numbers[POLICY_DESTINATION_INTERVAL];
+        e->given &= ~interval;
+    } else if (gives(e, POLICY_DESTINATION_INTERVAL)) {
+        if (!gives(e, POLICY_DESTINATION_RECIPIENTS) && !gives(d, POLICY_DESTINATION_INTERVAL)) {
+            e->given |= (uint32_t)1 << POLICY_DESTINATION_RECIPIENTS;
+            e->numbers[POLICY_DESTINATION_RECIPIENTS] = d->numbers[POLICY_DESTINATION_RECIPIENTS];
         }
+    } else if (has_limit(e) && !gives(d, POLICY_DESTINATION_INTERVAL)) {
+        drop_limit(t, e);
+    } else if (has_limit(e) && !has_limit(d)) {
+        e->given |= interval;
+        e->numbers[POLICY_DESTINATION_INTERVAL] = d->numbers[POLICY_DESTINATION_INTERVAL];
     }
 }
 
@@ -300,8 +310,8 @@ static void settle(struct table *t)
         return;
     for (size_t i = 0; i < entries_count(t); i++)
         if (!entry_at(t, i)->is_repeated)
-            settle_interval(t, entry_at(t, i));
-    settle_interval(t, &t->defaults);
+            settle_limit(t, entry_at(t, i));
+    settle_limit(t, &t->defaults);
 }
 
 enum status config_import_destinations(const struct config_asyncos_import *import,

@@ -191,9 +191,16 @@ static void what_is_lost_is_told(void **unused)
           "}\n  );",
           "t.txt:4: warning: table_tls is said before: this is taken\n"
           "t.txt:5: warning: \"A.example.\" stands already in line 2: both are taken" },
-        { "[DEFAULT]\n[a.example]\nrecipient_limit = 9\n", "max_recipients = 9; }",
-          "t.txt:2: warning: recipient_limit: without recipient_minutes, which are taken to be "
-          "60" },
+        /* Without minutes there is no limit, in the default or anywhere. */
+        { "[DEFAULT]\n[a.example]\nrecipient_limit = 9\n[b.example]\nrecipient_limit = 0\n",
+          "{ domain = \"a.example\"; },\n    { domain = \"b.example\"; max_recipients = 0; }",
+          "t.txt:2: warning: recipient_limit: not carried over: without recipient_minutes there is "
+          "no limit" },
+        { "[DEFAULT]\nrecipient_limit = 7\n[a.example]\nrecipient_minutes = 6\n[b.example]\n",
+          "default = {\n  };\n  domains = (\n    { domain = \"a.example\"; max_recipients = 7; "
+          "recipients_interval = \"6m\"; },\n    { domain = \"b.example\"; }",
+          "t.txt:1: warning: recipient_limit: not carried over: without recipient_minutes there is "
+          "no limit" },
         { "[DEFAULT]\n[a.example]\nbounce_profile = 1 of us\n", "bounce_profile = \"P_1_of_us\";",
           "t.txt:3: warning: bounce_profile \"1 of us\" is written as \"P_1_of_us\"\n"
           "t.txt:3: warning: 1 of us: has to be in bounce_profiles: the file has its name only" },
