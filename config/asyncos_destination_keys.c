@@ -107,7 +107,7 @@ static const struct config_asyncos_destination_key keys[] = {
     IGNORED("bounce_validation", switch_words,
             "not carried over: the senders of mail are not tagged by this table", true),
     IGNORED("send_tls_req_alert", switch_words,
-            "not carried over: alerts are no matter of the destinations here", false),
+            "not carried over: the section alerts says who is told (required_tls, mail)", false),
     { "certificate", CONFIG_ASYNCOS_DESTINATION_NAME, POLICY_DESTINATION_CERTIFICATE, 0, 0, NULL,
       NULL, true, true },
     { "bounce_profile", CONFIG_ASYNCOS_DESTINATION_NAME, POLICY_DESTINATION_BOUNCE_PROFILE, 0, 0,

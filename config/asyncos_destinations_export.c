@@ -108,6 +108,12 @@ static enum status write_profile(struct export *x, const struct policy_destinati
     return STATUS_OK;
 }
 
+/* Whether anybody is told that a required TLS connection failed. */
+static bool alerts_of_tls(const struct config_alerts *alerts)
+{
+    return alerts->required_tls && (alerts->mail_count > 0 || alerts->command[0] != '\0');
+}
+
 /* All of the default but DANE and MTA-STS, which older versions do not know. */
 static enum status write_entry(struct export *x, const struct policy_destination *d,
                                bool is_default)
@@ -130,7 +136,7 @@ static enum status write_entry(struct export *x, const struct policy_destination
         TRY(write_field(x, POLICY_DESTINATION_MTA_STS, d->mta_sts));
     if (is_default) {
         TRY(write_key(x, "bounce_validation", "off"));
-        TRY(write_key(x, "send_tls_req_alert", "0"));
+        TRY(write_key(x, "send_tls_req_alert", "%d", alerts_of_tls(&x->settings->alerts)));
         if (certificate != NULL && strlen(certificate->name) <= CONFIG_ASYNCOS_WORD_MAX)
             TRY(write_key(x, "certificate", "%s", certificate->name));
         return STATUS_OK;

@@ -166,8 +166,8 @@ static void what_is_lost_is_told(void **unused)
           "send_tls_req_alert = 0\nColour = 1\nbounce_validation = on\nlimit_apply = 1\n",
           "{ domain = \"a.example\"; }",
           "t.txt:2: warning: colour: not carried over: not a key that Postern knows (also line 7)\n"
-          "t.txt:3: warning: send_tls_req_alert: not carried over: alerts are no matter of the "
-          "destinations here\n"
+          "t.txt:3: warning: send_tls_req_alert: not carried over: the section alerts says who "
+          "is told (required_tls, mail)\n"
           "t.txt:4: warning: bounce_profile is not carried over: it belongs to a domain\n"
           "t.txt:6: warning: send_tls_req_alert is not carried over: it belongs to [DEFAULT]\n"
           "t.txt:8: warning: bounce_validation: not carried over: the senders of mail are not "
@@ -520,6 +520,31 @@ static void an_export_is_in_words_and_tells_what_it_leaves_out(void **unused)
 }
 
 /* A table is read to the end of its text wherever that is. */
+static void an_export_says_whether_anybody_is_told_of_required_tls(void **unused)
+{
+    static const struct {
+        const char *alerts, *value;
+    } cases[] = {
+        { "", "0" },
+        { "alerts = { mail = [ \"a@example.com\" ]; };", "1" },
+        { "alerts = { command = \"/bin/true\"; };", "1" },
+        { "alerts = { mail = [ \"a@example.com\" ]; required_tls = false; };", "0" },
+    };
+
+    (void)unused;
+    for (size_t k = 0; k < ARRAY_LEN(cases); k++) {
+        struct config_loaded *loaded = load_written(cases[k].alerts);
+        struct buffer text = export(loaded, "");
+        char line[64];
+
+        (void)snprintf(line, sizeof(line), "\nsend_tls_req_alert = %s\n", cases[k].value);
+        if (strstr(buffer_contents(&text).data, line) == NULL)
+            fail_msg("%s gives\n%s", cases[k].alerts, buffer_contents(&text).data);
+        buffer_finish(&text);
+        config_loaded_destroy(loaded);
+    }
+}
+
 static void every_beginning_of_an_export_is_read(void **unused)
 {
     static struct imported i;
@@ -544,6 +569,7 @@ int main(void)
         cmocka_unit_test(a_route_has_as_many_hosts_as_one_of_ours),
         cmocka_unit_test(what_is_exported_and_imported_is_the_same),
         cmocka_unit_test(an_export_is_in_words_and_tells_what_it_leaves_out),
+        cmocka_unit_test(an_export_says_whether_anybody_is_told_of_required_tls),
         cmocka_unit_test(every_beginning_of_an_export_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
