@@ -101,12 +101,14 @@ static bool read_value(struct table *t, const struct config_asyncos_destination_
     case CONFIG_ASYNCOS_DESTINATION_NAME:
         if (key->field == POLICY_DESTINATION_CERTIFICATE) {
             e->certificate = read_name(t, p);
+            e->certificate_theirs = p->value;
             config_asyncos_note(&t->a, p->value,
                                 "has to be in certificates: the file has its name "
                                 "only",
                                 p->line);
         } else {
             e->bounce_profile = read_name(t, p);
+            e->bounce_profile_theirs = p->value;
             config_asyncos_note(&t->a, p->value,
                                 "has to be in bounce_profiles: the file has its name only",
                                 p->line);
@@ -303,8 +305,53 @@ static void settle_limit(struct table *t, struct config_asyncos_destination *e)
     }
 }
 
+/* A name, ours and theirs. */
+struct name_pair {
+    struct slice ours, theirs;
+};
+
+static struct name_pair name_of(const struct config_asyncos_destination *e, bool is_profile)
+{
+    if (is_profile)
+        return (struct name_pair){ e->bounce_profile, e->bounce_profile_theirs };
+    return (struct name_pair){ e->certificate, e->certificate_theirs };
+}
+
+/* One of ours stands for one of theirs: "tls failed" and "tls_failed" must not become the same
+ * profile. Names that differ in the case of letters alone are left to the configuration. */
+static void expect_single_names(struct table *t, bool is_profile)
+{
+    struct policy_domain_map map;
+    size_t count = entries_count(t), first;
+
+    if (!policy_domain_map_init(&map, &t->a.arena, count + 1)) {
+        t->a.status = STATUS_NO_MEMORY;
+        return;
+    }
+    for (size_t i = 0; i <= count; i++) { /* that of the default first */
+        const struct config_asyncos_destination *e = i == 0 ? &t->defaults : entry_at(t, i - 1);
+        const struct name_pair name = name_of(e, is_profile);
+        struct name_pair other;
+
+        if (name.ours.len == 0)
+            continue;
+        if (!policy_domain_map_get(&map, name.ours, &first)) {
+            policy_domain_map_add(&map, name.ours, i);
+            continue;
+        }
+        other = name_of(first == 0 ? &t->defaults : entry_at(t, first - 1), is_profile);
+        if (!slice_equal_nocase(name.theirs, other.theirs))
+            config_asyncos_error(
+                &t->a, e->line, "%s \"%.*s\" and \"%.*s\" would both be \"%.*s\" here",
+                is_profile ? "bounce_profile" : "certificate", SLICE_ARGS(other.theirs),
+                SLICE_ARGS(name.theirs), SLICE_ARGS(name.ours));
+    }
+}
+
 static void settle(struct table *t)
 {
+    expect_single_names(t, false);
+    expect_single_names(t, true);
     join_repeated(t);
     if (t->a.status != STATUS_OK)
         return;

@@ -36,6 +36,7 @@ struct config_asyncos_destination {
     uint32_t given;                                    /* bits of enum policy_destination_field */
     uint32_t numbers[POLICY_DESTINATION_FIELDS_COUNT]; /* or the value of the enum */
     struct slice certificate, bounce_profile;
+    struct slice certificate_theirs, bounce_profile_theirs; /* before they were names of ours */
     unsigned line;
     uint32_t mark, marks_end;
     bool is_repeated; /* part of another one */

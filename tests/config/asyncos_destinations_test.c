@@ -230,6 +230,22 @@ static void what_is_not_understood_gives_nothing(void **unused)
           "t.txt:3: limit_apply has to be one of system, not \"ip\"\n"
           "t.txt:4: max_host_concurrency has to be a number, not \"many\"" },
         { "[DEFAULT]\ntable_tls = \x1b[2J\n", "", "t.txt:2: a control character" },
+        /* Two names that would be one. */
+        { "[DEFAULT]\n[a.example]\nbounce_profile = tls_failed\n[b.example]\n"
+          "bounce_profile = tls failed\n[c.example]\nbounce_profile = TLS_Failed\n",
+          "",
+          "t.txt:3: warning: tls_failed: has to be in bounce_profiles: the file has its name only "
+          "(also line 7)\n"
+          "t.txt:4: bounce_profile \"tls_failed\" and \"tls failed\" would both be "
+          "\"tls_failed\" here\n"
+          "t.txt:5: warning: bounce_profile \"tls failed\" is written as \"tls_failed\"\n"
+          "t.txt:5: warning: tls failed: has to be in bounce_profiles: the file has its name only" },
+        { "[DEFAULT]\ncertificate = a.b\n[a.example]\ncertificate = a b\n", "",
+          "t.txt:2: warning: certificate \"a.b\" is written as \"a_b\"\n"
+          "t.txt:2: warning: a.b: has to be in certificates: the file has its name only\n"
+          "t.txt:3: certificate \"a.b\" and \"a b\" would both be \"a_b\" here\n"
+          "t.txt:4: warning: certificate \"a b\" is written as \"a_b\"\n"
+          "t.txt:4: warning: a b: has to be in certificates: the file has its name only" },
     };
 
     (void)unused;
