@@ -75,8 +75,8 @@ static void look_for_a_cure(struct gateway_verifier *v, const struct gateway_hop
 {
     if (end->how != POLICY_TLS_HANDSHAKE_FAILED || !gateway_hop_tls_may_be_cured(&v->tls))
         return;
-    gateway_host_marks_add(&v->tls.worker->classic, &v->hop.options.remote);
-    v->is_curable = true;
+    v->is_curable = gateway_host_marks_add(
+        &v->tls.worker->classic, gateway_worker_now_ms(v->tls.worker), &v->hop.options.remote);
 }
 
 static void on_failed(struct gateway_hop *h, const struct gateway_hop_end *end)

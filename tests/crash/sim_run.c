@@ -265,10 +265,11 @@ static struct sim_run *run_of(const struct gateway_worker *w)
 
 enum status gateway_message_recover(struct gateway_worker *worker, struct spool_message *spool,
                                     const struct spool_location *location,
-                                    const struct spool_recovered_message *found)
+                                    const struct spool_recovered_message *found, time_t now_s)
 {
     struct sim_run *run = run_of(worker);
 
+    (void)now_s;
     run->ops->adopted(run, worker->index, spool, location, found);
     return STATUS_OK;
 }

@@ -132,6 +132,7 @@ static int set_up(void **state)
     policy_builder_destroy(builder);
     view = (struct gateway_view){ .generation = &generation, .users_count = 1 };
     worker = (struct gateway_worker){ .process = &process, .view = &view };
+    assert_int_equal(gateway_host_marks_init(&worker.classic, &process.seed, 60000), STATUS_OK);
     observe_counters_init(&worker.counters);
     if (observe_log_create("/dev/null", 1, &process.log) != STATUS_OK ||
         engine_loop_create(&(struct engine_loop_options){ 0 }, &worker.loop, NULL) != STATUS_OK)
@@ -152,6 +153,7 @@ static int tear_down(void **state)
     turn();
     engine_loop_destroy(worker.loop);
     gateway_call_ahead_destroy(worker.call_ahead);
+    gateway_host_marks_finish(&worker.classic);
     assert_int_equal(view.users_count, 1);
     assert_int_equal(hops.users_count, 1);
     observe_log_destroy(process.log);
@@ -403,7 +405,8 @@ static void a_host_that_breaks_the_handshake_is_asked_without_what_may_break_it(
     until(&a.verdict);
     assert_int_equal(a.verdict, GATEWAY_CALL_AHEAD_UNREACHABLE);
     assert_int_equal(connections_seen, offers ? 2 : 1);
-    assert_int_equal(gateway_host_marks_has(&worker.classic, &endpoint), offers);
+    assert_int_equal(
+        gateway_host_marks_has(&worker.classic, gateway_worker_now_ms(&worker), &endpoint), offers);
     for (unsigned i = 0; i < TURNS_MAX && engine_loop_owners(worker.loop) > 0; i++)
         turn();
     tls_resumption_destroy(worker.resumption);
