@@ -307,7 +307,9 @@ static enum status compose(const struct gateway_message *m, const struct gateway
 
     TRY(spool_draft_begin(draft, &envelope, text.len));
     TRY(spool_draft_add_recipient(draft, addressee(m, report)));
-    return spool_draft_body(draft, text);
+    TRY(spool_draft_body(draft, text));
+    gateway_message_look(draft);
+    return STATUS_OK;
 }
 
 static void log_generated(const struct gateway_message *m, const struct gateway_report *report,

@@ -179,13 +179,14 @@ static void wait_over(struct gateway_inbound *in)
     gateway_channel_resume(&in->channel);
 }
 
-static void end_message(struct gateway_inbound *in)
+static void end_message(struct gateway_inbound *in, const struct smtp_body *facts)
 {
     struct gateway_receipt *receipt = in->receipt;
 
     gateway_channel_expect_bulk(&in->channel, false);
     wait_for(in, GATEWAY_INBOUND_WAIT_COMMIT);
-    gateway_receipt_commit(receipt); /* in->receipt is cleared by commits() or committed() */
+    /* in->receipt is cleared by commits() or committed() */
+    gateway_receipt_commit(receipt, facts);
 }
 
 void gateway_inbound_commits(struct gateway_inbound *in, struct gateway_message *message)
@@ -263,7 +264,7 @@ static void act(struct gateway_inbound *in, const struct smtp_server_event *even
     case SMTP_SERVER_ASK_RCPT:
     case SMTP_SERVER_ASK_DATA: answer_event(in, event, out); break;
     case SMTP_SERVER_BODY: take_body(in, event->body); break;
-    case SMTP_SERVER_END: end_message(in); break;
+    case SMTP_SERVER_END: end_message(in, &event->end); break;
     case SMTP_SERVER_STARTTLS: gateway_inbound_start_tls(in, behind); break;
     case SMTP_SERVER_XCLIENT: gateway_inbound_become(in, &event->xclient); break;
     case SMTP_SERVER_CLOSE:

@@ -62,6 +62,23 @@ static enum status commit(struct gateway_worker *home, struct spool_draft *draft
     return STATUS_OK;
 }
 
+void gateway_message_note_content(struct spool_draft *draft, const struct smtp_body *facts)
+{
+    spool_draft_set_content(draft, &(struct spool_content){
+                                       .has_8bit = facts->has_8bit,
+                                       .has_8bit_header = facts->has_8bit_header,
+                                       .dots_count = facts->dots_count,
+                                   });
+}
+
+void gateway_message_look(struct spool_draft *draft)
+{
+    struct smtp_body facts;
+
+    if (smtp_body_look(spool_draft_body_so_far(draft), &facts))
+        gateway_message_note_content(draft, &facts);
+}
+
 enum status gateway_message_commit(struct gateway_worker *home, struct spool_draft *draft,
                                    struct spool_reservation *reservation,
                                    struct gateway_inbound *session)

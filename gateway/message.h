@@ -19,6 +19,7 @@
 #pragma once
 #include "gateway/item.h"
 #include "gateway/report.h"
+#include "smtp/body.h"
 #include "spool/draft.h"
 #include "spool/log.h"
 #include "spool/recovery.h"
@@ -53,6 +54,11 @@ struct gateway_message {
     unsigned bounces_open;
     struct gateway_item items[];
 };
+
+/* What was found in the draft's body; for mail made here, which is not too large for memory, the
+ * second looks itself. */
+void gateway_message_note_content(struct spool_draft *draft, const struct smtp_body *facts);
+void gateway_message_look(struct spool_draft *draft);
 
 /* Completes the draft and hands it to the store; the rest follows by itself. On failure the
  * draft is gone as well, and no event follows. session may be NULL. */

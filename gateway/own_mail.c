@@ -21,7 +21,9 @@ static enum status fill(const struct gateway_own_mail *mail, uint64_t mid, time_
     TRY(spool_draft_begin(draft, &envelope, text.len));
     for (size_t i = 0; i < mail->recipients_count; i++)
         TRY(spool_draft_add_recipient(draft, mail->recipients[i]));
-    return spool_draft_body(draft, text);
+    TRY(spool_draft_body(draft, text));
+    gateway_message_look(draft);
+    return STATUS_OK;
 }
 
 static void log_envelope(const struct gateway_own_mail *mail, uint64_t mid, time_t now_s)

@@ -200,8 +200,9 @@ static void hand_over(struct gateway_receipt *r)
         gateway_inbound_committed(session, status, 0);
 }
 
-void gateway_receipt_commit(struct gateway_receipt *r)
+void gateway_receipt_commit(struct gateway_receipt *r, const struct smtp_body *facts)
 {
+    gateway_message_note_content(&r->draft, facts);
     r->is_ended = true;
     if (r->body == NULL || r->failure != STATUS_OK)
         hand_over(r);

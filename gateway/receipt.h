@@ -12,6 +12,7 @@
 #pragma once
 #include "base/buffer.h"
 #include "gateway/body.h"
+#include "smtp/body.h"
 #include "spool/draft.h"
 #include "spool/log.h"
 
@@ -66,9 +67,10 @@ MUST_USE enum status gateway_receipt_trace(struct gateway_receipt *r, struct sli
 void gateway_receipt_body(struct gateway_receipt *r, struct slice bytes);
 bool gateway_receipt_is_full(const struct gateway_receipt *r);
 
-/* The body is complete. Takes the receipt; the answer is gateway_inbound_committed(), which may
- * come from inside this call only when the message failed. */
-void gateway_receipt_commit(struct gateway_receipt *r);
+/* The body is complete, and `facts` were found in it. Takes the receipt; the answer is
+ * gateway_inbound_committed(), which may come from inside this call only when the message failed.
+ */
+void gateway_receipt_commit(struct gateway_receipt *r, const struct smtp_body *facts);
 
 /* The session has ended while its commit is on its way. */
 void gateway_receipt_forget_session(struct gateway_receipt *r);

@@ -68,7 +68,10 @@ static void piece_look(struct smtp_body *b, struct slice piece, bool has_lf)
 
     if (b->in_header)
         header_look(b, piece);
-    b->has_8bit = b->has_8bit || has_high_bit(piece);
+    if (!(b->in_header ? b->has_8bit_header : b->has_8bit) && has_high_bit(piece)) {
+        b->has_8bit = true;
+        b->has_8bit_header |= b->in_header;
+    }
     if (was_cr && text.len > 0)
         b->has_bare_cr = true;
     if (!b->has_bare_cr && text.len > 1)
@@ -220,4 +223,19 @@ enum smtp_body_result smtp_body_next(struct smtp_body *b, struct slice input, si
     b->state = input.len == 1 ? SMTP_BODY_STATE_DOT : SMTP_BODY_STATE_DOT_CR;
     *used_out = input.len;
     return SMTP_BODY_MORE;
+}
+
+bool smtp_body_look(struct slice body, struct smtp_body *facts_out)
+{
+    struct smtp_body b;
+    struct slice run;
+    size_t used;
+
+    smtp_body_init(&b);
+    while (body.len > 0 && smtp_body_next(&b, body, &used, &run) == SMTP_BODY_RUN)
+        body = slice_after(body, used);
+    if (body.len > 0 || b.state != SMTP_BODY_STATE_LINE_START)
+        return false;
+    *facts_out = b;
+    return true;
 }

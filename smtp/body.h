@@ -31,7 +31,8 @@ struct smtp_body {           /* Facts so far; read them when the message has end
     bool has_bare_lf;
     bool has_bare_cr;
     bool has_8bit;
-    bool in_header; /* the rest is private */
+    bool has_8bit_header; /* in the header section: what only SMTPUTF8 allows, RFC 6532 3.2 */
+    bool in_header;       /* the rest is private */
     uint8_t state;
     uint8_t matched_bytes;
     uint32_t line_bytes;
@@ -44,6 +45,10 @@ void smtp_body_init(struct smtp_body *b);
  * rest of the input always makes progress. Not to be called after END. */
 enum smtp_body_result smtp_body_next(struct smtp_body *b, struct slice input, size_t *used_out,
                                      struct slice *run_out);
+
+/* The facts of a body that is at hand as a whole. False: it is not one that DATA brings, because it
+ * does not end in CRLF or has the line with the dot in it. */
+bool smtp_body_look(struct slice body, struct smtp_body *facts_out);
 
 /* The size of RFC 1870 section 3: without the dots that stuffing added. */
 static inline uint64_t smtp_body_size(const struct smtp_body *b)

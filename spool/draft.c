@@ -5,6 +5,9 @@
 #include "spool/bytes.h"
 #include "spool/message_layout.h"
 
+#define CONTENT_FLAGS                                                                              \
+    (SPOOL_MESSAGE_CONTENT_KNOWN | SPOOL_MESSAGE_HAS_8BIT | SPOOL_MESSAGE_HAS_8BIT_HEADER)
+
 void spool_draft_init(struct spool_draft *d)
 {
     *d = (struct spool_draft){ .message = NULL, .stage = SPOOL_DRAFT_EMPTY };
@@ -80,7 +83,7 @@ enum status spool_draft_begin(struct spool_draft *d, const struct spool_envelope
 
     ASSERT(d->stage == SPOOL_DRAFT_EMPTY && d->message == NULL);
     ASSERT(envelope->mid != 0);
-    ASSERT((envelope->flags & SPOOL_MESSAGE_BODY_FILE) == 0);
+    ASSERT((envelope->flags & (SPOOL_MESSAGE_BODY_FILE | CONTENT_FLAGS)) == 0);
     ASSERT((envelope->flags & ~SPOOL_MESSAGE_FLAGS_ALL) == 0);
     ASSERT((envelope->flags & SPOOL_MESSAGE_RET_FULL) == 0 ||
            (envelope->flags & SPOOL_MESSAGE_RET_HDRS) == 0);
@@ -213,6 +216,19 @@ void spool_draft_set_body_file(struct spool_draft *d, uint64_t bytes, uint32_t c
     d->stage = SPOOL_DRAFT_READY;
 }
 
+void spool_draft_set_content(struct spool_draft *d, const struct spool_content *content)
+{
+    struct spool_message *m = d->message;
+
+    ASSERT(d->stage != SPOOL_DRAFT_EMPTY);
+    ASSERT(content->has_8bit || !content->has_8bit_header);
+    ASSERT(content->dots_count == 0 || (m->flags & SPOOL_MESSAGE_NOT_STUFFED) == 0);
+    m->flags &= ~(uint32_t)CONTENT_FLAGS;
+    m->flags |= SPOOL_MESSAGE_CONTENT_KNOWN | (content->has_8bit ? SPOOL_MESSAGE_HAS_8BIT : 0u) |
+                (content->has_8bit_header ? SPOOL_MESSAGE_HAS_8BIT_HEADER : 0u);
+    spool_put_u64(m->payload + MESSAGE_DOTS_COUNT, content->dots_count);
+}
+
 size_t spool_draft_memory_bytes(const struct spool_draft *d)
 {
     return d->message != NULL ? spool_message_memory_bytes(d->message) : 0;
@@ -234,6 +250,7 @@ struct spool_message *spool_draft_complete(struct spool_draft *d)
 
     ASSERT(d->stage != SPOOL_DRAFT_EMPTY && d->stage != SPOOL_DRAFT_BODY_FILE);
     ASSERT(m->recipients_count > 0);
+    ASSERT(spool_message_dots_count(m) <= m->body_bytes / 2);
     spool_put_u64(m->payload + MESSAGE_BODY_BYTES, m->body_bytes);
     spool_put_u32(m->payload + MESSAGE_FLAGS, m->flags);
     spool_put_u32(m->payload + MESSAGE_RECIPIENTS_COUNT, m->recipients_count);

@@ -39,7 +39,7 @@ struct spool_envelope {
     uint64_t mid; /* not 0 */
     uint64_t icid;
     int64_t arrival_wall_s;
-    unsigned flags; /* of enum spool_message_flag, without BODY_FILE */
+    unsigned flags; /* of enum spool_message_flag, without those that the draft sets */
     struct slice sender;
     struct slice info[SPOOL_INFO_COUNT];
 };
@@ -75,6 +75,9 @@ struct slice spool_draft_body_so_far(const struct spool_draft *d);
 
 void spool_draft_drop_body(struct spool_draft *d);
 void spool_draft_set_body_file(struct spool_draft *d, uint64_t bytes, uint32_t crc);
+
+/* What was found in the body: as often as need be, from begin() on. The last word counts. */
+void spool_draft_set_content(struct spool_draft *d, const struct spool_content *content);
 
 size_t spool_draft_memory_bytes(const struct spool_draft *d);
 uint64_t spool_draft_mid(const struct spool_draft *d);

@@ -116,6 +116,11 @@ uint32_t spool_message_body_crc(const struct spool_message *m)
     return spool_get_u32(m->payload + MESSAGE_BODY_CRC);
 }
 
+uint64_t spool_message_dots_count(const struct spool_message *m)
+{
+    return spool_get_u64(m->payload + MESSAGE_DOTS_COUNT);
+}
+
 uint64_t spool_message_size(const struct spool_message *m)
 {
     return m->trace_bytes + m->body_bytes;
@@ -160,6 +165,18 @@ enum status message_add_start(struct spool_message *m, uint32_t start)
     return STATUS_OK;
 }
 
+/* A dot that was added stands in front of another byte. */
+static bool content_is_possible(unsigned flags, uint64_t body_bytes, uint64_t dots_count)
+{
+    bool is_known = (flags & SPOOL_MESSAGE_CONTENT_KNOWN) != 0;
+    bool has_8bit = (flags & SPOOL_MESSAGE_HAS_8BIT) != 0;
+    bool has_header = (flags & SPOOL_MESSAGE_HAS_8BIT_HEADER) != 0;
+    bool may_have_dots = is_known && (flags & SPOOL_MESSAGE_NOT_STUFFED) == 0;
+
+    return (is_known || !has_8bit) && (has_8bit || !has_header) &&
+           dots_count <= (may_have_dots ? body_bytes / 2 : 0);
+}
+
 /* Reads the fixed part into m (whose payload is not used) and checks that the lengths add up. */
 static enum status read_fixed(uint64_t mid, struct slice payload, struct spool_message *m)
 {
@@ -181,7 +198,7 @@ static enum status read_fixed(uint64_t mid, struct slice payload, struct spool_m
         .payload_capacity = (uint32_t)payload.len,
     };
     if (m->mid != mid || mid == 0 || (m->flags & ~SPOOL_MESSAGE_FLAGS_ALL) != 0 ||
-        spool_get_u64(from + MESSAGE_ZERO) != 0)
+        !content_is_possible(m->flags, m->body_bytes, spool_get_u64(from + MESSAGE_DOTS_COUNT)))
         return STATUS_CORRUPT;
     if ((m->flags & SPOOL_MESSAGE_RET_FULL) != 0 && (m->flags & SPOOL_MESSAGE_RET_HDRS) != 0)
         return STATUS_CORRUPT;

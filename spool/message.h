@@ -38,8 +38,21 @@ enum spool_message_flag {
     /* It says TLS-Required: No (RFC 8689 5): it is to arrive although TLS fails, or what a domain
      * publishes about TLS (DANE, MTA-STS) is not met. */
     SPOOL_MESSAGE_TLS_OPTIONAL = 1 << 10,
+
+    /* What the message holds, whatever was declared. Set by the draft only; without the first of
+     * them nobody has looked. */
+    SPOOL_MESSAGE_CONTENT_KNOWN = 1 << 11,
+    SPOOL_MESSAGE_HAS_8BIT = 1 << 12,        /* bytes above 127, anywhere in the body */
+    SPOOL_MESSAGE_HAS_8BIT_HEADER = 1 << 13, /* in the header section that the body begins with */
 };
-#define SPOOL_MESSAGE_FLAGS_ALL 0x7ffu
+#define SPOOL_MESSAGE_FLAGS_ALL 0x3fffu
+
+/* What was found in a body at its end. */
+struct spool_content {
+    bool has_8bit;
+    bool has_8bit_header;
+    uint64_t dots_count; /* dots that stuffing added; 0 where it is not dot-stuffed */
+};
 
 /* Small texts about where the message came from; each may be empty. */
 enum spool_info {
@@ -87,7 +100,10 @@ bool spool_message_body_in_file(const struct spool_message *m);
 uint64_t spool_message_body_bytes(const struct spool_message *m); /* wherever it lies */
 uint32_t spool_message_body_crc(const struct spool_message *m);   /* in_file only */
 
-/* Trace and body together, what SIZE= would say on the way out. */
+/* Dots that stuffing added to the body; 0 also where its content is not known. */
+uint64_t spool_message_dots_count(const struct spool_message *m);
+
+/* Trace and body together, as they are kept. */
 uint64_t spool_message_size(const struct spool_message *m);
 
 /* Memory held by the message, for budgets. */

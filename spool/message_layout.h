@@ -19,7 +19,7 @@ enum {
     MESSAGE_BODY_CRC = 48,         /* u32, of a body file, else 0 */
     MESSAGE_SENDER_BYTES = 52,     /* u16 */
     MESSAGE_INFO_BYTES = 54,       /* u16, heads included */
-    MESSAGE_ZERO = 56,             /* 8 bytes */
+    MESSAGE_DOTS_COUNT = 56,       /* u64; 0 up to format 2 */
     MESSAGE_FIXED_BYTES = 64
 };
 

@@ -320,6 +320,38 @@ static void test_the_oldest_that_nobody_reads_are_put_away_first(void **state)
     gateway_message_let_go(read);
 }
 
+static void test_mail_made_here_says_what_it_holds(void **state)
+{
+    static const struct {
+        const char *body;
+        unsigned flags;
+        uint64_t dots;
+    } cases[] = {
+        { "A: b\r\n\r\nc\r\n", SPOOL_MESSAGE_CONTENT_KNOWN, 0 },
+        { "A: b\r\n\r\n..c\r\n\xe4\r\n", SPOOL_MESSAGE_CONTENT_KNOWN | SPOOL_MESSAGE_HAS_8BIT, 1 },
+        { "A: \xe4\r\n\r\n",
+          SPOOL_MESSAGE_CONTENT_KNOWN | SPOOL_MESSAGE_HAS_8BIT | SPOOL_MESSAGE_HAS_8BIT_HEADER, 0 },
+        { "A: b\r\n\r\n\xe4", 0, 0 }, /* which nothing here makes: then nobody knows */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct spool_envelope envelope = { .mid = 1 };
+        struct spool_draft draft;
+        struct spool_message *m;
+
+        spool_draft_init(&draft);
+        assert_int_equal(spool_draft_begin(&draft, &envelope, 0), STATUS_OK);
+        assert_int_equal(spool_draft_add_recipient(&draft, SLICE("a@b")), STATUS_OK);
+        assert_int_equal(spool_draft_body(&draft, slice_from(cases[i].body)), STATUS_OK);
+        gateway_message_look(&draft);
+        m = spool_draft_complete(&draft);
+        assert_int_equal(spool_message_flags(m), cases[i].flags);
+        assert_int_equal(spool_message_dots_count(m), cases[i].dots);
+        spool_message_destroy(m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -339,6 +371,7 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_oldest_that_nobody_reads_are_put_away_first,
                                         set_up, tear_down),
+        cmocka_unit_test(test_mail_made_here_says_what_it_holds),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

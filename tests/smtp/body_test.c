@@ -78,6 +78,7 @@ static void run_plainly(struct slice text, struct result *r)
         bool after_cr = i > 0 && text.data[i - 1] == '\r';
 
         r->facts.has_8bit |= (c & 0x80) != 0;
+        r->facts.has_8bit_header |= in_header && (c & 0x80) != 0;
         r->facts.has_bare_lf |= c == '\n' && !after_cr;
         r->facts.has_bare_cr |= c != '\n' && after_cr;
         if (i == line) {
@@ -103,6 +104,7 @@ static void check_same(const struct result *a, const struct result *b, struct sl
                 a->facts.line_bytes_max == b->facts.line_bytes_max &&
                 a->facts.received_count == b->facts.received_count &&
                 a->facts.has_8bit == b->facts.has_8bit &&
+                a->facts.has_8bit_header == b->facts.has_8bit_header &&
                 a->facts.has_bare_lf == b->facts.has_bare_lf &&
                 a->facts.has_bare_cr == b->facts.has_bare_cr;
 
@@ -150,6 +152,16 @@ static size_t random_text(char text[static TEXT_MAX], uint64_t *state)
     return len + 9;
 }
 
+/* A body as a whole, without the line that ends it. */
+static void check_looked_at(const struct result *plain, struct slice text)
+{
+    static struct result looked;
+
+    looked = *plain;
+    assert_true(smtp_body_look(slice_first(text, plain->len), &looked.facts));
+    check_same(plain, &looked, text);
+}
+
 static void any_cut_and_the_fast_path_give_what_the_plain_words_say(void **unused)
 {
     static struct result plain, cut;
@@ -169,6 +181,7 @@ static void any_cut_and_the_fast_path_give_what_the_plain_words_say(void **unuse
         check_same(&plain, &cut, s);
         run(s, 1 + next_random(&state) % 130, &cut);
         check_same(&plain, &cut, s);
+        check_looked_at(&plain, s);
     }
 }
 
@@ -224,10 +237,59 @@ static void what_an_end_is_and_what_not(void **unused)
     }
 }
 
+static void what_is_looked_at_is_a_whole_body(void **unused)
+{
+    static const struct {
+        const char *text;
+        bool is_body;
+    } cases[] = { { "", true },        { "a\r\n", true },  { "..\r\n", true },
+                  { "a", false },      { "a\r", false },   { "a\n", false },
+                  { "a\r\n.", false }, { ".\r\n", false }, { "a\r\n.\r\nb\r\n", false } };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct smtp_body facts = { .line_bytes_max = 77 };
+
+        assert_int_equal(smtp_body_look(slice_from(cases[i].text), &facts), cases[i].is_body);
+        if (!cases[i].is_body)
+            assert_int_equal(facts.line_bytes_max, 77);
+    }
+}
+
+static void the_header_is_told_from_what_is_behind_it(void **unused)
+{
+    static const struct {
+        const char *text;
+        bool has_8bit, has_8bit_header;
+    } cases[] = {
+        { "A: b\r\n\r\nc\r\n", false, false },
+        { "A: \xc3\xa4\r\n\r\nc\r\n", true, true },
+        { "A: b\r\n\r\n\xc3\xa4\r\n", true, false },
+        { "A: b\r\n \xe4\r\n\r\n", true, true },
+        { "A: b\r\n\r\n\r\n\xe4", true, false },
+        { "\r\n\xe4\r\n", true, false },
+        { "\xe4\r\n", true, true },
+    };
+    static struct result r;
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct slice text = slice_from(cases[i].text);
+
+        for (size_t piece = 1; piece <= text.len; piece++) {
+            run(text, piece, &r);
+            assert_int_equal(r.facts.has_8bit, cases[i].has_8bit);
+            assert_int_equal(r.facts.has_8bit_header, cases[i].has_8bit_header);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_an_end_is_and_what_not),
+        cmocka_unit_test(what_is_looked_at_is_a_whole_body),
+        cmocka_unit_test(the_header_is_told_from_what_is_behind_it),
         cmocka_unit_test(both_versions_of_a_block_look_alike),
         cmocka_unit_test(any_cut_and_the_fast_path_give_what_the_plain_words_say),
     };

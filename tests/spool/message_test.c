@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include "spool/bytes.h"
 #include "spool/draft.h"
 #include "tests/spool/fake_storage.h"
 
@@ -152,7 +153,7 @@ static const char payload_of_version_1[] = "\5\0\0\0\0\0\0\0" /* MID */
                                            "\0\0\3\0c@d\0\0\3\0e@f"
                                            "x";
 
-static void what_version_1_wrote_says_nothing_of_notifications(void **unused)
+static void what_earlier_versions_wrote_says_nothing_new(void **unused)
 {
     struct spool_message *m;
 
@@ -170,6 +171,83 @@ static void what_version_1_wrote_says_nothing_of_notifications(void **unused)
     }
     assert_int_equal(spool_message_flags(m),
                      SPOOL_MESSAGE_8BITMIME | SPOOL_MESSAGE_SMTPUTF8 | SPOOL_MESSAGE_RELAYED);
+    assert_int_equal(spool_message_dots_count(m), 0);
+    spool_message_destroy(m);
+}
+
+static void what_was_found_in_a_body_comes_back(void **unused)
+{
+    static const struct {
+        struct spool_content content;
+        unsigned flags;
+    } cases[] = {
+        { { false, false, 0 }, SPOOL_MESSAGE_CONTENT_KNOWN },
+        { { true, false, 1 }, SPOOL_MESSAGE_CONTENT_KNOWN | SPOOL_MESSAGE_HAS_8BIT },
+        { { true, true, 2 },
+          SPOOL_MESSAGE_CONTENT_KNOWN | SPOOL_MESSAGE_HAS_8BIT | SPOOL_MESSAGE_HAS_8BIT_HEADER },
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct spool_draft d = begun(0);
+        struct spool_message *m, *back;
+
+        assert_int_equal(spool_draft_add_recipient(&d, SLICE("c@d")), STATUS_OK);
+        assert_int_equal(spool_draft_body(&d, SLICE("..a\r\n..b\r\n")), STATUS_OK);
+        /* The last word counts. */
+        spool_draft_set_content(&d, &(struct spool_content){ true, true, 5 });
+        spool_draft_set_content(&d, &cases[i].content);
+        m = spool_draft_complete(&d);
+        assert_int_equal(spool_message_decode(5, spool_message_payload(m), &back), STATUS_OK);
+        assert_int_equal(spool_message_flags(back), cases[i].flags);
+        assert_int_equal(spool_message_dots_count(back), cases[i].content.dots_count);
+        spool_message_destroy(m);
+        spool_message_destroy(back);
+    }
+}
+
+/* Whoever sends by BDAT believes these numbers. */
+static void a_record_whose_content_cannot_be_is_refused(void **unused)
+{
+    enum {
+        KNOWN = SPOOL_MESSAGE_CONTENT_KNOWN,
+        HAS = SPOOL_MESSAGE_HAS_8BIT,
+        HEADER = SPOOL_MESSAGE_HAS_8BIT_HEADER,
+        RAW = SPOOL_MESSAGE_NOT_STUFFED
+    };
+    static const struct {
+        unsigned flags;
+        unsigned dots;
+        enum status status;
+    } cases[] = {
+        { 0, 0, STATUS_OK },
+        { RAW, 0, STATUS_OK },
+        { KNOWN, 0, STATUS_OK },
+        { KNOWN | HAS, 5, STATUS_OK },
+        { KNOWN | RAW, 0, STATUS_OK },
+        { KNOWN | HAS | HEADER, 5, STATUS_OK },
+        { KNOWN, 6, STATUS_CORRUPT }, /* of ten bytes */
+        { 0, 1, STATUS_CORRUPT },
+        { KNOWN | RAW, 1, STATUS_CORRUPT },
+        { HAS, 0, STATUS_CORRUPT },
+        { HAS | HEADER, 0, STATUS_CORRUPT },
+        { KNOWN | HEADER, 0, STATUS_CORRUPT },
+    };
+    struct spool_message *m = fake_message(3, 1, 10), *back;
+    struct slice payload = spool_message_payload(m);
+    char bytes[512];
+
+    (void)unused;
+    assert_true(payload.len < sizeof bytes);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        memcpy(bytes, payload.data, payload.len);
+        spool_put_u32(bytes + 32, cases[i].flags);
+        bytes[56] = (char)cases[i].dots;
+        assert_int_equal(spool_message_decode(3, (struct slice){ bytes, payload.len }, &back),
+                         cases[i].status);
+        if (cases[i].status == STATUS_OK)
+            spool_message_destroy(back);
+    }
     spool_message_destroy(m);
 }
 
@@ -301,7 +379,9 @@ int main(void)
         cmocka_unit_test(every_limit_is_kept_and_a_refusal_changes_nothing),
         cmocka_unit_test(recipients_together_are_bounded),
         cmocka_unit_test(a_body_can_move_to_a_file),
-        cmocka_unit_test(what_version_1_wrote_says_nothing_of_notifications),
+        cmocka_unit_test(what_earlier_versions_wrote_says_nothing_new),
+        cmocka_unit_test(what_was_found_in_a_body_comes_back),
+        cmocka_unit_test(a_record_whose_content_cannot_be_is_refused),
         cmocka_unit_test(what_was_asked_of_notifications_comes_back),
         cmocka_unit_test(a_record_with_an_orcpt_above_its_maximum_is_refused),
         cmocka_unit_test(a_message_returns_all_or_the_header_not_both),
