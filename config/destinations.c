@@ -5,6 +5,7 @@ _Static_assert(sizeof(enum policy_tls) == sizeof(int), "enum size");
 _Static_assert(sizeof(enum policy_dane) == sizeof(int), "enum size");
 _Static_assert(sizeof(enum policy_ip) == sizeof(int), "enum size");
 _Static_assert(sizeof(enum policy_limit_scope) == sizeof(int), "enum size");
+_Static_assert(sizeof(enum policy_eight_bit) == sizeof(int), "enum size");
 _Static_assert(sizeof(enum config_tls_version) == sizeof(int), "enum size");
 
 static const char *const tls_words[] = {
@@ -15,6 +16,7 @@ static const char *const dane_words[] = { "off", "opportunistic", "mandatory", N
 static const char *const ip_words[] = { "prefer-v6", "require-v6", "prefer-v4", "require-v4",
                                         NULL };
 static const char *const scope_words[] = { "domain", "address", NULL };
+static const char *const eight_bit_words[] = { "bounce", "send", NULL };
 static const char *const fallback_words[] = { "never", "after-failed-handshake", NULL };
 
 /* An entry of the destinations as it is written. */
@@ -62,6 +64,7 @@ static const struct config_key keys[POLICY_DESTINATION_FIELDS_COUNT + 1] = {
         VALUE("recipients_interval", CONFIG_KIND_DURATION, recipients_interval_s,
               POLICY_DESTINATION_INTERVAL_S_MIN, POLICY_DESTINATION_INTERVAL_S_MAX),
     [POLICY_DESTINATION_SCOPE] = WORD("limit_per", values.limit_scope, scope_words),
+    [POLICY_DESTINATION_EIGHT_BIT] = WORD("eight_bit", values.eight_bit, eight_bit_words),
     [POLICY_DESTINATION_BOUNCE_PROFILE] = TEXT("bounce_profile", bounce_profile, 1),
     { "domain", CONFIG_KIND_TEXT, offsetof(struct entry, domain), true, 1 },
 };

@@ -243,9 +243,6 @@ static struct smtp_client_options smtp_options_of(const struct gateway_hop_optio
         .body_ms_max = at_most(SMTP_CLIENT_BODY_MS, most),
         .final_ms_max = at_most(SMTP_CLIENT_FINAL_MS, most),
         .quit_ms_max = GATEWAY_HOP_QUIT_MS,
-        /* The record says what was declared, and who declares 8BITMIME sends seven bits most of the
-         * time: to refuse for that would bounce what can be delivered. */
-        .eight_bit_as_is = true,
     };
 }
 

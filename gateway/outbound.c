@@ -393,10 +393,10 @@ static void on_drained(struct gateway_hop *h)
         gateway_body_source_next(out->source);
 }
 
-/* RFC 8689 4.2.1: each host is asked for REQUIRETLS before the message fails for want of it. What
- * has gone over this connection before says nothing of the others, so that a new one begins the
- * search; true: it is under way. */
-static bool seek_secure_host(struct gateway_outbound *out, const struct smtp_client_event *event)
+/* What this host lacks another one of the domain may have: REQUIRETLS (RFC 8689 4.2.1 demands that
+ * each is asked), 8BITMIME, SMTPUTF8, room. What has gone over this connection before says nothing
+ * of the others, so that a new one begins the search; true: it is under way. */
+static bool seek_able_host(struct gateway_outbound *out, const struct smtp_client_event *event)
 {
     if (out->hops->endpoints_count <= 1)
         return false;
@@ -417,8 +417,7 @@ static void message_done(struct gateway_outbound *out, const struct smtp_client_
     struct delivery_outcome outcome =
         gateway_outbound_classify(gateway_outbound_stage(event->stage), &event->reply);
 
-    if (event->stage == SMTP_CLIENT_STAGE_LOCAL && out->envelope.require_tls &&
-        seek_secure_host(out, event))
+    if (event->stage == SMTP_CLIENT_STAGE_LOCAL && seek_able_host(out, event))
         return;
     out->sent_any = true;
     if (outcome.verdict == DELIVERY_VERDICT_DELIVERED &&

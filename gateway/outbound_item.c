@@ -9,6 +9,7 @@
 #include "gateway/outbound_tls.h"
 #include "gateway/worker.h"
 #include "observe/mail_events.h"
+#include "smtp/address.h"
 
 #define ENHANCED_TEXT_MAX 16
 
@@ -96,6 +97,28 @@ bool gateway_outbound_item_is_barred(const struct gateway_outbound *out,
     return true;
 }
 
+/* What the message holds decides, where that is known, and not what was declared: who declares
+ * 8BITMIME or SMTPUTF8 sends ASCII most of the time, which any host takes. UTF-8 in a header that
+ * was not declared is sent as other mail is, as it came. An address that needs SMTPUTF8 is the SMTP
+ * machine's to find. */
+static void fill_content(struct gateway_outbound *out, const struct spool_message *spool)
+{
+    struct smtp_client_envelope *e = &out->envelope;
+    unsigned flags = spool_message_flags(spool);
+    bool is_known = (flags & SPOOL_MESSAGE_CONTENT_KNOWN) != 0;
+    bool is_trace_8bit = smtp_has_non_ascii(spool_message_trace(spool));
+
+    e->smtputf8 = (flags & SPOOL_MESSAGE_SMTPUTF8) != 0;
+    if (!is_known) {
+        e->has_8bit = (flags & SPOOL_MESSAGE_8BITMIME) != 0;
+        e->eight_bit_as_is = true; /* to refuse would bounce what can be delivered */
+        return;
+    }
+    e->has_8bit = is_trace_8bit || (flags & SPOOL_MESSAGE_HAS_8BIT) != 0;
+    e->eight_bit_as_is = out->policy->eight_bit == POLICY_EIGHT_BIT_SEND;
+    e->smtputf8 = e->smtputf8 && (is_trace_8bit || (flags & SPOOL_MESSAGE_HAS_8BIT_HEADER) != 0);
+}
+
 static void release(struct gateway_outbound *out)
 {
     gateway_message_let_go(out->item->message);
@@ -145,8 +168,6 @@ enum status gateway_outbound_item_begin(struct gateway_outbound *out, struct gat
         .recipients = out->recipients,
         .recipients_count = count,
         .message_bytes = spool_message_size(spool),
-        .has_8bit = (flags & SPOOL_MESSAGE_8BITMIME) != 0,
-        .smtputf8 = (flags & SPOOL_MESSAGE_SMTPUTF8) != 0,
         .is_stuffed = (flags & SPOOL_MESSAGE_NOT_STUFFED) == 0,
         .envid = spool_message_info(spool, SPOOL_INFO_ENVELOPE_ID),
         .ret = (flags & SPOOL_MESSAGE_RET_FULL) != 0   ? SMTP_RET_FULL
@@ -154,6 +175,7 @@ enum status gateway_outbound_item_begin(struct gateway_outbound *out, struct gat
                                                        : SMTP_RET_UNSAID,
         .require_tls = demands_tls(out, spool),
     };
+    fill_content(out, spool);
     out->heard_of_item = false;
     observe_delivery_start(out->worker->log, gateway_worker_now_s(out->worker), out->dcid,
                            spool_message_mid(spool), (struct observe_rids){ item->waiting, count });

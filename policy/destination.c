@@ -39,7 +39,8 @@ bool policy_destination_equal(const struct policy_destination *a,
                               const struct policy_destination *b)
 {
     return a->tls == b->tls && a->ktls == b->ktls && a->dane == b->dane && a->ip == b->ip &&
-           a->limit_scope == b->limit_scope && a->mta_sts == b->mta_sts &&
+           a->limit_scope == b->limit_scope && a->eight_bit == b->eight_bit &&
+           a->mta_sts == b->mta_sts &&
            a->clear_after_failed_handshake == b->clear_after_failed_handshake &&
            a->has_bounce_profile == b->has_bounce_profile &&
            a->max_connections == b->max_connections &&
@@ -99,6 +100,15 @@ const char *policy_limit_scope_text(enum policy_limit_scope scope)
     switch (scope) {
     case POLICY_LIMIT_DOMAIN: return "domain";
     case POLICY_LIMIT_ADDRESS: return "address";
+    }
+    UNREACHABLE();
+}
+
+const char *policy_eight_bit_text(enum policy_eight_bit eight_bit)
+{
+    switch (eight_bit) {
+    case POLICY_EIGHT_BIT_BOUNCE: return "bounce";
+    case POLICY_EIGHT_BIT_SEND: return "send";
     }
     UNREACHABLE();
 }

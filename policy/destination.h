@@ -40,6 +40,12 @@ enum policy_limit_scope {
     POLICY_LIMIT_ADDRESS /* each address of its hosts */
 };
 
+/* What becomes of a message that holds bytes above 127 where no host offers 8BITMIME. */
+enum policy_eight_bit {
+    POLICY_EIGHT_BIT_BOUNCE, /* as RFC 6152 section 3 demands: 5.6.3 */
+    POLICY_EIGHT_BIT_SEND    /* as it is */
+};
+
 /* Who makes the TLS records of a connection, OpenSSL or the kernel: tls/kernel.h. */
 enum policy_ktls { POLICY_KTLS_AUTO, POLICY_KTLS_OFF, POLICY_KTLS_TX, POLICY_KTLS_BOTH };
 
@@ -69,6 +75,7 @@ enum policy_destination_field {
     POLICY_DESTINATION_RECIPIENTS,
     POLICY_DESTINATION_INTERVAL,
     POLICY_DESTINATION_SCOPE,
+    POLICY_DESTINATION_EIGHT_BIT,
     POLICY_DESTINATION_BOUNCE_PROFILE,
     POLICY_DESTINATION_FIELDS_COUNT
 };
@@ -81,6 +88,7 @@ struct policy_destination {
     enum policy_dane dane;
     enum policy_ip ip;
     enum policy_limit_scope limit_scope;
+    enum policy_eight_bit eight_bit;
     bool mta_sts;
     bool clear_after_failed_handshake; /* of the settings that do not require TLS */
     bool has_bounce_profile;  /* it names one, which then goes before that of the listener */
@@ -119,6 +127,7 @@ const char *policy_ktls_text(enum policy_ktls ktls);
 const char *policy_dane_text(enum policy_dane dane);
 const char *policy_ip_text(enum policy_ip ip);
 const char *policy_limit_scope_text(enum policy_limit_scope scope);
+const char *policy_eight_bit_text(enum policy_eight_bit eight_bit);
 
 /* Whether STARTTLS is tried where the host offers it. */
 bool policy_tls_is_wanted(enum policy_tls tls);

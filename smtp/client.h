@@ -52,8 +52,6 @@ struct smtp_client_options {
     uint32_t body_ms_max;    /* between two pieces of the body that the peer takes */
     uint32_t final_ms_max;   /* after the final dot */
     uint32_t quit_ms_max;
-    bool eight_bit_as_is; /* send 8-bit messages to servers without 8BITMIME as they are, instead
-                             of refusing them as RFC 6152 section 3 demands */
 };
 
 struct smtp_client_recipient {
@@ -70,8 +68,10 @@ struct smtp_client_envelope {
     uint64_t message_bytes; /* for SIZE=; where the body is not stuffed, exactly what is sent */
     struct slice envid;     /* as coded; empty: none */
     enum smtp_ret ret;
-    bool has_8bit;    /* bytes above 127 are in it: what was declared is of less interest */
-    bool smtputf8;    /* an address, or the header, needs RFC 6531 */
+    bool has_8bit;        /* bytes above 127 are in it: what was declared is of less interest */
+    bool eight_bit_as_is; /* then it is sent as it is to servers without 8BITMIME, too, instead of
+                             being refused as RFC 6152 section 3 demands */
+    bool smtputf8;        /* an address, or the header, needs RFC 6531 */
     bool is_stuffed;  /* as DATA wants it. Where no line begins with a dot, either may be said */
     bool require_tls; /* RFC 8689: never to a server that does not offer REQUIRETLS */
 };

@@ -45,7 +45,6 @@ static struct smtp_reply refusal(uint16_t code, uint16_t subject, uint16_t detai
 
 bool smtp_client_envelope_is_possible(const struct smtp_client_envelope *e,
                                       const struct smtp_client_capabilities *can,
-                                      const struct smtp_client_options *options,
                                       struct buffer *text, struct smtp_reply *reply_out)
 {
     char size_text[96];
@@ -63,7 +62,7 @@ bool smtp_client_envelope_is_possible(const struct smtp_client_envelope *e,
         /* RFC 6531 3.5. A domain alone could be coded for the DNS, but the header behind it may
          * hold UTF-8 as well, and is not for us to rewrite. */
         r = refusal(553, 6, 7, "SMTPUTF8 is required, but was not offered by host");
-    } else if (e->has_8bit && !can->eight_bit_mime && !options->eight_bit_as_is) {
+    } else if (e->has_8bit && !can->eight_bit_mime && !e->eight_bit_as_is) {
         /* RFC 6152 section 3: converted or refused; converting breaks signatures. */
         r = refusal(554, 6, 3, "8BITMIME is required, but was not offered by host");
     } else if (e->require_tls && !can->require_tls) {
@@ -149,7 +148,8 @@ enum status smtp_client_rcpt_write(const struct smtp_client_envelope *e, size_t 
 {
     const struct smtp_client_recipient *r = &e->recipients[recipient];
     bool has_notify = can->dsn && smtp_notify_is_valid(r->notify);
-    bool may_be_utf8 = can->smtputf8 && e->smtputf8; /* RFC 6533 section 3 */
+    /* RFC 6533 section 3: in a transaction with SMTPUTF8, which any of these is enough for. */
+    bool may_be_utf8 = can->smtputf8 && (e->smtputf8 || smtp_has_non_ascii(r->address));
     struct slice orcpt = if_valid(r->orcpt, can->dsn && smtp_orcpt_is_valid(r->orcpt) &&
                                                 (may_be_utf8 || !smtp_has_non_ascii(r->orcpt)));
 

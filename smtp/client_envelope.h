@@ -10,7 +10,6 @@
  * its refusal, its text in the buffer (or nowhere, when there is no memory). */
 bool smtp_client_envelope_is_possible(const struct smtp_client_envelope *e,
                                       const struct smtp_client_capabilities *can,
-                                      const struct smtp_client_options *options,
                                       struct buffer *text, struct smtp_reply *reply_out);
 
 /* How many of the recipients, from the first on, may be in one transaction; 1..count. */

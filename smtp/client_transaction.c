@@ -339,8 +339,7 @@ static struct smtp_client_event begin(struct smtp_client *c,
     ASSERT(smtp_client_is_in(c, IN(READY)));
     ASSERT(envelope->recipients_count > 0 || is_question);
     verdict_forget(c);
-    if (!smtp_client_envelope_is_possible(envelope, &c->capabilities, c->options, &c->verdict_text,
-                                          &refusal))
+    if (!smtp_client_envelope_is_possible(envelope, &c->capabilities, &c->verdict_text, &refusal))
         return (struct smtp_client_event){ .kind = SMTP_CLIENT_DONE,
                                            .stage = SMTP_CLIENT_STAGE_LOCAL,
                                            .recipients_sent = envelope->recipients_count,

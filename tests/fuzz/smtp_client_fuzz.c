@@ -6,8 +6,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct smtp_client_options options = { .hostname = { "out.example", 11 },
-                                                    .eight_bit_as_is = true };
+static const struct smtp_client_options options = { .hostname = { "out.example", 11 } };
 static const struct smtp_client_recipient recipients[] = {
     { .address = { "a@x.example", 11 },
       .notify = SMTP_NOTIFY_FAILURE,
@@ -21,6 +20,7 @@ static const struct smtp_client_envelope envelopes[] = {
       .recipients_count = 2,
       .message_bytes = 1234,
       .has_8bit = true,
+      .eight_bit_as_is = true,
       .is_stuffed = true },
     { .recipients = recipients, .recipients_count = 1, .ret = SMTP_RET_FULL, .envid = { "q", 1 } },
     { .sender = { "s@y.example", 11 },

@@ -399,6 +399,9 @@ static void a_value_that_is_none_is_left_out(void **unused)
           .notify = SMTP_NOTIFY_NEVER | SMTP_NOTIFY_DELAY,
           .orcpt = { "utf-8;\xc3\xa4", 8 } },
     };
+    static const struct smtp_client_recipient beyond[] = {
+        { .address = { "\xc3\xb6@x", 4 }, .orcpt = { "utf-8;\xc3\xa4", 8 } },
+    };
     struct smtp_client_envelope envelope = {
         .recipients = odd, .recipients_count = 2, .envid = { "a b", 3 }, .is_stuffed = true
     };
@@ -413,6 +416,13 @@ static void a_value_that_is_none_is_left_out(void **unused)
     client_converse_cut(&c, &options, &envelope, 1, false, server, 0, 0);
     assert_true(
         has_said(&c, "SMTPUTF8\r\nRCPT TO:<a@x>\r\nRCPT TO:<b@x> ORCPT=utf-8;\xc3\xa4\r\n"));
+    client_converse_finish(&c);
+    /* An address alone brings SMTPUTF8 with it. */
+    envelope = (struct smtp_client_envelope){ .recipients = beyond,
+                                              .recipients_count = 1,
+                                              .is_stuffed = true };
+    client_converse_cut(&c, &options, &envelope, 1, false, server, 0, 0);
+    assert_true(has_said(&c, "SMTPUTF8\r\nRCPT TO:<\xc3\xb6@x> ORCPT=utf-8;\xc3\xa4\r\n"));
     client_converse_finish(&c);
 }
 

@@ -30,9 +30,9 @@ PRESENT = {
     'client-certificate': True,  # certificate of a destination
     'timeouts': True,            # delivery.timeout
     'size': True,                # what a host has no room for is returned before it is sent
-    '8bitmime': False,            # 8-bit mail for a host without 8BITMIME is returned
+    '8bitmime': True,            # 8-bit mail for a host without 8BITMIME is returned
     'smtputf8': True,
-    'ascii-after-all': False,     # SMTPUTF8 that was said and not needed
+    'ascii-after-all': True,     # SMTPUTF8 that was said and not needed
     'chunking': False,
     'limits': True,              # RFC 9422
     'requiretls': False,          # a matrix that sends, and gets its bounces, by TLS

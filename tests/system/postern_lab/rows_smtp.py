@@ -18,6 +18,7 @@ OF_A_MESSAGE = ('MAIL', 'RCPT', 'DATA', 'END')
 ERROR = r'Connection Error: DCID \d+ domain: <domain> IP: <ip> '
 BIG = BODY + b'x' * 70 + b'\r\n'
 LONG = BODY + (b'x' * 70 + b'\r\n') * 2000
+HUGE = BODY + (b'x' * 70 + b'\r\n') * 16000  # more than is kept in memory
 
 
 def once(step, said):
@@ -283,6 +284,7 @@ def capabilities():
     def host(*extensions, scripts=(), cert=None):
         return Host(scripts, cert, options={'extensions': extensions})
     eight = BODY + 'grüße\r\n'.encode()
+    wide_header = 'Subject: grüße\r\n\r\nhello\r\n'.encode()
     wide = {'needs': ('smtputf8',), 'parameters': 'BODY=8BITMIME SMTPUTF8'}
     tls = {'tls': 'required'}
     require = {'needs': ('requiretls',), 'parameters': 'REQUIRETLS'}
@@ -303,12 +305,53 @@ def capabilities():
         row('8bit-not-offered', host('PIPELINING'),
             Expect(BOUNCED, status=r'5\.6\.\d', check=nothing_sent), data=eight,
             parameters='BODY=8BITMIME', needs=('8bitmime',)),
+        row('8bit-not-declared', host('8BITMIME'), Expect(check=parameter('BODY=8BITMIME')),
+            data=eight, needs=('8bitmime',)),
+        row('8bit-not-declared-and-not-offered', host('PIPELINING'),
+            Expect(BOUNCED, status=r'5\.6\.3', check=nothing_sent), data=eight,
+            needs=('8bitmime',)),
+        row('8bit-in-the-header-only', host('PIPELINING'),
+            Expect(BOUNCED, status=r'5\.6\.3', check=nothing_sent), data=wide_header,
+            parameters='BODY=8BITMIME', needs=('8bitmime',)),
+        row('8bit-sent-nevertheless', host('PIPELINING'),
+            Expect(check=parameter('BODY=', False)), data=eight, parameters='BODY=8BITMIME',
+            more='eight_bit = "send";', needs=('8bitmime',)),
+        row('8bit-declared-in-vain', host('PIPELINING'),
+            Expect(check=parameter('BODY=', False)), parameters='BODY=8BITMIME',
+            needs=('8bitmime',)),
+        row('8bit-declared-in-vain-and-offered', host('8BITMIME'),
+            Expect(check=parameter('BODY=', False)), parameters='BODY=8BITMIME',
+            needs=('8bitmime',)),
+        row('8bit-of-a-large-one', host('PIPELINING'),
+            Expect(BOUNCED, status=r'5\.6\.3', check=nothing_sent), data=HUGE + eight,
+            needs=('8bitmime',)),
+        row('8bit-at-the-next-host', (host('PIPELINING'), host('8BITMIME')),
+            Expect(visits=(1, 1), check=second_only), data=eight, retry='never',
+            needs=('8bitmime',)),
+        row('8bit-at-no-host', (host('PIPELINING'), host('SIZE')),
+            Expect(BOUNCED, status=r'5\.6\.3', visits=(1, 1), check=nothing_sent), data=eight,
+            needs=('8bitmime',)),
+        row('size-at-the-next-host', (host('SIZE 500'), host('SIZE 1000000')),
+            Expect(visits=(1, 1), check=second_only), data=LONG, needs=('size',)),
         row('utf8-offered', host('8BITMIME', 'SMTPUTF8'), Expect(check=parameter('SMTPUTF8')),
             recipients=('grüße',), **wide),
         row('utf8-not-offered', host('8BITMIME'),
             Expect(BOUNCED, status=r'5\.6\.7', check=nothing_sent), recipients=('grüße',), **wide),
         row('utf8-not-needed-after-all', host('8BITMIME'), Expect(DELIVERED),
             **{**wide, 'needs': ('ascii-after-all',)}),
+        row('utf8-not-needed-but-offered', host('8BITMIME', 'SMTPUTF8'),
+            Expect(check=parameter('SMTPUTF8', False)), **{**wide, 'needs': ('ascii-after-all',)}),
+        row('utf8-in-the-body-only', host('8BITMIME'), Expect(check=parameter('BODY=8BITMIME')),
+            data=eight, **{**wide, 'needs': ('ascii-after-all',)}),
+        row('utf8-in-the-header-offered', host('8BITMIME', 'SMTPUTF8'),
+            Expect(check=parameter('BODY=8BITMIME SMTPUTF8')), data=wide_header, **wide),
+        row('utf8-in-the-header', host('8BITMIME'),
+            Expect(BOUNCED, status=r'5\.6\.7', check=nothing_sent), data=wide_header, **wide),
+        row('utf8-in-the-header-undeclared', host('8BITMIME'),
+            Expect(check=parameter('BODY=8BITMIME')), data=wide_header,
+            needs=('ascii-after-all',)),
+        row('utf8-at-the-next-host', (host('8BITMIME'), host('8BITMIME', 'SMTPUTF8')),
+            Expect(visits=(1, 1), check=second_only), data=wide_header, **wide),
         row('chunking-offered', host('CHUNKING'), Expect(check=chunked), needs=('chunking',)),
         row('chunking-of-a-long-one', host('CHUNKING', 'PIPELINING'), Expect(check=chunked),
             data=LONG, needs=('chunking',)),
