@@ -48,6 +48,5 @@ void load_letter_write(struct load_letter *letter, const struct load_options *o,
         .recipients = letter->recipients,
         .recipients_count = o->recipients,
         .message_bytes = load_message_bytes(&letter->message),
-        .is_stuffed = true,
     };
 }

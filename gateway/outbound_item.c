@@ -168,7 +168,6 @@ enum status gateway_outbound_item_begin(struct gateway_outbound *out, struct gat
         .recipients = out->recipients,
         .recipients_count = count,
         .message_bytes = spool_message_size(spool),
-        .is_stuffed = (flags & SPOOL_MESSAGE_NOT_STUFFED) == 0,
         .envid = spool_message_info(spool, SPOOL_INFO_ENVELOPE_ID),
         .ret = (flags & SPOOL_MESSAGE_RET_FULL) != 0   ? SMTP_RET_FULL
                : (flags & SPOOL_MESSAGE_RET_HDRS) != 0 ? SMTP_RET_HDRS

@@ -20,11 +20,10 @@
  *
  * Feed until MORE comes, also when all input was used: one reply may bring two events.
  *
- * DATA or BDAT (RFC 3030): a body that is kept dot-stuffed goes by DATA, one that is not goes by
- * BDAT to a server that offers CHUNKING; so neither is rewritten. Where a body that is not stuffed
- * meets a server without CHUNKING, BODY_WANTED comes without by_bdat, and the caller has it stuffed
- * on its way (smtp/stuffing.h). The one chunk follows the replies to RCPT, not RCPT itself: a round
- * trip less than DATA takes, and no body is sent for nobody (RFC 3030 section 4.2).
+ * DATA or BDAT (RFC 3030): a message that may_chunk goes by BDAT to a server that offers CHUNKING,
+ * and all else by DATA. It is all in one chunk, which follows the replies to RCPT, not RCPT itself:
+ * a round trip less than DATA takes, and no body is sent for nobody (RFC 3030 section 4.2). What
+ * the caller has to put in or take off a body that is kept in the other form: smtp/stuffing.h.
  *
  * Whatever a server says out of turn or out of shape is FAILED, never an assertion. READY comes
  * once for each EHLO; after DONE and TLS_REFUSED it is not repeated.
@@ -65,15 +64,15 @@ struct smtp_client_envelope {
     struct slice sender;                            /* without brackets; empty: <> */
     const struct smtp_client_recipient *recipients; /* best in the order of their domains */
     size_t recipients_count;                        /* 1.. */
-    uint64_t message_bytes; /* for SIZE=; where the body is not stuffed, exactly what is sent */
+    uint64_t message_bytes; /* without what stuffing adds: for SIZE=, and for BDAT */
     struct slice envid;     /* as coded; empty: none */
     enum smtp_ret ret;
     bool has_8bit;        /* bytes above 127 are in it: what was declared is of less interest */
     bool eight_bit_as_is; /* then it is sent as it is to servers without 8BITMIME, too, instead of
                              being refused as RFC 6152 section 3 demands */
     bool smtputf8;        /* an address, or the header, needs RFC 6531 */
-    bool is_stuffed;  /* as DATA wants it. Where no line begins with a dot, either may be said */
-    bool require_tls; /* RFC 8689: never to a server that does not offer REQUIRETLS */
+    bool may_chunk;       /* by BDAT, where it is offered: message_bytes is exact */
+    bool require_tls;     /* RFC 8689: never to a server that does not offer REQUIRETLS */
 };
 
 enum smtp_client_event_kind {

@@ -346,7 +346,7 @@ static struct smtp_client_event begin(struct smtp_client *c,
                                            .reply = refusal };
     c->envelope = envelope;
     c->is_question = is_question;
-    c->is_by_bdat = c->capabilities.chunking && !envelope->is_stuffed && !is_question;
+    c->is_by_bdat = c->capabilities.chunking && envelope->may_chunk && !is_question;
     c->recipients_sent = smtp_client_envelope_recipients_max(envelope, &c->capabilities);
     if (c->transactions_count < UINT32_MAX)
         c->transactions_count++;

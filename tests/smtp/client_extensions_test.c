@@ -19,25 +19,27 @@ static const struct smtp_client_recipient recipients[] = {
     { .address = { "b@X.EXAMPLE", 11 }, .notify = SMTP_NOTIFY_NEVER },
     { .address = { "c@y.example", 11 } },
 };
-/* Not stuffed. */
+/* By BDAT, where it is offered. */
 static const struct smtp_client_envelope chunks[] = {
-    { .sender = { "s@y", 3 }, .recipients = recipients, .recipients_count = 2, .message_bytes = 7 },
-    { .recipients = recipients + 2, .recipients_count = 1 },
+    { .sender = { "s@y", 3 },
+      .recipients = recipients,
+      .recipients_count = 2,
+      .message_bytes = 7,
+      .may_chunk = true },
+    { .recipients = recipients + 2, .recipients_count = 1, .may_chunk = true },
 };
 static const struct smtp_client_envelope stuffed[] = {
     { .sender = { "s@y", 3 },
       .recipients = recipients,
       .recipients_count = 3,
-      .is_stuffed = true,
       .ret = SMTP_RET_HDRS,
       .envid = { "q+20r", 5 } },
-    { .recipients = recipients + 2, .recipients_count = 1, .is_stuffed = true },
+    { .recipients = recipients + 2, .recipients_count = 1 },
 };
 static const struct smtp_client_envelope secret[] = {
     { .sender = { "s@y", 3 },
       .recipients = recipients + 2,
       .recipients_count = 1,
-      .is_stuffed = true,
       .require_tls = true },
 };
 
@@ -87,7 +89,7 @@ static const struct {
     { GREETED "250-mx\r\n250 CHUNKING\r\n" OK OK OK "354 what\r\n", chunks, 1, false,
       EHLO_SAID READY(" CHUNKING") SET_A A_OK SET_B B_OK CHUNK
       "[failed stage=6 rcpt=0 354 0.0.0 'what'not an SMTP reply, or out of turn in doubt]\n" },
-    /* A stuffed body goes by DATA whatever is offered, one that is not where nothing else is. */
+    /* What may not be chunked goes by DATA whatever is offered, what may where nothing else is. */
     { GREETED "250-mx\r\n250 CHUNKING\r\n" OK OK "354 go\r\n250 kept\r\n", stuffed + 1, 1, false,
       EHLO_SAID READY(" CHUNKING") "MAIL FROM:<>\r\nRCPT TO:<c@y.example>\r\n" A_OK
                                    "DATA\r\n" BODY KEPT "QUIT\r\n" },
@@ -402,9 +404,9 @@ static void a_value_that_is_none_is_left_out(void **unused)
     static const struct smtp_client_recipient beyond[] = {
         { .address = { "\xc3\xb6@x", 4 }, .orcpt = { "utf-8;\xc3\xa4", 8 } },
     };
-    struct smtp_client_envelope envelope = {
-        .recipients = odd, .recipients_count = 2, .envid = { "a b", 3 }, .is_stuffed = true
-    };
+    struct smtp_client_envelope envelope = { .recipients = odd,
+                                             .recipients_count = 2,
+                                             .envid = { "a b", 3 } };
     struct slice server = SLICE(GREETED "250-mx\r\n250-PIPELINING\r\n250-SMTPUTF8\r\n250 DSN\r\n");
     struct client_converse c;
 
@@ -418,9 +420,7 @@ static void a_value_that_is_none_is_left_out(void **unused)
         has_said(&c, "SMTPUTF8\r\nRCPT TO:<a@x>\r\nRCPT TO:<b@x> ORCPT=utf-8;\xc3\xa4\r\n"));
     client_converse_finish(&c);
     /* An address alone brings SMTPUTF8 with it. */
-    envelope = (struct smtp_client_envelope){ .recipients = beyond,
-                                              .recipients_count = 1,
-                                              .is_stuffed = true };
+    envelope = (struct smtp_client_envelope){ .recipients = beyond, .recipients_count = 1 };
     client_converse_cut(&c, &options, &envelope, 1, false, server, 0, 0);
     assert_true(has_said(&c, "SMTPUTF8\r\nRCPT TO:<\xc3\xb6@x> ORCPT=utf-8;\xc3\xa4\r\n"));
     client_converse_finish(&c);

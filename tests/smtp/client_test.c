@@ -18,9 +18,8 @@ static const struct smtp_client_envelope envelopes[] = {
       .recipients_count = 2,
       .message_bytes = 1234,
       .has_8bit = true,
-      .eight_bit_as_is = true,
-      .is_stuffed = true },
-    { .recipients = recipients, .recipients_count = 1, .is_stuffed = true },
+      .eight_bit_as_is = true },
+    { .recipients = recipients, .recipients_count = 1 },
 };
 
 #define HELLO    "220 mx ESMTP\r\n250 mx\r\n"

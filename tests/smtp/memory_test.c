@@ -88,6 +88,7 @@ static bool client_run(size_t *events_out)
         .recipients = recipients,
         .recipients_count = 1,
         .message_bytes = 9,
+        .may_chunk = true,
     };
     struct smtp_client c;
     struct buffer out;

@@ -79,7 +79,6 @@ static void message_make(struct pair *p)
         .recipients_count = 1 + next_random(&p->random) % (chance(p, 4) ? RECIPIENTS_MAX : 3),
         .message_bytes = buffer_len(&p->sent),
         .has_8bit = true,
-        .is_stuffed = true,
     };
     if (chance(p, 10))
         p->envelope.sender = SLICE("refuse@y.example");
