@@ -37,6 +37,7 @@ const char *cli_destination_value(const struct config_settings *settings,
     case POLICY_DESTINATION_RECIPIENTS: return number(d->max_recipients, text);
     case POLICY_DESTINATION_INTERVAL: return config_duration_format(d->recipients_interval_s, text);
     case POLICY_DESTINATION_SCOPE: return policy_limit_scope_text(d->limit_scope);
+    case POLICY_DESTINATION_CHUNKING: return d->chunking ? "true" : "false";
     case POLICY_DESTINATION_EIGHT_BIT: return policy_eight_bit_text(d->eight_bit);
     case POLICY_DESTINATION_BOUNCE_PROFILE: return d->bounce_profile->name.data;
     case POLICY_DESTINATION_FIELDS_COUNT: break;

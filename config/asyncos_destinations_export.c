@@ -11,6 +11,7 @@ enum loss {
     LOSS_TLS_VERSION,
     LOSS_CERTIFICATE,
     LOSS_FALLBACK,
+    LOSS_CHUNKING,
     LOSS_EIGHT_BIT,
     LOSS_DEFAULT_PROFILE,
     LOSS_PROFILE,
@@ -22,6 +23,7 @@ static const char *const reasons[LOSSES_COUNT] = {
     [LOSS_TLS_VERSION] = "tls_min_version: AsyncOS has one for all destinations (sslconfig)",
     [LOSS_CERTIFICATE] = "certificate of a domain: AsyncOS has one for all destinations",
     [LOSS_FALLBACK] = "tls_fallback_clear: AsyncOS never falls back",
+    [LOSS_CHUNKING] = "chunking: AsyncOS has no key for it",
     [LOSS_EIGHT_BIT] = "eight_bit: AsyncOS has no key for it",
     [LOSS_DEFAULT_PROFILE] = "bounce_profile of the default: AsyncOS has none in [DEFAULT]",
     [LOSS_PROFILE] = "bounce_profile: AsyncOS takes \"default\" for none, and has short names",
@@ -91,6 +93,7 @@ static void count_losses(struct export *x, const struct policy_destination *d, b
     x->losses[LOSS_TLS_VERSION] += policy_destination_gives(d, POLICY_DESTINATION_TLS_VERSION);
     x->losses[LOSS_FALLBACK] +=
         d->clear_after_failed_handshake && policy_destination_gives(d, POLICY_DESTINATION_FALLBACK);
+    x->losses[LOSS_CHUNKING] += policy_destination_gives(d, POLICY_DESTINATION_CHUNKING);
     x->losses[LOSS_EIGHT_BIT] += policy_destination_gives(d, POLICY_DESTINATION_EIGHT_BIT);
     if (is_default)
         x->losses[LOSS_DEFAULT_PROFILE] +=

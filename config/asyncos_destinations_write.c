@@ -48,6 +48,7 @@ static const char *value_of(const struct config_asyncos_destination *e,
     case POLICY_DESTINATION_KTLS:
     case POLICY_DESTINATION_TLS_VERSION:
     case POLICY_DESTINATION_FALLBACK:
+    case POLICY_DESTINATION_CHUNKING:
     case POLICY_DESTINATION_EIGHT_BIT:
     case POLICY_DESTINATION_FIELDS_COUNT: UNREACHABLE(); /* no key of AsyncOS gives them */
     }

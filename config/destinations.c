@@ -64,6 +64,7 @@ static const struct config_key keys[POLICY_DESTINATION_FIELDS_COUNT + 1] = {
         VALUE("recipients_interval", CONFIG_KIND_DURATION, recipients_interval_s,
               POLICY_DESTINATION_INTERVAL_S_MIN, POLICY_DESTINATION_INTERVAL_S_MAX),
     [POLICY_DESTINATION_SCOPE] = WORD("limit_per", values.limit_scope, scope_words),
+    [POLICY_DESTINATION_CHUNKING] = VALUE("chunking", CONFIG_KIND_BOOL, chunking, 0, 0),
     [POLICY_DESTINATION_EIGHT_BIT] = WORD("eight_bit", values.eight_bit, eight_bit_words),
     [POLICY_DESTINATION_BOUNCE_PROFILE] = TEXT("bounce_profile", bounce_profile, 1),
     { "domain", CONFIG_KIND_TEXT, offsetof(struct entry, domain), true, 1 },

@@ -28,7 +28,7 @@ static void set_time(struct gateway_outbound *out)
 {
     uint64_t more_ms = 0;
 
-    if (out->is_body_leaving && out->source == NULL && out->item != NULL)
+    if (out->is_body_leaving && out->item != NULL && gateway_outbound_body_is_one_piece(out))
         more_ms = spool_message_body_bytes(out->item->message->spool);
     gateway_hop_set_time(&out->hop, more_ms);
 }
@@ -105,6 +105,7 @@ static void on_closed(struct gateway_hop *h)
     ASSERT(out->state == GATEWAY_OUTBOUND_CLOSING);
     give_back(out);
     gateway_body_source_release(out->source);
+    gateway_outbound_body_finish(&out->body);
     if (out->is_announced)
         observe_dcid_close(w->log, gateway_worker_now_s(w), out->dcid);
     observe_uncount(&w->counters, OBSERVE_CONNECTIONS_OUT_NOW, 1);
@@ -113,6 +114,31 @@ static void on_closed(struct gateway_hop *h)
     list_remove(&out->node);
     free(out);
     gateway_worker_check_drained(w);
+}
+
+/* Whether the answer to BDAT is about the command (RFC 5321 4.2.1: x0z is syntax), or none was had
+ * that makes sense. Some hosts, or what stands in front of them, offer CHUNKING and cannot do it.
+ */
+static bool is_bdat_unanswered(const struct gateway_outbound *out,
+                               const struct smtp_client_event *event)
+{
+    if (out->item == NULL || !out->body.by_bdat ||
+        (event->stage != SMTP_CLIENT_STAGE_BODY && event->stage != SMTP_CLIENT_STAGE_FINAL))
+        return false;
+    return (event->reply.code >= 500 && event->reply.code <= 504) ||
+           event->failure == SMTP_CLIENT_FAILURE_BAD_REPLY ||
+           event->failure == SMTP_CLIENT_FAILURE_ENDED ||
+           event->failure == SMTP_CLIENT_FAILURE_TIMEOUT;
+}
+
+/* The next messages to this host go by DATA. */
+static void give_up_bdat(struct gateway_outbound *out)
+{
+    (void)gateway_host_marks_add(&out->worker->unchunked, gateway_worker_now_ms(out->worker),
+                                 &out->remote);
+    observe_log_line(out->worker->log, OBSERVE_INFO, gateway_worker_now_s(out->worker),
+                     "DCID %llu: the host offers CHUNKING and had no answer to BDAT: it gets DATA",
+                     (unsigned long long)out->dcid);
 }
 
 /* The session is of no use any more: what was under way is tried again, or is in doubt. */
@@ -124,6 +150,8 @@ static void end_by_event(struct gateway_outbound *out, const struct smtp_client_
     struct delivery_outcome outcome;
 
     gateway_outbound_log_failure(out, event);
+    if (is_bdat_unanswered(out, event))
+        give_up_bdat(out);
     if (out->item != NULL && out->sent_any && !out->heard_of_item &&
         event->failure == SMTP_CLIENT_FAILURE_ENDED && !event->in_doubt) {
         gateway_outbound_item_return(out); /* closed while it was idle */
@@ -327,36 +355,21 @@ static void fail_body(struct gateway_outbound *out)
     gateway_hop_reset(&out->hop);
 }
 
-/* A small body goes out with its final dot in one piece; a large one is sent from where it
- * lies, and the dot when it has left. */
-static void send_body(struct gateway_outbound *out)
+static void body_step(struct gateway_outbound *out, enum gateway_body_step step)
 {
-    const struct spool_message *spool = out->item->message->spool;
-    struct slice trace = spool_message_trace(spool), body = spool_message_body(spool);
-    struct buffer *output = gateway_channel_output(&out->hop.channel);
-    bool is_copied = !spool_message_body_in_file(spool) && body.len <= GATEWAY_OUTBOUND_COPY_MAX;
-    enum status status = buffer_append(output, trace);
+    switch (step) {
+    case GATEWAY_BODY_LEAVING: break;
+    case GATEWAY_BODY_COMPLETE: body_complete(out); break;
+    case GATEWAY_BODY_FAILED: fail_body(out); break;
+    }
+}
 
-    if (status == STATUS_OK && is_copied)
-        status = buffer_append(output, body);
-    if (status == STATUS_OK && spool_message_body_in_file(spool))
-        status = gateway_body_source_start(out->worker, out, spool, &out->source);
-    if (status != STATUS_OK) {
-        fail_body(out);
-        return;
-    }
-    out->is_body_leaving = !is_copied;
-    if (is_copied) {
-        body_complete(out);
-    } else if (!spool_message_body_in_file(spool)) {
-        out->borrowed = out->item;
-        gateway_item_borrow(out->item);
-        if (!gateway_message_hold(out->item->message)) /* for the kernel; the item is held */
-            UNREACHABLE();
-        gateway_channel_send_body(&out->hop.channel, body);
-    } else {
-        gateway_channel_flush(&out->hop.channel);
-    }
+static void send_body(struct gateway_outbound *out, bool by_bdat)
+{
+    enum gateway_body_step step = gateway_outbound_body_start(out, by_bdat);
+
+    out->is_body_leaving = step == GATEWAY_BODY_LEAVING;
+    body_step(out, step);
 }
 
 void gateway_outbound_chunk(struct gateway_outbound *out, enum status status, struct slice chunk)
@@ -371,13 +384,7 @@ void gateway_outbound_chunk(struct gateway_outbound *out, enum status status, st
         return;
     }
     set_time(out);
-    if (chunk.len > 0) {
-        gateway_channel_send_body(&out->hop.channel, chunk);
-        return;
-    }
-    gateway_body_source_release(out->source);
-    out->source = NULL;
-    body_complete(out);
+    body_step(out, gateway_outbound_body_piece(out, chunk));
 }
 
 static void on_drained(struct gateway_hop *h)
@@ -387,10 +394,7 @@ static void on_drained(struct gateway_hop *h)
     if (out->state != GATEWAY_OUTBOUND_SENDING || !out->is_body_leaving)
         return;
     set_time(out);
-    if (out->source == NULL)
-        body_complete(out);
-    else if (gateway_body_source_is_idle(out->source))
-        gateway_body_source_next(out->source);
+    body_step(out, gateway_outbound_body_go_on(out));
 }
 
 /* What this host lacks another one of the domain may have: REQUIRETLS (RFC 8689 4.2.1 demands that
@@ -419,6 +423,12 @@ static void message_done(struct gateway_outbound *out, const struct smtp_client_
 
     if (event->stage == SMTP_CLIENT_STAGE_LOCAL && seek_able_host(out, event))
         return;
+    if (is_bdat_unanswered(out, event)) {
+        give_up_bdat(out);
+        gateway_outbound_item_return(out);
+        quit(out);
+        return;
+    }
     out->sent_any = true;
     if (outcome.verdict == DELIVERY_VERDICT_DELIVERED &&
         event->stage != SMTP_CLIENT_STAGE_FINAL) /* nothing was accepted */
@@ -474,7 +484,7 @@ static void on_event(struct gateway_hop *h, const struct smtp_client_event *even
         set_time(out);
     } else if (event->kind == SMTP_CLIENT_BODY_WANTED) {
         out->heard_of_item = true;
-        send_body(out);
+        send_body(out, event->by_bdat);
     } else {
         message_done(out, event);
     }
@@ -545,6 +555,7 @@ enum status gateway_outbound_open(struct gateway_worker *worker,
     out->host = gateway_next_hops_host(out->hops, connect->endpoint);
     out->remote = connect->address;
     out->state = GATEWAY_OUTBOUND_OPENING;
+    gateway_outbound_body_init(&out->body);
     out->dcid = spool_ids_take(&worker->process->ids, SPOOL_ID_DCID);
     list_append(&worker->outbound, &out->node);
     observe_count(&worker->counters, OBSERVE_CONNECTIONS_OUT, 1);

@@ -13,11 +13,11 @@
 #include "gateway/hop_tls.h"
 #include "gateway/message.h"
 #include "gateway/next_hops.h"
+#include "gateway/outbound_body.h"
 #include "policy/destination.h"
 
 #define GATEWAY_OUTBOUND_IDLE_MS  5000  /* a connection without work is kept so long */
 #define GATEWAY_OUTBOUND_FETCH_MS 30000 /* and one whose message comes from the disk */
-#define GATEWAY_OUTBOUND_COPY_MAX 32768 /* a body up to this is copied behind its DATA */
 
 #define GATEWAY_OUTBOUND_TROUBLE_MAX 256 /* NUL included */
 
@@ -57,7 +57,8 @@ struct gateway_outbound { /* Fields are private to gateway/outbound*.c. */
     struct gateway_item *fetching; /* to be delivered, when it is in memory */
     struct gateway_item *borrowed; /* the kernel may be reading its message's body */
     struct gateway_report *report;
-    struct gateway_body_source *source;
+    struct gateway_outbound_body body;
+    struct gateway_body_source *source; /* while its body comes from a file */
     struct smtp_client_envelope envelope;
     struct smtp_client_recipient *recipients; /* one for each waiting recipient of the item */
     uint32_t *accepted;                       /* room for the numbers of those not refused */

@@ -167,7 +167,8 @@ enum status gateway_outbound_item_begin(struct gateway_outbound *out, struct gat
         .sender = spool_message_sender(spool),
         .recipients = out->recipients,
         .recipients_count = count,
-        .message_bytes = spool_message_size(spool),
+        .message_bytes = spool_message_size(spool) - spool_message_dots_count(spool),
+        .may_chunk = gateway_outbound_body_may_chunk(out),
         .envid = spool_message_info(spool, SPOOL_INFO_ENVELOPE_ID),
         .ret = (flags & SPOOL_MESSAGE_RET_FULL) != 0   ? SMTP_RET_FULL
                : (flags & SPOOL_MESSAGE_RET_HDRS) != 0 ? SMTP_RET_HDRS

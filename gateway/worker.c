@@ -368,6 +368,7 @@ enum status gateway_worker_init(struct gateway_worker *w, struct gateway_process
     gateway_tls_gatherer_init(&w->tls_gatherer, w);
     TRY(gateway_host_marks_init(&w->shunned, &process->seed, GATEWAY_WORKER_BROKEN_MS));
     TRY(gateway_host_marks_init(&w->classic, &process->seed, GATEWAY_WORKER_BROKEN_MS));
+    TRY(gateway_host_marks_init(&w->unchunked, &process->seed, GATEWAY_WORKER_BROKEN_MS));
     TRY(gateway_host_marks_init(&w->cleared, &process->seed, GATEWAY_WORKER_CLEARED_MS));
     TRY(gateway_call_ahead_create(w, &w->call_ahead));
     TRY(gateway_mta_sts_create(w, &gateway_mta_sts_ops_real, &w->mta_sts));
@@ -420,6 +421,7 @@ void gateway_worker_finish(struct gateway_worker *w)
     tls_resumption_destroy(w->resumption);
     gateway_host_marks_finish(&w->shunned);
     gateway_host_marks_finish(&w->classic);
+    gateway_host_marks_finish(&w->unchunked);
     gateway_host_marks_finish(&w->cleared);
     gateway_tls_gatherer_finish(&w->tls_gatherer);
     gateway_view_release(w->view);

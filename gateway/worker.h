@@ -89,6 +89,7 @@ struct gateway_worker {
     struct gateway_host_marks shunned; /* changed their key where this kernel cannot follow: OpenSSL
                                           makes their records, or their mail would never leave */
     struct gateway_host_marks classic; /* stumbled over a post-quantum key share */
+    struct gateway_host_marks unchunked; /* offer CHUNKING, and do not understand BDAT */
     struct gateway_host_marks cleared; /* failed a handshake, and may have the mail in the clear */
     struct tls_resumption *resumption; /* TLS sessions of hosts that were as they should be */
     struct gateway_alert_domains alert_domains;

@@ -7,6 +7,7 @@ struct policy_destination policy_destination_default(void)
     return (struct policy_destination){
         .name = SLICE("default"),
         .tls = POLICY_TLS_OFF,
+        .chunking = true,
         .max_connections = POLICY_DESTINATION_CONNECTIONS_DEFAULT,
         .max_messages_per_connection = POLICY_DESTINATION_MESSAGES_PER_CONNECTION_DEFAULT,
         .recipients_interval_s = POLICY_DESTINATION_INTERVAL_S_DEFAULT,
@@ -40,7 +41,7 @@ bool policy_destination_equal(const struct policy_destination *a,
 {
     return a->tls == b->tls && a->ktls == b->ktls && a->dane == b->dane && a->ip == b->ip &&
            a->limit_scope == b->limit_scope && a->eight_bit == b->eight_bit &&
-           a->mta_sts == b->mta_sts &&
+           a->mta_sts == b->mta_sts && a->chunking == b->chunking &&
            a->clear_after_failed_handshake == b->clear_after_failed_handshake &&
            a->has_bounce_profile == b->has_bounce_profile &&
            a->max_connections == b->max_connections &&

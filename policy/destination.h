@@ -75,6 +75,7 @@ enum policy_destination_field {
     POLICY_DESTINATION_RECIPIENTS,
     POLICY_DESTINATION_INTERVAL,
     POLICY_DESTINATION_SCOPE,
+    POLICY_DESTINATION_CHUNKING,
     POLICY_DESTINATION_EIGHT_BIT,
     POLICY_DESTINATION_BOUNCE_PROFILE,
     POLICY_DESTINATION_FIELDS_COUNT
@@ -90,6 +91,7 @@ struct policy_destination {
     enum policy_limit_scope limit_scope;
     enum policy_eight_bit eight_bit;
     bool mta_sts;
+    bool chunking;                     /* by BDAT, where a host offers it */
     bool clear_after_failed_handshake; /* of the settings that do not require TLS */
     bool has_bounce_profile;  /* it names one, which then goes before that of the listener */
     uint32_t max_connections; /* over all workers */

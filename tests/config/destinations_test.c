@@ -77,7 +77,8 @@ static void every_key_of_a_destination_has_its_effect(void **unused)
           "  tls_min_version = \"1.3\"; certificate = \"mail\"; dane = \"mandatory\";\n"
           "  mta_sts = true; ip_version = \"require-v4\"; max_connections = 3;\n"
           "  max_messages_per_connection = 4; max_recipients = 5; recipients_interval = \"10m\";\n"
-          "  limit_per = \"address\"; bounce_profile = \"fast\"; eight_bit = \"send\"; },\n"
+          "  limit_per = \"address\"; bounce_profile = \"fast\"; eight_bit = \"send\";\n"
+          "  chunking = false; },\n"
           "{ domain = \"b.example\"; tls_fallback_clear = \"after-failed-handshake\"; } ); };" },
         { 13, "bounce_profiles = { fast = { send_bounces = false; delay_warnings = true;\n"
               "  warning_interval = \"1h\"; max_warnings = 3; max_bounce_copy = \"64K\";\n"
@@ -106,6 +107,7 @@ static void every_key_of_a_destination_has_its_effect(void **unused)
     assert_int_equal(d->recipients_interval_s, 600);
     assert_int_equal(d->limit_scope, POLICY_LIMIT_ADDRESS);
     assert_int_equal(d->eight_bit, POLICY_EIGHT_BIT_SEND);
+    assert_false(d->chunking);
     assert_false(d->clear_after_failed_handshake);
     assert_true(d->has_bounce_profile);
     assert_false(profile->send_bounces);
@@ -116,6 +118,7 @@ static void every_key_of_a_destination_has_its_effect(void **unused)
     assert_string_equal(profile->bounces_to.data, "bounces@example.com");
     d = find(loaded, "b.example");
     assert_int_equal(d->given, 1u << POLICY_DESTINATION_FALLBACK);
+    assert_true(d->chunking);
     assert_true(d->clear_after_failed_handshake);
     assert_int_equal(d->max_recipients, 7);
     assert_int_equal(d->recipients_interval_s, 3600);

@@ -33,7 +33,7 @@ PRESENT = {
     '8bitmime': True,            # 8-bit mail for a host without 8BITMIME is returned
     'smtputf8': True,
     'ascii-after-all': True,     # SMTPUTF8 that was said and not needed
-    'chunking': False,
+    'chunking': True,             # BDAT where CHUNKING is offered
     'limits': True,              # RFC 9422
     'requiretls': False,          # a matrix that sends, and gets its bounces, by TLS
 }

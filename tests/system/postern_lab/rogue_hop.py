@@ -8,6 +8,7 @@ maps steps to what is done there instead of the ordinary reply:
     GREETING EHLO HELO STARTTLS MAIL RCPT DATA BDAT RSET NOOP QUIT  the reply to that command
     BODY      while the body comes in: `cut` is the number of its bytes that are read before
     END       the reply to the body, behind the final dot or the last chunk
+    VERB      the reply to BDAT of a host that does not know it: the chunk is taken for commands
     TLS       in place of our part of the handshake, when the peer's has begun: raw bytes, or with
               `cut` a real one that is broken off
     SECURE    when the handshake is done
@@ -429,8 +430,16 @@ class Conversation:
         self.end_of_mail()
 
     def on_bdat(self, line):
-        words = line.split()
-        data = self.wire.read_bytes(int(words[1]))
+        words, early = line.split(), self.step('BODY')
+        unknown = self.step('VERB')
+        if unknown:
+            self.say(unknown)
+            return
+        size = int(words[1])
+        data = self.wire.read_bytes(min(size, early.cut or 0)) if early else b''
+        if early:
+            self.say(dataclasses.replace(early, cut=None))
+        data += self.wire.read_bytes(size - len(data))
         if self.mail is None or not self.mail.recipients:
             self.answer('BDAT', '503 5.5.1 no recipients')
             return

@@ -257,25 +257,126 @@ def parameter(text, is_there=True):
     return check
 
 
+def unstuffed(data):
+    """What a body on its way to DATA says (RFC 5321 4.5.2)."""
+    return re.sub(rb'(\A|\r\n)\.', rb'\1', data)
+
+
 def chunked(result):
+    """In one chunk, to a byte, and without the dots of DATA (RFC 3030 2). SIZE= says its length."""
     mail, = result.mails()
-    assert mail.chunks >= 1 and mail.data.endswith(result.row.data)
-
-
-def unstuffed(result):
-    """RFC 3030 2: what travels in a chunk has no dots added."""
-    mail, = result.mails()
-    assert mail.chunks >= 1 and mail.data.endswith(b'\r\n.\r\n.x\r\n')
+    assert mail.chunks == 1 and mail.data.endswith(b'\r\n' + unstuffed(result.row.data))
+    assert not [visit for visit in result.visits() if visit.said('DATA')]
+    size = re.search(r'SIZE=(\d+)', mail.parameters)
+    assert not size or int(size[1]) == len(mail.data), (mail.parameters, len(mail.data))
 
 
 def not_chunked(result):
     mail, = result.mails()
-    assert mail.chunks == 0
+    assert mail.chunks == 0 and mail.data.endswith(b'\r\n' + unstuffed(result.row.data))
+    size = re.search(r'SIZE=(\d+)', mail.parameters)
+    assert not size or int(size[1]) == len(mail.data), (mail.parameters, len(mail.data))
+
+
+def chunked_then_not(result):
+    assert [visit.said('BDAT') != [] for visit in result.visits()] == [True, False]
+    not_chunked(result)
+
+
+def no_chunk(result):
+    assert not any(visit.said('BDAT') for visit in result.visits())
 
 
 def at_most(recipients_max):
     def check(result):
         assert max(len(mail.recipients) for mail in result.mails()) <= recipients_max
+    return check
+
+
+def chunking(host):
+    """Of CHUNKING, RFC 3030: small ones, larger ones that lie in memory, and those in a file; each
+    with dots to take off and without."""
+    needs = {'needs': ('chunking',)}
+    dots = BODY + b'..\r\n..x\r\n...\r\n'
+    bodies = {'a-small-one': BODY, 'a-long-one': LONG, 'a-huge-one': HUGE, 'dots': dots,
+              'a-dot-at-the-start': b'..a\r\n', 'a-dot-that-was-not-doubled': BODY + b'.a\r\n',
+              'many-dots': BODY + b'..\r\n' * 8000, 'a-long-one-with-dots': LONG + dots,
+              'a-huge-one-with-dots': HUGE + dots, 'huge-dots': BODY + b'..\r\n' * 300000,
+              'nothing': b'', 'an-empty-line': b'\r\n'}
+    rows = []
+    for name, data in bodies.items():
+        rows += [
+            row(f'chunking-of-{name}', host('CHUNKING', 'PIPELINING', 'SIZE'),
+                Expect(check=chunked), data=data, **needs),
+            row(f'no-chunking-of-{name}', host('PIPELINING', 'SIZE'), Expect(check=not_chunked),
+                data=data, **needs)]
+
+    def scripted(*scripts):
+        return host('CHUNKING', 'PIPELINING', scripts=scripts)
+    later, no = '452 4.3.1 full', '554 5.6.0 no'
+    unknown = r'DCID \d+: the host offers CHUNKING and had no answer to BDAT: it gets DATA'
+    return rows + [
+        row('chunking-unpipelined', host('CHUNKING'), Expect(check=chunked), data=dots, **needs),
+        row('chunking-by-tls', host('CHUNKING', 'SIZE', cert=GOOD),
+            Expect(secure=True, check=chunked), data=LONG + dots, tls='required', **needs),
+        row('chunking-of-a-huge-one-by-tls', host('CHUNKING', 'SIZE', cert=GOOD),
+            Expect(secure=True, check=chunked), data=HUGE + dots, tls='required', **needs),
+        row('chunking-4xx', scripted(Script({'END:1': later})),
+            Expect(LATER, log=(delayed(r'4\.3\.1', 452),)), **needs),
+        row('chunking-5xx', scripted(Script({'END': no})),
+            Expect(BOUNCED, status=r'5\.6\.0', visits=(1,)), **needs),
+        row('chunking-4xx-in-the-middle', scripted(Script({'BODY:1': Say(later, cut=9999),
+                                                           'END:1': Say()}), Script()),
+            Expect(LATER, log=(delayed(r'4\.3\.1', 452),)), data=HUGE, **needs),
+        row('chunking-5xx-in-the-middle', scripted(Script({'BODY': Say('552 5.3.4 big', cut=9999),
+                                                           'END': Say()})),
+            Expect(BOUNCED, status=r'5\.3\.4', visits=(1,)), data=LONG, **needs),
+        row('chunking-5xx-in-the-middle-and-closed',
+            scripted(Script({'BODY': Say('552 5.3.4 big', cut=9999, then=CLOSE)}), Script()),
+            Expect(BOUNCED, status=r'5\.3\.4'), data=HUGE * 4, **needs),
+        row('chunking-5xx-to-the-verb', scripted(Script({'END': '502 5.5.1 unknown'}), Script()),
+            Expect(check=chunked_then_not, log=(unknown,), absent=('Bounced', 'Delayed'),
+                   visits=(2,)), data=dots, retry='never', **needs),
+        row('chunking-5xx-to-the-verb-of-a-huge-one',
+            scripted(Script({'BODY': Say('500 5.5.1 what', cut=1), 'END': Say()}), Script()),
+            Expect(check=chunked_then_not, log=(unknown,), absent=('Bounced', 'Delayed')),
+            data=HUGE, retry='never', **needs),
+        row('chunking-taken-for-commands', scripted(Script({'VERB': '500 5.5.1 what'}), Script()),
+            Expect(check=chunked_then_not, log=(unknown,), absent=('Bounced',)), data=dots,
+            **needs),
+        row('chunking-taken-for-commands-a-long-one',
+            scripted(Script({'VERB': '500 5.5.1 what'}), Script()),
+            Expect(check=chunked_then_not, log=(unknown,), absent=('Bounced',)), data=LONG,
+            retry='soon', **needs),
+        row('chunking-closed', scripted(Script({'VERB': Say(then=CLOSE)}), Script()),
+            Expect(LATER, check=chunked_then_not, log=(EOF, unknown)), data=dots, **needs),
+        row('chunking-reset-in-the-middle',
+            scripted(Script({'BODY': Say(then=RST, cut=70000)}), Script()),
+            Expect(LATER, log=(ERROR,)), data=LONG, **needs),
+        row('chunking-hangs', scripted(Script({'END': Say(then=HANG)}), Script()),
+            Expect(LATER, check=chunked_then_not, log=(TIMEOUT, unknown)),
+            needs=('chunking', 'timeouts')),
+        row('chunking-421', scripted(Script({'END': Say('421 4.3.2 closing', then=CLOSE)}),
+                                     Script()), Expect(LATER, check=chunked), **needs),
+        row('chunking-354', scripted(Script({'END': '354 go'}), Script()),
+            Expect(LATER, log=(PROTOCOL,)), **needs),
+        row('chunking-for-nobody', scripted(Script({'RCPT': '550 5.1.1 nobody'})),
+            Expect(BOUNCED, status=r'5\.1\.1', check=no_chunk), **needs),
+        row('chunking-for-one-of-two', scripted(Script({'RCPT:1': '550 5.1.1 nobody'})),
+            Expect(each={'a': BOUNCED, 'b': DELIVERED}, check=chunked), recipients=('a', 'b'),
+            **needs),
+        row('chunking-switched-off', host('CHUNKING', 'SIZE'), Expect(check=not_chunked), data=dots,
+            more='chunking = false;', **needs),
+        row('chunking-of-8-bit', host('CHUNKING', '8BITMIME'),
+            Expect(check=both(chunked, parameter('BODY=8BITMIME'))),
+            data=dots + 'grüße\r\n'.encode(), **needs),
+    ]
+
+
+def both(*checks):
+    def check(result):
+        for one in checks:
+            one(result)
     return check
 
 
@@ -352,16 +453,7 @@ def capabilities():
             needs=('ascii-after-all',)),
         row('utf8-at-the-next-host', (host('8BITMIME'), host('8BITMIME', 'SMTPUTF8')),
             Expect(visits=(1, 1), check=second_only), data=wide_header, **wide),
-        row('chunking-offered', host('CHUNKING'), Expect(check=chunked), needs=('chunking',)),
-        row('chunking-of-a-long-one', host('CHUNKING', 'PIPELINING'), Expect(check=chunked),
-            data=LONG, needs=('chunking',)),
-        row('chunking-of-a-lone-dot', host('CHUNKING'), Expect(check=unstuffed),
-            data=BODY + b'..\r\n..x\r\n', needs=('chunking',)),
-        row('chunking-4xx', host('CHUNKING', scripts=(Script({'END:1': '452 4.3.1 full'}),)),
-            Expect(LATER), needs=('chunking',)),
-        row('chunking-5xx', host('CHUNKING', scripts=(Script({'END': '554 5.6.0 no'}),)),
-            Expect(BOUNCED, status=r'5\.6\.0'), needs=('chunking',)),
-        row('chunking-not-offered', host('PIPELINING'), Expect(check=not_chunked)),
+        *chunking(host),
         row('limits-of-recipients', host('LIMITS RCPTMAX=2', 'PIPELINING'),
             Expect(check=at_most(2)), recipients=tuple('abcde'), needs=('limits',)),
         row('limits-of-one-recipient', host('LIMITS RCPTMAX=1'), Expect(check=at_most(1)),
