@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 struct tlscheck_findings *tlscheck_findings_create(const struct tlscheck_target *target,
                                                    struct slice domain)
@@ -33,6 +34,16 @@ void tlscheck_text_clean(char *text)
     for (char *c = text; *c != '\0'; c++)
         if (*c < ' ' || *c > '~')
             *c = '?';
+}
+
+const char *tlscheck_date_text(time_t wall_s, char text[static TLSCHECK_DATE_MAX])
+{
+    struct tm parts;
+
+    if (wall_s == -1 || gmtime_r(&wall_s, &parts) == NULL ||
+        strftime(text, TLSCHECK_DATE_MAX, "%Y-%m-%d", &parts) == 0)
+        (void)snprintf(text, TLSCHECK_DATE_MAX, "unknown");
+    return text;
 }
 
 void tlscheck_note_trouble(struct tlscheck_address *a, const char *format, ...)

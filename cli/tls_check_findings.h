@@ -18,6 +18,8 @@
 #define TLSCHECK_HOSTS_MAX     64
 #define TLSCHECK_ADDRESSES_MAX 64 /* over all hosts; more are counted, and not talked to */
 #define TLSCHECK_TEXT_MAX      320
+#define TLSCHECK_DAY_S         86400
+#define TLSCHECK_DATE_MAX      16
 
 /* In the order in which a connection goes through them. */
 enum tlscheck_stage {
@@ -133,6 +135,9 @@ void tlscheck_findings_destroy(struct tlscheck_findings *f); /* accepts NULL */
 
 /* Printable ASCII; "?" takes the place of everything else. */
 void tlscheck_text_clean(char *text);
+
+/* "2026-11-25", in UTC; "unknown" of -1. */
+const char *tlscheck_date_text(time_t wall_s, char text[static TLSCHECK_DATE_MAX]);
 
 /* The first one stands. Cleaned. */
 void tlscheck_note_trouble(struct tlscheck_address *a, const char *format, ...) PRINTF_LIKE(2, 3);

@@ -3,11 +3,11 @@
 
 #include "cli/tls_check_report.h"
 
-#define NAME_COLUMNS_MAX 44
-#define CELL_MAX         24
-#define GREEN            "\033[32m"
-#define RED              "\033[31m"
-#define PLAIN            "\033[0m"
+#define PREFERENCE_COLUMNS 5
+#define CELL_MAX           24
+#define GREEN              "\033[32m"
+#define RED                "\033[31m"
+#define PLAIN              "\033[0m"
 
 /* By stage; the second line stands under the first. */
 static const struct {
@@ -17,9 +17,9 @@ static const struct {
     [TLSCHECK_CONNECT] = { { "Con-", "nect" }, 11 },
     [TLSCHECK_GREETING] = { { "Greet-", "ing" }, 11 },
     [TLSCHECK_EHLO] = { { "EHLO", "" }, 11 },
-    [TLSCHECK_STARTTLS] = { { "TLS", "Adv" }, 6 },
+    [TLSCHECK_STARTTLS] = { { "TLS", "Adv" }, 5 },
     [TLSCHECK_HANDSHAKE] = { { "TLS", "Neg" }, 11 },
-    [TLSCHECK_CERTIFICATE] = { { "Cert", "OK" }, 6 },
+    [TLSCHECK_CERTIFICATE] = { { "Cert", "OK" }, 5 },
     [TLSCHECK_EHLO_AGAIN] = { { "EHLO", "again" }, 11 },
     [TLSCHECK_SENDER] = { { "Sndr", "OK" }, 0 },
 };
@@ -67,69 +67,47 @@ static const char *endpoint_text(const struct tlscheck_address *a,
     return text;
 }
 
-static int name_columns(const struct tlscheck_findings *f)
-{
-    size_t most = strlen("Mail server");
-    char text[IP_ENDPOINT_MAX + 4];
-
-    for (size_t i = 0; i < f->addresses_count; i++) {
-        const struct tlscheck_address *a = &f->addresses[i];
-        size_t name = strlen(f->hosts[a->host].name), end = strlen(endpoint_text(a, text));
-
-        most = name > most ? name : most;
-        most = end > most ? end : most;
-    }
-    for (size_t i = 0; i < f->hosts_count; i++)
-        if (f->hosts[i].is_unused && strlen(f->hosts[i].name) > most)
-            most = strlen(f->hosts[i].name);
-    return (int)(most < NAME_COLUMNS_MAX ? most : NAME_COLUMNS_MAX) + 2;
-}
-
-static void print_captions(bool is_route, int columns)
+static void print_captions(bool is_route)
 {
     for (size_t line = 0; line < 2; line++) {
-        print_padded(line == 0 ? "Mail server" : "", columns, "");
-        print_padded(line > 0 ? "" : is_route ? "Prio" : "Pref", 6, "");
+        print_padded(line > 0 ? "" : is_route ? "Prio" : "Pref", PREFERENCE_COLUMNS, "");
         for (size_t s = 0; s < TLSCHECK_STAGES_COUNT; s++)
             print_padded(stages[s].caption[line], stages[s].columns, "");
         putchar('\n');
     }
 }
 
-static void print_row(const struct tlscheck_report *r, const struct tlscheck_address *a,
-                      int columns)
+/* Names can be of any length: they stand on a line of their own. */
+static void print_row(const struct tlscheck_report *r, const struct tlscheck_address *a)
 {
     const struct tlscheck_host *host = &r->findings->hosts[a->host];
     char end[IP_ENDPOINT_MAX + 4], pref[8];
 
-    (void)endpoint_text(a, end);
     (void)snprintf(pref, sizeof(pref), "%u",
                    r->findings->is_route ? host->priority : host->preference);
-    print_padded(host->name[0] != '\0' ? host->name : end, columns, "");
-    print_padded(pref, 6, "");
+    printf("%s%s%s\n", host->name, host->name[0] != '\0' ? " " : "", endpoint_text(a, end));
+    print_padded(pref, PREFERENCE_COLUMNS, "");
     for (size_t s = 0; s < TLSCHECK_STAGES_COUNT; s++)
         print_cell(r, &a->steps[s], stages[s].columns);
-    if (host->name[0] != '\0')
-        printf("\n%s", end);
     putchar('\n');
 }
 
 /* A host that is not talked to, behind those that are: its preference is no better. */
-static void print_unused(const struct tlscheck_host *host, int columns)
+static void print_unused(const struct tlscheck_host *host)
 {
     char pref[8];
 
     (void)snprintf(pref, sizeof(pref), "%u", host->preference);
-    print_padded(host->name, columns, "");
-    print_padded(pref, 6, "");
+    puts(host->name);
+    print_padded(pref, PREFERENCE_COLUMNS, "");
     puts(host->is_ourselves ? "ourselves, not used" : "no better than ourselves, not used");
 }
 
 /* How many of all addresses have come through a stage, and in what time. */
-static void print_averages(const struct tlscheck_findings *f, int columns)
+static void print_averages(const struct tlscheck_findings *f)
 {
-    print_padded("Average", columns, "");
-    print_padded("", 6, "");
+    puts("Average");
+    print_padded("", PREFERENCE_COLUMNS, "");
     for (size_t s = 0; s < TLSCHECK_STAGES_COUNT; s++) {
         uint64_t ms = 0, timed = 0, passed = 0;
         char text[CELL_MAX];
@@ -155,21 +133,20 @@ static void print_averages(const struct tlscheck_findings *f, int columns)
 void tlscheck_print_table(const struct tlscheck_report *r)
 {
     const struct tlscheck_findings *f = r->findings;
-    int columns = name_columns(f);
     bool has_unused = f->hosts_count > 0 && f->hosts[f->hosts_count - 1].is_unused;
 
     printf("TLS check of %s, %u.%03u s\n", f->target.text, f->ms / 1000, f->ms % 1000);
     if (f->addresses_count == 0 && !has_unused)
         return;
     printf("Confidence factor: %u\n\n", r->verdict->confidence);
-    print_captions(f->is_route, columns);
+    print_captions(f->is_route);
     for (size_t i = 0; i < f->addresses_count; i++)
-        print_row(r, &f->addresses[i], columns);
+        print_row(r, &f->addresses[i]);
     for (size_t i = 0; i < f->hosts_count; i++)
         if (f->hosts[i].is_unused)
-            print_unused(&f->hosts[i], columns);
+            print_unused(&f->hosts[i]);
     if (f->addresses_count > 0)
-        print_averages(f, columns);
+        print_averages(f);
     if (f->addresses_left_out > 0)
         printf("%zu more addresses were not talked to.\n", f->addresses_left_out);
     if (f->is_out_of_time)

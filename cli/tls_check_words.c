@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define UNKNOWN_NAMED_MAX 3
+#define DAYS_LEFT_MIN     14 /* of a certificate; with fewer it is told */
 
 static void say(struct tlscheck_verdict *v, const char *format, ...) PRINTF_LIKE(2, 3);
 static void say(struct tlscheck_verdict *v, const char *format, ...)
@@ -210,6 +211,43 @@ static void say_what_is_missing(const struct tlscheck_findings *f, struct tlsche
         say(v, " The time was over before all was looked at (--timeout).");
 }
 
+/* --- certificates ---------------------------------------------------------------------------- */
+
+/* Of all that were shown the one that ends first, and one whose time has not come. What has expired
+ * is told where it is the reason. */
+static void say_dates(const struct tlscheck_findings *f, struct tlscheck_verdict *v)
+{
+    const struct tls_chain_certificate *ending = NULL, *early = NULL;
+    size_t of_ending = 0, of_early = 0;
+    char room[IP_ENDPOINT_MAX], date[TLSCHECK_DATE_MAX];
+
+    for (size_t i = 0; i < f->addresses_count; i++) {
+        for (size_t k = 0; k < f->addresses[i].tls.chain_shown; k++) {
+            const struct tls_chain_certificate *c = &f->addresses[i].tls.chain[k];
+
+            if (early == NULL && c->not_before_s != -1 && (int64_t)c->not_before_s > f->wall_s) {
+                early = c;
+                of_early = i;
+            }
+            if (c->not_after_s == -1 || (int64_t)c->not_after_s < f->wall_s ||
+                (int64_t)c->not_after_s - f->wall_s >= DAYS_LEFT_MIN * TLSCHECK_DAY_S ||
+                (ending != NULL && ending->not_after_s <= c->not_after_s))
+                continue;
+            ending = c;
+            of_ending = i;
+        }
+    }
+    if (early != NULL)
+        say(v, " A certificate of %s is not valid before %s.", address_name(f, of_early, room),
+            tlscheck_date_text(early->not_before_s, date));
+    if (ending != NULL) {
+        unsigned days = (unsigned)(((int64_t)ending->not_after_s - f->wall_s) / TLSCHECK_DAY_S);
+
+        say(v, " A certificate of %s expires in %u day%s, on %s.", address_name(f, of_ending, room),
+            days, days == 1 ? "" : "s", tlscheck_date_text(ending->not_after_s, date));
+    }
+}
+
 void tlscheck_say_verdict(const struct tlscheck_findings *f,
                           const struct policy_destination *destination,
                           const struct tlscheck_weighing *w, struct tlscheck_verdict *v)
@@ -219,6 +257,7 @@ void tlscheck_say_verdict(const struct tlscheck_findings *f,
         say_plan(f, destination, w, v);
     if (w->open.fate >= TLSCHECK_CLEAR && !w->is_taken)
         say(v, " But our sender is refused: %s.", f->addresses[w->open.address].sender);
+    say_dates(f, v);
     if (w->open.fate != TLSCHECK_UNREACHED)
         say_what_is_unknown(f, w, v);
     say_what_is_missing(f, v);

@@ -93,6 +93,11 @@ CASES = [
          failed='certificate'),
     Case('untrusted', (Host('untrusted'),), 'encrypted', 'CEEENN', failed='certificate'),
     Case('expired', (Host('expired'),), 'encrypted', 'CEEENN', 'expired', failed='certificate'),
+    Case('ends-soon', (Host('ends-soon'),), 'verified', 'CEEENV',
+         r'A certificate of mx1\.ends-soon\.plain\.test expires in [45] days, on 2',
+         proofs=('mx',)),
+    Case('not-yet', (Host('not-yet'),), 'encrypted', 'CEEENN',
+         r'A certificate of mx1\.not-yet\.plain\.test is not valid before 2', failed='certificate'),
     Case('revoked', (Host('revoked'),), 'encrypted', 'CEEENN', 'revoked', failed='certificate'),
     Case('wrong-name', (Host('wrong-name'),), 'encrypted', 'CEEENN',
          r'tried wrong-name.plain.test, mx1.wrong-name.plain.test; certificate has',
@@ -215,7 +220,7 @@ class World:
 
     def certificate(self, case, index, kind):
         mx = f'mx{index + 1}.{case.domain}'
-        days = (-30, -1) if kind == 'expired' else (-1, 30)
+        days = {'expired': (-30, -1), 'ends-soon': (-1, 5), 'not-yet': (3, 30)}.get(kind, (-1, 30))
         if kind == 'self-signed':
             return self.issuer.self_signed(mx, [mx])
         if kind in ('wrong-name', 'ptr'):
@@ -262,6 +267,8 @@ class World:
                           f'mta-sts.{case.name} A 127.0.0.1']
         plain += ['null MX 0 .', 'implicit A 127.40.0.1', 'mxless MX 10 nowhere.mxless',
                   'alias CNAME good', 'moved MX 10 mx1.good',
+                  'hosted-twice MX 10 mx1.good', 'hosted-twice MX 20 again.hosted-twice',
+                  'again.hosted-twice A 127.40.0.1',
                   'half MX 10 mx1.good', 'half MX 20 mx2.half', 'mx2.half A 127.44.0.2',
                   'backup.loop MX 10 mx1.good', 'backup.loop MX 20 mx.lab.test.',
                   'backup.loop MX 30 mx1.no-starttls', 'first.loop MX 20 mx.lab.test.',
@@ -462,19 +469,41 @@ def test_a_person_gets_a_table_and_a_last_word(world):
     lines = done.stdout.splitlines()
     assert lines[1] == 'Confidence factor: 50'
     cell = r'OK \(\d+ms\) +'
-    assert re.match(rf'mx1\.one-is-plain\.{PLAIN} +10 +({cell}){{3}}OK +{cell}OK +({cell}?){{2}}$',
-                    lines[5] + ' '), lines[5]
-    assert re.match(rf'\[127\.40\.0\.\d+:{world.port}\]$', lines[6])
-    assert re.search(rf'({cell}){{3}}FAIL +- +- +- +OK', lines[7]), lines[7]
-    assert re.match(r'Average +(100% \d+ms +){3}50% +50% \d+ms +50% +50% \d+ms +100% \d+ms$',
-                    lines[9])
+    assert re.match(rf'mx1\.one-is-plain\.{PLAIN} \[127\.40\.0\.\d+:{world.port}\]$', lines[5])
+    assert re.match(rf'10 +({cell}){{3}}OK +{cell}OK +({cell}?){{2}}$', lines[6] + ' '), lines[6]
+    assert re.search(rf'({cell}){{3}}FAIL +- +- +- +OK', lines[8]), lines[8]
+    assert lines[9] == 'Average'
+    assert re.match(r' +(100% \d+ms +){3}50% +50% \d+ms +50% +50% \d+ms +100% \d+ms$',
+                    lines[10])
     assert re.search(r'^    Hosted   yes: matched mx1\.one-is-plain', done.stdout, re.M)
     assert re.search(r'^    trouble  STARTTLS is not offered$', done.stdout, re.M)
-    assert re.search(r'^    required-verify-hosted +sent encrypted and verified, to some of the '
-                     r'hosts only$', done.stdout, re.M)
+    assert re.search(r'^    mail     off: clear, preferred: clear, required: not-sent,',
+                     done.stdout,
+                     re.M)
+    assert re.search(r'^    required-verify-hosted  sent encrypted and verified, to some of the',
+                     done.stdout, re.M)
     assert 'anybody on the path can read it. By the entry default' in done.stdout.replace('\n', ' ')
     assert '\x1b' not in done.stdout
     assert not [line for line in lines if line.endswith(' ')]
+
+
+@pytest.mark.parametrize('name', ['one-is-plain', 'wrong-name', 'sts', 'hosted-twice'])
+def test_lines_are_short_and_a_chain_is_told_once(world, name):
+    done = run_postern('tls-check', '-c', world.config, f'{name}.{PLAIN}')
+    long = [line for line in done.stdout.splitlines() if len(line) > 80]
+    assert not long, done.stdout
+    told_again = re.findall(r'^    chain    trusted; the chain of 127\.40\.0\.1:\d+ above$',
+                            done.stdout, re.M)
+    assert len(told_again) == (name == 'hosted-twice'), done.stdout
+    assert done.stdout.count('    0        subject') == 1
+
+
+def test_the_entry_is_told_with_who_decides(world):
+    for domain, caption in ((f'sts.{PLAIN}', 'preferred + mta_sts'),
+                            (f'dane.{SIGNED}', 'preferred + dane'), (f'good.{PLAIN}', 'preferred')):
+        done = run_postern('tls-check', '-c', world.config, domain)
+        *_, last = re.findall(r'^    (preferred[ a-z_+]*?) {2,}sent', done.stdout, re.M)
+        assert last == caption, done.stdout
 
 
 def test_without_a_configuration_the_system_counts(world):
@@ -522,7 +551,7 @@ def test_hosts_no_better_than_ourselves_are_not_used(world, name, verdict, unuse
     assert answer['hosts'][-len(unused)]['is_ourselves']
     assert len(addresses(answer)) == (verdict == 'verified')
     done = run_postern('tls-check', '-c', world.config, domain)
-    assert re.search(r'^mx\.lab\.test +20 +ourselves, not used$', done.stdout, re.M), done.stdout
+    assert re.search(r'^mx\.lab\.test\n20 +ourselves, not used$', done.stdout, re.M), done.stdout
     # A host that is named is looked at for itself, and a route is the operator's own word.
     answer, _ = world.check(f'{OURS}:{world.port}')
     assert not answer['hosts'][0]['is_unused']
