@@ -100,7 +100,7 @@ static void on_answered(struct gateway_hop *h)
     p->address->is_masked = can->starttls_masked;
     fail_before(p, POLICY_TLS_NOT_OFFERED,
                 !can->esmtp            ? "EHLO is refused, and with HELO there is no TLS"
-                : can->starttls_masked ? "STARTTLS is masked (XXXXXXXX) by a firewall on the way"
+                : can->starttls_masked ? "STARTTLS seems to be masked (XXXXXXXX) on the way"
                                        : "STARTTLS is not offered");
 }
 

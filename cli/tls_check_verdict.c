@@ -84,7 +84,7 @@ static bool is_verified(const struct tlscheck_tls *tls, enum policy_tls_check ch
 static const char *event_text(const struct tlscheck_address *a)
 {
     if (a->event == POLICY_TLS_NOT_OFFERED)
-        return a->is_masked ? "STARTTLS is masked on the way" : "STARTTLS is not offered";
+        return a->is_masked ? "STARTTLS seems to be masked on the way" : "STARTTLS is not offered";
     return a->trouble;
 }
 

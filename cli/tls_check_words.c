@@ -63,8 +63,9 @@ static void say_clear(const struct tlscheck_findings *f, const struct tlscheck_w
 
     if (v->class == TLSCHECK_CLASS_STRIPPED) {
         say(v,
-            "Something on the path to %s takes STARTTLS away, most likely a firewall that inspects "
-            "SMTP (Cisco PIX and ASA: \"inspect esmtp\"). ",
+            "Something on the path to %s very likely takes STARTTLS away: words of the host "
+            "are blotted out, as by a firewall that inspects SMTP (Cisco PIX and ASA: \"inspect "
+            "esmtp\"). ",
             name);
         say_subject(f, v);
         say(v, " goes in clear text: anybody on the path can read it.");

@@ -222,7 +222,7 @@ static const struct {
 } cases[] = {
     { "down", { { DOWN, "", 0, 0, 0 } }, 1, 0, CLASS(UNREACHED), 0, 0, "(connection refused)" },
     { "plain", { PLAIN }, 1, 0, CLASS(CLEAR), 0, 0, "anybody on the path can read it" },
-    { "masked", { STRIPPED }, 1, 0, CLASS(STRIPPED), 0, 0, "takes STARTTLS away" },
+    { "masked", { STRIPPED }, 1, 0, CLASS(STRIPPED), 0, 0, "very likely takes STARTTLS away" },
     { "refused", { { REFUSED, "", 0, 0, 0 } }, 1, 0, CLASS(CLEAR), 0, 0, "clear text" },
     { "broken", { { BROKEN, "", 0, 0, 0 } }, 1, 0, CLASS(NOT_SENT), 0, 0, "TLS: broken" },
     { "dumb", { { DUMB, "dm", 0, 0, 0 } }, 1, 0, CLASS(NOT_SENT), 0, 0, "TLS: broken" },
