@@ -3,12 +3,13 @@
 #include <stdlib.h>
 
 static struct delivery_destination *find(const struct delivery_scheduler *s, struct slice domain,
-                                         uint64_t hash)
+                                         bool is_tls_optional, uint64_t hash)
 {
     for (struct table_node *n = table_find(&s->by_name, hash); n != NULL; n = table_find_next(n)) {
         struct delivery_destination *d = CONTAINER_OF(n, struct delivery_destination, by_name);
 
-        if (slice_equal_nocase(delivery_destination_domain(d), domain))
+        if (d->is_tls_optional == is_tls_optional &&
+            slice_equal_nocase(delivery_destination_domain(d), domain))
             return d;
     }
     return NULL;
@@ -17,14 +18,14 @@ static struct delivery_destination *find(const struct delivery_scheduler *s, str
 struct delivery_destination *delivery_scheduler_find(struct delivery_scheduler *s,
                                                      struct slice domain)
 {
-    return find(s, domain, hash_text_nocase(&s->seed, domain));
+    return find(s, domain, false, hash_text_nocase(&s->seed, domain));
 }
 
 enum status destination_open(struct delivery_scheduler *s, struct slice domain,
-                             struct delivery_destination **d_out)
+                             bool is_tls_optional, struct delivery_destination **d_out)
 {
     uint64_t hash = hash_text_nocase(&s->seed, domain);
-    struct delivery_destination *d = find(s, domain, hash);
+    struct delivery_destination *d = find(s, domain, is_tls_optional, hash);
 
     if (d != NULL) {
         *d_out = d;
@@ -35,6 +36,7 @@ enum status destination_open(struct delivery_scheduler *s, struct slice domain,
     d = calloc(1, sizeof *d + domain.len);
     if (d == NULL)
         return STATUS_NO_MEMORY;
+    d->is_tls_optional = is_tls_optional;
     d->domain_len = domain.len;
     memcpy(d->domain, domain.data, domain.len);
     list_init(&d->ready);
@@ -288,6 +290,11 @@ void delivery_destination_attach(struct delivery_destination *d, struct delivery
 struct delivery_attachment *delivery_destination_attachment(const struct delivery_destination *d)
 {
     return d->attachment;
+}
+
+bool delivery_destination_is_tls_optional(const struct delivery_destination *d)
+{
+    return d->is_tls_optional;
 }
 
 struct slice delivery_destination_domain(const struct delivery_destination *d)

@@ -58,6 +58,7 @@ struct delivery_destination {
     struct delivery_heap_node timer;
     enum destination_place place;
     struct delivery_scheduler *scheduler;
+    bool is_tls_optional;
     bool is_queued; /* in the list of those that hold items without a connection */
     struct delivery_attachment *attachment;
     struct delivery_limits limits;
@@ -127,7 +128,7 @@ struct delivery_scheduler {
 
 /* Finds or makes one; *d_out is filed nowhere when it is new. */
 MUST_USE enum status destination_open(struct delivery_scheduler *s, struct slice domain,
-                                      struct delivery_destination **d_out);
+                                      bool is_tls_optional, struct delivery_destination **d_out);
 
 /* It holds nothing: off all lists. It is freed with s->forgotten. */
 void destination_unlink(struct delivery_scheduler *s, struct delivery_destination *d);

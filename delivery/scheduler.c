@@ -86,7 +86,7 @@ enum status delivery_scheduler_add(struct delivery_scheduler *s, uint64_t now_ms
         return STATUS_INVALID;
     if (s->items_count >= DELIVERY_ITEMS_MAX)
         return STATUS_LIMIT;
-    TRY(destination_open(s, arrival->domain, &d));
+    TRY(destination_open(s, arrival->domain, arrival->tls_optional, &d));
     if (age_ms > INT64_MAX / 4)
         age_ms = INT64_MAX / 4;
     *item = (struct delivery_item){

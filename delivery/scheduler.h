@@ -50,6 +50,10 @@
  * left is handed over in parts. The count begins with the scheduler: a restart forgets it, and so
  * does a reload that had no limit before. Flush does not reset it.
  *
+ * A domain may have two destinations: one for most of its mail, and one for mail that may go with
+ * less TLS (tls_optional), so that the hosts of the one say nothing of those of the other. They
+ * know nothing of each other; limits hold for each.
+ *
  * Memory: the scheduler owns destinations (created by add, gone some minutes after they are
  * empty); items and connections are the caller's, embedded in its own objects, and must stay
  * in place from add/start to their end.
@@ -184,6 +188,7 @@ struct delivery_arrival {
                                              in the table; or DELIVERY_PROFILE_DESTINATION */
     unsigned warnings;                    /* that its sender has had; 0 for a new one */
     uint64_t warned_ms;                   /* since the last of them */
+    bool tls_optional;                    /* for a destination besides: see below */
 };
 
 /* Takes the item until EXPIRE, done, take_any or remove. For a destination that is there already
@@ -240,7 +245,7 @@ size_t delivery_scheduler_items(const struct delivery_scheduler *s);
 /* All connections, those being opened included. */
 size_t delivery_scheduler_connections(const struct delivery_scheduler *s);
 
-/* NULL when there is no such destination (now). */
+/* NULL when there is no such destination (now). Not the one with tls_optional. */
 struct delivery_destination *delivery_scheduler_find(struct delivery_scheduler *s,
                                                      struct slice domain);
 
@@ -294,6 +299,8 @@ struct delivery_attachment *delivery_destination_attachment(const struct deliver
 
 /* As first given to add. Valid as long as the destination. */
 struct slice delivery_destination_domain(const struct delivery_destination *d);
+
+bool delivery_destination_is_tls_optional(const struct delivery_destination *d);
 
 /* Why a host could not be used. All but the last two put it down, unless it has connections that
  * work: then it is crowded, and for DELIVERY_CROWDED_MS it gets no more of them than it has. Where

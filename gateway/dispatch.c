@@ -141,23 +141,26 @@ static void resolve(struct gateway_dispatch *d, struct delivery_destination *des
         list_append(&d->sites, &site->node);
         delivery_destination_attach(destination, &site->attachment);
     }
-    if (gateway_next_hops_find(w, w->view, delivery_destination_domain(destination), &site->waiter,
+    if (gateway_next_hops_find(w, w->view, delivery_destination_domain(destination),
+                               delivery_destination_is_tls_optional(destination), &site->waiter,
                                &hops))
         resolved(d, destination, hops);
 }
 
 /* --- the queue ------------------------------------------------------------------------------- */
 
-static struct delivery_limits limits_for(const struct gateway_worker *w, struct slice domain)
+/* Mail with TLS-Required: No is counted for itself, and rare: it gets by with one connection. */
+static struct delivery_limits limits_for(const struct gateway_worker *w, struct slice domain,
+                                         bool is_tls_optional)
 {
     const struct policy_destination *p =
         policy_destination_find(gateway_view_policy(w->view), domain);
 
     return (struct delivery_limits){
-        .connections_max = p->max_connections,
+        .connections_max = is_tls_optional ? 1 : p->max_connections,
         .messages_per_connection_max = p->max_messages_per_connection,
-        .scope =
-            p->limit_scope == POLICY_LIMIT_ADDRESS ? DELIVERY_LIMIT_ADDRESS : DELIVERY_LIMIT_DOMAIN,
+        .scope = p->limit_scope == POLICY_LIMIT_ADDRESS && !is_tls_optional ? DELIVERY_LIMIT_ADDRESS
+                                                                            : DELIVERY_LIMIT_DOMAIN,
         .recipients_max = p->max_recipients,
         .recipients_interval_ms = (uint64_t)p->recipients_interval_s * 1000,
         .has_profile = p->has_bounce_profile,
@@ -207,10 +210,18 @@ static void strand(struct gateway_dispatch *d, struct gateway_item *item)
                            on_stranded);
 }
 
+/* Whether the message asks that TLS be not insisted on, and that makes a difference. */
+static bool is_tls_optional(const struct gateway_worker *w, const struct gateway_item *item)
+{
+    return item->message->is_tls_optional && policy_tls_is_ignorable(policy_destination_find(
+                                                 gateway_view_policy(w->view), item->domain));
+}
+
 void gateway_dispatch_add(struct gateway_dispatch *d, struct gateway_item *item)
 {
     struct gateway_worker *w = d->worker;
-    struct delivery_limits limits = limits_for(w, item->domain);
+    bool is_optional = is_tls_optional(w, item);
+    struct delivery_limits limits = limits_for(w, item->domain, is_optional);
     int64_t age_s = gateway_worker_now_s(w) - item->message->arrival_s;
     int64_t warned_s = gateway_worker_now_s(w) - item->warned_s; /* ago */
     struct delivery_arrival arrival = {
@@ -223,6 +234,7 @@ void gateway_dispatch_add(struct gateway_dispatch *d, struct gateway_item *item)
         .profile = gateway_bounce_profiles_number(&d->profiles, w->view, item->message->listener),
         .warnings = item->warnings,
         .warned_ms = warned_s > 0 ? (uint64_t)warned_s * 1000 : 0,
+        .tls_optional = is_optional,
     };
 
     if (gateway_worker_is_stopping(w))
@@ -426,7 +438,8 @@ void gateway_dispatch_reload(struct gateway_dispatch *d, const struct policy_sna
                          "ones stay in force");
     while ((destination = delivery_scheduler_walk(d->scheduler, destination)) != NULL) {
         struct slice domain = delivery_destination_domain(destination);
-        struct delivery_limits limits = limits_for(d->worker, domain);
+        struct delivery_limits limits =
+            limits_for(d->worker, domain, delivery_destination_is_tls_optional(destination));
 
         delivery_destination_set_limits(d->scheduler, now_ms, destination, &limits);
         /* What is known of the old hosts says nothing about new ones. */

@@ -34,10 +34,11 @@ struct gateway_message {
     _Atomic int readers;         /* of it; for gateway/shelf.c */
     unsigned recipients_count;
     uint64_t mid;
-    int64_t arrival_s;   /* by the wall clock */
-    uint64_t file_bytes; /* of a body in its own file; 0: it has none */
-    size_t own_bytes;    /* of this allocation */
-    size_t spool_bytes;  /* of `spool`, as they were counted */
+    int64_t arrival_s;    /* by the wall clock */
+    bool is_tls_optional; /* it says TLS-Required: No, and has no REQUIRETLS (RFC 8689 4.1) */
+    uint64_t file_bytes;  /* of a body in its own file; 0: it has none */
+    size_t own_bytes;     /* of this allocation */
+    size_t spool_bytes;   /* of `spool`, as they were counted */
     struct slice listener;
     struct spool_location location;
     struct gateway_inbound *session;      /* waits for the 250; NULL: none, or gone */

@@ -130,6 +130,13 @@ static void fill(struct gateway_message *m, const struct grouping *g,
     m->items_open = g->groups;
 }
 
+static bool is_tls_optional(const struct spool_message *spool)
+{
+    unsigned flags = spool_message_flags(spool);
+
+    return (flags & SPOOL_MESSAGE_TLS_OPTIONAL) != 0 && (flags & SPOOL_MESSAGE_REQUIRE_TLS) == 0;
+}
+
 static struct gateway_message *make(struct grouping *g, const struct spool_result *known,
                                     time_t now_s)
 {
@@ -145,6 +152,7 @@ static struct gateway_message *make(struct grouping *g, const struct spool_resul
     m->own_bytes = bytes;
     m->mid = spool_message_mid(g->spool);
     m->arrival_s = spool_message_arrival_wall_s(g->spool);
+    m->is_tls_optional = is_tls_optional(g->spool);
     m->recipients_count = spool_message_recipients_count(g->spool);
     m->file_bytes = spool_message_body_in_file(g->spool) ? spool_message_body_bytes(g->spool) : 0;
     fill(m, g, known, now_s);

@@ -155,7 +155,7 @@ static void ask_tlsa(struct gateway_next_hops_search *s, const struct gateway_ne
 /* The hosts are known: what do their zones say of their certificates? */
 static void ask_tlsas(struct gateway_next_hops_search *s)
 {
-    if (s->destination->dane == POLICY_DANE_OFF)
+    if (s->destination->dane == POLICY_DANE_OFF || s->is_tls_optional)
         return;
     s->tlsas = calloc(s->lookups_count * DNS_EXCHANGE_HOSTS_MAX, sizeof(*s->tlsas));
     if (s->tlsas == NULL) {
@@ -244,7 +244,7 @@ static enum status ask(struct gateway_next_hops_search *s, struct slice domain)
     }
     if (s->route == NULL) {
         look_up(s, &s->lookups[0], domain, DNS_EXCHANGE_MX);
-        if (s->destination->mta_sts) {
+        if (s->destination->mta_sts && !s->is_tls_optional) {
             s->waits_for_sts = true;
             gateway_mta_sts_ask(s->worker->mta_sts, &s->sts, domain, on_sts);
         }
@@ -263,7 +263,8 @@ static enum status ask(struct gateway_next_hops_search *s, struct slice domain)
 }
 
 bool gateway_next_hops_find(struct gateway_worker *worker, struct gateway_view *view,
-                            struct slice domain, struct gateway_next_hops_waiter *waiter,
+                            struct slice domain, bool is_tls_optional,
+                            struct gateway_next_hops_waiter *waiter,
                             struct gateway_next_hops **hops_out)
 {
     const struct policy_snapshot *policy = gateway_view_policy(view);
@@ -284,6 +285,7 @@ bool gateway_next_hops_find(struct gateway_worker *worker, struct gateway_view *
     s->view = gateway_view_acquire(view);
     s->names = worker->names != NULL ? gateway_names_acquire(worker->names) : NULL;
     s->destination = policy_destination_find(policy, domain);
+    s->is_tls_optional = is_tls_optional && policy_tls_is_ignorable(s->destination);
     s->route = route != NULL && route->action == POLICY_ROUTE_HOSTS ? route : NULL;
     s->waiter = waiter;
     status = ask(s, domain);

@@ -12,6 +12,9 @@
  * MTA-STS does not apply to routes: the operator has said where the mail goes. DANE does, by the
  * name of the route's host (RFC 7672 2.2.2).
  *
+ * For mail with TLS-Required: No neither DANE nor MTA-STS is asked about, where policy/tls_demand.h
+ * lets it be ignored.
+ *
  * Results are counted by those who hold them, on the worker's thread; they never change.
  */
 #pragma once
@@ -71,7 +74,8 @@ struct gateway_next_hops {
     unsigned users_count;
     enum gateway_next_hops_outcome outcome;
     bool is_route;
-    bool is_mx_secure; /* the names of the hosts were validated; never with a route */
+    bool is_tls_optional; /* for mail with TLS-Required: No, and the demands are less for it */
+    bool is_mx_secure;    /* the names of the hosts were validated; never with a route */
     uint32_t ttl_s;
     char reason[GATEWAY_NEXT_HOPS_REASON_MAX]; /* in one line, of all but FOUND and DISCARD */
     char alias[DNS_NAME_MAX];                  /* dns_exchange_alias(), without a route */
@@ -95,9 +99,11 @@ struct gateway_next_hops_waiter {
 };
 
 /* True: *hops_out is the answer, counted once, or NULL for want of memory. False: it follows, never
- * from inside. The domain is copied; the view is kept until the answer. */
+ * from inside. The domain is copied; the view is kept until the answer. is_tls_optional: for mail
+ * with TLS-Required: No. */
 bool gateway_next_hops_find(struct gateway_worker *worker, struct gateway_view *view,
-                            struct slice domain, struct gateway_next_hops_waiter *waiter,
+                            struct slice domain, bool is_tls_optional,
+                            struct gateway_next_hops_waiter *waiter,
                             struct gateway_next_hops **hops_out);
 
 /* Does nothing to a waiter that does not wait. */

@@ -155,6 +155,7 @@ static bool find_facts(struct order *o, const char *name, const struct dns_excha
     const struct gateway_next_hops_search *s = o->search;
     const struct gateway_next_hops_tlsa *t = tlsa_of(s, found);
 
+    facts->is_optional = s->is_tls_optional;
     if (s->policy != NULL) {
         facts->sts =
             s->policy->mode == POLICY_MTA_STS_ENFORCE ? POLICY_STS_ENFORCED : POLICY_STS_TESTING;
@@ -310,7 +311,8 @@ static void fill_endpoints(struct order *o)
 /* Whether there is an MTA-STS policy could not be found out: to go on would be to do without. */
 static bool is_policy_unknown(const struct gateway_next_hops_search *s)
 {
-    return s->route == NULL && s->destination->mta_sts && s->sts.outcome == GATEWAY_MTA_STS_UNKNOWN;
+    return s->route == NULL && s->destination->mta_sts && !s->is_tls_optional &&
+           s->sts.outcome == GATEWAY_MTA_STS_UNKNOWN;
 }
 
 /* Room for all there may be, and no more: nearly every domain has a host or two, and blocks large
@@ -344,6 +346,7 @@ enum status gateway_next_hops_assemble(const struct gateway_next_hops_search *s,
         return STATUS_NO_MEMORY;
     }
     hops->is_route = s->route != NULL;
+    hops->is_tls_optional = s->is_tls_optional;
     if (s->policy != NULL) {
         char *text = malloc(s->policy->text.len + 1);
 

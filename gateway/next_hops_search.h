@@ -39,6 +39,7 @@ struct gateway_next_hops_search {
     struct gateway_mta_sts_query sts;
     const struct policy_mta_sts *policy; /* MTA-STS; borrowed of sts; NULL: there is none */
     bool waits_for_sts;
+    bool is_tls_optional;
     bool is_out_of_memory;
 };
 

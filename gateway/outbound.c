@@ -469,9 +469,11 @@ static void on_opened(struct gateway_hop *h)
     enter(out, GATEWAY_OUTBOUND_IDLE);
     if (out->hop.options.demand.is_wanted)
         out->is_to_report = true;
-    /* Also where TLS is not demanded any more: there is nothing left that fails. */
-    gateway_alert_tls_recovered(out->worker,
-                                delivery_destination_domain(out->delivery.destination));
+    /* Also where TLS is not demanded any more: there is nothing left that fails. Mail that may go
+     * without says nothing of the rest. */
+    if (!out->hops->is_tls_optional)
+        gateway_alert_tls_recovered(out->worker,
+                                    delivery_destination_domain(out->delivery.destination));
     take(out);
 }
 

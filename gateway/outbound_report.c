@@ -117,6 +117,8 @@ static void report(const struct gateway_outbound *out, enum observe_tls_result_t
     struct ip_endpoint ours;
     struct texts texts;
 
+    if (out->hops->is_tls_optional)
+        return; /* no policy was applied */
     fill(&result, &texts, tlsa, out->hops->sts_policy);
     if (result.result_type != OBSERVE_TLS_SUCCESS) {
         if (engine_socket_local(&out->hop.channel.socket, &ours))

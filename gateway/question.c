@@ -235,8 +235,9 @@ bool gateway_question_ask_recipient(struct gateway_inbound *in, const struct smt
         q->waiter.answered = on_verdict;
         q->search.found = on_hops;
         q->domain = keep_domain(q, domain);
-        is_answered = gateway_next_hops_find(in->worker, in->view, domain, &q->search, &hops) &&
-                      ask_hosts(q, hops, &verdict);
+        is_answered =
+            gateway_next_hops_find(in->worker, in->view, domain, false, &q->search, &hops) &&
+            ask_hosts(q, hops, &verdict);
         gateway_next_hops_release(hops);
     }
     if (!is_answered) {

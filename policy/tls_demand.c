@@ -41,11 +41,33 @@ static struct policy_tls_demand demand_of(enum policy_tls_authority authority,
     };
 }
 
+bool policy_tls_is_ignorable(const struct policy_destination *destination)
+{
+    switch (destination->dane) {
+    case POLICY_DANE_OFF: return destination->mta_sts;
+    case POLICY_DANE_OPPORTUNISTIC: return true;
+    case POLICY_DANE_MANDATORY: return false;
+    }
+    UNREACHABLE();
+}
+
+/* RFC 8689 4.2.2: STARTTLS is tried, and that it fails, in whatever way, is no reason not to send.
+ */
+static struct policy_tls_demand demand_of_optional(const struct policy_destination *destination)
+{
+    struct policy_tls_demand demand = demand_of_table(destination);
+
+    demand.may_fall_back = !demand.is_required;
+    return demand;
+}
+
 struct policy_tls_demand policy_tls_demand_of(const struct policy_destination *destination,
                                               const struct policy_tls_facts *facts)
 {
     struct policy_tls_demand demand;
 
+    if (facts->is_optional && policy_tls_is_ignorable(destination))
+        return demand_of_optional(destination);
     if (destination->dane != POLICY_DANE_OFF && facts->dane == POLICY_DANE_USABLE)
         return demand_of(POLICY_TLS_BY_DANE, POLICY_TLS_CHECK_DANE);
     if (destination->dane == POLICY_DANE_MANDATORY) {

@@ -9,6 +9,10 @@
  *               its section 2 forbids it to override a DANE check that failed)
  *     the table the destination's own setting, one of the six of Destination Controls
  *
+ * A message may ask that what its recipient's domain publishes be ignored, DANE and MTA-STS (RFC
+ * 8689 4.2.2, "TLS-Required: No"). What the operator demands is his own word and stays: the table,
+ * and DANE that is mandatory.
+ *
  * Pure; see docs/DESTINATIONS.md for the words of users.
  */
 #pragma once
@@ -32,6 +36,7 @@ struct policy_tls_facts {
     enum policy_dane_found dane;
     enum policy_sts_found sts;
     bool is_host_of_sts; /* the host is one of the MTA-STS policy */
+    bool is_optional;    /* for mail with TLS-Required: No */
 };
 
 enum policy_tls_authority { POLICY_TLS_BY_TABLE, POLICY_TLS_BY_DANE, POLICY_TLS_BY_MTA_STS };
@@ -63,6 +68,10 @@ struct policy_tls_demand {
 
 struct policy_tls_demand policy_tls_demand_of(const struct policy_destination *destination,
                                               const struct policy_tls_facts *facts);
+
+/* Whether there is anything that TLS-Required: No can change for the destination. If so, neither
+ * DANE nor MTA-STS has to be asked about for such mail. */
+bool policy_tls_is_ignorable(const struct policy_destination *destination);
 
 /* "the MTA-STS policy does not list this host"; NULL: there is no obstacle. */
 const char *policy_tls_obstacle_text(enum policy_tls_obstacle obstacle);

@@ -187,12 +187,51 @@ static void what_dane_or_mta_sts_demands_is_never_weaker_than_required(void **un
     assert_actions(&demand, unchecked);
 }
 
+/* RFC 8689 4.2.2; the operator's own word stays. */
+static void tls_required_no_ignores_what_the_domain_publishes_and_nothing_else(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(precedence); i++) {
+        struct policy_destination d = policy_destination_default();
+        struct policy_tls_facts facts = { (enum policy_dane_found)precedence[i].dane,
+                                          (enum policy_sts_found)precedence[i].sts,
+                                          precedence[i].is_host_of_sts, true };
+        struct policy_tls_demand demand, plain;
+        bool is_ignorable;
+
+        d.tls = precedence[i].tls;
+        plain = policy_tls_demand_of(&d, &(struct policy_tls_facts){ 0 });
+        d.dane = precedence[i].dane_asked;
+        d.mta_sts = precedence[i].sts_asked;
+        is_ignorable = d.dane != MUST && (d.dane == OPP || d.mta_sts);
+        assert_int_equal(policy_tls_is_ignorable(&d), is_ignorable);
+        demand = policy_tls_demand_of(&d, &facts);
+        if (!is_ignorable) {
+            assert_int_equal(demand.authority, precedence[i].authority);
+            assert_int_equal(demand.obstacle, precedence[i].obstacle);
+            assert_int_equal(demand.is_required, precedence[i].is_required);
+            assert_false(demand.may_fall_back);
+            continue;
+        }
+        assert_int_equal(demand.authority, TABLE);
+        assert_int_equal(demand.obstacle, POLICY_TLS_NO_OBSTACLE);
+        assert_int_equal(demand.check, plain.check);
+        assert_int_equal(demand.is_required, plain.is_required);
+        assert_int_equal(demand.is_check_required, plain.is_check_required);
+        assert_true(demand.is_wanted);
+        /* Not even a handshake that failed holds it up. */
+        assert_int_equal(policy_tls_outcome(&demand, POLICY_TLS_HANDSHAKE_FAILED),
+                         plain.is_required ? NEXT : AGAIN);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_six_settings_hold_for_every_outcome),
         cmocka_unit_test(dane_goes_before_mta_sts_and_both_before_the_table),
         cmocka_unit_test(what_dane_or_mta_sts_demands_is_never_weaker_than_required),
+        cmocka_unit_test(tls_required_no_ignores_what_the_domain_publishes_and_nothing_else),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
