@@ -69,6 +69,8 @@ void gateway_message_note_content(struct spool_draft *draft, const struct smtp_b
                                        .has_8bit_header = facts->has_8bit_header,
                                        .dots_count = facts->dots_count,
                                    });
+    if (smtp_tls_required_is_no(&facts->tls_required))
+        spool_draft_set_tls_optional(draft);
 }
 
 void gateway_message_look(struct spool_draft *draft)

@@ -66,8 +66,10 @@ static void piece_look(struct smtp_body *b, struct slice piece, bool has_lf)
     bool was_cr = b->state == SMTP_BODY_STATE_WITHIN_CR;
     bool ends_in_cr = text.len > 0 ? text.data[text.len - 1] == '\r' : was_cr;
 
-    if (b->in_header)
+    if (b->in_header) {
+        smtp_tls_required_look(&b->tls_required, piece, b->line_bytes == 0);
         header_look(b, piece);
+    }
     if (!(b->in_header ? b->has_8bit_header : b->has_8bit) && has_high_bit(piece)) {
         b->has_8bit = true;
         b->has_8bit_header |= b->in_header;

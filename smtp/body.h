@@ -7,6 +7,7 @@
  */
 #pragma once
 #include "base/slice.h"
+#include "smtp/tls_required.h"
 
 enum smtp_body_result {
     SMTP_BODY_MORE, /* all input was taken, nothing of it to pass on */
@@ -28,6 +29,7 @@ struct smtp_body {           /* Facts so far; read them when the message has end
     uint64_t dots_count;     /* dots that stuffing added: less these it is the size of RFC 1870 */
     uint32_t line_bytes_max; /* longest line, CRLF included; saturates */
     uint32_t received_count; /* "Received:" lines in the header section; saturates */
+    struct smtp_tls_required tls_required;
     bool has_bare_lf;
     bool has_bare_cr;
     bool has_8bit;

@@ -207,6 +207,13 @@ void spool_draft_drop_body(struct spool_draft *d)
     d->stage = SPOOL_DRAFT_BODY_FILE;
 }
 
+void spool_draft_set_tls_optional(struct spool_draft *d)
+{
+    ASSERT(d->stage != SPOOL_DRAFT_EMPTY);
+    if ((d->message->flags & SPOOL_MESSAGE_REQUIRE_TLS) == 0)
+        d->message->flags |= SPOOL_MESSAGE_TLS_OPTIONAL;
+}
+
 void spool_draft_set_body_file(struct spool_draft *d, uint64_t bytes, uint32_t crc)
 {
     ASSERT(d->stage == SPOOL_DRAFT_BODY_FILE && bytes <= SPOOL_BODY_BYTES_MAX);

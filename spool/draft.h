@@ -73,6 +73,9 @@ MUST_USE enum status spool_draft_body(struct spool_draft *d, struct slice bytes)
 uint64_t spool_draft_body_bytes(const struct spool_draft *d);
 struct slice spool_draft_body_so_far(const struct spool_draft *d);
 
+/* The header says TLS-Required: No. Of a message with REQUIRETLS it says nothing (RFC 8689 4.1). */
+void spool_draft_set_tls_optional(struct spool_draft *d);
+
 void spool_draft_drop_body(struct spool_draft *d);
 void spool_draft_set_body_file(struct spool_draft *d, uint64_t bytes, uint32_t crc);
 

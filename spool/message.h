@@ -35,8 +35,8 @@ enum spool_message_flag {
     SPOOL_MESSAGE_DOUBLE = 1 << 9,      /* a bounce that tells of a bounce, or of other mail from
                                            the null sender: of itself nobody is told */
 
-    /* It says TLS-Required: No (RFC 8689 5): it is to arrive although TLS fails, or what a domain
-     * publishes about TLS (DANE, MTA-STS) is not met. */
+    /* It says TLS-Required: No (RFC 8689 3): it is to arrive although TLS fails, or what a domain
+     * publishes about TLS (DANE, MTA-STS) is not met. Never of mail with REQUIRETLS (4.1). */
     SPOOL_MESSAGE_TLS_OPTIONAL = 1 << 10,
 
     /* What the message holds, whatever was declared. Set by the draft only; without the first of

@@ -61,6 +61,35 @@ static void how_the_body_is_cut_does_not_matter(void **unused)
     }
 }
 
+/* RFC 8689 4.1. */
+static void tls_required_no_says_nothing_of_mail_with_requiretls(void **unused)
+{
+    static const struct {
+        unsigned flags, then;
+    } cases[] = {
+        { 0, SPOOL_MESSAGE_TLS_OPTIONAL },
+        { SPOOL_MESSAGE_8BITMIME, SPOOL_MESSAGE_8BITMIME | SPOOL_MESSAGE_TLS_OPTIONAL },
+        { SPOOL_MESSAGE_REQUIRE_TLS, SPOOL_MESSAGE_REQUIRE_TLS },
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct spool_envelope e = { .mid = 5,
+                                          .sender = SLICE("a@b"),
+                                          .flags = cases[i].flags };
+        struct spool_message *m;
+        struct spool_draft d;
+
+        spool_draft_init(&d);
+        assert_int_equal(spool_draft_begin(&d, &e, 0), STATUS_OK);
+        assert_int_equal(spool_draft_add_recipient(&d, SLICE("c@d")), STATUS_OK);
+        spool_draft_set_tls_optional(&d);
+        m = spool_draft_complete(&d);
+        assert_int_equal(spool_message_flags(m), cases[i].then);
+        spool_message_destroy(m);
+    }
+}
+
 static void every_limit_is_kept_and_a_refusal_changes_nothing(void **unused)
 {
     static const char big[SPOOL_BODY_INLINE_MAX + 1];
@@ -376,6 +405,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_reads_back_from_its_payload),
         cmocka_unit_test(how_the_body_is_cut_does_not_matter),
+        cmocka_unit_test(tls_required_no_says_nothing_of_mail_with_requiretls),
         cmocka_unit_test(every_limit_is_kept_and_a_refusal_changes_nothing),
         cmocka_unit_test(recipients_together_are_bounded),
         cmocka_unit_test(a_body_can_move_to_a_file),

@@ -190,6 +190,27 @@ def test_outbound(world, case):
     assert mail.secure == (case.expect == SECURE)
 
 
+@pytest.mark.parametrize('name, secure', [
+    ('untrusted', True), ('wrong-name', True), ('not-offered', False), ('not-listed', True),
+    ('table-is-stronger', None)])
+def test_mail_with_tls_required_no_goes_all_the_same(world, name, secure):
+    """RFC 8689 4.2.2; and it is no session that is told of in a report."""
+    case = next(case for case in CASES if case.name == name)
+    since = len(world.gateway.log())
+    with world.gateway.connect() as client:
+        client.hello()
+        assert client.transaction('a@lab.test', [f'trouble@{case.domain}'],
+                                  b'TLS-Required: No\r\n' + BODY).code == 250
+    if secure is None:
+        world.gateway.wait_log(rf'DCID \d+ IP {re.escape(world.hops[case].address)} {REQUIRED}',
+                               since=since)
+        assert not world.hops[case].mails()
+        return
+    wait_until(world.hops[case].mails, 20, f'mail at {case.domain}')
+    (mail,) = world.hops[case].mails()
+    assert mail.secure == secure and mail.recipients == [f'trouble@{case.domain}']
+
+
 def gathered(world):
     """What was kept for the reports: domain that is told -> (type, successes, failures), and
     domain -> (domain of the policy, types of its failures, a host and a reason)."""

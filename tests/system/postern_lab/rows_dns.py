@@ -5,9 +5,9 @@ what is secure, insecure, bogus; 2.2.3 and 3 which records count), and the refer
 or a bogus answer defers, it never leads to another host, nor to clear text.
 """
 from postern_lab.mail_world import INSECURE_ZONE
-from postern_lab.matrix import (BOUNCED, DEFERRED, DELIVERED, DISCARDED, LATER, REFUSED,
+from postern_lab.matrix import (BODY, BOUNCED, DEFERRED, DELIVERED, DISCARDED, LATER, REFUSED,
                                 SECURE_ZONE, TLS_OK, TLS_REQUIRED, NO_HOST, Cert, Expect, Host, Row)
-from postern_lab.rogue_hop import CLOSE, Say, Script
+from postern_lab.rogue_hop import CLOSE, Say, Script, alert
 from postern_lab.rows_tls import no_mail_at_all
 
 GOOD = Cert()
@@ -186,4 +186,29 @@ def no_mail_at_first(result):
     assert not result.hops[0].mails() and len(result.hops[1].mails()) == 1
 
 
-ROWS = [*exchange_rows(), *dane_rows()]
+def ignored_rows():
+    """RFC 8689 4.2.2: mail with TLS-Required: No goes although DANE says no, but for what the
+    operator himself demands."""
+    wrong = Host((), GOOD, tlsa=((3, 1, 1, 'wrong'),))
+    clear = Host(tlsa=(EE,))
+    broken = Host((Script({'TLS': alert(40)}),), GOOD, tlsa=(EE,))
+    spoiled = (('_<port>._tcp.mx1', 'TLSA'),)
+    waits = Expect(DEFERRED, absent=('Bounced',), alert=None, check=no_mail_at_all)
+    cases = {
+        'wrong-digest': (wrong, 'opportunistic', 'preferred', Expect(secure=True, log=(TLS_OK,))),
+        'not-offered': (clear, 'opportunistic', 'preferred', Expect(secure=False)),
+        'bogus': (Host((), GOOD, tlsa=(EE,)), 'opportunistic', 'preferred', Expect(secure=True)),
+        'handshake-fails': (broken, 'opportunistic', 'preferred',
+                            Expect(LATER, secure=False, visits=(2,))),
+        'mandatory': (wrong, 'mandatory', 'preferred', waits),
+        'table-requires': (clear, 'opportunistic', 'required',
+                           Expect(DEFERRED, log=(TLS_REQUIRED,), alert=True,
+                                  check=no_mail_at_all)),
+    }
+    return [mx(f'tls-required-no-{name}', host, expect, tls=tls, more=f'dane = "{level}";',
+               zone=SECURE_ZONE, spoiled=spoiled if name == 'bogus' else (), needs=('dane',),
+               data=b'TLS-Required: No\r\n' + BODY, retry='never')
+            for name, (host, level, tls, expect) in cases.items()]
+
+
+ROWS = [*exchange_rows(), *dane_rows(), *ignored_rows()]
