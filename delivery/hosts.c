@@ -480,10 +480,9 @@ void delivery_destination_postpone(struct delivery_scheduler *s, uint64_t now_ms
     destination_file(s, d, now_ms);
 }
 
-void delivery_destination_flush(struct delivery_scheduler *s, uint64_t now_ms,
-                                struct delivery_destination *d)
+void delivery_destination_revive(struct delivery_scheduler *s, uint64_t now_ms,
+                                 struct delivery_destination *d)
 {
-    delivery_heap_merge(&d->flushed, &d->delayed);
     for (struct destination_host *h = first(d); h != NULL; h = next(d, h)) {
         h->down_until_ms = 0;
         h->failures = 0;
@@ -496,6 +495,13 @@ void delivery_destination_flush(struct delivery_scheduler *s, uint64_t now_ms,
     d->ourselves_until_ms = 0;
     d->local_failures = 0;
     destination_file(s, d, now_ms);
+}
+
+void delivery_destination_flush(struct delivery_scheduler *s, uint64_t now_ms,
+                                struct delivery_destination *d)
+{
+    delivery_heap_merge(&d->flushed, &d->delayed);
+    delivery_destination_revive(s, now_ms, d);
 }
 
 const char *delivery_failure_text(enum delivery_failure failure)

@@ -293,6 +293,10 @@ void delivery_destination_set_limits(struct delivery_scheduler *s, uint64_t now_
 void delivery_destination_flush(struct delivery_scheduler *s, uint64_t now_ms,
                                 struct delivery_destination *d);
 
+/* The same without the items: those that are delayed keep their time. */
+void delivery_destination_revive(struct delivery_scheduler *s, uint64_t now_ms,
+                                 struct delivery_destination *d);
+
 /* Borrows a until FORGET or destroy; NULL takes the former one off. */
 void delivery_destination_attach(struct delivery_destination *d, struct delivery_attachment *a);
 struct delivery_attachment *delivery_destination_attachment(const struct delivery_destination *d);

@@ -164,12 +164,40 @@ static void flush_makes_every_delayed_item_ready_once(void **unused)
     finish(s);
 }
 
+static void hosts_that_are_revived_are_tried_at_once_and_items_keep_their_time(void **unused)
+{
+    struct delivery_item items[10], fresh;
+    struct delivery_scheduler *s = make_with(items, ARRAY_LEN(items), 3600000);
+    struct delivery_destination *d = delivery_scheduler_find(s, SLICE("example.com"));
+    struct delivery_arrival arrival = { .domain = SLICE("example.com"), .limits = &limits };
+    struct delivery_destination_state state;
+    struct delivery_action a;
+    struct delivery_wait wait;
+
+    (void)unused;
+    assert_int_equal(delivery_scheduler_add(s, 0, &arrival, &fresh), STATUS_OK);
+    while (!delivery_scheduler_next_action(s, 0, &a))
+        continue;
+    assert_int_equal(a.kind, DELIVERY_ACTION_RESOLVE);
+    delivery_destination_unresolved(s, 0, d, DELIVERY_UNRESOLVED_TEMPORARY, 0, 1);
+    delivery_item_explain(&fresh, 0, &wait);
+    assert_int_equal(wait.reason, DELIVERY_WAIT_HOST_DOWN);
+    delivery_destination_revive(s, 0, d);
+    assert_true(delivery_scheduler_next_action(s, 0, &a));
+    assert_int_equal(a.kind, DELIVERY_ACTION_RESOLVE);
+    delivery_destination_unresolved(s, 0, d, DELIVERY_UNRESOLVED_TEMPORARY, 0, 1);
+    delivery_destination_describe(d, &state);
+    assert_int_equal(state.delayed, ARRAY_LEN(items));
+    finish(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_preferred_host_is_taken_and_equal_ones_take_turns),
         cmocka_unit_test(one_call_makes_no_more_items_ready_than_its_steps),
         cmocka_unit_test(flush_makes_every_delayed_item_ready_once),
+        cmocka_unit_test(hosts_that_are_revived_are_tried_at_once_and_items_keep_their_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
