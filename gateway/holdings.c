@@ -1,0 +1,60 @@
+#include "gateway/holdings.h"
+
+void gateway_holdings_init(struct gateway_holdings *h)
+{
+    list_init(&h->items);
+    list_init(&h->walks);
+    h->count = 0;
+}
+
+void gateway_holdings_add(struct gateway_holdings *h, struct list_node *item)
+{
+    if (list_is_linked(item))
+        return;
+    list_append(&h->items, item);
+    h->count++;
+}
+
+void gateway_holdings_remove(struct gateway_holdings *h, struct list_node *item)
+{
+    if (!list_is_linked(item))
+        return;
+    LIST_FOR_EACH (n, &h->walks) {
+        struct gateway_holdings_walk *walk = CONTAINER_OF(n, struct gateway_holdings_walk, node);
+
+        if (walk->next == item)
+            walk->next = item->next;
+    }
+    ASSERT(h->count > 0);
+    h->count--;
+    list_remove(item);
+}
+
+size_t gateway_holdings_count(const struct gateway_holdings *h)
+{
+    return h->count;
+}
+
+void gateway_holdings_walk_begin(struct gateway_holdings *h, struct gateway_holdings_walk *walk)
+{
+    *walk = (struct gateway_holdings_walk){ .next = h->items.head.next, .left = h->count };
+    list_append(&h->walks, &walk->node);
+}
+
+struct list_node *gateway_holdings_walk_next(struct gateway_holdings *h,
+                                             struct gateway_holdings_walk *walk)
+{
+    struct list_node *item = walk->next;
+
+    /* Removals bring others to the front, never back: the first `left` hold all that count. */
+    if (item == &h->items.head || walk->left == 0)
+        return NULL;
+    walk->left--;
+    walk->next = item->next;
+    return item;
+}
+
+void gateway_holdings_walk_end(struct gateway_holdings_walk *walk)
+{
+    list_remove(&walk->node);
+}
