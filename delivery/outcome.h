@@ -70,6 +70,7 @@ enum delivery_cause {
     DELIVERY_CAUSE_NO_MAIL,      /* 5.1.10, the domain says that it takes none (RFC 7505) */
     DELIVERY_CAUSE_NO_HOST,      /* 5.4.4, none of its hosts exists */
     DELIVERY_CAUSE_LOOP,         /* 5.4.6, its best host is this one */
+    DELIVERY_CAUSE_RETURNED,     /* 5.7.1, an operator sends it back */
     DELIVERY_CAUSE_DNS,          /* 4.4.3, the DNS gave no answer */
     DELIVERY_CAUSE_HOST_DOWN,    /* 4.4.1, no host of the destination could be reached */
     DELIVERY_CAUSE_TLS_REQUIRED, /* 4.7.5, TLS or the check of the peer failed */

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "gateway/alert_sources.h"
 #include "gateway/item_report.h"
@@ -23,6 +24,7 @@ struct site {
     struct gateway_next_hops_waiter waiter;
     struct gateway_next_hops *hops;   /* the last that were found; NULL: none so far */
     struct gateway_next_hops *latest; /* what the last search came to; NULL: none so far */
+    char *trouble;                    /* why a host could not be used; NULL: nothing is known */
 };
 
 static struct site *site_of(const struct delivery_destination *destination)
@@ -38,6 +40,7 @@ static void site_destroy(struct site *site)
     gateway_next_hops_release(site->hops);
     gateway_next_hops_release(site->latest);
     list_remove(&site->node);
+    free(site->trouble);
     free(site);
 }
 
@@ -47,6 +50,32 @@ struct gateway_next_hops *gateway_dispatch_hops(const struct delivery_destinatio
 
     ASSERT(site != NULL && site->hops != NULL);
     return site->hops;
+}
+
+const struct gateway_next_hops *gateway_dispatch_latest(
+    const struct delivery_destination *destination)
+{
+    const struct site *site = site_of(destination);
+
+    return site != NULL ? site->latest : NULL;
+}
+
+void gateway_dispatch_note_trouble(const struct delivery_destination *destination,
+                                   const char *trouble)
+{
+    struct site *site = site_of(destination);
+
+    if (site == NULL)
+        return;
+    free(site->trouble); /* without memory nothing is known rather than what was before */
+    site->trouble = strndup(trouble, GATEWAY_DISPATCH_TROUBLE_MAX - 1);
+}
+
+const char *gateway_dispatch_trouble(const struct delivery_destination *destination)
+{
+    const struct site *site = site_of(destination);
+
+    return site != NULL && site->trouble != NULL ? site->trouble : "";
 }
 
 static void say_unresolved(struct gateway_dispatch *d, struct slice domain,
@@ -173,6 +202,7 @@ enum status gateway_dispatch_init(struct gateway_dispatch *d, struct gateway_wor
     *d = (struct gateway_dispatch){ .worker = worker };
     list_init(&d->stranded);
     list_init(&d->sites);
+    gateway_holdings_init(&d->holdings);
     TRY(delivery_scheduler_create(&worker->process->seed, &d->scheduler));
     return gateway_bounce_profiles_update(&d->profiles, worker->view, d->scheduler);
 }
@@ -198,12 +228,18 @@ static void on_stranded(struct engine_timer *timer)
 
     list_init(&again);
     list_take_all(&again, &d->stranded);
-    while ((n = list_take_first(&again)) != NULL)
-        gateway_dispatch_add(d, CONTAINER_OF(n, struct gateway_item, stranded));
+    while ((n = list_take_first(&again)) != NULL) {
+        struct gateway_item *item = CONTAINER_OF(n, struct gateway_item, stranded);
+
+        item->is_stranded = false;
+        gateway_dispatch_add(d, item);
+    }
 }
 
 static void strand(struct gateway_dispatch *d, struct gateway_item *item)
 {
+    item->is_stranded = true;
+    item->stranded = (struct list_node){ 0 };
     list_append(&d->stranded, &item->stranded);
     if (!engine_timer_is_running(&d->stranded_retry))
         engine_timer_start(d->worker->loop, &d->stranded_retry, GATEWAY_DISPATCH_STRANDED_MS,
@@ -222,7 +258,8 @@ void gateway_dispatch_add(struct gateway_dispatch *d, struct gateway_item *item)
     struct gateway_worker *w = d->worker;
     bool is_optional = is_tls_optional(w, item);
     struct delivery_limits limits = limits_for(w, item->domain, is_optional);
-    int64_t age_s = gateway_worker_now_s(w) - item->message->arrival_s;
+    int64_t from_s = item->released_s != 0 ? item->released_s : item->message->arrival_s;
+    int64_t age_s = gateway_worker_now_s(w) - from_s;
     int64_t warned_s = gateway_worker_now_s(w) - item->warned_s; /* ago */
     struct delivery_arrival arrival = {
         .domain = item->domain,
@@ -239,11 +276,44 @@ void gateway_dispatch_add(struct gateway_dispatch *d, struct gateway_item *item)
 
     if (gateway_worker_is_stopping(w))
         return; /* it stays in the spool */
+    gateway_holdings_add(&d->holdings, &item->node);
+    if (gateway_item_is_held(item)) {
+        observe_count(&w->counters, OBSERVE_RECIPIENTS_HELD_NOW, item->waiting_count);
+        return;
+    }
     item->left_count = 0;
     if (delivery_scheduler_add(d->scheduler, gateway_worker_now_ms(w), &arrival, &item->delivery) !=
         STATUS_OK)
         strand(d, item);
     gateway_dispatch_run_soon(d);
+}
+
+bool gateway_dispatch_take_out(struct gateway_dispatch *d, struct gateway_item *item)
+{
+    struct delivery_wait wait;
+
+    if (gateway_item_is_held(item)) {
+        observe_uncount(&d->worker->counters, OBSERVE_RECIPIENTS_HELD_NOW, item->waiting_count);
+        return true;
+    }
+    if (item->is_stranded) {
+        list_remove(&item->stranded);
+        item->is_stranded = false;
+        return true;
+    }
+    if (!delivery_item_remove(d->scheduler, gateway_worker_now_ms(d->worker), &item->delivery))
+        return false;
+    delivery_item_explain(&item->delivery, gateway_worker_now_ms(d->worker), &wait);
+    item->attempts = wait.attempts; /* with those that reached no host */
+    item->wait_ms = 0;
+    gateway_dispatch_run_soon(d);
+    return true;
+}
+
+void gateway_dispatch_let_go(struct gateway_item *item)
+{
+    if (item->owner != NULL)
+        gateway_holdings_remove(&item->owner->dispatch.holdings, &item->node);
 }
 
 /* --- the end of items ------------------------------------------------------------------------ */

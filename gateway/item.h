@@ -20,7 +20,11 @@ struct gateway_worker;
 
 struct gateway_item {
     struct delivery_item delivery; /* the owner's scheduler */
-    struct engine_message post;    /* on its way to the owner */
+    union {
+        struct engine_message post; /* on its way to the owner */
+        struct list_node stranded;  /* is_stranded: the owner has no room for it now */
+    };
+    struct list_node node; /* of the owner's holdings */
     struct gateway_message *message;
     struct gateway_worker *owner;
     struct slice domain; /* borrows from the message */
@@ -28,21 +32,30 @@ struct gateway_item {
     uint32_t *waiting;   /* those that have no final result; the owner shortens it */
     unsigned all_count;
     unsigned waiting_count;
-    unsigned left_count;              /* the last of them, which this try has left for the next */
-    unsigned attempts;                /* that failed before this run; then for the owner to count */
-    unsigned warnings;                /* the same: reports of delay that the sender has had */
-    time_t warned_s;                  /* when the last of them was */
+    unsigned left_count; /* the last of them, which this try has left for the next */
+    unsigned attempts;   /* that failed before this run; then for the owner to count */
+    unsigned warnings;   /* the same: reports of delay that the sender has had */
+    uint32_t released_s; /* when an operator released it, by the wall clock: its age counts from
+                            then; 0: never in this run */
+    time_t warned_s;     /* when the last of them was */
     struct gateway_failures failures; /* the owner's: the last ones of those that wait */
     uint64_t wait_ms;                 /* until the next attempt, when it comes from the recovery */
     unsigned borrows; /* what is under way for it: sends from the message's memory, a fetch */
+    uint16_t holds;   /* as in struct spool_result */
+    bool is_stranded;
     struct gateway_report *parting;     /* the last report, which waits for them */
-    struct list_node stranded;          /* the owner had no room for it */
     struct engine_message fetch;        /* asks the home for the message, and comes back */
     struct gateway_outbound *wanted_by; /* waits for the fetch; for gateway/shelf.c, as the rest */
     bool is_fetching;                   /* the owner's: asked, and not answered */
     bool is_asking;                     /* the home's: the same */
     enum status fetched;
 };
+
+/* By an operator: it is in no scheduler, and nothing happens to it. */
+static inline bool gateway_item_is_held(const struct gateway_item *item)
+{
+    return item->holds % 2 != 0;
+}
 
 /* What is to be told of a recipient that is given up, or late: the last failure, if there was one,
  * under the outcome now; else the outcome alone, with words of ours (may be empty). NULL: no

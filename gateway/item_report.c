@@ -10,10 +10,11 @@ static void give_up(struct gateway_worker *w, const struct gateway_item *item, u
                                          .state = SPOOL_RESULT_BOUNCED,
                                          .attempts = item->attempts };
     const struct gateway_failure_facts facts = { .outcome = end->outcome, .words = end->reason };
-    struct delivery_destination_state state;
+    struct delivery_destination_state state = { 0 };
     struct slice words = { 0 };
 
-    delivery_destination_describe(end->destination, &state);
+    if (end->destination != NULL)
+        delivery_destination_describe(end->destination, &state);
     if (state.failure != DELIVERY_FAILURE_NONE)
         words = slice_from(delivery_failure_text(state.failure));
     observe_delivery_bounced(w->log, gateway_worker_now_s(w), 0, item->message->mid, rid,

@@ -5,10 +5,10 @@
 #include "gateway/message.h"
 
 struct gateway_item_end {
-    const struct delivery_destination *destination;
-    struct delivery_outcome outcome; /* FAILED */
-    struct slice reason;             /* for the log, and where no host has said anything */
-    bool is_bad_host;                /* what hosts have said before says nothing any more */
+    const struct delivery_destination *destination; /* NULL: it is of no matter */
+    struct delivery_outcome outcome;                /* FAILED */
+    struct slice reason; /* for the log, and where no host has said anything */
+    bool is_bad_host;    /* what hosts have said before says nothing any more */
 };
 
 /* Adds a verdict for each recipient that waits; the report has room for them. */

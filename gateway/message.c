@@ -328,7 +328,7 @@ static void record(struct gateway_message *m, const struct gateway_report *repor
 
 static void count_results(struct gateway_worker *w, const struct gateway_report *report)
 {
-    for (unsigned i = 0; i < report->verdicts_count; i++) {
+    for (unsigned i = 0; i < report->verdicts_count && !report->is_word; i++) {
         if (report->verdicts[i].notice == GATEWAY_NOTICE_DELAYED)
             continue; /* its deferral was reported before */
         switch (report->verdicts[i].result.state) {

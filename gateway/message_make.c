@@ -86,6 +86,7 @@ static struct slice keep(char **room, struct slice text)
 static void take_over(struct gateway_item *item, const struct spool_result *known, time_t now_s)
 {
     int64_t wait_s = 0;
+    bool is_held = false;
 
     for (unsigned i = 0; known != NULL && i < item->all_count; i++) {
         const struct spool_result *r = &known[item->all[i]];
@@ -95,11 +96,17 @@ static void take_over(struct gateway_item *item, const struct spool_result *know
             item->attempts = r->attempts;
         if (r->warnings > item->warnings)
             item->warnings = r->warnings;
+        if (r->holds > item->holds)
+            item->holds = r->holds;
+        is_held = is_held || spool_result_is_held(r);
         if (r->warned_wall_s > item->warned_s)
             item->warned_s = r->warned_wall_s;
         if (later_s > wait_s)
             wait_s = later_s;
     }
+    /* A crash while it was being released may have left some of them held: then all are. */
+    if (is_held)
+        item->holds |= 1;
     item->wait_ms = (uint64_t)wait_s * 1000;
 }
 

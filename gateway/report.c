@@ -47,6 +47,8 @@ static void take(struct engine_loop *here, struct engine_message *post)
 
 void gateway_report_post(struct gateway_report *report, struct engine_loop *from, bool item_ended)
 {
+    if (item_ended)
+        gateway_dispatch_let_go(report->item);
     if (item_ended && report->item->borrows > 0) {
         ASSERT(report->item->parting == NULL);
         report->item->parting = report;

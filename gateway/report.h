@@ -31,6 +31,7 @@ struct gateway_report {
     struct list_node node;     /* waits for its message; for gateway/shelf.c */
     struct gateway_item *item;
     bool item_ended;
+    bool is_word;               /* an operator's: DEFERRED in it is no failed try */
     bool is_judged;             /* by gateway/bounce.c, as the next three */
     enum gateway_notice notice; /* whose verdicts are being told of */
     unsigned told;        /* messages on stable storage tell of those of them before this one */

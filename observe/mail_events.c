@@ -550,6 +550,17 @@ void observe_delivery_double_bounce(struct observe_log_writer *w, time_t now_s, 
     end(w);
 }
 
+void observe_delivery_deleted(struct observe_log_writer *w, time_t now_s, uint64_t mid,
+                              struct observe_rids rids)
+{
+    while (rids.count > 0) {
+        struct observe_line *l = begin(w, now_s, "Deleted: MID ", mid);
+
+        rid_list(l, " to ", take_rids(&rids));
+        end(w);
+    }
+}
+
 void observe_delivery_pending(struct observe_log_writer *w, time_t now_s, uint64_t mid,
                               struct observe_rids rids, time_t until_s)
 {

@@ -170,5 +170,8 @@ void observe_delivery_delayed(struct observe_log_writer *w, time_t now_s, uint64
 /* "Double bounce: MID 12 to RID 0 - 5.1.0 - Unknown address error 501-'5.5.4 Invalid Address'" */
 void observe_delivery_double_bounce(struct observe_log_writer *w, time_t now_s, uint64_t mid,
                                     uint64_t rid, const struct observe_reply *reply);
+/* "Deleted: MID 3 to [0]": by an operator. */
+void observe_delivery_deleted(struct observe_log_writer *w, time_t now_s, uint64_t mid,
+                              struct observe_rids rids);
 void observe_delivery_pending(struct observe_log_writer *w, time_t now_s, uint64_t mid,
                               struct observe_rids rids, time_t until_s);

@@ -161,6 +161,29 @@ static void test_recovered_recipients_with_a_final_result_are_left_out(void **st
     assert_int_equal(m->items[0].warned_s, 1000);
 }
 
+static void test_what_was_held_is_held_after_a_restart(void **state)
+{
+    static const char *const recipients[] = { "a@x.example", "b@x.example", "c@y.example",
+                                              "d@y.example", "e@z.example" };
+    struct spool_result results[] = {
+        { .rid = 0, .state = SPOOL_RESULT_DEFERRED, .holds = 3 },
+        { .rid = 1, .state = SPOOL_RESULT_DEFERRED, .holds = 3 },
+        /* The crash came while they were being released: the hold was not lifted for all. */
+        { .rid = 2, .state = SPOOL_RESULT_DEFERRED, .holds = 2 },
+        { .rid = 3, .state = SPOOL_RESULT_DEFERRED, .holds = 1 },
+        { .rid = 4, .state = SPOOL_RESULT_DEFERRED, .holds = 2 },
+    };
+    struct gateway_message *m = start(recipients, ARRAY_LEN(recipients), results);
+
+    (void)state;
+    assert_int_equal(m->items_count, 3);
+    assert_int_equal(m->items[0].holds, 3);
+    assert_int_equal(m->items[1].holds, 3);
+    assert_int_equal(m->items[2].holds, 2);
+    assert_true(gateway_item_is_held(&m->items[1]));
+    assert_false(gateway_item_is_held(&m->items[2]));
+}
+
 static struct gateway_failure *said(uint16_t code, const char *text)
 {
     const struct smtp_reply reply = { .code = code, .text = slice_from(text) };
@@ -363,6 +386,8 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_recovered_recipients_with_a_final_result_are_left_out,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_was_held_is_held_after_a_restart, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_who_is_given_up_hears_what_was_said_last, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(

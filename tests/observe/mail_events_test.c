@@ -139,6 +139,7 @@ static void write_delivery(struct observe_log_writer *w)
         &(struct observe_reply){ 501, SLICE("5.1.0"), SLICE("5.5.4 Invalid Address") });
     observe_delivery_double_bounce(w, NOW_S, 5, 1, &(struct observe_reply){ 0, SLICE("5.4.7") });
     observe_delivery_pending(w, NOW_S, 548799, one, NOW_S + 60);
+    observe_delivery_deleted(w, NOW_S, 3, one);
 }
 
 static const char *const golden[] = {
@@ -213,6 +214,7 @@ static const char *const golden[] = {
     "501-'5.5.4 Invalid Address'",
     "Double bounce: MID 5 to RID 1 - 5.4.7 - Delivery expired (message too old)",
     "Message 548799 to RID [0] pending till Sun Nov 22 17:55:00 2026",
+    "Deleted: MID 3 to [0]",
 };
 
 static void write_all(void)
