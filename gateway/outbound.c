@@ -10,6 +10,7 @@
 #include "gateway/outbound_log.h"
 #include "gateway/outbound_report.h"
 #include "gateway/outbound_tls.h"
+#include "gateway/outbound_trouble.h"
 #include "gateway/worker.h"
 #include "observe/mail_events.h"
 
@@ -161,6 +162,7 @@ static void end_by_event(struct gateway_outbound *out, const struct smtp_client_
             delivery_outcome_for(DELIVERY_CAUSE_LOCAL, &outcome);
         gateway_outbound_item_end(out, &outcome, &event->reply, false);
     }
+    gateway_outbound_note_trouble(out, why, &event->reply);
     leave(out, why);
 }
 
@@ -178,6 +180,7 @@ static void end_by_tls(struct gateway_outbound *out, const struct gateway_hop_en
         leave(out, DELIVERY_FAILURE_LOCAL);
     } else {
         gateway_outbound_tls_denied(out);
+        gateway_outbound_note_trouble(out, DELIVERY_FAILURE_TLS, NULL);
         leave(out, DELIVERY_FAILURE_TLS);
     }
 }
@@ -189,6 +192,7 @@ static void end_without_tls(struct gateway_outbound *out, const struct smtp_clie
     (void)snprintf(out->tls_trouble, sizeof(out->tls_trouble), "STARTTLS was not answered: %s",
                    smtp_client_failure_text(event->failure));
     gateway_outbound_tls_denied(out);
+    gateway_outbound_note_trouble(out, DELIVERY_FAILURE_TLS, NULL);
     leave(out, DELIVERY_FAILURE_TLS);
 }
 
@@ -207,6 +211,7 @@ static void note_end(struct gateway_outbound *out)
 static void on_failed(struct gateway_hop *h, const struct gateway_hop_end *end)
 {
     struct gateway_outbound *out = outbound_of(h);
+    enum delivery_failure why;
 
     switch (end->kind) {
     case GATEWAY_HOP_END_QUIT:
@@ -215,9 +220,11 @@ static void on_failed(struct gateway_hop *h, const struct gateway_hop_end *end)
         break;
     case GATEWAY_HOP_END_CONNECT:
         gateway_outbound_log_connect(out, end->error);
-        leave(out, end->error == ECONNREFUSED ? DELIVERY_FAILURE_REFUSED
-                   : end->error == ETIMEDOUT  ? DELIVERY_FAILURE_TIMEOUT
-                                              : DELIVERY_FAILURE_UNREACHABLE);
+        why = end->error == ECONNREFUSED ? DELIVERY_FAILURE_REFUSED
+              : end->error == ETIMEDOUT  ? DELIVERY_FAILURE_TIMEOUT
+                                         : DELIVERY_FAILURE_UNREACHABLE;
+        gateway_outbound_note_trouble(out, why, NULL);
+        leave(out, why);
         break;
     case GATEWAY_HOP_END_TLS: end_by_tls(out, end); break;
     case GATEWAY_HOP_END_SMTP:

@@ -90,9 +90,11 @@ void gateway_outbound_tls_judge_now(struct gateway_hop *h)
     gateway_hop_tls_judge_now(&outbound_of(h)->tls);
 }
 
-/* Why there was no TLS to fail. */
-static const char *missing_text(const struct gateway_outbound *out)
+const char *gateway_outbound_tls_trouble(const struct gateway_outbound *out)
 {
+    if (out->tls_trouble[0] != '\0')
+        return out->tls_trouble;
+    /* There was no TLS to fail. */
     return smtp_client_capabilities(&out->hop.smtp)->starttls_masked
                ? "STARTTLS is masked (XXXXXXXX) by a firewall on the way"
                : "STARTTLS is not offered";
@@ -109,9 +111,8 @@ void gateway_outbound_tls_denied(struct gateway_outbound *out)
     observe_dcid_tls_required(w->log, gateway_worker_now_s(w), out->dcid,
                               slice_from(ip_format(&out->remote.address, ip)));
     delivery_destination_describe(out->delivery.destination, &queue);
-    gateway_alert_tls_failed(
-        w, delivery_destination_domain(out->delivery.destination), slice_from(out->host->name),
-        &out->remote,
-        slice_from(out->tls_trouble[0] != '\0' ? out->tls_trouble : missing_text(out)),
-        queue.ready + queue.delayed + queue.active);
+    gateway_alert_tls_failed(w, delivery_destination_domain(out->delivery.destination),
+                             slice_from(out->host->name), &out->remote,
+                             slice_from(gateway_outbound_tls_trouble(out)),
+                             queue.ready + queue.delayed + queue.active);
 }

@@ -15,5 +15,8 @@ void gateway_outbound_tls_judge_now(struct gateway_hop *h);
 /* For the log; without a protocol in the clear. Its texts live as long as the connection. */
 struct observe_tls gateway_outbound_tls_facts(const struct gateway_outbound *out);
 
+/* What went wrong with its TLS, or that the host offers none. */
+const char *gateway_outbound_tls_trouble(const struct gateway_outbound *out);
+
 /* The host does not get the mail, because the demand is not met. */
 void gateway_outbound_tls_denied(struct gateway_outbound *out);
