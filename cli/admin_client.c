@@ -142,6 +142,68 @@ static bool check_reply(const struct question *q, struct slice reply)
     return false;
 }
 
+/* Hands over the whole lines there are. False: no more is wanted, or (with *ok false) one is an
+ * error. */
+static bool hand_over(const struct question *q, struct buffer *got, struct cli_admin_lines *lines,
+                      bool *ok)
+{
+    for (;;) {
+        struct slice rest = buffer_contents(got);
+        const char *end = rest.len > 0 ? memchr(rest.data, '\n', rest.len) : NULL;
+        struct slice line = { rest.data, end != NULL ? (size_t)(end - rest.data) : 0 };
+
+        if (end == NULL)
+            return true;
+        *ok = check_reply(q, line);
+        if (!*ok || !lines->take(lines, line))
+            return false;
+        buffer_consume(got, line.len + 1);
+    }
+}
+
+static bool receive_lines(struct question *q, struct buffer *got, struct cli_admin_lines *lines)
+{
+    bool ok = true;
+
+    for (;;) {
+        char *room;
+        ssize_t n;
+
+        if (buffer_reserve(got, CHUNK, &room) != STATUS_OK)
+            return fail(q, EMSGSIZE);
+        n = recv(q->fd, room, CHUNK, 0);
+        if (n == 0 && buffer_len(got) > 0)
+            (void)cli_error(q->what, "%s: the reply breaks off", q->path);
+        if (n == 0)
+            return buffer_len(got) == 0;
+        if (n < 0 && errno == EAGAIN && !wait_for(q, POLLIN))
+            return false;
+        if (n < 0 && errno != EAGAIN && errno != EINTR)
+            return fail(q, errno);
+        if (n <= 0)
+            continue;
+        q->deadline_ms = clock_monotonic_ms() + CLI_ADMIN_SILENCE_MS;
+        buffer_commit(got, (size_t)n);
+        if (!hand_over(q, got, lines, &ok))
+            return ok;
+    }
+}
+
+bool cli_admin_stream(const char *what, const char *path, const char *request,
+                      struct cli_admin_lines *lines)
+{
+    struct question q = { what, path, clock_monotonic_ms() + CLI_ADMIN_SILENCE_MS, -1 };
+    struct buffer got;
+    bool ok;
+
+    buffer_init(&got, CLI_ADMIN_LINE_MAX + CHUNK);
+    ok = connect_to(&q) && send_request(&q, request) && receive_lines(&q, &got, lines);
+    if (q.fd >= 0)
+        (void)close(q.fd);
+    buffer_finish(&got);
+    return ok;
+}
+
 bool cli_admin_ask(const char *what, const char *path, const char *request, struct buffer *reply)
 {
     struct question q = { what, path, clock_monotonic_ms() + CLI_ADMIN_WAIT_MS, -1 };

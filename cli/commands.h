@@ -8,6 +8,8 @@ extern const struct cli_command cli_destinations; /* destinations.c */
 extern const struct cli_command cli_explain;      /* explain.c */
 extern const struct cli_command cli_export;       /* export.c */
 extern const struct cli_command cli_import;       /* import.c */
+extern const struct cli_command cli_flush;        /* queue.c */
+extern const struct cli_command cli_queue;        /* queue.c */
 extern const struct cli_command cli_run;          /* run.c */
 extern const struct cli_command cli_status;       /* status.c */
 extern const struct cli_command cli_tls_check;    /* tls_check.c */

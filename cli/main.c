@@ -6,8 +6,8 @@
 #include "cli/options.h"
 
 static const struct cli_command *const commands[] = {
-    &cli_run,       &cli_check,       &cli_destinations, &cli_explain,
-    &cli_import,    &cli_export,      &cli_status,       &cli_alerts,
+    &cli_run,       &cli_check,       &cli_destinations, &cli_explain,      &cli_import,
+    &cli_export,    &cli_status,      &cli_alerts,       &cli_queue,        &cli_flush,
     &cli_tls_check, &cli_tls_reports, &cli_sink_command, &cli_load_command,
 };
 

@@ -10,12 +10,14 @@
 #include "base/clock.h"
 #include "engine/thread.h"
 #include "gateway/admin_request.h"
+#include "gateway/queue_desk.h"
 
 #define ACCEPTS_MAX     8   /* of one turn, so that those who are in get theirs */
 #define ACCEPT_PAUSE_MS 100 /* after an accept that the system refused (no descriptors) */
 #define POLL_BELL       0
 #define POLL_LISTENER   1
-#define POLL_CLIENTS    2
+#define POLL_DESK       2
+#define POLL_CLIENTS    3
 
 struct client { /* fd -1: a free place */
     int fd;
@@ -24,12 +26,14 @@ struct client { /* fd -1: a free place */
     uint64_t deadline_ms;
     size_t request_len;
     struct buffer reply;
+    struct gateway_queue_visit *visit; /* the reply comes piece by piece; NULL: it is whole */
     char request[GATEWAY_ADMIN_REQUEST_MAX];
 };
 
 struct gateway_admin {
     struct engine_thread thread;
     struct gateway_process *process;
+    struct gateway_queue_desk *desk;
     struct gateway_admin_file file; /* the supervisor's */
     int bell;                       /* eventfd: look at the next two */
     _Atomic int next_listener;      /* to be taken by the thread; -1: none */
@@ -46,6 +50,8 @@ static void client_leave(struct client *c)
     if (c->fd >= 0)
         (void)close(c->fd);
     c->fd = -1;
+    gateway_queue_visit_close(c->visit);
+    c->visit = NULL;
     buffer_finish(&c->reply);
 }
 
@@ -59,7 +65,19 @@ static void client_enter(struct client *c, int fd, uint64_t now_ms)
     buffer_init(&c->reply, GATEWAY_ADMIN_REPLY_MAX);
 }
 
-static void client_send(struct client *c)
+/* There is more of the reply: true. A worker may have to be waited for, however long it takes. */
+static bool client_go_on(struct client *c)
+{
+    if (c->visit == NULL || gateway_queue_visit_is_ended(c->visit) ||
+        gateway_queue_visit_go_on(c->visit, &c->reply) != STATUS_OK)
+        return false;
+    c->deadline_ms =
+        buffer_len(&c->reply) > 0 ? clock_monotonic_ms() + GATEWAY_ADMIN_TIME_MS : UINT64_MAX;
+    return true;
+}
+
+/* False: the client has left. */
+static bool client_send_some(struct client *c)
 {
     struct slice rest = buffer_contents(&c->reply);
 
@@ -68,14 +86,37 @@ static void client_send(struct client *c)
 
         if (sent < 0 && errno == EINTR)
             continue;
-        if (sent < 0 && errno == EAGAIN)
-            return;
+        if (sent < 0 && errno != EAGAIN) {
+            client_leave(c);
+            return false;
+        }
         if (sent < 0)
             break;
         buffer_consume(&c->reply, (size_t)sent);
         rest = buffer_contents(&c->reply);
     }
-    client_leave(c);
+    return true;
+}
+
+static void client_send(struct client *c)
+{
+    while (client_send_some(c) && buffer_len(&c->reply) == 0) {
+        if (!client_go_on(c)) {
+            client_leave(c);
+            return;
+        }
+        if (buffer_len(&c->reply) == 0)
+            return;
+    }
+}
+
+static enum status client_open_visit(struct gateway_admin *a, struct client *c, struct slice line)
+{
+    const char *why;
+
+    if (!gateway_queue_desk_open(a->desk, line, &c->visit, &why))
+        return gateway_admin_answer_error(why, &c->reply);
+    return STATUS_OK;
 }
 
 /* One line is one request; what comes behind it is not read. */
@@ -89,8 +130,12 @@ static void client_answer(struct gateway_admin *a, struct client *c, uint64_t no
         return;
     if (line.len > 0 && line.data[line.len - 1] == '\r')
         line.len--;
-    status = end != NULL ? gateway_admin_answer(a->process, line, &c->reply)
-                         : gateway_admin_answer_error("the request is too long", &c->reply);
+    if (end == NULL)
+        status = gateway_admin_answer_error("the request is too long", &c->reply);
+    else if (gateway_queue_desk_is_asked(line))
+        status = client_open_visit(a, c, line);
+    else
+        status = gateway_admin_answer(a->process, line, &c->reply);
     if (status != STATUS_OK) {
         client_leave(c);
         return;
@@ -164,6 +209,14 @@ static void take_listener(struct gateway_admin *a)
     a->listener = next;
 }
 
+/* Without anything to send there is still an error or a hang-up to be seen. */
+static short wanted(const struct client *c)
+{
+    if (!c->is_answered)
+        return POLLIN;
+    return buffer_len(&c->reply) > 0 ? POLLOUT : 0;
+}
+
 /* Returns for how long to wait; -1: for ever. */
 static int fill_polls(struct gateway_admin *a, struct pollfd *polls, uint64_t now_ms)
 {
@@ -171,12 +224,12 @@ static int fill_polls(struct gateway_admin *a, struct pollfd *polls, uint64_t no
     uint64_t until_ms = is_pausing ? a->accept_again_ms : UINT64_MAX;
 
     polls[POLL_BELL] = (struct pollfd){ .fd = a->bell, .events = POLLIN };
+    polls[POLL_DESK] = (struct pollfd){ .fd = gateway_queue_desk_bell(a->desk), .events = POLLIN };
     polls[POLL_LISTENER] = (struct pollfd){ .fd = is_pausing ? -1 : a->listener, .events = POLLIN };
     for (size_t i = 0; i < GATEWAY_ADMIN_CLIENTS_MAX; i++) {
         const struct client *c = &a->clients[i];
 
-        polls[POLL_CLIENTS + i] =
-            (struct pollfd){ .fd = c->fd, .events = c->is_answered ? POLLOUT : POLLIN };
+        polls[POLL_CLIENTS + i] = (struct pollfd){ .fd = c->fd, .events = wanted(c) };
         if (c->fd >= 0 && c->deadline_ms < until_ms)
             until_ms = c->deadline_ms;
     }
@@ -194,11 +247,22 @@ static void serve_clients(struct gateway_admin *a, const struct pollfd *polls, u
             continue;
         if (now_ms >= c->deadline_ms)
             client_leave(c);
+        else if ((polls[POLL_CLIENTS + i].revents & (POLLERR | POLLHUP)) != 0 && c->is_answered)
+            client_leave(c);
         else if (polls[POLL_CLIENTS + i].revents != 0 && c->is_answered)
             client_send(c);
         else if (polls[POLL_CLIENTS + i].revents != 0)
             client_receive(a, c, now_ms);
     }
+}
+
+/* Jobs have come back. */
+static void serve_visits(struct gateway_admin *a)
+{
+    gateway_queue_desk_take(a->desk);
+    for (size_t i = 0; i < GATEWAY_ADMIN_CLIENTS_MAX; i++)
+        if (a->clients[i].fd >= 0 && a->clients[i].visit != NULL)
+            client_send(&a->clients[i]);
 }
 
 static void run(struct engine_thread *thread)
@@ -217,6 +281,8 @@ static void run(struct engine_thread *thread)
         serve_clients(a, polls, now_ms);
         if (polls[POLL_LISTENER].revents != 0)
             accept_clients(a, now_ms);
+        if (polls[POLL_DESK].revents != 0)
+            serve_visits(a);
         if (polls[POLL_BELL].revents != 0 && read(a->bell, &rung, sizeof(rung)) > 0)
             take_listener(a);
     }
@@ -246,14 +312,13 @@ enum status gateway_admin_create(struct gateway_process *process, struct gateway
     for (size_t i = 0; i < GATEWAY_ADMIN_CLIENTS_MAX; i++)
         a->clients[i].fd = -1;
     a->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (a->bell < 0) {
-        status = status_from_errno(errno);
-        free(a);
-        return status;
-    }
-    status = engine_thread_start(&a->thread, "admin", ENGINE_THREAD_ANY_CPU, run);
+    status = a->bell >= 0 ? gateway_queue_desk_create(process, &a->desk) : status_from_errno(errno);
+    if (status == STATUS_OK)
+        status = engine_thread_start(&a->thread, "admin", ENGINE_THREAD_ANY_CPU, run);
     if (status != STATUS_OK) {
-        (void)close(a->bell);
+        gateway_queue_desk_destroy(a->desk);
+        if (a->bell >= 0)
+            (void)close(a->bell);
         free(a);
         return status;
     }
@@ -261,7 +326,7 @@ enum status gateway_admin_create(struct gateway_process *process, struct gateway
     return STATUS_OK;
 }
 
-void gateway_admin_destroy(struct gateway_admin *admin)
+void gateway_admin_stop(struct gateway_admin *admin)
 {
     if (admin == NULL)
         return;
@@ -275,6 +340,13 @@ void gateway_admin_destroy(struct gateway_admin *admin)
         client_leave(&admin->clients[i]);
     gateway_admin_file_remove(&admin->file);
     (void)close(admin->bell);
+}
+
+void gateway_admin_destroy(struct gateway_admin *admin)
+{
+    if (admin == NULL)
+        return;
+    gateway_queue_desk_destroy(admin->desk);
     free(admin);
 }
 

@@ -107,7 +107,7 @@ bool gateway_admin_request_parse(struct slice line, struct gateway_admin_request
     }
     *why_out =
         "no such request; there are: status, counters, generation, sender ADDRESS, alerts [N], "
-        "tls-reports [send [DATE]]";
+        "tls-reports [send [DATE]], queue ...";
     return false;
 }
 

@@ -13,6 +13,9 @@
  *     tls-reports send [DATE]
  *                      begins to send it now, of that day ("2016-04-01") or of all
  *
+ *     queue ...        what is in the queue, and what is to be done to it: gateway/queue_filter.h;
+ *                      answered by gateway/queue_desk.h, in many lines
+ *
  * A reply is one JSON object on one line, ended by LF; {"error": "why"} when the request was not
  * understood. It reads atomics and what other threads may know (the listing, the latest
  * alerts) only; any thread but a worker may call it while the process's workers exist.

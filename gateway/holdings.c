@@ -41,13 +41,19 @@ void gateway_holdings_walk_begin(struct gateway_holdings *h, struct gateway_hold
     list_append(&h->walks, &walk->node);
 }
 
+struct list_node *gateway_holdings_walk_peek(const struct gateway_holdings *h,
+                                             const struct gateway_holdings_walk *walk)
+{
+    /* Removals bring others to the front, never back: the first `left` hold all that count. */
+    return walk->next != &h->items.head && walk->left > 0 ? walk->next : NULL;
+}
+
 struct list_node *gateway_holdings_walk_next(struct gateway_holdings *h,
                                              struct gateway_holdings_walk *walk)
 {
-    struct list_node *item = walk->next;
+    struct list_node *item = gateway_holdings_walk_peek(h, walk);
 
-    /* Removals bring others to the front, never back: the first `left` hold all that count. */
-    if (item == &h->items.head || walk->left == 0)
+    if (item == NULL)
         return NULL;
     walk->left--;
     walk->next = item->next;

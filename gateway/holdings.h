@@ -41,5 +41,9 @@ void gateway_holdings_walk_begin(struct gateway_holdings *h, struct gateway_hold
 struct list_node *gateway_holdings_walk_next(struct gateway_holdings *h,
                                              struct gateway_holdings_walk *walk);
 
+/* The same without going on to it. */
+struct list_node *gateway_holdings_walk_peek(const struct gateway_holdings *h,
+                                             const struct gateway_holdings_walk *walk);
+
 /* Before or after its last item; does nothing to one that has ended. */
 void gateway_holdings_walk_end(struct gateway_holdings_walk *walk);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "gateway/message.h"
+#include "gateway/queue_job.h"
 #include "gateway/worker.h"
 
 #define BIT(event)   (1u << (event))
@@ -273,7 +274,10 @@ static void settle(struct gateway_store *store)
     enum spool_log_event event;
 
     while ((ticket = spool_log_take_committed(&store->log)) != NULL)
-        gateway_message_ticket_back(ticket);
+        if (ticket->kind == SPOOL_TICKET_RESULTS)
+            gateway_queue_job_synced(ticket);
+        else
+            gateway_message_ticket_back(ticket);
     while ((event = spool_log_take_event(&store->log)) != SPOOL_LOG_EVENT_NONE)
         report(store, event);
     spool_log_run(&store->log);
@@ -346,6 +350,12 @@ void gateway_store_done(struct gateway_store *store, uint64_t mid,
                         const struct spool_location *location, struct spool_ticket *ticket)
 {
     spool_log_append_done(&store->log, mid, location, ticket);
+    run_soon(store);
+}
+
+void gateway_store_await(struct gateway_store *store, struct spool_ticket *ticket)
+{
+    spool_log_await_results(&store->log, ticket);
     run_soon(store);
 }
 

@@ -67,6 +67,9 @@ void gateway_store_await_results(struct gateway_store *store, struct spool_ticke
 void gateway_store_done(struct gateway_store *store, uint64_t mid,
                         const struct spool_location *location, struct spool_ticket *ticket);
 
+/* As spool_log_await_results(); gateway_queue_job_synced() follows, never from inside. */
+void gateway_store_await(struct gateway_store *store, struct spool_ticket *ticket);
+
 /* Results that wait are written now; quiet comes soon after. */
 void gateway_store_flush(struct gateway_store *store);
 

@@ -529,13 +529,14 @@ static void tear_down(struct supervisor *s)
 
     gateway_alerts_stop(p->alerts);
     gateway_tls_reports_stop(p->tls_reports);
-    gateway_admin_destroy(s->admin);
+    gateway_admin_stop(s->admin);
     gateway_helpers_stop(p);
     atomic_store(&p->nobody_posts, true);
     for (unsigned i = 0; i < p->workers_count; i++)
         gateway_worker_join(&p->workers[i]);
     for (unsigned i = 0; i < p->workers_count; i++)
         gateway_worker_finish(&p->workers[i]);
+    gateway_admin_destroy(s->admin);
     gateway_alerts_destroy(p->alerts);
     gateway_tls_reports_destroy(p->tls_reports);
     gateway_spool_close(p);
