@@ -104,7 +104,7 @@ static void say_results_again(struct gateway_message *m)
         return;
     }
     if (append_results(m))
-        gateway_store_await_results(&m->home->store, &m->ticket);
+        gateway_store_await_results(&m->home->store, m->mid, &m->ticket);
     else
         keep_old_place(m);
 }

@@ -118,6 +118,7 @@ static void fill(struct gateway_message *m, const struct grouping *g,
 
     memcpy(all, g->rids, g->count * sizeof(*all));
     memcpy(waiting, g->rids, g->count * sizeof(*waiting));
+    m->sender = keep(&texts, spool_message_sender(g->spool));
     m->listener = keep(&texts, spool_message_info(g->spool, SPOOL_INFO_LISTENER));
     for (unsigned from = 0, to; from < g->count; from = to) {
         struct gateway_item *item = &m->items[m->items_count++];
@@ -152,7 +153,8 @@ static struct gateway_message *make(struct grouping *g, const struct spool_resul
 
     group(g, known);
     bytes = sizeof(*m) + g->groups * sizeof(struct gateway_item) + g->count * 2 * sizeof(*g->rids) +
-            g->text_bytes + spool_message_info(g->spool, SPOOL_INFO_LISTENER).len;
+            g->text_bytes + spool_message_info(g->spool, SPOOL_INFO_LISTENER).len +
+            spool_message_sender(g->spool).len;
     m = calloc(1, bytes);
     if (m == NULL)
         return NULL;
@@ -160,6 +162,7 @@ static struct gateway_message *make(struct grouping *g, const struct spool_resul
     m->mid = spool_message_mid(g->spool);
     m->arrival_s = spool_message_arrival_wall_s(g->spool);
     m->is_tls_optional = is_tls_optional(g->spool);
+    m->size_bytes = spool_message_size(g->spool);
     m->recipients_count = spool_message_recipients_count(g->spool);
     m->file_bytes = spool_message_body_in_file(g->spool) ? spool_message_body_bytes(g->spool) : 0;
     fill(m, g, known, now_s);

@@ -1,8 +1,8 @@
 /* gateway/message_make.h - makes the object of a message: its recipients grouped by domain.
  *
  * One allocation holds the message, its items, the numbers of their recipients, and the texts that
- * have to be at hand while the rest is on disk only (gateway/shelf.h): the domains, and the name
- * of the listener.
+ * have to be at hand while the rest is on disk only (gateway/shelf.h): the domains, the sender, and
+ * the name of the listener.
  */
 #pragma once
 #include "gateway/message.h"

@@ -18,6 +18,7 @@ static const char *phrase_of(const struct gateway_outbound *out, enum delivery_f
     case DELIVERY_FAILURE_LOST: return "broke off the connection";
     case DELIVERY_FAILURE_NONE:
     case DELIVERY_FAILURE_DNS:
+    case DELIVERY_FAILURE_OTHER_WAY:
     case DELIVERY_FAILURE_LOCAL: break;
     }
     return "could not be used";
@@ -31,7 +32,7 @@ void gateway_outbound_note_trouble(const struct gateway_outbound *out, enum deli
     int len;
 
     if (why == DELIVERY_FAILURE_NONE || why == DELIVERY_FAILURE_LOCAL ||
-        out->state == GATEWAY_OUTBOUND_CLOSING)
+        why == DELIVERY_FAILURE_OTHER_WAY || out->state == GATEWAY_OUTBOUND_CLOSING)
         return;
     (void)ip_format(&out->remote.address, ip);
     len = snprintf(text, sizeof(text), "host %s%s%s%s%s %s", name, name[0] != '\0' ? " (" : "", ip,

@@ -6,7 +6,7 @@
 
 static uint64_t mid_of(const struct gateway_item *item)
 {
-    return spool_message_mid(item->message->spool);
+    return item->message->mid;
 }
 
 static void say(struct gateway_worker *w, const struct gateway_item *item, const char *what)

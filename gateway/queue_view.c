@@ -5,15 +5,21 @@
 
 void gateway_queue_facts(const struct gateway_item *item, struct gateway_queue_facts *facts_out)
 {
-    const struct spool_message *spool = item->message->spool;
+    const struct gateway_message *m = item->message;
 
     *facts_out = (struct gateway_queue_facts){
-        .mid = spool_message_mid(spool),
-        .arrival_wall_s = spool_message_arrival_wall_s(spool),
+        .mid = m->mid,
+        .arrival_wall_s = m->arrival_s,
         .domain = item->domain,
-        .sender = spool_message_sender(spool),
+        .sender = m->sender,
         .is_held = gateway_item_is_held(item),
     };
+}
+
+static void let_go(struct gateway_message *m, bool is_held)
+{
+    if (is_held)
+        gateway_message_let_go(m);
 }
 
 static void begin(struct json_writer *j, const char *kind, struct buffer *to)
@@ -48,20 +54,22 @@ static void write_why(struct json_writer *j, const struct gateway_queue_why *why
 enum status gateway_queue_write_entry(struct gateway_worker *w, const struct gateway_item *item,
                                       struct buffer *to)
 {
-    const struct spool_message *spool = item->message->spool;
+    struct gateway_message *m = item->message;
+    bool is_in_memory = gateway_message_hold(m);
     struct gateway_queue_why why;
     struct json_writer j;
 
     gateway_queue_why(w, item, &why);
     begin(&j, "entry", to);
-    json_member_number(&j, "mid", spool_message_mid(spool));
+    json_member_number(&j, "mid", m->mid);
     json_member_text(&j, "domain", item->domain);
-    json_member_text(&j, "sender", spool_message_sender(spool));
-    if (item->waiting_count > 0)
-        json_member_text(&j, "to", spool_message_recipient(spool, item->waiting[0]));
+    json_member_text(&j, "sender", m->sender);
+    if (item->waiting_count > 0 && is_in_memory)
+        json_member_text(&j, "to", spool_message_recipient(m->spool, item->waiting[0]));
+    let_go(m, is_in_memory);
     json_member_number(&j, "recipients", item->waiting_count);
-    json_member_number(&j, "size", spool_message_size(spool));
-    json_member_number(&j, "arrived", no_less_than_0(spool_message_arrival_wall_s(spool)));
+    json_member_number(&j, "size", m->size_bytes);
+    json_member_number(&j, "arrived", no_less_than_0(m->arrival_s));
     write_why(&j, &why);
     return end(&j, to);
 }
@@ -72,42 +80,49 @@ enum status gateway_queue_write_message(const struct gateway_item *item, struct 
         const char *name;
         enum spool_info info;
     } infos[] = {
-        { "listener", SPOOL_INFO_LISTENER },
         { "client_ip", SPOOL_INFO_CLIENT_IP },
         { "client_name", SPOOL_INFO_CLIENT_NAME },
         { "helo", SPOOL_INFO_HELO },
         { "group", SPOOL_INFO_GROUP },
         { "tls", SPOOL_INFO_TLS },
     };
-    const struct spool_message *spool = item->message->spool;
+    struct gateway_message *m = item->message;
+    bool is_in_memory = gateway_message_hold(m);
     struct json_writer j;
 
     begin(&j, "message", to);
-    json_member_number(&j, "mid", spool_message_mid(spool));
-    json_member_text(&j, "sender", spool_message_sender(spool));
-    json_member_number(&j, "size", spool_message_size(spool));
-    json_member_number(&j, "arrived", no_less_than_0(spool_message_arrival_wall_s(spool)));
-    for (size_t i = 0; i < ARRAY_LEN(infos); i++)
-        json_member_text(&j, infos[i].name, spool_message_info(spool, infos[i].info));
-    json_name(&j, "bounce");
-    json_bool(&j, (spool_message_flags(spool) & SPOOL_MESSAGE_BOUNCE) != 0);
-    json_member_number(&j, "recipients", spool_message_recipients_count(spool));
+    json_member_number(&j, "mid", m->mid);
+    json_member_text(&j, "sender", m->sender);
+    json_member_number(&j, "size", m->size_bytes);
+    json_member_number(&j, "arrived", no_less_than_0(m->arrival_s));
+    json_member_text(&j, "listener", m->listener);
+    for (size_t i = 0; i < ARRAY_LEN(infos) && is_in_memory; i++)
+        json_member_text(&j, infos[i].name, spool_message_info(m->spool, infos[i].info));
+    if (is_in_memory) {
+        json_name(&j, "bounce");
+        json_bool(&j, (spool_message_flags(m->spool) & SPOOL_MESSAGE_BOUNCE) != 0);
+    }
+    let_go(m, is_in_memory);
+    json_member_number(&j, "recipients", m->recipients_count);
     return end(&j, to);
 }
 
 enum status gateway_queue_write_recipient(const struct gateway_item *item, unsigned place,
                                           const struct gateway_queue_why *why, struct buffer *to)
 {
-    const struct spool_message *spool = item->message->spool;
+    struct gateway_message *m = item->message;
+    bool is_in_memory = gateway_message_hold(m);
     char last[GATEWAY_QUEUE_WHY_MAX];
     uint32_t rid = item->waiting[place];
     struct json_writer j;
 
     gateway_queue_last_words(gateway_item_last_failure(item, rid), last, sizeof(last));
     begin(&j, "recipient", to);
-    json_member_number(&j, "mid", spool_message_mid(spool));
+    json_member_number(&j, "mid", m->mid);
     json_member_number(&j, "rid", rid);
-    json_member_text(&j, "address", spool_message_recipient(spool, rid));
+    if (is_in_memory)
+        json_member_text(&j, "address", spool_message_recipient(m->spool, rid));
+    let_go(m, is_in_memory);
     json_member_text(&j, "domain", item->domain);
     write_why(&j, why);
     json_member_text(&j, "last", slice_from(last));

@@ -1,7 +1,7 @@
 /* gateway/queue_view.h - what the queue commands show of an item, as lines of JSON.
  *
- * Everything that is shown of a message is reached from here and from gateway/queue_why.c, so that
- * it need not be in memory to be queued: who keeps messages elsewhere changes these.
+ * A message that is on disk only (gateway/shelf.h) is not read for it: then "to", "address",
+ * "bounce", and what is known of the client are left out; `postern spool show` has them.
  *
  * On the thread of the item's owner. A line is one object, ended by LF, with a member "kind":
  *

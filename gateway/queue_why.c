@@ -193,7 +193,7 @@ void gateway_queue_why(struct gateway_worker *w, const struct gateway_item *item
     *why_out = (struct gateway_queue_why){ 0 };
     c.policy = policy_destination_find(gateway_view_policy(w->view), item->domain);
     why_out->attempts_max =
-        gateway_bounce_profile_of(w->view, item->message->spool, item->domain)->max_retries + 1;
+        gateway_bounce_profile_of(w->view, item->message->listener, item->domain)->max_retries + 1;
     if (gateway_item_is_held(item)) {
         why_out->attempts = item->attempts;
         why_out->reason = "held";

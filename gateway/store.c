@@ -274,7 +274,7 @@ static void settle(struct gateway_store *store)
     enum spool_log_event event;
 
     while ((ticket = spool_log_take_committed(&store->log)) != NULL)
-        if (ticket->kind == SPOOL_TICKET_RESULTS)
+        if (ticket->kind == SPOOL_TICKET_RESULTS && ticket->mid == 0)
             gateway_queue_job_synced(ticket);
         else
             gateway_message_ticket_back(ticket);
@@ -340,9 +340,10 @@ void gateway_store_results(struct gateway_store *store, uint64_t mid,
     run_soon(store);
 }
 
-void gateway_store_await_results(struct gateway_store *store, struct spool_ticket *ticket)
+void gateway_store_await_results(struct gateway_store *store, uint64_t mid,
+                                 struct spool_ticket *ticket)
 {
-    spool_log_await_results(&store->log, ticket);
+    spool_log_await_results(&store->log, mid, ticket);
     run_soon(store);
 }
 
@@ -350,12 +351,6 @@ void gateway_store_done(struct gateway_store *store, uint64_t mid,
                         const struct spool_location *location, struct spool_ticket *ticket)
 {
     spool_log_append_done(&store->log, mid, location, ticket);
-    run_soon(store);
-}
-
-void gateway_store_await(struct gateway_store *store, struct spool_ticket *ticket)
-{
-    spool_log_await_results(&store->log, ticket);
     run_soon(store);
 }
 

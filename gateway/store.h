@@ -62,13 +62,13 @@ MUST_USE enum status gateway_store_append(struct gateway_store *store,
                                           struct spool_ticket *ticket);
 void gateway_store_results(struct gateway_store *store, uint64_t mid,
                            const struct spool_result *results, size_t count);
-/* As spool_log_await_results(). */
-void gateway_store_await_results(struct gateway_store *store, struct spool_ticket *ticket);
 void gateway_store_done(struct gateway_store *store, uint64_t mid,
                         const struct spool_location *location, struct spool_ticket *ticket);
 
-/* As spool_log_await_results(); gateway_queue_job_synced() follows, never from inside. */
-void gateway_store_await(struct gateway_store *store, struct spool_ticket *ticket);
+/* As spool_log_await_results(); never from inside follows, without a mid, gateway_queue_job_synced(),
+ * with one gateway_message_ticket_back(). */
+void gateway_store_await_results(struct gateway_store *store, uint64_t mid,
+                                 struct spool_ticket *ticket);
 
 /* Results that wait are written now; quiet comes soon after. */
 void gateway_store_flush(struct gateway_store *store);

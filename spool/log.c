@@ -242,15 +242,16 @@ void spool_log_append_done(struct spool_log *log, uint64_t mid,
     list_append(&log->committed, &ticket->node);
 }
 
-void spool_log_await_results(struct spool_log *log, struct spool_ticket *ticket)
+void spool_log_await_results(struct spool_log *log, uint64_t mid, struct spool_ticket *ticket)
 {
     if (log->state != SPOOL_LOG_STOPPED && buffer_len(&log->results) > 0) {
-        await(log, ticket, SPOOL_TICKET_RESULTS, 0);
+        await(log, ticket, SPOOL_TICKET_RESULTS, mid);
         spool_log_flush(log);
         return;
     }
     *ticket = (struct spool_ticket){
         .kind = SPOOL_TICKET_RESULTS,
+        .mid = mid,
         .status = log->state == SPOOL_LOG_STOPPED ? STATUS_IO : STATUS_OK,
     };
     list_append(&log->committed, &ticket->node);

@@ -182,8 +182,9 @@ void spool_log_append_done(struct spool_log *log, uint64_t mid,
                            const struct spool_location *location, struct spool_ticket *ticket);
 
 /* The ticket comes back when all results that were appended before are durable; with STATUS_IO when
- * the log stops or has stopped. Flushes; call spool_log_run() next. */
-void spool_log_await_results(struct spool_log *log, struct spool_ticket *ticket);
+ * the log stops or has stopped. mid: for the owner, who may have several such tickets; 0: none.
+ * Flushes; call spool_log_run() next. */
+void spool_log_await_results(struct spool_log *log, uint64_t mid, struct spool_ticket *ticket);
 
 /* For compaction, once the copy is committed: the message no longer lives at this place. */
 void spool_log_forget(struct spool_log *log, const struct spool_location *location);

@@ -7,6 +7,7 @@
 
 #include "gateway/alerts.h"
 #include "gateway/message.h"
+#include "gateway/queue_job.h"
 #include "gateway/spool_start.h"
 #include "tests/crash/plants.h"
 
@@ -277,6 +278,12 @@ enum status gateway_message_recover(struct gateway_worker *worker, struct spool_
 void gateway_worker_store_settled(struct gateway_worker *w)
 {
     (void)w;
+}
+
+void gateway_queue_job_synced(struct spool_ticket *ticket)
+{
+    (void)ticket;
+    UNREACHABLE(); /* nobody asks */
 }
 
 void gateway_worker_check_drained(struct gateway_worker *w)

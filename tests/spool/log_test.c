@@ -345,17 +345,17 @@ static void who_awaits_results_hears_when_they_are_durable(void **unused)
     (void)unused;
     ready(&b);
     commit(&b, 100);
-    spool_log_await_results(&b.log, &first);
+    spool_log_await_results(&b.log, 0, &first);
     assert_ptr_equal(spool_log_take_committed(&b.log), &first);
     assert_int_equal(first.status, STATUS_OK);
 
     spool_log_append_results(&b.log, 1, &result, 1);
-    spool_log_await_results(&b.log, &first);
+    spool_log_await_results(&b.log, 0, &first);
     fake_settle(&b.storage);
     assert_null(spool_log_take_committed(&b.log));
-    spool_log_await_results(&b.log, &second); /* of the write in flight */
+    spool_log_await_results(&b.log, 0, &second); /* of the write in flight */
     spool_log_append_results(&b.log, 1, &result, 1);
-    spool_log_await_results(&b.log, &third);
+    spool_log_await_results(&b.log, 0, &third);
     assert_true(fake_answer_write(&b.storage, STATUS_OK));
     assert_ptr_equal(spool_log_take_committed(&b.log), &first);
     assert_ptr_equal(spool_log_take_committed(&b.log), &second);
@@ -367,7 +367,7 @@ static void who_awaits_results_hears_when_they_are_durable(void **unused)
     assert_ptr_equal(spool_log_take_committed(&b.log), &third);
     assert_int_equal(third.status, STATUS_IO);
     assert_int_equal(third.kind, SPOOL_TICKET_RESULTS);
-    spool_log_await_results(&b.log, &first);
+    spool_log_await_results(&b.log, 0, &first);
     assert_ptr_equal(spool_log_take_committed(&b.log), &first);
     assert_int_equal(first.status, STATUS_IO);
     teardown(&b);
