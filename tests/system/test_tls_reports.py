@@ -199,9 +199,8 @@ def test_what_https_refuses_is_tried_again(reporting, zones, https):
     https.certificates['reports.b.test'] = https.authority.issue('reports.other.test')
     gateway = reporting()
     day = day_of(ago=1)
-    plant(gateway, day, policies('a.test', 'b.test'))
+    plant(gateway, day, policies('a.test', 'b.test'), due=int(time.time()) - 5)
     gateway.start()
-    gateway.command('tls-reports', 'send')
     gateway.wait_log(r'TLS report: a\.test, \S+: https://\S+: https: the answer is 307\n')
     gateway.wait_log(r'TLS report: b\.test, \S+: https://\S+: https: \S*SSL\S*')
     assert [request.path for request in https.requests] == [PATH]
