@@ -4,7 +4,8 @@
  * out generations and file numbers, and keeps released files for the next prepare, because a
  * file that was written once from end to end is overwritten without touching any metadata.
  *
- * Plain blocking calls. Each function's effects are durable when it returns.
+ * Plain blocking calls. Each function's effects are durable when it returns, except that a file
+ * which was unlinked may be there again after a power cut, free or empty.
  */
 #pragma once
 #include "spool/files.h"

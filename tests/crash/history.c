@@ -188,6 +188,17 @@ static void life_adopted(struct sim_run *run, unsigned worker, struct spool_mess
 
 static const struct sim_run_ops life_ops = { .recovered = life_recovered, .adopted = life_adopted };
 
+/* The disk is well: each log has written what waited, and freed what is dead. */
+static void check_rest(struct history *h, unsigned index, struct gateway_store *store)
+{
+    struct spool_segment *head = spool_log_head(&store->log);
+
+    if (!gateway_store_is_quiet(store))
+        ledger_fail(h->ledger, "log %u does not come to rest", index);
+    if (head != NULL && spool_segment_messages(head) == 0)
+        ledger_fail(h->ledger, "log %u does not free a dead segment", index);
+}
+
 /* A stop in order: everything that waits is written. */
 static void come_to_rest(struct history *h, struct sim_run *run)
 {
@@ -207,8 +218,7 @@ static void come_to_rest(struct history *h, struct sim_run *run)
     if (sim_disk_is_dead(h->disk))
         return;
     for (unsigned i = 0; i < run->process.workers_count; i++)
-        if (!gateway_store_is_quiet(&run->workers[i].store))
-            ledger_fail(h->ledger, "log %u does not come to rest", i);
+        check_rest(h, i, &run->workers[i].store);
     ledger_check_quiet(h->ledger);
 }
 
