@@ -177,14 +177,10 @@ static bool content_is_possible(unsigned flags, uint64_t body_bytes, uint64_t do
            dots_count <= (may_have_dots ? body_bytes / 2 : 0);
 }
 
-/* Reads the fixed part into m (whose payload is not used) and checks that the lengths add up. */
-static enum status read_fixed(uint64_t mid, struct slice payload, struct spool_message *m)
+/* Reads the fixed part of at least so many bytes into m, whose payload is not used, and checks
+ * each number. */
+static enum status read_numbers(uint64_t mid, const char *from, struct spool_message *m)
 {
-    const char *from = payload.data;
-    uint64_t body_here, sum;
-
-    if (payload.len < MESSAGE_FIXED_BYTES || payload.len > MESSAGE_PAYLOAD_MAX)
-        return STATUS_CORRUPT;
     *m = (struct spool_message){
         .mid = spool_get_u64(from + MESSAGE_MID),
         .body_bytes = spool_get_u64(from + MESSAGE_BODY_BYTES),
@@ -194,8 +190,6 @@ static enum status read_fixed(uint64_t mid, struct slice payload, struct spool_m
         .trace_bytes = spool_get_u32(from + MESSAGE_TRACE_BYTES),
         .sender_bytes = spool_get_u16(from + MESSAGE_SENDER_BYTES),
         .info_bytes = spool_get_u16(from + MESSAGE_INFO_BYTES),
-        .payload_bytes = (uint32_t)payload.len,
-        .payload_capacity = (uint32_t)payload.len,
     };
     if (m->mid != mid || mid == 0 || (m->flags & ~SPOOL_MESSAGE_FLAGS_ALL) != 0 ||
         !content_is_possible(m->flags, m->body_bytes, spool_get_u64(from + MESSAGE_DOTS_COUNT)))
@@ -206,13 +200,30 @@ static enum status read_fixed(uint64_t mid, struct slice payload, struct spool_m
         m->recipients_bytes > SPOOL_RECIPIENTS_BYTES || m->trace_bytes > SPOOL_TRACE_MAX ||
         m->sender_bytes > SPOOL_ADDRESS_MAX)
         return STATUS_CORRUPT;
-
-    body_here = spool_message_body_in_file(m) ? 0 : m->body_bytes;
-    if (m->body_bytes > SPOOL_BODY_BYTES_MAX || body_here > SPOOL_BODY_INLINE_MAX)
+    if (m->body_bytes > SPOOL_BODY_BYTES_MAX ||
+        (!spool_message_body_in_file(m) && m->body_bytes > SPOOL_BODY_INLINE_MAX))
         return STATUS_CORRUPT;
-    sum = MESSAGE_FIXED_BYTES + (uint64_t)m->sender_bytes + m->info_bytes + m->recipients_bytes +
-          m->trace_bytes + body_here;
-    return sum == payload.len ? STATUS_OK : STATUS_CORRUPT;
+    return STATUS_OK;
+}
+
+/* How long the payload is, by its numbers. */
+static size_t sum_of_lengths(const struct spool_message *m)
+{
+    size_t body_here = spool_message_body_in_file(m) ? 0 : (size_t)m->body_bytes;
+
+    return (size_t)MESSAGE_FIXED_BYTES + m->sender_bytes + m->info_bytes + m->recipients_bytes +
+           m->trace_bytes + body_here;
+}
+
+/* The fixed part of a payload, whose lengths add up to all of it. */
+static enum status read_fixed(uint64_t mid, struct slice payload, struct spool_message *m)
+{
+    if (payload.len < MESSAGE_FIXED_BYTES || payload.len > MESSAGE_PAYLOAD_MAX)
+        return STATUS_CORRUPT;
+    TRY(read_numbers(mid, payload.data, m));
+    m->payload_bytes = (uint32_t)payload.len;
+    m->payload_capacity = (uint32_t)payload.len;
+    return sum_of_lengths(m) == payload.len ? STATUS_OK : STATUS_CORRUPT;
 }
 
 /* Exactly all info strings fill [at, end). */
@@ -290,6 +301,23 @@ enum status spool_message_check(uint64_t mid, struct slice payload,
         .body_in_file = spool_message_body_in_file(&m),
         .body_bytes = m.body_bytes,
     };
+    return STATUS_OK;
+}
+
+enum status spool_message_measure(struct slice bytes, uint64_t *mid_out, size_t *bytes_out)
+{
+    struct spool_message m;
+    uint64_t mid;
+
+    if (bytes.len < MESSAGE_FIXED_BYTES)
+        return STATUS_CORRUPT;
+    mid = spool_get_u64(bytes.data + MESSAGE_MID);
+    TRY(read_numbers(mid, bytes.data, &m));
+    if (sum_of_lengths(&m) > bytes.len ||
+        read_envelope(mid, slice_first(bytes, sum_of_lengths(&m)), &m) != STATUS_OK)
+        return STATUS_CORRUPT;
+    *mid_out = mid;
+    *bytes_out = m.payload_bytes;
     return STATUS_OK;
 }
 

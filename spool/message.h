@@ -136,3 +136,8 @@ struct spool_message_facts {
 /* Whether decode would accept it, without copying. */
 MUST_USE enum status spool_message_check(uint64_t mid, struct slice payload,
                                          struct spool_message_facts *facts_out);
+
+/* For bytes that nobody vouches for and that may go on behind it: the MID and the length of the
+ * payload that begins there, which decode would accept; STATUS_CORRUPT when none does. */
+MUST_USE enum status spool_message_measure(struct slice bytes, uint64_t *mid_out,
+                                           size_t *bytes_out);

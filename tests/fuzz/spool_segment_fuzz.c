@@ -7,6 +7,7 @@
 #include "spool/bytes.h"
 #include "spool/crc32c.h"
 #include "spool/message.h"
+#include "spool/salvage.h"
 #include "spool/scan.h"
 
 #define GENERATION 3
@@ -100,6 +101,21 @@ static void read_segment(struct slice bytes)
     }
 }
 
+/* What is found lies in the bytes, one behind the other, and is a message. */
+static void salvage(struct slice bytes)
+{
+    struct spool_salvage s;
+    size_t at = 0;
+
+    spool_salvage_init(&s, bytes, SALT);
+    while (spool_salvage_next(&s)) {
+        ASSERT(s.offset >= at && s.payload.data >= bytes.data + s.offset);
+        at = s.offset + SPOOL_RECORD_HEADER + s.payload.len;
+        ASSERT(at <= bytes.len);
+        read_message(s.mid, s.payload);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct spool_segment_header header;
@@ -122,6 +138,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     } else {
         repair(copy, SPOOL_BLOCK_BYTES + bytes);
         read_segment((struct slice){ copy, SPOOL_BLOCK_BYTES + bytes });
+        salvage((struct slice){ copy, SPOOL_BLOCK_BYTES + bytes });
     }
     free(copy);
     return 0;
