@@ -36,6 +36,7 @@ struct listener {
 struct view {
     struct slice version;
     uint64_t pid, uptime_s, generation, message_bytes, queue_bytes, segment_bytes, body_bytes;
+    uint64_t quarantined;
     bool in_force;
     bool spool_is_low;
     size_t listeners_count;
@@ -58,6 +59,7 @@ static void set_member(struct view *v, struct slice name, struct slice value, ui
         { "queue_bytes", &v->queue_bytes },
         { "spool_segment_bytes", &v->segment_bytes },
         { "spool_body_bytes", &v->body_bytes },
+        { "spool_quarantined", &v->quarantined },
     };
 
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
@@ -142,6 +144,9 @@ static void print_table(const struct view *v)
     printf("spool            %llu bytes in segments, %llu in body files%s\n",
            (unsigned long long)v->segment_bytes, (unsigned long long)v->body_bytes,
            v->spool_is_low ? "; no room: MAIL gets 452" : "");
+    if (v->quarantined > 0)
+        printf("quarantine       %llu damaged segments; see postern spool quarantine\n",
+               (unsigned long long)v->quarantined);
     printf("\n%-28s %-28s %12s\n", "LISTENER", "ENDPOINT", "CONNECTIONS");
     for (size_t i = 0; i < v->listeners_count; i++)
         printf("%-28s %-28s %12llu\n", json_unescape(v->listeners[i].name, name, sizeof(name)),

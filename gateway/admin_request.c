@@ -171,6 +171,7 @@ static void write_status(struct gateway_process *p, const struct gateway_listing
     json_member_number(w, "queue_bytes", atomic_load(&p->queue_bytes));
     json_member_number(w, "spool_segment_bytes", atomic_load(&p->segment_bytes));
     json_member_number(w, "spool_body_bytes", atomic_load(&p->body_bytes));
+    json_member_number(w, "spool_quarantined", atomic_load(&p->quarantined));
     json_name(w, "spool_is_low");
     json_bool(w, atomic_load(&p->spool_is_low));
     write_counters(p, w);

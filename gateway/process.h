@@ -66,6 +66,7 @@ struct gateway_process {
     _Atomic uint64_t queue_bytes; /* of what is in memory of every message, wherever the rest is */
     _Atomic uint64_t segment_bytes; /* on disk: segment files that are not free */
     _Atomic uint64_t body_bytes;    /* on disk: body files of living messages */
+    _Atomic size_t quarantined;     /* segments in the spool's quarantine */
     _Atomic bool spool_is_low;      /* at spool.max_size or spool.min_free: MAIL gets 452 */
     _Atomic unsigned workers_running;
     _Atomic bool nobody_posts; /* all workers and helpers have ended: loops may go */

@@ -132,6 +132,8 @@ static enum status adopt_segments(struct gateway_process *process, struct spool_
             TRY(spool_pool_add_free(&process->pool, s->number, s->header.bytes));
         else
             TRY(spool_log_adopt(&w->store.log, &file, s->messages_living, &adopted[i]));
+        if (s->is_damaged)
+            spool_pool_add_damaged(&process->pool, s->number);
     }
     return STATUS_OK;
 }

@@ -242,7 +242,10 @@ static void report(struct gateway_store *store, enum spool_log_event event)
         break;
     case SPOOL_LOG_EVENT_RELEASE_FAILED:
         level = OBSERVE_WARNING;
-        text = "a segment that holds no mail any more could not be freed";
+        text = store->release_status == STATUS_LIMIT
+                   ? "a damaged segment cannot be put aside, the quarantine is full; see postern "
+                     "spool quarantine"
+                   : "a segment that holds no mail any more could not be freed";
         break;
     case SPOOL_LOG_EVENT_RESULTS_LOST:
         level = OBSERVE_WARNING;

@@ -5,9 +5,11 @@
 #include "gateway/alerts.h"
 #include "gateway/spool_start.h"
 #include "gateway/worker.h"
+#include "spool/quarantine.h"
 
 #define NO_ROOM         "spool: no room (spool.max_size or spool.min_free), MAIL gets 452"
 #define NO_IDS          "spool: identifiers cannot be reserved"
+#define QUARANTINED     "spool: damaged segments are in quarantine, see postern spool quarantine"
 #define WORKER_NAME_MAX 24
 
 static void raise_alert(const struct gateway_watch *watch, enum observe_alert_kind kind,
@@ -67,12 +69,36 @@ static const char *look_at_identifiers(struct gateway_watch *watch, enum observe
     return "spool: identifiers are reserved again";
 }
 
+/* A person may empty it at any time, so it is counted anew. */
+static const char *look_at_quarantine(struct gateway_watch *watch, enum observe_level *level_out)
+{
+    uint32_t numbers[SPOOL_QUARANTINE_MAX];
+    size_t before = watch->quarantined;
+
+    if (spool_quarantine_list(&watch->process->directory, numbers, &watch->quarantined) !=
+            STATUS_OK ||
+        watch->quarantined == before)
+        return NULL;
+    atomic_store(&watch->process->quarantined, watch->quarantined);
+    *level_out = watch->quarantined > before ? OBSERVE_CRITICAL : OBSERVE_INFO;
+    if (watch->quarantined > before) {
+        raise_alert(watch, OBSERVE_ALERT_SPOOL, "quarantine", QUARANTINED);
+        return QUARANTINED;
+    }
+    if (watch->quarantined > 0)
+        return NULL;
+    clear_alert(watch, OBSERVE_ALERT_SPOOL, "quarantine");
+    return "spool: the quarantine is empty again";
+}
+
 const char *gateway_watch_look(struct gateway_watch *watch, const struct config_settings *settings,
                                enum observe_level *level_out)
 {
     const char *text = look_at_space(watch, settings, level_out);
 
-    return text != NULL ? text : look_at_identifiers(watch, level_out);
+    if (text == NULL)
+        text = look_at_identifiers(watch, level_out);
+    return text != NULL ? text : look_at_quarantine(watch, level_out);
 }
 
 static void raise_silent(const struct gateway_watch *watch, unsigned worker)
@@ -118,6 +144,8 @@ void gateway_watch_repeat(struct gateway_watch *watch, uint64_t now_ms, int64_t 
         raise_alert(watch, OBSERVE_ALERT_SPOOL, "space", NO_ROOM);
     if (watch->ids_failed)
         raise_alert(watch, OBSERVE_ALERT_SPOOL, "identifiers", NO_IDS);
+    if (watch->quarantined > 0)
+        raise_alert(watch, OBSERVE_ALERT_SPOOL, "quarantine", QUARANTINED);
     for (unsigned i = 0; i < watch->process->workers_count; i++)
         if (watch->is_silent[i])
             raise_silent(watch, i);

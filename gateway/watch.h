@@ -15,6 +15,7 @@ struct gateway_watch { /* Fields are private; zeroed at first, but for process. 
     struct gateway_process *process;
     struct gateway_certificate_watch certificates;
     uint64_t repeated_ms;
+    size_t quarantined; /* segments of the spool, when it was last looked at */
     bool is_low;
     bool ids_failed;
     bool is_silent[CONFIG_WORKERS_MAX];
@@ -25,8 +26,8 @@ struct gateway_watch { /* Fields are private; zeroed at first, but for process. 
 MUST_USE enum status gateway_watch_take(struct gateway_watch *watch,
                                         const struct gateway_view *view);
 
-/* Looks after the room of the spool, and reserves more identifiers when they get few. A line for
- * the log when one of these has turned; then once more. NULL: nothing to say. */
+/* Looks after the room of the spool and its quarantine, and reserves more identifiers when they get
+ * few. A line for the log when one of these has turned; then once more. NULL: nothing to say. */
 const char *gateway_watch_look(struct gateway_watch *watch, const struct config_settings *settings,
                                enum observe_level *level_out);
 

@@ -7,17 +7,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "spool/quarantine.h"
+
 #define ZERO_CHUNK (1u << 20)
 
 enum status spool_pool_init(struct spool_pool *p, const struct spool_directory *d,
                             uint32_t segment_bytes, uint64_t generation_next, uint32_t number_next,
                             size_t files_count, size_t free_kept_max)
 {
-    uint32_t *free_numbers = calloc(SPOOL_SEGMENTS_MAX, sizeof *free_numbers);
+    uint32_t *numbers = calloc(2 * (size_t)SPOOL_SEGMENTS_MAX, sizeof *numbers);
 
     ASSERT(generation_next > 0 && number_next > 0);
     ASSERT(segment_bytes % SPOOL_BLOCK_BYTES == 0);
-    if (free_numbers == NULL)
+    if (numbers == NULL)
         return STATUS_NO_MEMORY;
     *p = (struct spool_pool){
         .directory = d,
@@ -25,7 +27,8 @@ enum status spool_pool_init(struct spool_pool *p, const struct spool_directory *
         .generation_next = generation_next,
         .number_next = number_next,
         .files_count = files_count,
-        .free_numbers = free_numbers,
+        .free_numbers = numbers,
+        .damaged_numbers = numbers + SPOOL_SEGMENTS_MAX,
         .free_kept_max = free_kept_max < SPOOL_SEGMENTS_MAX ? free_kept_max : SPOOL_SEGMENTS_MAX,
     };
     return STATUS_OK;
@@ -223,10 +226,46 @@ static enum status mark_free(struct spool_pool *p, const struct spool_segment_fi
     return status;
 }
 
+/* Its place; damaged_count when it is not among them. */
+static size_t find_damaged(const struct spool_pool *p, uint32_t number)
+{
+    size_t i = 0;
+
+    while (i < p->damaged_count && p->damaged_numbers[i] != number)
+        i++;
+    return i;
+}
+
+void spool_pool_add_damaged(struct spool_pool *p, uint32_t number)
+{
+    if (spool_pool_is_damaged(p, number))
+        return;
+    ASSERT(p->damaged_count < SPOOL_SEGMENTS_MAX);
+    p->damaged_numbers[p->damaged_count++] = number;
+}
+
+bool spool_pool_is_damaged(const struct spool_pool *p, uint32_t number)
+{
+    return find_damaged(p, number) < p->damaged_count;
+}
+
+static enum status quarantine(struct spool_pool *p, uint32_t number)
+{
+    size_t place = find_damaged(p, number);
+
+    ASSERT(place < p->damaged_count && p->files_count > 0);
+    TRY(spool_quarantine_take(p->directory, number));
+    p->damaged_numbers[place] = p->damaged_numbers[--p->damaged_count];
+    p->files_count--;
+    return STATUS_OK;
+}
+
 enum status spool_pool_release(struct spool_pool *p, const struct spool_segment_file *file)
 {
     uint32_t bytes = 0;
 
+    if (spool_pool_is_damaged(p, file->number))
+        return quarantine(p, file->number);
     TRY(mark_free(p, file, &bytes));
     return spool_pool_add_free(p, file->number, bytes);
 }

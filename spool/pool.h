@@ -19,6 +19,8 @@ struct spool_pool { /* Fields are private. */
     uint32_t *free_numbers; /* SPOOL_SEGMENTS_MAX of them */
     size_t free_count;
     size_t free_kept_max;
+    uint32_t *damaged_numbers; /* SPOOL_SEGMENTS_MAX of them */
+    size_t damaged_count;
 };
 
 /* Borrows the directory. generation_next, number_next, files_count: from recovery; 1, 1 and 0 in
@@ -38,7 +40,13 @@ MUST_USE enum status spool_pool_add_free(struct spool_pool *p, uint32_t number, 
 MUST_USE enum status spool_pool_prepare(struct spool_pool *p, uint32_t log_id,
                                         struct spool_segment_file *file_out);
 
-/* Storage operation segment_release. Does not close the handle. */
+/* A segment that recovery found damaged (is_damaged) and that is in use: when it is released it is
+ * moved to the quarantine (spool/quarantine.h) and not used again. */
+void spool_pool_add_damaged(struct spool_pool *p, uint32_t number);
+bool spool_pool_is_damaged(const struct spool_pool *p, uint32_t number);
+
+/* Storage operation segment_release. Does not close the handle. STATUS_LIMIT for a damaged one when
+ * the quarantine is full; it stays where it is then. */
 MUST_USE enum status spool_pool_release(struct spool_pool *p,
                                         const struct spool_segment_file *file);
 

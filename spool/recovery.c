@@ -53,6 +53,7 @@ static void note_reference(struct recovery_work *w, const struct spool_recovered
 
 static void report_nonsense(struct recovery_work *w, size_t index, const struct spool_scan *scan)
 {
+    w->r->segments[index].is_damaged = true;
     recovery_report(w->r, &(struct spool_damage){
                               .kind = SPOOL_DAMAGE_MESSAGE,
                               .segment = w->r->segments[index].number,

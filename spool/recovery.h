@@ -6,8 +6,8 @@
  * living messages with the state of their recipients, the segments with their owners, and a
  * list of everything that was not readable. Nothing is dropped silently. Nothing in a segment
  * is changed, so recovery can be interrupted and repeated; only body files that no living
- * message refers to are unlinked (not by a reader, and not where records were damaged: the
- * body may be what is left of a message).
+ * message refers to are unlinked (not by a reader, and not where records were damaged or lie in
+ * the quarantine: the body may be what is left of a message).
  *
  * A living message may have nothing but final recipients, when a crash came before its DONE; the
  * caller appends that. A record that was whole in a torn batch counts like any other: nobody
@@ -39,8 +39,10 @@ struct spool_recovered_segment {
     size_t records;
     uint64_t batch_first; /* 0: it holds no record */
     uint64_t batch_last;
-    bool is_free;   /* give it to spool_pool_add_free(); else spool_log_adopt() */
-    bool is_broken; /* its header is; what is known of it comes from its first record */
+    bool is_free;    /* give it to spool_pool_add_free(); else spool_log_adopt() */
+    bool is_broken;  /* its header is; what is known of it comes from its first record */
+    bool is_damaged; /* acknowledged mail may be missing from it: damage of a kind that no power
+                        cut leaves. A broken header is such damage */
 };
 
 enum spool_damage_kind {
@@ -89,6 +91,7 @@ struct spool_recovery {                       /* Read freely; change nothing. */
     size_t messages_dead;
     uint64_t bodies_unlinked;
     uint64_t bodies_kept; /* orphans, because records were damaged, or for a reader */
+    size_t quarantined;   /* segments in the quarantine */
     uint64_t generation_next;
     uint64_t batch_next; /* begins a new era */
     uint64_t sequence_next;

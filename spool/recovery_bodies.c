@@ -52,7 +52,7 @@ static enum status check_body(struct recovery_work *w, const char *name)
         m->body_missing = (uint64_t)info.st_size < m->body_bytes;
         return STATUS_OK;
     }
-    if (w->options->is_reader || records_were_damaged(r)) {
+    if (w->options->is_reader || records_were_damaged(r) || r->quarantined > 0) {
         r->bodies_kept++;
         return STATUS_OK;
     }

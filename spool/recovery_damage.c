@@ -78,10 +78,11 @@ static bool last_batch_is_confirmed(const struct spool_recovery *r, size_t index
 
 static void judge_hole(struct spool_recovery *r, const struct recovery_hole *h)
 {
-    const struct spool_recovered_segment *s = &r->segments[h->segment];
+    struct spool_recovered_segment *s = &r->segments[h->segment];
     bool is_last = h->batch >= s->batch_last;
     bool torn = is_last && !last_batch_is_confirmed(r, h->segment);
 
+    s->is_damaged = s->is_damaged || !torn;
     recovery_report(r, &(struct spool_damage){
                            .kind = torn ? SPOOL_DAMAGE_TORN : SPOOL_DAMAGE_RECORD,
                            .segment = s->number,
@@ -93,7 +94,7 @@ static void judge_hole(struct spool_recovery *r, const struct recovery_hole *h)
 
 static void judge_end(struct spool_recovery *r, size_t index)
 {
-    const struct spool_recovered_segment *s = &r->segments[index];
+    struct spool_recovered_segment *s = &r->segments[index];
     size_t next;
 
     if (s->batch_first == 0 || !last_batch_is_confirmed(r, index))
@@ -101,6 +102,7 @@ static void judge_end(struct spool_recovery *r, size_t index)
     next = next_of_log(r, index);
     if (r->segments[next].batch_first == s->batch_last + 1)
         return;
+    s->is_damaged = true;
     recovery_report(r, &(struct spool_damage){
                            .kind = SPOOL_DAMAGE_BATCHES,
                            .segment = s->number,

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "spool/quarantine.h"
 #include "spool/recovery_parts.h"
 
 #define READ_CHUNK (4u << 20)
@@ -45,6 +46,7 @@ static void use_first_record(struct spool_recovery *r, struct spool_recovered_se
     struct spool_record first;
 
     s->is_broken = true;
+    s->is_damaged = true;
     s->header = (struct spool_segment_header){ .bytes = file_bytes };
     if (head.len > SPOOL_BLOCK_BYTES &&
         spool_record_decode(slice_after(head, SPOOL_BLOCK_BYTES), &first) == STATUS_OK &&
@@ -162,6 +164,17 @@ static void drop_copies(struct spool_recovery *r)
     r->segments_count = kept;
 }
 
+/* What lies there keeps its number, so that no other segment can come under the same one. */
+static enum status look_at_quarantine(struct spool_recovery *r)
+{
+    uint32_t numbers[SPOOL_QUARANTINE_MAX];
+
+    TRY(spool_quarantine_list(r->directory, numbers, &r->quarantined));
+    if (r->quarantined > 0 && numbers[r->quarantined - 1] >= r->number_next)
+        r->number_next = numbers[r->quarantined - 1] + 1;
+    return STATUS_OK;
+}
+
 enum status recovery_list_segments(struct recovery_work *w)
 {
     struct spool_recovery *r = w->r;
@@ -173,6 +186,7 @@ enum status recovery_list_segments(struct recovery_work *w)
     r->segments = calloc(SPOOL_SEGMENTS_MAX, sizeof *r->segments);
     if (r->segments == NULL)
         return STATUS_NO_MEMORY;
+    TRY(look_at_quarantine(r));
     fd = openat(r->directory->segments_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return status_from_errno(errno);
@@ -211,8 +225,8 @@ enum status recovery_need_buffer(struct spool_recovery *r, size_t bytes)
 }
 
 /* A chunk that fails is read again block by block: as much as possible is to be saved. */
-static size_t read_blocks(struct recovery_work *w, int fd, uint32_t number, char *to, size_t bytes,
-                          off_t offset)
+static size_t read_blocks(struct recovery_work *w, int fd, struct spool_recovered_segment *s,
+                          char *to, size_t bytes, off_t offset)
 {
     size_t fill = 0, got;
 
@@ -222,9 +236,10 @@ static size_t read_blocks(struct recovery_work *w, int fd, uint32_t number, char
         if (read_at(fd, to + fill, now, offset + (off_t)fill, &got) != STATUS_OK) {
             memset(to + fill, 0, now);
             got = now;
+            s->is_damaged = true;
             recovery_report(w->r, &(struct spool_damage){
                                       .kind = SPOOL_DAMAGE_UNREADABLE,
-                                      .segment = number,
+                                      .segment = s->number,
                                       .offset = (uint64_t)offset + fill,
                                       .bytes = now,
                                   });
@@ -238,7 +253,7 @@ static size_t read_blocks(struct recovery_work *w, int fd, uint32_t number, char
 
 enum status recovery_read_segment(struct recovery_work *w, size_t index, struct slice *bytes_out)
 {
-    const struct spool_recovered_segment *s = &w->r->segments[index];
+    struct spool_recovered_segment *s = &w->r->segments[index];
     size_t fill = 0, got = 0;
     enum status status;
     int fd;
@@ -251,7 +266,7 @@ enum status recovery_read_segment(struct recovery_work *w, size_t index, struct 
 
         status = read_at(fd, w->r->buffer + fill, now, (off_t)fill, &got);
         if (status != STATUS_OK)
-            got = read_blocks(w, fd, s->number, w->r->buffer + fill, now, (off_t)fill);
+            got = read_blocks(w, fd, s, w->r->buffer + fill, now, (off_t)fill);
         fill += got;
         if (got < now)
             break;

@@ -132,6 +132,16 @@ static void assert_damage(const struct bench *b, const uint64_t counts[SPOOL_DAM
         assert_int_equal(b->recovery.damage_counts[kind], counts[kind]);
 }
 
+/* So many segments are marked. */
+static unsigned damaged_segments(const struct bench *b)
+{
+    unsigned count = 0;
+
+    for (size_t i = 0; i < b->recovery.segments_count; i++)
+        count += b->recovery.segments[i].is_damaged;
+    return count;
+}
+
 #define ASSERT_DAMAGE(b, ...)                                                                      \
     assert_damage(b, (const uint64_t[SPOOL_DAMAGE_KIND_COUNT]){ __VA_ARGS__ })
 
@@ -243,6 +253,7 @@ static void damage_in_the_middle_is_told_from_a_torn_end(void **unused)
     bytes_of(&b, 1)[300] ^= 1;
     assert_int_equal(save_and_recover(&b), STATUS_OK);
     ASSERT_DAMAGE(&b, [SPOOL_DAMAGE_RECORD] = 1);
+    assert_int_equal(damaged_segments(&b), 1);
     assert_int_equal(b.recovery.damage[0].mid, 2);
     assert_int_equal(b.recovery.damage[0].offset, b.tickets[1].location.offset);
     assert_int_equal(b.recovery.damage[0].bytes, b.tickets[1].location.bytes);
@@ -252,6 +263,7 @@ static void damage_in_the_middle_is_told_from_a_torn_end(void **unused)
     bytes_of(&b, 2)[300] ^= 1;
     assert_int_equal(save_and_recover(&b), STATUS_OK);
     ASSERT_DAMAGE(&b, [SPOOL_DAMAGE_TORN] = 1);
+    assert_int_equal(damaged_segments(&b), 0);
     assert_int_equal(b.recovery.messages_living, 2);
     teardown(&b);
 }
@@ -269,10 +281,12 @@ static void a_later_segment_proves_that_the_end_was_written(void **unused)
     bytes_of(&b, last)[300] ^= 1;
     assert_int_equal(save_and_recover(&b), STATUS_OK);
     ASSERT_DAMAGE(&b, [SPOOL_DAMAGE_RECORD] = 1);
+    assert_int_equal(damaged_segments(&b), 1);
     /* Gone without a trace. */
     memset(bytes_of(&b, last), 0, (b.tickets[last].location.bytes + 4095u) & ~4095u);
     assert_int_equal(save_and_recover(&b), STATUS_OK);
     ASSERT_DAMAGE(&b, [SPOOL_DAMAGE_BATCHES] = 1);
+    assert_int_equal(damaged_segments(&b), 1);
     teardown(&b);
 }
 
@@ -313,6 +327,7 @@ static void a_broken_header_costs_no_message(void **unused)
     assert_int_equal(save_and_recover(&b), STATUS_OK);
     ASSERT_DAMAGE(&b, [SPOOL_DAMAGE_HEADER] = 1);
     assert_int_equal(b.recovery.messages_living, 1);
+    assert_int_equal(damaged_segments(&b), 1);
     for (size_t i = 0; i < b.recovery.segments_count; i++)
         if (b.recovery.segments[i].is_broken) {
             assert_int_equal(b.recovery.segments[i].header.log_id, 3);
@@ -489,6 +504,7 @@ static void body_files_are_kept_missed_or_orphans(void **unused)
 
     assert_int_equal(save_and_recover(&b), STATUS_OK);
     ASSERT_DAMAGE(&b, [SPOOL_DAMAGE_BODY] = 2);
+    assert_int_equal(damaged_segments(&b), 0);
     assert_true(body_is_there(&b, 1) && body_is_there(&b, 2));
     assert_false(body_is_there(&b, 4) || body_is_there(&b, 5));
     assert_int_equal(b.recovery.bodies_unlinked, 2);
