@@ -11,6 +11,7 @@ extern const struct cli_command cli_import;       /* import.c */
 extern const struct cli_command cli_flush;        /* queue.c */
 extern const struct cli_command cli_queue;        /* queue.c */
 extern const struct cli_command cli_run;          /* run.c */
+extern const struct cli_command cli_spool;        /* spool.c */
 extern const struct cli_command cli_status;       /* status.c */
 extern const struct cli_command cli_tls_check;    /* tls_check.c */
 extern const struct cli_command cli_tls_reports;  /* tls_reports.c */

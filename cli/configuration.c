@@ -71,3 +71,21 @@ bool cli_load_admin_path(const char *path, char socket_path_out[static CONFIG_SO
     config_loaded_destroy(loaded);
     return true;
 }
+
+bool cli_load_spool_path(const char *path, char spool_path_out[static PATH_MAX])
+{
+    struct config_loaded *loaded = NULL;
+    size_t len;
+    bool fits;
+
+    if (!load(path, NULL, &loaded))
+        return false;
+    len = strlen(loaded->settings.spool_path);
+    fits = len < PATH_MAX;
+    if (fits)
+        memcpy(spool_path_out, loaded->settings.spool_path, len + 1);
+    else
+        fprintf(stderr, "%s: spool.path is too long\n", path);
+    config_loaded_destroy(loaded);
+    return fits;
+}

@@ -1,5 +1,7 @@
 /* cli/configuration.h - loading a configuration for a command that a person typed. */
 #pragma once
+#include <limits.h>
+
 #include "config/load.h"
 
 /* Prints each problem on standard error; warnings only when is_verbose. */
@@ -15,3 +17,6 @@ MUST_USE bool cli_load(const char *path, struct config_loaded **loaded_out);
 /* Where the gateway of this configuration has its admin socket. Otherwise as cli_load(). */
 MUST_USE bool cli_load_admin_path(const char *path,
                                   char socket_path_out[static CONFIG_SOCKET_PATH_MAX + 1]);
+
+/* Where its spool is. Otherwise as cli_load(). */
+MUST_USE bool cli_load_spool_path(const char *path, char spool_path_out[static PATH_MAX]);

@@ -168,6 +168,7 @@ static enum status scan_segment(struct recovery_work *w, size_t index)
             TRY(recovery_add_hole(w, index, &scan));
     }
     s->batch_last = scan.batch;
+    s->fill = (uint32_t)(scan.batch_end < bytes.len ? scan.batch_end : bytes.len);
     if (scan.batch > w->batch_highest)
         w->batch_highest = scan.batch;
     return STATUS_OK;
@@ -193,6 +194,14 @@ static void count_messages(struct recovery_work *w)
         r->segments[i].home = leader_of(w, r->segments[i].header.log_id);
 }
 
+static void tell_progress(const struct recovery_work *w, size_t segments_read)
+{
+    struct spool_recovery_watch *watch = w->options->watch;
+
+    if (watch != NULL)
+        watch->progress(watch, segments_read, w->r->segments_count);
+}
+
 static enum status recover(struct recovery_work *w)
 {
     struct spool_recovery *r = w->r;
@@ -202,9 +211,12 @@ static enum status recover(struct recovery_work *w)
     if (r->damage == NULL)
         return STATUS_NO_MEMORY;
     TRY(recovery_list_segments(w));
-    for (size_t i = 0; i < r->segments_count; i++)
+    for (size_t i = 0; i < r->segments_count; i++) {
+        tell_progress(w, i);
         if (!r->segments[i].is_free)
             TRY(scan_segment(w, i));
+    }
+    tell_progress(w, r->segments_count);
     recovery_judge(w);
     TRY(recovery_check_bodies(w));
     count_messages(w);

@@ -27,8 +27,14 @@
 
 #define SPOOL_DAMAGE_LISTED_MAX 1024 /* more are only counted */
 
+/* Told how far it is, before each segment is read and at the end. */
+struct spool_recovery_watch {
+    void (*progress)(struct spool_recovery_watch *watch, size_t segments_read, size_t segments);
+};
+
 struct spool_recovery_options {
-    bool is_reader; /* change nothing, not even orphaned bodies */
+    bool is_reader;                     /* change nothing, not even orphaned bodies */
+    struct spool_recovery_watch *watch; /* NULL: nobody */
 };
 
 struct spool_recovered_segment {
@@ -37,6 +43,7 @@ struct spool_recovered_segment {
     uint32_t home;          /* worker: home % workers */
     size_t messages_living; /* for spool_log_adopt() */
     size_t records;
+    uint32_t fill;        /* where its last batch ends; 0: it was not read */
     uint64_t batch_first; /* 0: it holds no record */
     uint64_t batch_last;
     bool is_free;    /* give it to spool_pool_add_free(); else spool_log_adopt() */

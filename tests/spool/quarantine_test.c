@@ -236,6 +236,39 @@ static void other_files_are_left_out(void **unused)
     teardown(&b);
 }
 
+struct progress {
+    struct spool_recovery_watch watch;
+    size_t calls, all;
+};
+
+static void note_progress(struct spool_recovery_watch *watch, size_t segments_read, size_t segments)
+{
+    struct progress *p = CONTAINER_OF(watch, struct progress, watch);
+
+    assert_int_equal(segments_read, p->calls++);
+    p->all = segments;
+}
+
+static void recovery_tells_how_far_it_is(void **unused)
+{
+    struct progress p = { .watch = { .progress = note_progress } };
+    const struct spool_recovery_options options = { .is_reader = true, .watch = &p.watch };
+    struct spool_recovery r;
+    struct bench b;
+
+    (void)unused;
+    setup(&b);
+    for (int i = 0; i < 3; i++)
+        (void)prepared(&b);
+    assert_int_equal(spool_recover(&r, &b.directory, &options), STATUS_OK);
+    assert_int_equal(p.all, 3);
+    assert_int_equal(p.calls, 4);
+    for (size_t i = 0; i < r.segments_count; i++)
+        assert_int_equal(r.segments[i].fill, SPOOL_BLOCK_BYTES);
+    spool_recovery_finish(&r);
+    teardown(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +278,7 @@ int main(void)
         cmocka_unit_test(one_segment_never_replaces_another),
         cmocka_unit_test(the_quarantine_holds_body_files_and_numbers),
         cmocka_unit_test(other_files_are_left_out),
+        cmocka_unit_test(recovery_tells_how_far_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
