@@ -32,10 +32,9 @@ static int run(int argc, char **argv)
         const char *name;
         int (*run)(int argc, char **argv);
     } parts[] = {
-        { "verify", cli_spool_verify },
-        { "list", cli_spool_list },
-        { "show", cli_spool_show },
-        { "quarantine", cli_spool_quarantine },
+        { "verify", cli_spool_verify },     { "list", cli_spool_list },
+        { "show", cli_spool_show },         { "quarantine", cli_spool_quarantine },
+        { "selftest", cli_spool_selftest },
     };
     struct cli_arguments a;
     int code;

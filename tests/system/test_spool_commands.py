@@ -1,9 +1,10 @@
-"""postern spool verify, list, show, quarantine: against spools that a gateway has filled, whole and
-damaged byte by byte."""
+"""postern spool verify, list, show, quarantine, selftest: against spools that a gateway has
+filled, whole and damaged byte by byte."""
 import dataclasses
 import json
 import os
 import pathlib
+import re
 import shutil
 import struct
 import subprocess
@@ -367,7 +368,27 @@ def test_the_alert_ends_when_the_quarantine_is_emptied(gateway):
     gateway.stop()
 
 
+def test_selftest_measures_and_leaves_nothing(folder):
+    report = spool_json('selftest', folder, '--seconds', 1)
+    assert report['verdict'] in ('good', 'doubtful') and report['options']
+    assert [w['bytes'] for w in report['writes']] == [4096, 4096, 65536, 1 << 20]
+    assert all(w['count'] > 0 and w['p50_us'] <= w['p99_us'] for w in report['writes'])
+    assert list(folder.iterdir()) == []
+    text = spool('selftest', folder, '--seconds', 1).stdout
+    assert 'COMMITS' in text and re.search('^(GOOD|DOUBTFUL): ', text, re.M)
+
+
+@pytest.mark.skipif(not os.access('/dev/shm', os.W_OK), reason='there is no tmpfs')
+def test_selftest_warns_of_a_disk_that_is_memory():
+    assert spool_json('selftest', '/dev/shm', '--seconds', 1, code=1)['verdict'] == 'bad'
+    assert 'BAD: put no spool here' in spool('selftest', '/dev/shm', '--seconds', 1, code=1).stdout
+
+
 @pytest.mark.parametrize('arguments, code, wanted', [
+    (['selftest'], 2, 'DIR is missing'),
+    (['selftest', '/nonexistent'], 1, 'No such file'),
+    (['selftest', '.', '--seconds', '0'], 2, 'not a number'),
+    (['selftest', '/proc', '--seconds', '1'], 1, 'cannot be written to'),
     (['verify', '/nonexistent'], 1, 'cannot open it'),
     (['list', '.'], 1, 'cannot open segments of it'),
     (['show'], 2, 'is missing'),
@@ -384,5 +405,5 @@ def test_misuse_is_told(folder, arguments, code, wanted):
     arguments = [str(folder) if a == '.' else a for a in arguments]
     result = spool(*arguments, code=code)
     assert wanted in result.stderr and result.stdout == ''
-    for command in ('verify', 'list', 'show', 'quarantine'):
+    for command in ('verify', 'list', 'show', 'quarantine', 'selftest'):
         assert 'Exit status' in spool(command, '--help').stdout
