@@ -6,12 +6,9 @@
 #include "cli/options.h"
 
 static const struct cli_command *const commands[] = {
-    &cli_run,       &cli_check,       &cli_destinations, &cli_explain,      &cli_import,
-    &cli_export,    &cli_status,      &cli_alerts,       &cli_queue,        &cli_flush,
-    &cli_tls_check, &cli_tls_reports, &cli_sink_command, &cli_load_command,
-    &cli_run,         &cli_check,        &cli_destinations, &cli_explain, &cli_import,
-    &cli_export,      &cli_status,       &cli_spool,        &cli_alerts,  &cli_tls_check,
-    &cli_tls_reports, &cli_sink_command, &cli_load_command,
+    &cli_run,    &cli_check,     &cli_destinations, &cli_explain,      &cli_import,
+    &cli_export, &cli_status,    &cli_queue,        &cli_flush,        &cli_spool,
+    &cli_alerts, &cli_tls_check, &cli_tls_reports,  &cli_sink_command, &cli_load_command,
 };
 
 static int print_help(void)

@@ -39,7 +39,7 @@ struct gateway_message {
     uint64_t file_bytes;  /* of a body in its own file; 0: it has none */
     size_t own_bytes;     /* of this allocation */
     size_t spool_bytes;   /* of `spool`, as they were counted */
-    uint64_t size_bytes; /* of header and body */
+    uint64_t size_bytes;  /* of header and body */
     struct slice listener;
     struct slice sender;
     struct spool_location location;

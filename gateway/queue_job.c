@@ -252,7 +252,9 @@ static void on_post(struct engine_loop *here, struct engine_message *m)
     ASSERT(job->worker->loop == here);
     switch (job->leg) {
     case GATEWAY_QUEUE_WALK: walk(job); break;
-    case GATEWAY_QUEUE_SYNC: gateway_store_await_results(&job->worker->store, 0, &job->ticket); break;
+    case GATEWAY_QUEUE_SYNC:
+        gateway_store_await_results(&job->worker->store, 0, &job->ticket);
+        break;
     case GATEWAY_QUEUE_LEAVE:
         end_walk(job);
         job->is_over = true;

@@ -65,8 +65,8 @@ void gateway_store_results(struct gateway_store *store, uint64_t mid,
 void gateway_store_done(struct gateway_store *store, uint64_t mid,
                         const struct spool_location *location, struct spool_ticket *ticket);
 
-/* As spool_log_await_results(); never from inside follows, without a mid, gateway_queue_job_synced(),
- * with one gateway_message_ticket_back(). */
+/* As spool_log_await_results(); never from inside follows, without a mid,
+ * gateway_queue_job_synced(), with one gateway_message_ticket_back(). */
 void gateway_store_await_results(struct gateway_store *store, uint64_t mid,
                                  struct spool_ticket *ticket);
 

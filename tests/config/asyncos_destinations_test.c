@@ -239,7 +239,8 @@ static void what_is_not_understood_gives_nothing(void **unused)
           "t.txt:4: bounce_profile \"tls_failed\" and \"tls failed\" would both be "
           "\"tls_failed\" here\n"
           "t.txt:5: warning: bounce_profile \"tls failed\" is written as \"tls_failed\"\n"
-          "t.txt:5: warning: tls failed: has to be in bounce_profiles: the file has its name only" },
+          "t.txt:5: warning: tls failed: has to be in bounce_profiles: the file has its name "
+          "only" },
         { "[DEFAULT]\ncertificate = a.b\n[a.example]\ncertificate = a b\n", "",
           "t.txt:2: warning: certificate \"a.b\" is written as \"a_b\"\n"
           "t.txt:2: warning: a.b: has to be in certificates: the file has its name only\n"
