@@ -381,6 +381,16 @@ bool gateway_store_is_still(const struct gateway_store *store)
     return spool_log_is_quiet(&store->log);
 }
 
+void gateway_store_stop(struct gateway_store *store)
+{
+    struct engine_loop *loop = store->worker->loop;
+
+    ASSERT(gateway_store_is_still(store));
+    engine_loop_defer_cancel(loop, &store->run);
+    engine_timer_stop(loop, &store->flush);
+    engine_timer_stop(loop, &store->retry);
+}
+
 void gateway_store_resume(struct gateway_store *store)
 {
     spool_log_resume(&store->log);

@@ -80,5 +80,8 @@ bool gateway_store_is_quiet(const struct gateway_store *store);
 /* No operation is in flight, whatever waits. */
 bool gateway_store_is_still(const struct gateway_store *store);
 
+/* The worker has run its last turn but those in which its loop ends: nothing begins any more. */
+void gateway_store_stop(struct gateway_store *store);
+
 /* After a reload: a log that had stopped begins again. */
 void gateway_store_resume(struct gateway_store *store);

@@ -343,6 +343,7 @@ static void run(struct engine_thread *thread)
         observe_log_flush(w->log);
     }
     gateway_dispatch_finish(&w->dispatch);
+    gateway_store_stop(&w->store); /* the helpers go before the loop does */
     atomic_store(&w->start, GATEWAY_WORKER_ENDED);
     /* Whoever posted the last message here may not have returned from posting it. */
     while (!atomic_load(&w->process->nobody_posts))
