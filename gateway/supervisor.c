@@ -293,6 +293,13 @@ static void free_old_generations(struct supervisor *s)
 
 /* --- start ----------------------------------------------------------------------------------- */
 
+static unsigned workers_wanted(const struct config_settings *settings)
+{
+    unsigned wanted = settings->workers > 0 ? settings->workers : engine_thread_cpus();
+
+    return wanted < CONFIG_WORKERS_MAX ? wanted : CONFIG_WORKERS_MAX;
+}
+
 static enum status start_shared(struct supervisor *s)
 {
     struct gateway_process *p = &s->process;
@@ -309,9 +316,6 @@ static enum status start_shared(struct supervisor *s)
     s->is_log_stderr = strcmp(settings->log_path, "-") == 0;
     if (s->spool_path == NULL || s->log_path == NULL)
         return STATUS_NO_MEMORY;
-    p->workers_count = settings->workers > 0 ? settings->workers : engine_thread_cpus();
-    if (p->workers_count > CONFIG_WORKERS_MAX)
-        p->workers_count = CONFIG_WORKERS_MAX;
     p->inbound_max = gateway_descriptors_inbound_max(s->descriptors, p->workers_count);
     p->lookups_max = gateway_descriptors_lookups_max(s->descriptors, p->workers_count);
     /* Counters have cache lines of their own; calloc() would not know. */
@@ -374,6 +378,8 @@ static enum status start(struct supervisor *s)
     struct gateway_doors doors;
     enum status status;
 
+    /* First, because the spool keeps free segments for each of them. */
+    s->process.workers_count = workers_wanted(&s->current->config->settings);
     TRY(gateway_spool_open(&s->process, &s->current->config->settings, &recovery));
     status = start_shared(s);
     if (status == STATUS_OK)
