@@ -1,7 +1,7 @@
 # The front door. Each target works on a fresh Debian 12 or 13, as root or with sudo; the work is
 # done by meson and by the scripts in tools/ and bench/, which can also be called directly.
 .DEFAULT_GOAL := help
-.PHONY: help run test build bench fuzz crash-long asan vm-test format check clean packages
+.PHONY: help run test build bench fuzz crash-long sim-long asan vm-test format check clean packages
 
 PYTHON := /usr/bin/python3
 
@@ -36,6 +36,13 @@ crash-long: ## cut the power CRASH_CUTS (2000000) times on the simulated disk: a
 	@tools/build
 	@ninja -C build tests/crash/crash_test
 	@build/tests/crash/crash_test --cuts $${CRASH_CUTS:-2000000}
+
+sim-long: ## SIM_HISTORIES (100000) histories of the whole gateway in virtual time, from SIM_SEED on
+	@tools/install build test
+	@tools/build
+	@ninja -C build tests/sim/sim
+	@build/tests/sim/sim --progress --jobs $$(nproc) --seed $${SIM_SEED:-$$(date +%s)} \
+		--histories $${SIM_HISTORIES:-100000}
 
 asan: ## unit and system tests under the address and undefined-behaviour sanitizers
 	@tools/install build run test
