@@ -28,8 +28,8 @@ static const struct cli_usage usage = {
         "first try (WAIT), have failed for now (DEFER), and are done (DONE: delivered, or the\n"
         "sender was told, or an operator deleted them); when the next one is tried (or held);\n"
         "sender and first recipient. What is given as recipient or domain is looked for in all\n"
-        "recipients of a message, also those that are done. The oldest segment comes first. A\n"
-        "million messages take about 150 MB of memory.\n"
+        "recipients of a message, also those that are done. The oldest segment comes first.\n"
+        "A million messages with one recipient each take up to 200 MB of memory.\n"
         "\n"
         "What a running gateway is doing with them right now says postern queue.\n",
     .has_config = true,

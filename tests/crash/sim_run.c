@@ -166,6 +166,12 @@ void engine_loop_defer(struct engine_loop *loop, struct engine_task *task,
         list_append(&loop->tasks, &task->node);
 }
 
+void engine_loop_defer_cancel(struct engine_loop *loop, struct engine_task *task)
+{
+    (void)loop;
+    list_remove(&task->node);
+}
+
 /* --- what happens next ----------------------------------------------------------------------- */
 
 /* Any of the list; requests of one loop overtake each other. */
