@@ -291,8 +291,20 @@ void sim_gateway_die(enum sim_death how)
 
 bool sim_gateway_is_empty(void)
 {
-    for (unsigned i = 0; life != NULL && i < life->process.workers_count; i++)
+    if (life == NULL || atomic_load(&life->process.connections) > 0)
+        return false;
+    for (unsigned i = 0; i < life->process.workers_count; i++)
         if (!list_is_empty(&life->process.workers[i].messages))
             return false;
-    return life != NULL;
+    return true;
+}
+
+void sim_gateway_check_books(void)
+{
+    uint64_t message_bytes = atomic_load(&life->process.message_bytes);
+    uint64_t body_bytes = atomic_load(&life->process.body_bytes);
+
+    if (message_bytes > 0 || body_bytes > 0)
+        sim_fault("the queue is empty, and %llu bytes of messages, %llu of files are counted",
+                  (unsigned long long)message_bytes, (unsigned long long)body_bytes);
 }

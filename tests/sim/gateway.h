@@ -38,5 +38,8 @@ void sim_gateway_reload(void);
 /* The process is gone when this returns. Not from one of its fibers. */
 void sim_gateway_die(enum sim_death how);
 
-/* No message is at home in any worker. */
+/* No message is at home in any worker, and nobody is connected to send one. */
 bool sim_gateway_is_empty(void);
+
+/* Then: nothing is counted as memory or as a file of a message any more. */
+void sim_gateway_check_books(void);

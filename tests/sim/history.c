@@ -23,7 +23,7 @@
 #define WORKERS_MAX    3
 #define DOWN_US_MAX    (5 * SIM_S)
 #define LOOK_US        (10 * SIM_S)
-#define PATIENCE_US    (20ull * 24 * 3600 * SIM_S)
+#define PATIENCE_US    (6 * 3600 * SIM_S) /* max_retry is an hour at most */
 #define STOP_US_MAX    (600 * SIM_S)
 #define DISK_CALLS_MAX 2000
 
@@ -341,6 +341,7 @@ static void run_until_empty(void)
         run_until(sim_now_us() + LOOK_US);
     } while (sim_gateway_state() != SIM_GATEWAY_READY || !sim_gateway_is_empty() ||
              sim_clients_count() > 0);
+    sim_gateway_check_books();
 }
 
 static void stop_for_good(void)

@@ -215,7 +215,7 @@ static void failed(struct sim_message *from, struct slice address)
 
 static bool begins(struct slice line, const char *with)
 {
-    return slice_equal(slice_first(line, strlen(with)), slice_from(with));
+    return line.len >= strlen(with) && memcmp(line.data, with, strlen(with)) == 0;
 }
 
 /* Each recipient's block has its address first, and then what became of it (RFC 3464 2.3). */

@@ -154,6 +154,8 @@ static void flow_add(struct flow *flow, struct slice bytes)
 {
     size_t held = (size_t)(flow->sent - flow->taken);
 
+    if (bytes.len == 0)
+        return;
     if (held + bytes.len > flow->capacity) {
         flow->capacity = 2 * (held + bytes.len);
         flow->data = realloc(flow->data, flow->capacity);
