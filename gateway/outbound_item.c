@@ -115,7 +115,9 @@ static void fill_content(struct gateway_outbound *out, const struct spool_messag
         return;
     }
     e->has_8bit = is_trace_8bit || (flags & SPOOL_MESSAGE_HAS_8BIT) != 0;
-    e->eight_bit_as_is = out->policy->eight_bit == POLICY_EIGHT_BIT_SEND;
+    /* A report of ours would be lost: nobody is told of it. */
+    e->eight_bit_as_is =
+        out->policy->eight_bit == POLICY_EIGHT_BIT_SEND || (flags & SPOOL_MESSAGE_BOUNCE) != 0;
     e->smtputf8 = e->smtputf8 && (is_trace_8bit || (flags & SPOOL_MESSAGE_HAS_8BIT_HEADER) != 0);
 }
 

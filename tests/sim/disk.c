@@ -381,6 +381,23 @@ int sim_disk_sync(int fd)
     return fails ? -EIO : 0;
 }
 
+int sim_disk_sync_all(int fd)
+{
+    bool fails = sim_chance(sim_disk_faults.sync_fails);
+
+    if (sim_fd_object(fd, SIM_FD_FILE) == NULL)
+        return -EBADF;
+    for (unsigned i = 0; i < disk.nodes_count; i++) {
+        struct sim_node *node = disk.nodes[i];
+
+        if (node->now == NULL)
+            sim_file_sync(&node->file, fails);
+        else if (!fails)
+            settle(node, node->changes_count);
+    }
+    return fails ? -EIO : 0;
+}
+
 void sim_disk_close(struct sim_node *node)
 {
     ASSERT(node->fds > 0);

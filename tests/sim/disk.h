@@ -57,6 +57,7 @@ ssize_t sim_disk_read(int fd, char *to, size_t bytes, uint64_t offset);
 ssize_t sim_disk_write(int fd, const char *data, size_t bytes, uint64_t offset);
 int sim_disk_allocate(int fd, uint64_t offset, uint64_t bytes);
 int sim_disk_sync(int fd);
+int sim_disk_sync_all(int fd); /* the file system of fd: there is one */
 void sim_disk_close(struct sim_node *node);
 
 /* What was written there is on stable storage now: the end of a durable write. */

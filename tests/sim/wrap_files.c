@@ -206,6 +206,14 @@ WRAP(int, fsync, int fd)
     return sim_fd_is_ours(fd) ? sync_it(fd) : __real_fsync(fd);
 }
 
+WRAP(int, syncfs, int fd)
+{
+    if (!sim_fd_is_ours(fd))
+        return __real_syncfs(fd);
+    sim_disk_wait(SIM_DISK_SYNCS);
+    return (int)as_call(sim_disk_sync_all(fd));
+}
+
 WRAP(int, fdatasync, int fd)
 {
     if (!sim_fd_is_ours(fd))
