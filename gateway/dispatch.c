@@ -109,18 +109,21 @@ static void resolved(struct gateway_dispatch *d, struct delivery_destination *de
 {
     struct gateway_worker *w = d->worker;
     struct delivery_scheduler *s = d->scheduler;
-    uint64_t now_ms = gateway_worker_now_ms(w), valid_ms = DELIVERY_HOSTS_MS_MIN;
-    enum gateway_next_hops_outcome outcome = GATEWAY_NEXT_HOPS_FAILED;
+    uint64_t now_ms = gateway_worker_now_ms(w), valid_ms;
     struct site *site = site_of(destination);
 
-    if (hops != NULL && site != NULL) {
-        gateway_next_hops_release(site->latest);
-        site->latest = hops;
-        gateway_outbound_report_left_out(w, delivery_destination_domain(destination), hops);
-        outcome = hops->outcome;
-        valid_ms = (uint64_t)hops->ttl_s * 1000;
+    ASSERT(hops == NULL || site != NULL);
+    if (hops == NULL) {
+        delivery_destination_unresolved(s, now_ms, destination, DELIVERY_UNRESOLVED_LOCAL, 0,
+                                        gateway_worker_random(w));
+        gateway_dispatch_run_soon(d);
+        return;
     }
-    switch (outcome) {
+    gateway_next_hops_release(site->latest);
+    site->latest = hops;
+    gateway_outbound_report_left_out(w, delivery_destination_domain(destination), hops);
+    valid_ms = (uint64_t)hops->ttl_s * 1000;
+    switch (hops->outcome) {
     case GATEWAY_NEXT_HOPS_FOUND:
         gateway_next_hops_release(site->hops);
         site->hops = gateway_next_hops_acquire(hops);
@@ -137,8 +140,7 @@ static void resolved(struct gateway_dispatch *d, struct delivery_destination *de
         break;
     case GATEWAY_NEXT_HOPS_FAILED:
     case GATEWAY_NEXT_HOPS_NO_TLS:
-        if (hops != NULL)
-            say_unresolved(d, delivery_destination_domain(destination), hops, queued(destination));
+        say_unresolved(d, delivery_destination_domain(destination), hops, queued(destination));
         delivery_destination_unresolved(s, now_ms, destination, DELIVERY_UNRESOLVED_TEMPORARY,
                                         valid_ms, gateway_worker_random(w));
         break;

@@ -58,7 +58,8 @@ static void fail(struct gateway_hop *h, struct gateway_hop_end *end)
                       (end->kind == GATEWAY_HOP_END_TLS &&
                        (end->how == POLICY_TLS_NOT_OFFERED || end->how == POLICY_TLS_REFUSED));
 
-    end->was_securing = h->state == GATEWAY_HOP_SECURING;
+    end->was_securing =
+        h->state == GATEWAY_HOP_SECURING && end->event.failure != SMTP_CLIENT_FAILURE_NO_MEMORY;
     enter(h, GATEWAY_HOP_LEAVING);
     if (is_orderly)
         gateway_channel_close(&h->channel);
@@ -77,17 +78,22 @@ static void fail_by_event(struct gateway_hop *h, const struct smtp_client_event 
     fail(h, &end);
 }
 
+/* Our own fault, whatever was under way. */
+static void fail_by_memory(struct gateway_hop *h)
+{
+    struct gateway_hop_end end = { .kind = GATEWAY_HOP_END_SMTP };
+
+    end.event = smtp_client_ended(&h->smtp);
+    end.event.failure = SMTP_CLIENT_FAILURE_NO_MEMORY;
+    fail(h, &end);
+}
+
 static void on_closed(struct gateway_channel *c)
 {
     struct gateway_hop *h = hop_of(c);
-    struct gateway_hop_end end = { .kind = GATEWAY_HOP_END_SMTP };
 
-    if (h->state != GATEWAY_HOP_LEAVING) {
-        /* The channel gave up by itself: no memory for what it had to keep or encrypt. */
-        end.event = smtp_client_ended(&h->smtp);
-        end.event.failure = SMTP_CLIENT_FAILURE_NO_MEMORY;
-        fail(h, &end);
-    }
+    if (h->state != GATEWAY_HOP_LEAVING)
+        fail_by_memory(h); /* the channel gave up: it had to keep or encrypt something */
     smtp_client_finish(&h->smtp);
     h->handlers->closed(h);
 }
@@ -169,7 +175,7 @@ static void start_tls(struct gateway_hop *h, struct slice behind)
         return;
     }
     if (h->handlers->session(h, &session) != STATUS_OK) {
-        unsecured(h, SLICE("no memory"), POLICY_TLS_HANDSHAKE_FAILED);
+        fail_by_memory(h);
         return;
     }
     set_step_time(h, GATEWAY_HOP_HANDSHAKE_MS);
@@ -182,6 +188,10 @@ static void on_secured(struct gateway_channel *c, bool success)
 
     if (h->state == GATEWAY_HOP_LEAVING)
         return;
+    if (!success && tls_session_lacks_memory(gateway_channel_tls(c))) {
+        fail_by_memory(h);
+        return;
+    }
     if (!success) {
         unsecured(h, slice_from(tls_session_error(gateway_channel_tls(c))),
                   POLICY_TLS_HANDSHAKE_FAILED);

@@ -22,7 +22,8 @@
  *     event      of the SMTP machine, for a command of the owner: RECIPIENT, BODY_WANTED or DONE
  *     drained    as gateway/channel.h has it, after `opened`
  *     idle       after `opened`, the owner's time is over and the peer owes nothing
- *     failed     it can be used no more, and is being closed: once, unless it was reset
+ *     failed     it can be used no more, and is being closed: once, unless it was reset. Where it
+ *                is our memory that was short, with TLS or without, it is END_SMTP by NO_MEMORY
  *     closed     the last event; nothing is in flight, the owner may free it
  *
  * Until it is open the hop keeps the time itself; afterwards the owner sets it with
@@ -63,7 +64,7 @@ struct gateway_hop_end {
     enum policy_tls_action action;  /* TRY_NEXT or TRY_CLEAR */
     enum policy_tls_event how;      /* of END_TLS */
     struct smtp_client_event event; /* valid for the call */
-    bool was_securing;              /* STARTTLS was said, and not answered */
+    bool was_securing;              /* STARTTLS was said, and the peer did not answer */
 };
 
 struct gateway_hop;

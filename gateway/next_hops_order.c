@@ -24,6 +24,7 @@ struct order {
     size_t candidates_max; /* CANDIDATES_MAX at most */
     size_t hosts_max;      /* HOSTS_MAX at most */
     size_t left_out_count;
+    bool is_out_of_memory; /* what there is must not be used */
 };
 
 static_assert(HOSTS_MAX <= UINT8_MAX + 1, "a host's number fits");
@@ -168,7 +169,7 @@ static bool find_facts(struct order *o, const char *name, const struct dns_excha
     if (dns_tlsa_outcome(&t->tlsa) == DNS_TLSA_FOUND) {
         if (judge_tlsa(s, &t->tlsa, &facts->dane, tlsa_out))
             return true;
-        leave_out(o->hops, name, "no memory for its TLSA records");
+        o->is_out_of_memory = true;
         return false;
     }
     leave_out(o->hops, name, dns_tlsa_reason(&t->tlsa));
@@ -372,6 +373,8 @@ enum status gateway_next_hops_assemble(const struct gateway_next_hops_search *s,
         add_lookup(&order, &s->lookups[i]);
     fill_endpoints(&order);
     free(order.candidates);
+    if (order.is_out_of_memory)
+        return STATUS_NO_MEMORY;
     if (hops->endpoints_count > 0) {
         hops->outcome = GATEWAY_NEXT_HOPS_FOUND;
         hops->reason[0] = '\0';

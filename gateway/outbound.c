@@ -1,10 +1,10 @@
 #include "gateway/outbound.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "gateway/alert_sources.h"
+#include "gateway/connect_failure.h"
 #include "gateway/kernel_tls.h"
 #include "gateway/outbound_item.h"
 #include "gateway/outbound_log.h"
@@ -156,6 +156,8 @@ static void end_by_event(struct gateway_outbound *out, const struct smtp_client_
     if (out->item != NULL && out->sent_any && !out->heard_of_item &&
         event->failure == SMTP_CLIENT_FAILURE_ENDED && !event->in_doubt) {
         gateway_outbound_item_return(out); /* closed while it was idle */
+    } else if (out->item != NULL && why == DELIVERY_FAILURE_LOCAL && !event->in_doubt) {
+        gateway_outbound_item_postpone(out);
     } else if (out->item != NULL) {
         outcome = gateway_outbound_classify(stage, &event->reply);
         if (outcome.verdict == DELIVERY_VERDICT_DELIVERED)
@@ -166,18 +168,22 @@ static void end_by_event(struct gateway_outbound *out, const struct smtp_client_
     leave(out, why);
 }
 
+/* At once, if it will be known then: else it would come to the same. */
+static void leave_for_other_way(struct gateway_outbound *out, struct gateway_host_marks *marks)
+{
+    bool is_noted = gateway_host_marks_add(marks, gateway_worker_now_ms(out->worker), &out->remote);
+
+    leave(out, is_noted ? DELIVERY_FAILURE_OTHER_WAY : DELIVERY_FAILURE_LOCAL);
+}
+
 /* The host is not blamed where another try, in another way, is worth it. */
 static void end_by_tls(struct gateway_outbound *out, const struct gateway_hop_end *end)
 {
-    uint64_t now_ms = gateway_worker_now_ms(out->worker);
-
     gateway_outbound_report_failed(out, end->how);
     if (end->how == POLICY_TLS_HANDSHAKE_FAILED && gateway_hop_tls_may_be_cured(&out->tls)) {
-        (void)gateway_host_marks_add(&out->worker->classic, now_ms, &out->remote);
-        leave(out, DELIVERY_FAILURE_LOCAL);
+        leave_for_other_way(out, &out->worker->classic);
     } else if (end->action == POLICY_TLS_TRY_CLEAR) {
-        (void)gateway_host_marks_add(&out->worker->cleared, now_ms, &out->remote);
-        leave(out, DELIVERY_FAILURE_LOCAL);
+        leave_for_other_way(out, &out->worker->cleared);
     } else {
         gateway_outbound_tls_denied(out);
         gateway_outbound_note_trouble(out, DELIVERY_FAILURE_TLS, NULL);
@@ -220,9 +226,7 @@ static void on_failed(struct gateway_hop *h, const struct gateway_hop_end *end)
         break;
     case GATEWAY_HOP_END_CONNECT:
         gateway_outbound_log_connect(out, end->error);
-        why = end->error == ECONNREFUSED ? DELIVERY_FAILURE_REFUSED
-              : end->error == ETIMEDOUT  ? DELIVERY_FAILURE_TIMEOUT
-                                         : DELIVERY_FAILURE_UNREACHABLE;
+        why = gateway_connect_failure(end->error, ip_is_v4(&out->remote.address));
         gateway_outbound_note_trouble(out, why, NULL);
         leave(out, why);
         break;
@@ -254,8 +258,7 @@ static void deliver(struct gateway_outbound *out, struct gateway_item *item)
 
     enter(out, GATEWAY_OUTBOUND_SENDING);
     if (gateway_outbound_item_begin(out, item) != STATUS_OK) {
-        delivery_item_returned(scheduler_of(out), gateway_worker_now_ms(w), &out->delivery,
-                               gateway_worker_random(w));
+        delivery_item_postponed(scheduler_of(out), gateway_worker_now_ms(w), &out->delivery);
         give_up(out, DELIVERY_FAILURE_LOCAL);
         return;
     }
@@ -322,6 +325,9 @@ void gateway_outbound_fetched(struct gateway_outbound *out, struct gateway_item 
     if (status == STATUS_OK) {
         gateway_message_let_go(item->message);
         give_up_fetch(out);
+    } else if (status == STATUS_NO_MEMORY) {
+        out->fetching = NULL;
+        delivery_item_postponed(scheduler_of(out), gateway_worker_now_ms(w), &out->delivery);
     } else {
         out->fetching = NULL;
         item->attempts++;
@@ -349,6 +355,16 @@ static void body_complete(struct gateway_outbound *out)
     event = smtp_client_body_sent(&out->hop.smtp, gateway_channel_output(&out->hop.channel));
     set_time(out);
     gateway_hop_go(&out->hop, &event);
+}
+
+/* Its body cannot be read, and may be so for long: as if the host had not taken it. */
+static void defer_item(struct gateway_outbound *out)
+{
+    const struct smtp_reply none = { 0 };
+    struct delivery_outcome outcome;
+
+    delivery_outcome_for(DELIVERY_CAUSE_LOCAL, &outcome);
+    gateway_outbound_item_end(out, &outcome, &none, false);
 }
 
 /* We cannot say what we were to say: nothing is wrong with the host, and nothing was accepted. */
@@ -387,6 +403,8 @@ void gateway_outbound_chunk(struct gateway_outbound *out, enum status status, st
         observe_log_line(out->worker->log, OBSERVE_CRITICAL, gateway_worker_now_s(out->worker),
                          "MID %llu: its body file cannot be read: %s",
                          (unsigned long long)out->item->message->mid, status_text(status));
+        if (status != STATUS_NO_MEMORY)
+            defer_item(out);
         fail_body(out);
         return;
     }

@@ -443,6 +443,15 @@ void gateway_outbound_item_return(struct gateway_outbound *out)
     gateway_dispatch_run_soon(&w->dispatch);
 }
 
+void gateway_outbound_item_postpone(struct gateway_outbound *out)
+{
+    struct gateway_worker *w = out->worker;
+
+    delivery_item_postponed(w->dispatch.scheduler, gateway_worker_now_ms(w), &out->delivery);
+    release(out);
+    gateway_dispatch_run_soon(&w->dispatch);
+}
+
 bool gateway_outbound_item_next_host(struct gateway_outbound *out, const struct smtp_reply *reply)
 {
     struct gateway_worker *w = out->worker;

@@ -30,6 +30,9 @@ void gateway_outbound_item_end(struct gateway_outbound *out, const struct delive
 /* Nothing was said about it yet: back to the front of the queue. */
 void gateway_outbound_item_return(struct gateway_outbound *out);
 
+/* A fault of our own: it is tried again after a pause, and this try was none. */
+void gateway_outbound_item_postpone(struct gateway_outbound *out);
+
 /* The outcome of a reply, or of none (code 0), at a stage. */
 struct delivery_outcome gateway_outbound_classify(enum delivery_stage stage,
                                                   const struct smtp_reply *reply);

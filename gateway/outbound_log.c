@@ -68,9 +68,12 @@ void gateway_outbound_log_failure(const struct gateway_outbound *out,
         log_error(out, 0, SLICE("timeout"), SLICE("network error"));
         break;
     case SMTP_CLIENT_FAILURE_BAD_REPLY:
-    case SMTP_CLIENT_FAILURE_NO_MEMORY:
         log_error(out, 0, slice_from(smtp_client_failure_text(event->failure)),
                   SLICE("protocol error"));
+        break;
+    case SMTP_CLIENT_FAILURE_NO_MEMORY:
+        log_error(out, 0, slice_from(smtp_client_failure_text(event->failure)),
+                  SLICE("local error"));
         break;
     }
 }
