@@ -6,6 +6,7 @@
  */
 #pragma once
 #include "cli/tls_check_target.h"
+#include "dns/dane_names.h"
 #include "dns/exchange.h"
 #include "dns/host.h"
 #include "dns/tlsa.h"
@@ -80,6 +81,9 @@ struct tlscheck_host {
     bool is_alias;
     bool is_ourselves;
     bool is_unused; /* no better than ourselves: mail would go in a circle, and nobody is asked */
+    char mx_of[DNS_NAME_MAX];    /* the domain whose MX records name it; "": it is no MX host */
+    char mx_alias[DNS_NAME_MAX]; /* what secure CNAMEs of that domain led to */
+    bool is_mx_secure;
     enum dns_outcome outcome; /* of its addresses */
     char reason[DNS_EXCHANGE_WHY_MAX];
     const char *no_tlsa;   /* why they were not asked for; NULL: they were */
@@ -114,8 +118,7 @@ struct tlscheck_findings {
     enum dns_exchange_outcome outcome;
     char reason[DNS_EXCHANGE_REASON_MAX];
     enum dns_security mx_security;
-    bool has_mx;              /* else the domain is its own host, or hosts were named */
-    char alias[DNS_NAME_MAX]; /* of the domain, by secure CNAMEs: dns_exchange_alias() */
+    bool has_mx; /* else the domain is its own host, or hosts were named */
     struct tlscheck_host hosts[TLSCHECK_HOSTS_MAX];
     size_t hosts_count;
     struct tlscheck_address addresses[TLSCHECK_ADDRESSES_MAX]; /* those of a host in a row */

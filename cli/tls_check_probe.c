@@ -121,12 +121,20 @@ static struct gateway_hop_identity identity_of(const struct tlscheck_probe *p)
     struct gateway_hop_identity i = {
         .domain = p->findings->domain,
         .host = slice_from(host->name),
-        .alias = slice_from(p->findings->alias),
         .is_route = p->findings->is_route,
     };
+    struct dns_dane_way way = {
+        .host = i.host,
+        .domain = slice_from(host->mx_of),
+        .alias = slice_from(host->mx_alias),
+        .is_by_mx = host->mx_of[0] != '\0',
+        .is_mx_secure = host->is_mx_secure,
+    };
 
-    if (p->purpose == TLSCHECK_DANE)
-        i.base = slice_from(dns_tlsa_base(host->tlsa));
+    if (p->purpose == TLSCHECK_DANE) {
+        way.base = i.base = slice_from(dns_tlsa_base(host->tlsa));
+        i.dane_names_count = dns_dane_names(&way, i.dane_names);
+    }
     if (p->address->ptr == DNS_HOST_VERIFIED)
         i.ptr = slice_from(p->address->ptr_name);
     return i;

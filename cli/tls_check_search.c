@@ -63,11 +63,9 @@ static void add_literal(struct tlscheck_search *s, const struct ip_address *addr
 /* RFC 7672 2.2; the rule itself is dns_exchange_wants_tlsa(). */
 static const char *why_no_tlsa(const struct tlscheck_search *s, const struct tlscheck_lookup *l)
 {
-    bool has_mx = l->exchange.kind == DNS_EXCHANGE_MX && !dns_exchange_is_implicit(&l->exchange);
-
     if (!s->findings->is_validating)
         return "no trust anchor: answers of the DNS are not validated";
-    if (has_mx && dns_exchange_security(&l->exchange) != DNS_SECURE)
+    if (dns_exchange_is_by_mx(&l->exchange) && dns_exchange_security(&l->exchange) != DNS_SECURE)
         return "the MX records are not signed (DNSSEC)";
     return "the zone of the host is not signed (DNSSEC)";
 }
@@ -184,6 +182,12 @@ static void add_found(struct tlscheck_search *s, const struct tlscheck_lookup *l
     }
     host->preference = found->preference;
     host->is_alias = found->is_alias;
+    if (dns_exchange_is_by_mx(&l->exchange)) {
+        (void)snprintf(host->mx_of, sizeof(host->mx_of), "%s", dns_exchange_domain(&l->exchange));
+        (void)snprintf(host->mx_alias, sizeof(host->mx_alias), "%s",
+                       dns_exchange_alias(&l->exchange));
+        host->is_mx_secure = dns_exchange_security(&l->exchange) == DNS_SECURE;
+    }
     host->outcome = found->outcome;
     (void)snprintf(host->reason, sizeof(host->reason), "%s", found->reason);
     host->is_unused = found->preference >= limit;
@@ -246,9 +250,7 @@ static void on_exchange(struct dns_exchange *x)
     ASSERT(s->lookups_open > 0);
     s->lookups_open--;
     f->mx_security = dns_exchange_security(x);
-    f->has_mx = !f->is_route && x->kind == DNS_EXCHANGE_MX && !dns_exchange_is_implicit(x);
-    if (!f->is_route)
-        (void)snprintf(f->alias, sizeof(f->alias), "%s", dns_exchange_alias(x));
+    f->has_mx = !f->is_route && dns_exchange_is_by_mx(x);
     if (dns_exchange_outcome(x) != DNS_EXCHANGE_FOUND) {
         /* Of a route: for now, as for a delivery. */
         f->outcome = f->is_route ? DNS_EXCHANGE_FAILED : dns_exchange_outcome(x);

@@ -370,6 +370,16 @@ const char *dns_exchange_alias(const struct dns_exchange *x)
     return x->alias;
 }
 
+const char *dns_exchange_domain(const struct dns_exchange *x)
+{
+    return x->domain;
+}
+
+bool dns_exchange_is_by_mx(const struct dns_exchange *x)
+{
+    return x->kind == DNS_EXCHANGE_MX && !x->is_implicit;
+}
+
 bool dns_exchange_is_implicit(const struct dns_exchange *x)
 {
     return x->is_implicit;
@@ -395,7 +405,7 @@ const struct dns_exchange_host *dns_exchange_host(const struct dns_exchange *x, 
 bool dns_exchange_wants_tlsa(const struct dns_exchange *x, size_t index)
 {
     const struct dns_exchange_host *h = dns_exchange_host(x, index);
-    bool has_mx = x->kind == DNS_EXCHANGE_MX && !x->is_implicit;
 
-    return (!has_mx || x->security == DNS_SECURE) && (h->security == DNS_SECURE || h->is_alias);
+    return (!dns_exchange_is_by_mx(x) || x->security == DNS_SECURE) &&
+           (h->security == DNS_SECURE || h->is_alias);
 }

@@ -134,9 +134,15 @@ const char *dns_exchange_reason(const struct dns_exchange *x);
  */
 enum dns_security dns_exchange_security(const struct dns_exchange *x);
 
-/* The name that the domain's secure aliases led to: one more that a certificate may have (RFC 7672
- * 3.2.3). "" when it is none, or not secure. */
+/* The name that the domain's secure aliases led to: one more that a certificate may have
+ * (dns/dane_names.h). "" when it is none, or not secure. */
 const char *dns_exchange_alias(const struct dns_exchange *x);
+
+/* As asked for, in lower case, without a final dot. */
+const char *dns_exchange_domain(const struct dns_exchange *x);
+
+/* Its hosts were named by MX records: not by being asked for, nor for want of an MX. */
+bool dns_exchange_is_by_mx(const struct dns_exchange *x);
 
 /* The domain is its own host, for want of an MX. */
 bool dns_exchange_is_implicit(const struct dns_exchange *x);

@@ -16,13 +16,12 @@ enum status gateway_hop_identity_expect_dane(const struct gateway_hop_identity *
                                              struct tls_session *session,
                                              const struct tls_dane_record *records, size_t count)
 {
-    /* RFC 7672 3.2.2 and 3.2.3: what a certificate below a DANE-TA may be for. */
-    const struct slice names[] = { i->base, i->domain, i->host, i->alias };
     size_t usable;
 
-    static_assert(ARRAY_LEN(names) <= TLS_DANE_NAMES_MAX, "all of them count");
-    ASSERT(i->base.len > 0);
-    return tls_session_expect_dane(session, names, ARRAY_LEN(names), records, count, &usable);
+    static_assert(DNS_DANE_NAMES_MAX <= TLS_DANE_NAMES_MAX, "all of them count");
+    ASSERT(i->base.len > 0 && i->dane_names_count > 0);
+    return tls_session_expect_dane(session, i->dane_names, i->dane_names_count, records, count,
+                                   &usable);
 }
 
 /* The two algorithms of AsyncOS, and that of RFC 8461 4.2, which knows no name but the host's. */

@@ -5,6 +5,7 @@
  * (cli/tls_check_probe.h): the rules stand here alone.
  */
 #pragma once
+#include "dns/dane_names.h"
 #include "policy/tls_demand.h"
 #include "tls/dane.h"
 #include "tls/peer_check.h"
@@ -14,9 +15,10 @@ struct gateway_hop_identity {
     struct slice domain; /* of the recipients */
     struct slice host;   /* by which it was found; NUL behind it; none of an address */
     struct slice base;   /* of the TLSA records, where DANE is in charge; NUL behind it */
-    struct slice alias;  /* dns_exchange_alias() of the domain */
     struct slice ptr;    /* of its address, if it leads back to that */
     bool is_route;       /* the operator has named the host */
+    struct slice dane_names[DNS_DANE_NAMES_MAX]; /* dns/dane_names.h, where there is a base */
+    size_t dane_names_count;
 };
 
 /* For SNI (RFC 7672 8.1, RFC 8461 4.2); NULL: none is sent. Lives as long as the names. */

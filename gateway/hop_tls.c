@@ -39,10 +39,11 @@ static struct gateway_hop_identity identity_of(const struct gateway_hop_tls *t)
         .domain = t->domain,
         .host = slice_from(t->host->name),
         .base = slice_from(tlsa != NULL ? tlsa->base : ""),
-        .alias = slice_from(t->hops->alias),
         .is_route = t->hops->is_route,
     };
 
+    for (; tlsa != NULL && i.dane_names_count < tlsa->names_count; i.dane_names_count++)
+        i.dane_names[i.dane_names_count] = tlsa->names[i.dane_names_count];
     if (t->names != NULL && !dns_host_is_running(&t->ptr) &&
         dns_host_outcome(&t->ptr) == DNS_HOST_VERIFIED)
         i.ptr = dns_host_name(&t->ptr);

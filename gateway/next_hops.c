@@ -146,6 +146,7 @@ static void ask_tlsa(struct gateway_next_hops_search *s, const struct gateway_ne
         return;
     }
     t->search = s;
+    t->exchange = &l->exchange;
     t->host = host;
     s->tlsas[s->tlsas_count++] = t;
     s->tlsas_open++;

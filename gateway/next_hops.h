@@ -19,6 +19,7 @@
  */
 #pragma once
 #include "delivery/scheduler.h"
+#include "dns/dane_names.h"
 #include "dns/exchange.h"
 #include "dns/tlsa.h"
 #include "gateway/generation.h"
@@ -45,9 +46,12 @@ enum gateway_next_hops_outcome {
 
 /* The TLSA records of a host, for those who make its sessions. */
 struct gateway_next_tlsa {
-    char base[DNS_NAME_MAX]; /* dns_tlsa_base() */
+    char base[DNS_NAME_MAX];                /* dns_tlsa_base() */
+    struct slice names[DNS_DANE_NAMES_MAX]; /* dns/dane_names.h; these and the data of records lie
+                                               in bytes */
+    size_t names_count;
     size_t records_count;
-    struct tls_dane_record records[DNS_TLSA_RECORDS_MAX]; /* their data lie in bytes */
+    struct tls_dane_record records[DNS_TLSA_RECORDS_MAX];
     char bytes[];
 };
 
@@ -78,7 +82,6 @@ struct gateway_next_hops {
     bool is_mx_secure;    /* the names of the hosts were validated; never with a route */
     uint32_t ttl_s;
     char reason[GATEWAY_NEXT_HOPS_REASON_MAX]; /* in one line, of all but FOUND and DISCARD */
-    char alias[DNS_NAME_MAX];                  /* dns_exchange_alias(), without a route */
     struct slice sts_policy; /* the text of the MTA-STS policy, owned; empty: there is none */
     /* Why there is none although its record is there; OBSERVE_TLS_SUCCESS: nothing is wrong. */
     enum observe_tls_result_type sts_trouble;

@@ -62,13 +62,42 @@ static const struct gateway_next_hops_tlsa *tlsa_of(const struct gateway_next_ho
     return NULL;
 }
 
-/* A copy of the records; NULL: no memory. */
-static struct gateway_next_tlsa *records_copy(const struct dns_tlsa *t)
+static size_t names_of(const struct gateway_next_hops_tlsa *found,
+                       struct slice names[static DNS_DANE_NAMES_MAX])
 {
+    const struct dns_exchange *x = found->exchange;
+    const struct dns_dane_way way = {
+        .base = slice_from(dns_tlsa_base(&found->tlsa)),
+        .host = slice_from(found->host->name),
+        .domain = slice_from(dns_exchange_domain(x)),
+        .alias = slice_from(dns_exchange_alias(x)),
+        .is_by_mx = dns_exchange_is_by_mx(x),
+        .is_mx_secure = dns_exchange_security(x) == DNS_SECURE,
+    };
+
+    return dns_dane_names(&way, names);
+}
+
+static struct slice keep(char **at, struct slice bytes)
+{
+    struct slice kept = { *at, bytes.len };
+
+    memcpy(*at, bytes.data, bytes.len);
+    *at += bytes.len;
+    return kept;
+}
+
+/* A copy of the records, and of the names that go with them; NULL: no memory. */
+static struct gateway_next_tlsa *records_copy(const struct gateway_next_hops_tlsa *found)
+{
+    const struct dns_tlsa *t = &found->tlsa;
+    struct slice names[DNS_DANE_NAMES_MAX];
+    size_t names_count = names_of(found, names), bytes = 0;
     struct gateway_next_tlsa *copy;
-    size_t bytes = 0;
     char *at;
 
+    for (size_t i = 0; i < names_count; i++)
+        bytes += names[i].len;
     for (size_t i = 0; i < dns_tlsa_records_count(t); i++)
         bytes += dns_tlsa_record(t, i).data.len;
     copy = calloc(1, sizeof(*copy) + bytes);
@@ -76,20 +105,21 @@ static struct gateway_next_tlsa *records_copy(const struct dns_tlsa *t)
         return NULL;
     (void)snprintf(copy->base, sizeof(copy->base), "%s", dns_tlsa_base(t));
     at = copy->bytes;
+    for (; copy->names_count < names_count; copy->names_count++)
+        copy->names[copy->names_count] = keep(&at, names[copy->names_count]);
     for (size_t i = 0; i < dns_tlsa_records_count(t); i++) {
         const struct dns_association a = dns_tlsa_record(t, i);
 
-        memcpy(at, a.data.data, a.data.len);
         copy->records[copy->records_count++] =
-            (struct tls_dane_record){ a.usage, a.selector, a.matching, { at, a.data.len } };
-        at += a.data.len;
+            (struct tls_dane_record){ a.usage, a.selector, a.matching, keep(&at, a.data) };
     }
     return copy;
 }
 
 /* What the zone of the host says; false: for want of memory. The copy is the caller's. */
-static bool judge_tlsa(const struct gateway_next_hops_search *s, const struct dns_tlsa *t,
-                       enum policy_dane_found *dane_out, struct gateway_next_tlsa **copy_out)
+static bool judge_tlsa(const struct gateway_next_hops_search *s,
+                       const struct gateway_next_hops_tlsa *t, enum policy_dane_found *dane_out,
+                       struct gateway_next_tlsa **copy_out)
 {
     size_t usable = 0;
 
@@ -167,7 +197,7 @@ static bool find_facts(struct order *o, const char *name, const struct dns_excha
     if (t == NULL || dns_tlsa_outcome(&t->tlsa) == DNS_TLSA_NONE)
         return true;
     if (dns_tlsa_outcome(&t->tlsa) == DNS_TLSA_FOUND) {
-        if (judge_tlsa(s, &t->tlsa, &facts->dane, tlsa_out))
+        if (judge_tlsa(s, t, &facts->dane, tlsa_out))
             return true;
         o->is_out_of_memory = true;
         return false;
@@ -358,13 +388,10 @@ enum status gateway_next_hops_assemble(const struct gateway_next_hops_search *s,
         memcpy(text, s->policy->text.data, s->policy->text.len);
         hops->sts_policy = (struct slice){ text, s->policy->text.len };
     }
-    if (s->route != NULL) {
+    if (s->route != NULL)
         add_addresses(&order);
-    } else {
+    else
         hops->is_mx_secure = dns_exchange_security(&s->lookups[0].exchange) == DNS_SECURE;
-        (void)snprintf(hops->alias, sizeof(hops->alias), "%s",
-                       dns_exchange_alias(&s->lookups[0].exchange));
-    }
     hops->sts_trouble = s->sts.trouble;
     (void)snprintf(hops->sts_reason, sizeof(hops->sts_reason), "%s", s->sts.reason);
     if (is_policy_unknown(s))

@@ -13,6 +13,7 @@ struct gateway_next_hops_search;
 /* The TLSA records of one host. */
 struct gateway_next_hops_tlsa {
     struct gateway_next_hops_search *search;
+    const struct dns_exchange *exchange; /* that found the host */
     const struct dns_exchange_host *host;
     struct dns_tlsa tlsa;
 };

@@ -356,7 +356,8 @@ class Matrix:
             if 'ptr' in row.needs:
                 reverse = '.'.join(reversed(address.split('.'))) + '.in-addr.arpa'
                 found += [(ptr, 'A', address), (reverse, 'PTR', ptr)]
-            found += [(f'_{self.port}._tcp.{mx}', 'TLSA', self.tlsa(*fields))
+            name = f'route{index + 1}.{row.name}' if row.by == 'name' else mx
+            found += [(f'_{self.port}._tcp.{name}', 'TLSA', self.tlsa(*fields))
                       for fields in host.tlsa]
         for name, kind, text in row.records:
             for index, address in enumerate(result.addresses):

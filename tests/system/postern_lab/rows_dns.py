@@ -143,6 +143,9 @@ DANE = {
     # 3.1.2 and 3.2.3: of a trust anchor both do.
     'ta-other-name': (Host((), Cert(names=('x.test',), with_root=True), tlsa=(TA,)), SECURE_ZONE,
                       False, NOT_SENT, NOT_SENT),
+    # 3.2.2: the domain whose secure MX records led to the host is a name of it, too.
+    'ta-next-hop-domain': (Host((), Cert(names=('<domain>',), with_root=True), tlsa=(TA,)),
+                           SECURE_ZONE, False, VERIFIED, VERIFIED),
     'ta-expired': (Host((), Cert('expired', names=('<mx>',), with_root=True), tlsa=(TA,)),
                    SECURE_ZONE, False, NOT_SENT, NOT_SENT),
     'ta-not-in-the-chain': (Host((), Cert(names=('<mx>',)), tlsa=(TA,)), SECURE_ZONE, False,
@@ -154,7 +157,18 @@ DANE = {
 }
 
 
-def dane_row(level, name, host, where, spoil, outcome):
+# The same where a route leads to the host: only the host has a name there.
+DANE_ROUTES = {
+    'route-ta': (Host((), Cert(names=('<route>',), with_root=True), tlsa=(TA,)), SECURE_ZONE, False,
+                 VERIFIED, VERIFIED),
+    'route-ta-domain': (Host((), Cert(names=('<domain>',), with_root=True), tlsa=(TA,)),
+                        SECURE_ZONE, False, NOT_SENT, NOT_SENT),
+    'route-ee': (Host((), Cert(names=('x.test',)), tlsa=(EE,)), SECURE_ZONE, False, VERIFIED,
+                 VERIFIED),
+}
+
+
+def dane_row(level, name, host, where, spoil, outcome, by='mx'):
     row_id = f'dane-{level}-{name}'
     spoiled = [('_<port>._tcp.mx1', 'TLSA')] if spoil else ()
     if outcome == NOT_SENT:
@@ -165,14 +179,15 @@ def dane_row(level, name, host, where, spoil, outcome):
     else:
         expect = Expect(DELIVERED, secure=True, verified=outcome == VERIFIED, log=(TLS_OK,))
     return mx(row_id, host, expect, tls='preferred', more=f'dane = "{level}";', zone=where,
-              spoiled=tuple(spoiled), needs=('dane',))
+              spoiled=tuple(spoiled), needs=('dane',), by=by)
 
 
 def dane_rows():
     rows = []
-    for name, (host, where, spoil, opportunistic, mandatory) in DANE.items():
-        rows.append(dane_row('opportunistic', name, host, where, spoil, opportunistic))
-        rows.append(dane_row('mandatory', name, host, where, spoil, mandatory))
+    for table, by in ((DANE, 'mx'), (DANE_ROUTES, 'name')):
+        for name, (host, where, spoil, opportunistic, mandatory) in table.items():
+            rows.append(dane_row('opportunistic', name, host, where, spoil, opportunistic, by))
+            rows.append(dane_row('mandatory', name, host, where, spoil, mandatory, by))
     expect = Expect(LATER, secure=True, log=(TLS_OK,), alert=None, check=no_mail_at_first)
     rows.append(mx('dane-opportunistic-the-next-host-fits',
                    (Host((), GOOD, tlsa=((3, 1, 1, 'wrong'),)),
