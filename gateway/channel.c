@@ -266,6 +266,15 @@ static void shake(struct gateway_channel *c, struct slice *input)
     }
 }
 
+/* The session is to say it, too: whoever tells of the failure asks there for the reason. */
+static void shake_alone(struct gateway_channel *c)
+{
+    struct slice nothing = { 0 };
+
+    tls_session_input_ended(c->tls);
+    shake(c, &nothing);
+}
+
 static void end_input(struct gateway_channel *c, int error)
 {
     /* A send may fail after the peer's FIN; the owner is then told of the failure as well. */
@@ -276,7 +285,7 @@ static void end_input(struct gateway_channel *c, int error)
     if (gateway_channel_is_closing(c))
         return;
     if (c->state == GATEWAY_CHANNEL_SHAKING)
-        c->handlers->secured(c, false);
+        shake_alone(c);
     else if (error != 0 || (!c->paused && buffer_len(&c->kept) == 0))
         c->handlers->ended(c, error);
 }
@@ -372,7 +381,7 @@ static void begin_handshake(struct gateway_channel *c)
     ASSERT(!engine_socket_is_receiving(&c->socket));
     c->state = GATEWAY_CHANNEL_SHAKING;
     if (c->input_ended)
-        c->handlers->secured(c, false);
+        shake_alone(c);
     else
         shake(c, &nothing);
 }

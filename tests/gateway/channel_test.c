@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -29,6 +30,7 @@ struct owner {
     unsigned drained, secured, ended, closed, expired;
     unsigned depth;
     bool secure_success;
+    char why[128]; /* not */
     int ended_error;
     bool close_on_input;
 };
@@ -79,6 +81,7 @@ static void on_secured(struct gateway_channel *c, bool success)
 
     o->secured++;
     o->secure_success = success;
+    (void)snprintf(o->why, sizeof(o->why), "%s", tls_session_error(gateway_channel_tls(c)));
     if (success)
         gateway_channel_resume(c);
     else
@@ -260,27 +263,50 @@ static void test_tls_may_start_when_all_that_was_kept_is_taken(void **state)
     peer_tls_finish(&tls);
 }
 
-static void test_a_handshake_with_a_peer_that_has_gone_fails_at_once(void **state)
+static void test_a_handshake_with_a_peer_that_goes_fails_at_once_and_says_why(void **state)
 {
-    struct peer_tls tls;
-    struct owner o;
+    static const struct {
+        struct slice said; /* of its hello */
+        bool is_there;     /* when the handshake begins */
+        bool resets;
+    } cases[] = {
+        { SLICE(""), false, false },
+        { SLICE(""), true, false },
+        { SLICE("\x16\x03\x01"), true, false },
+        { SLICE("\x16\x03\x01\x01\x00\x01"), true, false },
+        { SLICE("\x16\x03\x01"), true, true },
+    };
 
     (void)state;
-    peer_tls_init(&tls);
-    set_up(&o);
-    o.stop_byte = '!';
-    o.session = peer_tls_server(&tls);
-    o.secures = true;
-    gateway_channel_resume(&o.channel);
-    say(&o, "starttls!");
-    (void)shutdown(o.peer, SHUT_WR);
-    TURN_UNTIL(&o, o.secured == 1);
-    assert_false(o.secure_success);
-    TURN_UNTIL(&o, o.closed == 1);
-    (void)close(o.peer);
-    buffer_finish(&o.got);
-    engine_loop_destroy(o.loop);
-    peer_tls_finish(&tls);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct linger at_once = { .l_onoff = 1 };
+        struct peer_tls tls;
+        struct owner o;
+
+        peer_tls_init(&tls);
+        set_up(&o);
+        o.stop_byte = '!';
+        o.session = peer_tls_server(&tls);
+        o.secures = true;
+        gateway_channel_resume(&o.channel);
+        say(&o, "starttls!");
+        if (cases[i].is_there)
+            TURN_UNTIL(&o, gateway_channel_tls(&o.channel) != NULL);
+        if (cases[i].said.len > 0)
+            peer_write(o.peer, cases[i].said);
+        turn(&o);
+        if (cases[i].resets)
+            assert_int_equal(setsockopt(o.peer, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)),
+                             0);
+        (void)close(o.peer);
+        TURN_UNTIL(&o, o.secured == 1);
+        assert_false(o.secure_success);
+        assert_non_null(strstr(o.why, "the peer closed the connection during the handshake"));
+        TURN_UNTIL(&o, o.closed == 1);
+        buffer_finish(&o.got);
+        engine_loop_destroy(o.loop);
+        peer_tls_finish(&tls);
+    }
 }
 
 /* Fills the channel's output and then the socket's, until nothing moves. */
@@ -465,7 +491,7 @@ int main(void)
         cmocka_unit_test(test_an_owner_may_resume_inside_its_input_handler),
         cmocka_unit_test(test_the_end_waits_for_what_is_kept_and_comes_once),
         cmocka_unit_test(test_tls_may_start_when_all_that_was_kept_is_taken),
-        cmocka_unit_test(test_a_handshake_with_a_peer_that_has_gone_fails_at_once),
+        cmocka_unit_test(test_a_handshake_with_a_peer_that_goes_fails_at_once_and_says_why),
         cmocka_unit_test(test_output_is_bounded_while_the_peer_does_not_read),
         cmocka_unit_test(test_a_reset_during_a_send_ends_with_closed_alone),
         cmocka_unit_test(test_a_close_lets_the_last_bytes_leave),

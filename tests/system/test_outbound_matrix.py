@@ -18,7 +18,7 @@ from postern_lab.matrix import Matrix
 PRESENT = {
     'verify': True,              # the three settings with verify
     'verified': True,            # "verified" in the line of a TLS success
-    'tls-reason': False,          # "TLS failed: " is always followed by a reason
+    'tls-reason': True,          # "TLS failed: " is always followed by a reason
     'crl': True,                 # tls.crl_files
     'ptr': True,                 # the name of the host's address, in Verify
     'mx': True,                  # hosts by MX, and delivery.port
