@@ -35,7 +35,7 @@ PRESENT = {
     'ascii-after-all': True,     # SMTPUTF8 that was said and not needed
     'chunking': True,             # BDAT where CHUNKING is offered
     'limits': True,              # RFC 9422
-    'requiretls': False,          # a matrix that sends, and gets its bounces, by TLS
+    'requiretls': True,          # a matrix that sends, and gets its bounces, by TLS
 }
 
 pytestmark = pytest.mark.filterwarnings('ignore:ssl.TLSVersion')  # old ones are the point

@@ -131,6 +131,10 @@ class Row:
         return self.domain or f'{self.id}.{self.zone}'
 
     @property
+    def requires_tls(self):
+        return 'REQUIRETLS' in self.parameters
+
+    @property
     def profile(self):
         return self.retry or ('soon' if self.expect.outcome == LATER or self.expect.each
                               else 'never')
@@ -221,6 +225,10 @@ class Result:
         for bounce in self.bounces:
             assert re.search(rb'^Status: ' + (expect.status or r'5\.').encode(), bounce.data,
                              re.M), bounce.data.decode()
+            # RFC 8689 section 5: it is protected as the message was, and without the body.
+            assert bounce.session.tls
+            assert ('REQUIRETLS' in bounce.parameters) == row.requires_tls
+            assert not row.requires_tls or row.data.split(b'\r\n\r\n', 1)[1] not in bounce.data
 
     def check_log(self, present):
         expect = self.row.expect
@@ -253,7 +261,8 @@ class Matrix:
         self.issuer = Issuer(folder / 'issuer')
         self.stranger = Issuer(folder / 'stranger', 'Nobody Knows This CA')
         self.port = ports.free_port()  # of all hosts: MX records have none
-        self.back = NextHop()
+        self.back = NextHop(certificate=self.issuer.certify(BACK, [BACK]),
+                            extensions=['REQUIRETLS'])
         self.certificates = {}
         self.results = {}
         for number, row in enumerate(rows):
@@ -322,6 +331,7 @@ class Matrix:
         """For Gateway(...), with the keys that it knows."""
         entries = [f'{{ domain = "{row.name}"; tls = "{row.tls}"; '
                    f'bounce_profile = "{row.profile}"; {row.more} }}' for row in self.rows]
+        entries.append(f'{{ domain = "{BACK}"; tls = "preferred"; }}')
         routes = [self.route(row) for row in self.rows]
         routes.append(f'{{ domain = "{BACK}"; to = [ "127.0.0.1:{self.back.port}" ]; }}')
         profiles = [f'{name} = {{ initial_retry = "{retry}"; max_retry = "{retry}"; '
@@ -389,8 +399,16 @@ class Matrix:
             yield
 
     def send(self, gateway, rows):
+        """REQUIRETLS is offered under TLS only."""
+        for secure in (False, True):
+            self.send_some(gateway, [row for row in rows if row.requires_tls == secure], secure)
+
+    def send_some(self, gateway, rows, secure):
         with gateway.connect(source='127.0.0.3') as client:
             client.hello()
+            if secure:
+                client.starttls()
+                client.ehlo()
             for row in rows:
                 result = self.results[row.id]
                 result.reply = self.transaction(client, row)

@@ -465,7 +465,7 @@ def capabilities():
         row('requiretls-not-offered', host('PIPELINING', cert=GOOD),
             Expect(BOUNCED, status=r'5\.7\.30', check=nothing_sent), **tls, **require),
         row('requiretls-and-no-tls', host('REQUIRETLS'),
-            Expect(BOUNCED, status=r'5\.7\.30', check=nothing_sent), **require),
+            Expect(BOUNCED, status=r'5\.7\.10', check=nothing_sent), **require),
         row('requiretls-and-untrusted', host('REQUIRETLS', cert=Cert('untrusted')),
             Expect(BOUNCED, status=r'5\.7\.\d+', check=nothing_sent), **tls, **require),
     ]
