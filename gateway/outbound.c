@@ -117,31 +117,6 @@ static void on_closed(struct gateway_hop *h)
     gateway_worker_check_drained(w);
 }
 
-/* Whether the answer to BDAT is about the command (RFC 5321 4.2.1: x0z is syntax), or none was had
- * that makes sense. Some hosts, or what stands in front of them, offer CHUNKING and cannot do it.
- */
-static bool is_bdat_unanswered(const struct gateway_outbound *out,
-                               const struct smtp_client_event *event)
-{
-    if (out->item == NULL || !out->body.by_bdat ||
-        (event->stage != SMTP_CLIENT_STAGE_BODY && event->stage != SMTP_CLIENT_STAGE_FINAL))
-        return false;
-    return (event->reply.code >= 500 && event->reply.code <= 504) ||
-           event->failure == SMTP_CLIENT_FAILURE_BAD_REPLY ||
-           event->failure == SMTP_CLIENT_FAILURE_ENDED ||
-           event->failure == SMTP_CLIENT_FAILURE_TIMEOUT;
-}
-
-/* The next messages to this host go by DATA. */
-static void give_up_bdat(struct gateway_outbound *out)
-{
-    (void)gateway_host_marks_add(&out->worker->unchunked, gateway_worker_now_ms(out->worker),
-                                 &out->remote);
-    observe_log_line(out->worker->log, OBSERVE_INFO, gateway_worker_now_s(out->worker),
-                     "DCID %llu: the host offers CHUNKING and had no answer to BDAT: it gets DATA",
-                     (unsigned long long)out->dcid);
-}
-
 /* The session is of no use any more: what was under way is tried again, or is in doubt. */
 static void end_by_event(struct gateway_outbound *out, const struct smtp_client_event *event)
 {
@@ -151,8 +126,8 @@ static void end_by_event(struct gateway_outbound *out, const struct smtp_client_
     struct delivery_outcome outcome;
 
     gateway_outbound_log_failure(out, event);
-    if (is_bdat_unanswered(out, event))
-        give_up_bdat(out);
+    if (gateway_outbound_body_is_unanswered(out, event))
+        gateway_outbound_body_give_up_bdat(out);
     if (out->item != NULL && out->sent_any && !out->heard_of_item &&
         event->failure == SMTP_CLIENT_FAILURE_ENDED && !event->in_doubt) {
         gateway_outbound_item_return(out); /* closed while it was idle */
@@ -448,8 +423,8 @@ static void message_done(struct gateway_outbound *out, const struct smtp_client_
 
     if (event->stage == SMTP_CLIENT_STAGE_LOCAL && seek_able_host(out, event))
         return;
-    if (is_bdat_unanswered(out, event)) {
-        give_up_bdat(out);
+    if (gateway_outbound_body_is_unanswered(out, event)) {
+        gateway_outbound_body_give_up_bdat(out);
         gateway_outbound_item_return(out);
         quit(out);
         return;

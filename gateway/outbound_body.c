@@ -210,3 +210,24 @@ enum gateway_body_step gateway_outbound_body_piece(struct gateway_outbound *out,
     gateway_body_source_next(out->source);
     return GATEWAY_BODY_LEAVING;
 }
+
+bool gateway_outbound_body_is_unanswered(const struct gateway_outbound *out,
+                                         const struct smtp_client_event *event)
+{
+    if (out->item == NULL || !out->body.by_bdat ||
+        (event->stage != SMTP_CLIENT_STAGE_BODY && event->stage != SMTP_CLIENT_STAGE_FINAL))
+        return false;
+    return (event->reply.code >= 500 && event->reply.code <= 504) ||
+           event->failure == SMTP_CLIENT_FAILURE_BAD_REPLY ||
+           event->failure == SMTP_CLIENT_FAILURE_ENDED ||
+           event->failure == SMTP_CLIENT_FAILURE_TIMEOUT;
+}
+
+void gateway_outbound_body_give_up_bdat(struct gateway_outbound *out)
+{
+    (void)gateway_host_marks_add(&out->worker->unchunked, gateway_worker_now_ms(out->worker),
+                                 &out->remote);
+    observe_log_line(out->worker->log, OBSERVE_INFO, gateway_worker_now_s(out->worker),
+                     "DCID %llu: the host offers CHUNKING and had no answer to BDAT: it gets DATA",
+                     (unsigned long long)out->dcid);
+}

@@ -21,6 +21,7 @@
 #define GATEWAY_OUTBOUND_PIECE_MAX 65536 /* of a body that is reshaped, before it is */
 
 struct gateway_outbound;
+struct smtp_client_event;
 
 enum gateway_body_form {
     GATEWAY_BODY_AS_KEPT,
@@ -61,3 +62,12 @@ enum gateway_body_step gateway_outbound_body_piece(struct gateway_outbound *out,
 
 /* It leaves from where it lies, in one piece. */
 bool gateway_outbound_body_is_one_piece(const struct gateway_outbound *out);
+
+/* Whether the answer to BDAT is about the command (RFC 5321 4.2.1: x0z is syntax), or none was had
+ * that makes sense. Some hosts, or what stands in front of them, offer CHUNKING and cannot do it.
+ */
+bool gateway_outbound_body_is_unanswered(const struct gateway_outbound *out,
+                                         const struct smtp_client_event *event);
+
+/* The next messages to this host go by DATA. */
+void gateway_outbound_body_give_up_bdat(struct gateway_outbound *out);

@@ -296,7 +296,6 @@ static void free_old_generations(struct supervisor *s)
 static unsigned workers_wanted(const struct config_settings *settings)
 {
     unsigned wanted = settings->workers > 0 ? settings->workers : engine_thread_cpus();
-
     return wanted < CONFIG_WORKERS_MAX ? wanted : CONFIG_WORKERS_MAX;
 }
 
@@ -378,7 +377,7 @@ static enum status start(struct supervisor *s)
     struct gateway_doors doors;
     enum status status;
 
-    /* First, because the spool keeps free segments for each of them. */
+    /* First: the spool keeps free segments for each. */
     s->process.workers_count = workers_wanted(&s->current->config->settings);
     TRY(gateway_spool_open(&s->process, &s->current->config->settings, &recovery));
     status = start_shared(s);

@@ -12,7 +12,7 @@
 #include "tests/sim/world.h"
 
 #define ENTRIES_MAX 512
-#define CHANGES_MAX 1024
+#define CHANGES_MAX 1024 /* a file system writes names by itself after a while */
 #define BLOCK_BYTES 4096
 
 struct entry {
@@ -140,10 +140,15 @@ static void apply(struct folder *folder, const struct entry *change)
     }
 }
 
+static void settle(struct sim_node *folder, unsigned changes);
+
 static void change(struct sim_node *folder, const char *name, struct sim_node *node, bool is_joined)
 {
-    struct entry *c = &folder->changes[folder->changes_count];
+    struct entry *c;
 
+    if (folder->changes_count == CHANGES_MAX)
+        settle(folder, CHANGES_MAX);
+    c = &folder->changes[folder->changes_count];
     ASSERT(folder->changes_count < CHANGES_MAX && strlen(name) < SIM_DISK_NAME_MAX);
     folder->joined[folder->changes_count++] = is_joined;
     (void)snprintf(c->name, sizeof(c->name), "%s", name);
