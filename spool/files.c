@@ -130,35 +130,16 @@ static enum status check_format(struct spool_directory *d, bool is_reader)
     return len > 14 && memcmp(text, FORMAT_TEXT, 14) == 0 ? STATUS_UNSUPPORTED : STATUS_INVALID;
 }
 
-/* The spool's own name has to be on the disk before anything in it is promised. A start that made
- * it may have died before its sync, so each start does it; a folder that was made for us may lie in
- * one that we cannot open. */
-static enum status sync_parent(const struct spool_directory *d, bool is_made)
-{
-    int fd = openat(d->path_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    enum status status;
-
-    if (fd < 0)
-        return errno == EACCES && !is_made ? STATUS_OK : from_errno();
-    status = sync_fd(fd);
-    (void)close(fd);
-    return status;
-}
-
 static enum status open_steps(struct spool_directory *d, const char *path, bool is_reader)
 {
-    bool is_made = !is_reader && mkdir(path, 0700) == 0;
-
     d->step = "make";
-    if (!is_reader && !is_made && errno != EEXIST)
+    if (!is_reader && mkdir(path, 0700) != 0 && errno != EEXIST)
         return from_errno();
     d->step = "open";
     d->path_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (d->path_fd < 0)
         return from_errno();
     if (!is_reader) {
-        d->step = "sync the name of";
-        TRY(sync_parent(d, is_made));
         d->step = "lock";
         TRY(lock(d));
     }
