@@ -402,6 +402,12 @@ const struct dns_exchange_host *dns_exchange_host(const struct dns_exchange *x, 
     return &x->hosts[index];
 }
 
+bool dns_exchange_is_authentic(const struct dns_exchange *x, size_t index)
+{
+    return !dns_exchange_is_by_mx(x) || x->security == DNS_SECURE ||
+           strcmp(dns_exchange_host(x, index)->name, x->domain) == 0;
+}
+
 bool dns_exchange_wants_tlsa(const struct dns_exchange *x, size_t index)
 {
     const struct dns_exchange_host *h = dns_exchange_host(x, index);

@@ -155,5 +155,10 @@ uint32_t dns_exchange_ttl_s(const struct dns_exchange *x);
 size_t dns_exchange_hosts_count(const struct dns_exchange *x);
 const struct dns_exchange_host *dns_exchange_host(const struct dns_exchange *x, size_t index);
 
+/* Whether nobody can have forged the name of the host: it was asked for, is the domain itself, or
+ * stands in a secure MX answer. Else a certificate for that name proves nothing to who demands
+ * proof (RFC 8689 4.2.1). */
+bool dns_exchange_is_authentic(const struct dns_exchange *x, size_t index);
+
 /* Whether the host's TLSA records are to be asked for: see above. A host with an address. */
 bool dns_exchange_wants_tlsa(const struct dns_exchange *x, size_t index);

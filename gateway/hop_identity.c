@@ -62,3 +62,15 @@ void gateway_hop_identity_check(const struct gateway_hop_identity *i,
     }
     UNREACHABLE();
 }
+
+bool gateway_hop_identity_is_proven(const struct gateway_hop_identity *i,
+                                    const struct tls_session *session, enum policy_tls_check check,
+                                    bool is_matched)
+{
+    struct tls_peer_check result;
+
+    if (check != POLICY_TLS_CHECK_NONE && check != POLICY_TLS_CHECK_VERIFY)
+        return is_matched;
+    gateway_hop_identity_check(i, session, POLICY_TLS_CHECK_HOSTED, &result);
+    return result.is_matched;
+}

@@ -36,3 +36,12 @@ MUST_USE enum status gateway_hop_identity_expect_dane(const struct gateway_hop_i
 void gateway_hop_identity_check(const struct gateway_hop_identity *i,
                                 const struct tls_session *session, enum policy_tls_check check,
                                 struct tls_peer_check *check_out);
+
+/* Whether the session leads to who it should, in the strict sense of REQUIRETLS (RFC 8689 4.2.1),
+ * with or without a demand: by DANE or MTA-STS where they are in charge, else by the name of the
+ * host or the domain. What a PTR says is the word of whoever has the address, which is enough for
+ * POLICY_TLS_CHECK_VERIFY and not for this. check: the one that is demanded, and what it came to.
+ */
+bool gateway_hop_identity_is_proven(const struct gateway_hop_identity *i,
+                                    const struct tls_session *session, enum policy_tls_check check,
+                                    bool is_matched);

@@ -103,14 +103,11 @@ static void conclude(struct gateway_hop_tls *t)
     const struct gateway_hop_identity identity = identity_of(t);
     struct tls_peer_check check;
 
-    /* Whoever asks for REQUIRETLS wants to know it without a demand, too (RFC 8689 4.2.1). */
-    gateway_hop_identity_check(
-        &identity, t->session,
-        demanded != POLICY_TLS_CHECK_NONE ? demanded : POLICY_TLS_CHECK_HOSTED, &check);
-    t->is_authenticated = check.is_matched;
-    t->is_verified = check.is_matched || demanded == POLICY_TLS_CHECK_NONE;
-    (void)snprintf(t->text, sizeof(t->text), "%s",
-                   demanded != POLICY_TLS_CHECK_NONE ? check.text : "");
+    gateway_hop_identity_check(&identity, t->session, demanded, &check);
+    t->is_verified = check.is_matched;
+    (void)snprintf(t->text, sizeof(t->text), "%s", check.text);
+    t->is_authenticated =
+        gateway_hop_identity_is_proven(&identity, t->session, demanded, check.is_matched);
     if (t->is_verified)
         tls_session_keep_tickets(t->session);
     t->is_shaken = false;

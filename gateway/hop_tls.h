@@ -28,7 +28,7 @@ struct gateway_hop_tls { /* Private, but for what judge leaves: the last three. 
     struct dns_host ptr;
     void (*judged)(struct gateway_hop_tls *t);
     bool is_verified;              /* the demanded check is passed, or there is none */
-    bool is_authenticated;         /* some check has told that it is the host it should be */
+    bool is_authenticated;         /* gateway_hop_identity_is_proven() */
     char text[TLS_CHECK_TEXT_MAX]; /* what was checked and how it went; "": nothing was */
 };
 

@@ -57,6 +57,7 @@ struct gateway_next_tlsa {
 
 struct gateway_next_host {
     char name[DNS_NAME_MAX]; /* by which it was found; "" of an address in a route */
+    bool is_name_authentic; /* dns_exchange_is_authentic(), or the MTA-STS policy in force has it */
     struct policy_tls_demand demand;
     struct gateway_next_tlsa *tlsa; /* owned; NULL unless DANE is in charge */
     /* For reports: */
@@ -79,7 +80,6 @@ struct gateway_next_hops {
     enum gateway_next_hops_outcome outcome;
     bool is_route;
     bool is_tls_optional; /* for mail with TLS-Required: No, and the demands are less for it */
-    bool is_mx_secure;    /* the names of the hosts were validated; never with a route */
     uint32_t ttl_s;
     char reason[GATEWAY_NEXT_HOPS_REASON_MAX]; /* in one line, of all but FOUND and DISCARD */
     struct slice sts_policy; /* the text of the MTA-STS policy, owned; empty: there is none */

@@ -232,6 +232,7 @@ static bool add_host(struct order *o, const char *name, const struct dns_exchang
     }
     host = &hops->hosts[hops->hosts_count++];
     host->demand = demand;
+    host->is_name_authentic = true;
     if (demand.check == POLICY_TLS_CHECK_DANE)
         host->tlsa = tlsa;
     else
@@ -271,6 +272,14 @@ static enum gateway_next_hops_outcome outcome_of(enum dns_exchange_outcome outco
     UNREACHABLE();
 }
 
+/* Of the host that was taken up last: an unsigned answer is all that names it. */
+static void doubt_name(struct gateway_next_hops *hops)
+{
+    struct gateway_next_host *host = &hops->hosts[hops->hosts_count - 1];
+
+    host->is_name_authentic = host->demand.authority == POLICY_TLS_BY_MTA_STS;
+}
+
 static void add_lookup(struct order *o, const struct gateway_next_hops_lookup *l)
 {
     const struct gateway_next_hops_search *s = o->search;
@@ -297,6 +306,8 @@ static void add_lookup(struct order *o, const struct gateway_next_hops_lookup *l
         if (host->addresses_count == 0 || host->preference >= limit ||
             !add_host(o, host->name, host))
             continue;
+        if (!dns_exchange_is_authentic(x, i))
+            doubt_name(o->hops);
         for (size_t k = 0; k < host->addresses_count; k++)
             add_candidate(o, &host->addresses[k], gateway_next_hops_port(s, l->host),
                           l->host != NULL ? l->host->priority : 0, host->preference);
@@ -390,8 +401,6 @@ enum status gateway_next_hops_assemble(const struct gateway_next_hops_search *s,
     }
     if (s->route != NULL)
         add_addresses(&order);
-    else
-        hops->is_mx_secure = dns_exchange_security(&s->lookups[0].exchange) == DNS_SECURE;
     hops->sts_trouble = s->sts.trouble;
     (void)snprintf(hops->sts_reason, sizeof(hops->sts_reason), "%s", s->sts.reason);
     if (is_policy_unknown(s))

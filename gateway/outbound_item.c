@@ -62,12 +62,8 @@ struct delivery_outcome gateway_outbound_classify(enum delivery_stage stage,
  * TLS with who it should be, and a name for it that nobody can have forged. */
 static bool is_way_authentic(const struct gateway_outbound *out)
 {
-    const struct gateway_next_hops *hops = out->hops;
-    bool is_name_authentic = hops->is_route || hops->is_mx_secure ||
-                             out->host->demand.authority == POLICY_TLS_BY_MTA_STS;
-
     return gateway_channel_tls(&out->hop.channel) != NULL && out->tls.is_authenticated &&
-           is_name_authentic;
+           out->host->is_name_authentic;
 }
 
 /* Whether the message must go with REQUIRETLS or not at all. A bounce goes without it rather than

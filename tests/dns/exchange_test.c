@@ -399,6 +399,35 @@ static void tlsa_records_are_wanted_only_where_names_and_mx_are_signed(void **st
     CHECK(insecure, "d", MX, V4_V6);
 }
 
+static void a_name_is_authentic_where_no_unsigned_answer_is_all_that_says_it(void **state)
+{
+    static const struct {
+        const char *zone, *domain;
+        enum dns_exchange_kind kind;
+        const char *hosts; /* as they come: + authentic, - not */
+    } cases[] = {
+        { "d.signed MX 10 mx\nmx A 192.0.2.1\n", "d.signed", DNS_EXCHANGE_MX, "+" },
+        { "d MX 10 mx.signed\nmx.signed A 192.0.2.1\n", "d", DNS_EXCHANGE_MX, "-" },
+        { "d MX 10 mx\nmx A 192.0.2.1\nd MX 20 d\nd A 192.0.2.2\n", "D", DNS_EXCHANGE_MX, "-+" },
+        { "d A 192.0.2.1\n", "D.", DNS_EXCHANGE_MX, "+" },
+        { "d CNAME e\ne A 192.0.2.1\n", "d", DNS_EXCHANGE_MX, "+" },
+        { "d CNAME e\ne MX 10 mx\nmx A 192.0.2.1\n", "d", DNS_EXCHANGE_MX, "-" },
+        { "mx A 192.0.2.1\n", "mx", DNS_EXCHANGE_ADDRESSES, "+" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        zone_text = cases[i].zone;
+        dns_exchange_start(&x, &zone_source, slice_from(cases[i].domain), cases[i].kind,
+                           DNS_EXCHANGE_V4, done);
+        zone_answer_all(0);
+        assert_int_equal(dns_exchange_hosts_count(&x), strlen(cases[i].hosts));
+        for (size_t k = 0; k < dns_exchange_hosts_count(&x); k++)
+            if (dns_exchange_is_authentic(&x, k) != (cases[i].hosts[k] == '+'))
+                fail_msg("case %zu: %s", i, dns_exchange_host(&x, k)->name);
+    }
+}
+
 static void no_more_is_asked_or_kept_than_the_maximum(void **state)
 {
     static char zone[128 * 1024];
@@ -533,6 +562,8 @@ int main(void)
         cmocka_unit_test_setup(a_bare_host_is_asked_for_its_addresses_only, setup),
         cmocka_unit_test_setup(aliases_of_the_domain_and_of_its_hosts_are_followed, setup),
         cmocka_unit_test_setup(tlsa_records_are_wanted_only_where_names_and_mx_are_signed, setup),
+        cmocka_unit_test_setup(a_name_is_authentic_where_no_unsigned_answer_is_all_that_says_it,
+                               setup),
         cmocka_unit_test_setup(no_more_is_asked_or_kept_than_the_maximum, setup),
         cmocka_unit_test_setup(it_holds_as_long_as_the_shortest_of_its_answers, setup),
         cmocka_unit_test_setup(one_that_is_cancelled_is_not_heard_of_again, setup),

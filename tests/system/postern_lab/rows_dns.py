@@ -5,8 +5,9 @@ what is secure, insecure, bogus; 2.2.3 and 3 which records count), and the refer
 or a bogus answer defers, it never leads to another host, nor to clear text.
 """
 from postern_lab.mail_world import INSECURE_ZONE
-from postern_lab.matrix import (BODY, BOUNCED, DEFERRED, DELIVERED, DISCARDED, LATER, REFUSED,
-                                SECURE_ZONE, TLS_OK, TLS_REQUIRED, NO_HOST, Cert, Expect, Host, Row)
+from postern_lab.matrix import (BODY, BOUNCED, DEFERRED, DELIVERED, DISCARDED, LATER, PLAIN_ZONE,
+                                REFUSED, SECURE_ZONE, TLS_OK, TLS_REQUIRED, NO_HOST, Cert, Expect,
+                                Host, Row)
 from postern_lab.rogue_hop import CLOSE, Say, Script, alert
 from postern_lab.rows_tls import no_mail_at_all
 
@@ -226,4 +227,35 @@ def ignored_rows():
             for name, (host, level, tls, expect) in cases.items()]
 
 
-ROWS = [*exchange_rows(), *dane_rows(), *ignored_rows()]
+# What RFC 8689 4.2.1 wants of a host: (the name in its certificate, how it is found, in which zone,
+# the setting, whether it gets the message, what else the row needs).
+REQUIRETLS = {
+    'mx-signed': ('<mx>', 'mx', SECURE_ZONE, 'required', True),
+    'mx-unsigned': ('<mx>', 'mx', PLAIN_ZONE, 'required', False),
+    'implicit': ('<domain>', 'zone', PLAIN_ZONE, 'preferred', True),
+    'implicit-other-name': ('x.<domain>', 'zone', PLAIN_ZONE, 'preferred', False),
+    'route': ('<route>', 'name', PLAIN_ZONE, 'required', True, 'routes'),
+    'route-by-mx-unsigned': ('<mx>', 'mx-route', PLAIN_ZONE, 'required', False, 'routes'),
+    'route-by-mx-signed': ('<mx>', 'mx-route', SECURE_ZONE, 'required', True, 'routes'),
+    # Enough for the setting, and the word of whoever has the address.
+    'ptr': ('<ptr>', 'mx', SECURE_ZONE, 'required-verify', False, 'verify', 'ptr'),
+}
+
+
+def nothing_sent(result):
+    assert not any(visit.said('DATA') for visit in result.visits())
+
+
+def requiretls_rows():
+    rows = []
+    for name, (cert, by, where, tls, is_sent, *needs) in REQUIRETLS.items():
+        host = Host((), Cert(name=cert, names=()), options={'extensions': ('REQUIRETLS',)})
+        expect = Expect(DELIVERED, secure=True, log=(TLS_OK,)) if is_sent else Expect(
+            BOUNCED, log=(TLS_OK,), status=r'5\.7\.10', check=nothing_sent)
+        records = (('', 'A', '<ip1>'),) if by == 'zone' else ()
+        rows.append(mx(f'requiretls-{name}', host, expect, by=by, tls=tls, zone=where,
+                       records=records, parameters='REQUIRETLS', needs=('requiretls', *needs)))
+    return rows
+
+
+ROWS = [*exchange_rows(), *dane_rows(), *ignored_rows(), *requiretls_rows()]
