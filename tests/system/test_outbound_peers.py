@@ -148,7 +148,9 @@ def validator(matrix, world):
     return answer
 
 
-DANE_ROWS = [row for row in rows_dns.ROWS if row.id.startswith('dane-') and len(row.hosts) == 1]
+# It looks up a domain's mail servers; of a route of ours it knows nothing.
+DANE_ROWS = [row for row in rows_dns.ROWS if row.id.startswith('dane-') and len(row.hosts) == 1
+             and 'route' not in row.id]
 
 
 @pytest.fixture(name='finger', scope='module')
