@@ -130,10 +130,16 @@ static void say_mail(struct client *c)
 
 static void say_rcpt(struct client *c, unsigned i)
 {
+    static const char *const notify[] = {
+        [SIM_NOTIFY_UNSAID] = "",
+        [SIM_NOTIFY_NEVER] = " NOTIFY=NEVER",
+        [SIM_NOTIFY_SUCCESS] = " NOTIFY=SUCCESS",
+    };
     char recipient[64], text[128];
 
-    (void)snprintf(text, sizeof(text), "RCPT TO:<%s>\r\n",
-                   sim_message_recipient(c->message, i, recipient));
+    (void)snprintf(text, sizeof(text), "RCPT TO:<%s>%s\r\n",
+                   sim_message_recipient(c->message, i, recipient),
+                   notify[c->message->recipients[i].notify]);
     say(c, SAID_RCPT, i, text);
 }
 

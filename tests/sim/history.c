@@ -18,14 +18,14 @@
 
 #define SPOOL_PATH     SIM_DISK_ROOT "/spool"
 #define LISTENS        "10.0.0.1"
-#define CRASHES_MAX    5
+#define ENDS_MAX       9
 #define CLIENTS_MAX    24
-#define WORKERS_MAX    3
+#define WORKERS_MAX    4
 #define DOWN_US_MAX    (5 * SIM_S)
 #define LOOK_US        (10 * SIM_S)
 #define PATIENCE_US    (6 * 3600 * SIM_S) /* max_retry is an hour at most */
 #define STOP_US_MAX    (600 * SIM_S)
-#define DISK_CALLS_MAX 2000
+#define DISK_CALLS_MAX 1000
 
 /* How the next life is to end. */
 enum end { END_NONE, END_AT_TIME, END_IN_DISK, END_AFTER_250, END_AFTER_HOP, END_STOP, END_COUNT };
@@ -79,19 +79,21 @@ static void heard(void)
 
 static void plan_end(void)
 {
-    enum end end = (enum end)sim_below(END_COUNT);
+    enum end end = (enum end)sim_between(END_NONE + 1, END_COUNT - 1);
 
     h.heard_left = 0;
     if (sim_chance(200))
         sim_after_in_life(sim_between(1, 60 * SIM_S), on_reload, NULL);
-    if (h.ends_left == 0 || end == END_NONE)
+    if (h.ends_left == 0)
         return;
     h.ends_left--;
     switch (end) {
     case END_NONE:
     case END_COUNT: return;
-    case END_AT_TIME: sim_after_in_life(sim_between(1, 120 * SIM_S), on_must_die, NULL); return;
-    case END_IN_DISK: sim_disk_arm(sim_between(1, DISK_CALLS_MAX), die_in_disk); return;
+    case END_AT_TIME: sim_after_in_life(sim_between(1, 60 * SIM_S), on_must_die, NULL); return;
+    case END_IN_DISK:
+        sim_disk_arm(sim_between(1, sim_chance(500) ? 100 : DISK_CALLS_MAX), die_in_disk);
+        return;
     case END_AFTER_250:
     case END_AFTER_HOP: h.heard_left = (unsigned)sim_between(1, 20); return;
     case END_STOP: sim_after_in_life(sim_between(1, 90 * SIM_S), on_must_stop, NULL); return;
@@ -193,10 +195,10 @@ static void make_faults(void)
     };
     sim_disk_faults.is_slow = some(300);
     sim_disk_faults.slow_ms = (unsigned)sim_between(1, 50);
-    if (!sim_chance(300))
+    if (!sim_chance(400))
         return;
-    sim_disk_faults.write_fails = some(10);
-    sim_disk_faults.sync_fails = some(10);
+    sim_disk_faults.write_fails = some(40);
+    sim_disk_faults.sync_fails = some(40);
     sim_disk_faults.write_is_short = some(100);
     if (sim_chance(300))
         sim_disk_faults.bytes_max = sim_between(2, 10) * sim_sizes.segment_bytes;
@@ -276,7 +278,7 @@ static void on_client(void *subject)
 
 static void make_world(const struct sim_history *history)
 {
-    static const uint32_t segments[] = { 512 << 10, 768 << 10, 1 << 20 };
+    static const uint32_t segments[] = { 256 << 10, 320 << 10, 640 << 10 };
     uint64_t traffic_us = sim_between(1, 120) * SIM_S;
     unsigned clients = (unsigned)sim_between(2, CLIENTS_MAX);
 
@@ -285,14 +287,13 @@ static void make_world(const struct sim_history *history)
     sim_hop_accepted = heard;
     sim_ledger_promised = heard;
     sim_sizes.segment_bytes = segments[sim_below(3)];
-    sim_sizes.inline_bytes_max = sim_sizes.segment_bytes / 16;
-    if (sim_sizes.inline_bytes_max < 24 << 10)
-        sim_sizes.inline_bytes_max = 24 << 10;
+    sim_sizes.record_bytes_max = 96 << 10; /* room for what DATA reserves without SIZE */
+    sim_sizes.inline_bytes_max = (size_t)sim_between(24 << 10, 64 << 10);
     sim_backend_buffers_max = sim_chance(300) ? 4 : 64;
     sim_client_traits = (struct sim_client_traits){
         .misbehaves = history->is_calm ? 0 : some(200),
         .body_bytes_max = 2 * sim_sizes.inline_bytes_max,
-        .body_is_large = some(200),
+        .body_is_large = some(400),
         .messages_max = (unsigned)sim_between(1, 6),
     };
     make_configuration();
@@ -300,7 +301,7 @@ static void make_world(const struct sim_history *history)
         UNREACHABLE();
     if (!history->is_calm) {
         make_faults();
-        h.ends_left = (unsigned)sim_below(CRASHES_MAX + 1);
+        h.ends_left = (unsigned)sim_below(ENDS_MAX + 1);
         lean_on_plant();
     }
     sim_ledger_rules.disk_fails = sim_disk_faults.write_fails > 0 ||

@@ -78,8 +78,11 @@ struct sim_message *sim_ledger_message(size_t body_bytes_max)
     m->begun_us = sim_now_us();
     m->has_sender = !sim_chance(50);
     m->recipients_count = sim_chance(600) ? 1 : (unsigned)sim_between(2, SIM_RECIPIENTS_MAX);
-    for (unsigned i = 0; i < m->recipients_count; i++)
+    for (unsigned i = 0; i < m->recipients_count; i++) {
         m->recipients[i].domain = (unsigned)sim_below(SIM_DOMAINS_MAX);
+        if (sim_chance(150))
+            m->recipients[i].notify = sim_chance(500) ? SIM_NOTIFY_NEVER : SIM_NOTIFY_SUCCESS;
+    }
     make_body(m, body_bytes_max);
     return m;
 }
@@ -205,6 +208,8 @@ static void failed(struct sim_message *from, struct slice address)
     if (r == NULL || m != from || !r->is_accepted)
         sim_fault("a report tells the sender of message %u of %.*s", from->number,
                   SLICE_ARGS(address));
+    if (r->notify != SIM_NOTIFY_UNSAID)
+        sim_fault("the sender of message %u hears what he did not ask for", from->number);
     sim_note("ledger: the sender of message %u hears that recipient %u failed", m->number,
              (unsigned)(r - m->recipients));
     if (!r->is_refused_by_hop && !session_refused[r->domain] && !is_too_old(m))
@@ -261,10 +266,11 @@ void sim_ledger_stopped(void)
         take_end();
 }
 
-/* Nobody is to be told: the message has no sender, or it is itself about another. */
+/* Nobody is to be told: the message has no sender, or he does not want to hear of a failure. */
 static bool is_dropped(const struct sim_message *m, const struct sim_recipient *r)
 {
-    return !m->has_sender && (r->is_refused_by_hop || session_refused[r->domain] || is_too_old(m));
+    return (!m->has_sender || r->notify != SIM_NOTIFY_UNSAID) &&
+           (r->is_refused_by_hop || session_refused[r->domain] || is_too_old(m));
 }
 
 static bool is_settled(const struct sim_message *m, const struct sim_recipient *r)

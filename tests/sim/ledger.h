@@ -27,7 +27,10 @@ struct sim_acceptance { /* a next hop has taken it */
     struct sim_acceptance *next;
 };
 
+enum sim_notify { SIM_NOTIFY_UNSAID, SIM_NOTIFY_NEVER, SIM_NOTIFY_SUCCESS };
+
 struct sim_recipient {
+    enum sim_notify notify;
     unsigned domain;
     bool is_accepted;       /* RCPT got its 250 */
     bool is_refused_by_hop; /* a 5xx */

@@ -257,6 +257,7 @@ WRAP(enum status, spool_log_init, struct spool_log *log, struct spool_storage *s
     struct spool_log_options ours = *options;
 
     ours.segment_bytes = sim_sizes.segment_bytes;
+    ours.record_bytes_max = sim_sizes.record_bytes_max;
     return __real_spool_log_init(log, storage, &ours);
 }
 

@@ -10,6 +10,7 @@
 
 struct sim_sizes {
     uint32_t segment_bytes;
+    uint32_t record_bytes_max;
     size_t inline_bytes_max; /* of a body; above it, a file */
 };
 
