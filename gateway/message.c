@@ -254,10 +254,16 @@ static void not_committed(struct gateway_message *m)
     observe_mid_aborted(m->home->log, gateway_worker_now_s(m->home), mid,
                         SLICE("Spool write failed"));
     settle_bounce(m, m->ticket.status);
+    m->session = NULL;
     if (session != NULL)
         gateway_inbound_committed(session, m->ticket.status, mid);
-    if (m->file_bytes > 0)
-        gateway_body_unlink(m->home, mid);
+    /* The record may be whole on the disk all the same. It is struck out, so that no later start
+     * sends what was answered 451, or looks for its body. */
+    if (m->file_bytes > 0) {
+        gateway_store_done(&m->home->store, mid, NULL, &m->ticket);
+        return; /* as in finish_if_over() */
+    }
+    gateway_store_done(&m->home->store, mid, NULL, NULL);
     gateway_message_destroy(m);
 }
 

@@ -229,7 +229,8 @@ void spool_log_append_done(struct spool_log *log, uint64_t mid,
 {
     bool queued = queue_results(log, mid, NULL, 0);
 
-    spool_log_forget(log, location);
+    if (location != NULL)
+        spool_log_forget(log, location);
     if (ticket == NULL)
         return;
     if (queued && log->state != SPOOL_LOG_STOPPED) {

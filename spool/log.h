@@ -174,10 +174,11 @@ void spool_log_append_results(struct spool_log *log, uint64_t mid,
                               const struct spool_result *results, size_t count);
 
 /* Records that the message is finished, lazily, and gives its place up: the segment may be
- * recycled from now on. With a ticket (or NULL), the owner learns when it is durable: only then
- * may a body file be unlinked. A DONE whose write fails is written again; its ticket comes back
- * with STATUS_IO when the log stops and STATUS_LIMIT when too much waits: leave the body file to
- * the next recovery then. */
+ * recycled from now on. Without a location it has none: its write failed, and what of it may have
+ * reached the disk does not count. With a ticket (or NULL), the owner learns when it is durable:
+ * only then may a body file be unlinked. A DONE whose write fails is written again; its ticket
+ * comes back with STATUS_IO when the log stops and STATUS_LIMIT when too much waits: leave the body
+ * file to the next recovery then. */
 void spool_log_append_done(struct spool_log *log, uint64_t mid,
                            const struct spool_location *location, struct spool_ticket *ticket);
 

@@ -305,6 +305,27 @@ static void results_of_a_failed_batch_are_written_again(void **unused)
     teardown(&b);
 }
 
+static void a_message_whose_write_failed_can_be_struck_out(void **unused)
+{
+    struct bench b;
+    struct spool_ticket done;
+
+    (void)unused;
+    ready(&b);
+    assert_int_equal(append(&b, 100), STATUS_OK);
+    fake_settle(&b.storage);
+    assert_true(fake_answer_write(&b.storage, STATUS_IO));
+    assert_ptr_equal(spool_log_take_committed(&b.log), &b.tickets[0]);
+    assert_int_equal(b.tickets[0].status, STATUS_IO);
+    spool_log_append_done(&b.log, 1, NULL, &done); /* it has no place to give up */
+    spool_log_flush(&b.log);
+    fake_settle(&b.storage);
+    assert_true(fake_answer_write(&b.storage, STATUS_OK));
+    assert_ptr_equal(spool_log_take_committed(&b.log), &done);
+    assert_int_equal(done.status, STATUS_OK);
+    teardown(&b);
+}
+
 static void results_wait_for_a_message_or_a_flush(void **unused)
 {
     struct bench b;
@@ -520,6 +541,7 @@ int main(void)
         cmocka_unit_test(a_failed_write_fails_its_batch_and_seals_its_segment),
         cmocka_unit_test(two_failures_in_a_row_stop_the_log_until_resumed),
         cmocka_unit_test(results_of_a_failed_batch_are_written_again),
+        cmocka_unit_test(a_message_whose_write_failed_can_be_struck_out),
         cmocka_unit_test(results_wait_for_a_message_or_a_flush),
         cmocka_unit_test(who_awaits_results_hears_when_they_are_durable),
         cmocka_unit_test(too_many_results_are_counted_not_kept),
