@@ -35,12 +35,13 @@ static const char *proof_text(unsigned proofs)
         [TLSCHECK_PROOF_STS] = "by MTA-STS",
         [TLSCHECK_PROOF_DOMAIN] = "by a certificate for the name that was asked for",
         [TLSCHECK_PROOF_MX] =
-            "by the certificates of its mail servers (tls = \"required-verify-hosted\"). Their "
-            "names come from the DNS, and neither DANE nor MTA-STS protects them: who can forge "
-            "answers of the DNS can still lead it elsewhere",
+            ("by the certificates of its mail servers (tls = \"required-verify-hosted\"). Their "
+             "names come from the DNS, and neither DANE nor MTA-STS protects them: who can forge "
+             "answers of the DNS can still lead it elsewhere"),
         [TLSCHECK_PROOF_PTR] =
-            "by the names that the addresses of its mail servers are said to have (tls = "
-            "\"required-verify\"), which is weak: who leads it elsewhere can have such a name, too",
+            ("by the names that the addresses of its mail servers are said to have (tls = "
+             "\"required-verify\"), which is weak: who leads it elsewhere can have such a name, "
+             "too"),
     };
 
     for (size_t i = 0; i < TLSCHECK_PROOFS_COUNT; i++)
