@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/crew.h"
+#include "gateway/mta_sts_txt.h"
 
 #define NS_PER_MS 1000000u
 
@@ -137,26 +138,17 @@ static void ask_addresses(struct tlscheck_sts *s)
 
 /* --- the record ------------------------------------------------------------------------------ */
 
-/* 3.1: exactly one record, and that of the right form. */
 static void take_records(struct tlscheck_sts *s, const struct dns_answer *a)
 {
-    char text[POLICY_MTA_STS_RECORD_MAX], kept[POLICY_MTA_STS_RECORD_MAX];
-    size_t len, kept_len = 0, count = 0;
-    struct slice id;
+    char room[GATEWAY_MTA_STS_TXT_BYTES];
+    struct slice text, id;
+    size_t count = gateway_mta_sts_txt_find(a, room, &text);
 
-    for (size_t i = 0; i < a->records; i++) {
-        if (!dns_answer_text(a, i, text, sizeof(text), &len) ||
-            !policy_mta_sts_is_record((struct slice){ text, len }))
-            continue;
-        count++;
-        memcpy(kept, text, len);
-        kept_len = len;
-    }
     if (count == 0) {
         end(s, TLSCHECK_STS_NONE, "the domain has no MTA-STS record");
     } else if (count > 1) {
         end(s, TLSCHECK_STS_FAILED, "more than one MTA-STS record: none counts");
-    } else if (!policy_mta_sts_record_id((struct slice){ kept, kept_len }, &id)) {
+    } else if (!policy_mta_sts_record_id(text, &id)) {
         end(s, TLSCHECK_STS_FAILED, "the MTA-STS record is malformed");
     } else {
         (void)snprintf(s->findings->sts.id, sizeof(s->findings->sts.id), "%.*s", SLICE_ARGS(id));

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "gateway/mta_sts_txt.h"
 #include "gateway/worker.h"
 
 static uint64_t now_ms(const struct gateway_mta_sts_domain *d)
@@ -208,25 +209,16 @@ static void set_txt(struct gateway_mta_sts_domain *d, enum gateway_mta_sts_txt t
     d->txt_until_ms = now_ms(d) + ttl_s * 1000;
 }
 
-/* 3.1: exactly one record, and that of the right form. */
 static void take_records(struct gateway_mta_sts_domain *d, const struct dns_answer *a)
 {
-    char text[POLICY_MTA_STS_RECORD_MAX + 1], kept[POLICY_MTA_STS_RECORD_MAX + 1];
-    size_t len, kept_len = 0, count = 0;
-    struct slice id;
+    char room[GATEWAY_MTA_STS_TXT_BYTES];
+    struct slice text, id;
+    size_t count = gateway_mta_sts_txt_find(a, room, &text);
 
-    for (size_t i = 0; i < a->records; i++) {
-        if (!dns_answer_text(a, i, text, sizeof(text), &len) ||
-            !policy_mta_sts_is_record((struct slice){ text, len }))
-            continue;
-        count++;
-        memcpy(kept, text, len);
-        kept_len = len;
-    }
     if (count != 1) {
         set_txt(d, GATEWAY_MTA_STS_TXT_NONE,
                 count == 0 ? "no MTA-STS record" : "more than one MTA-STS record", a->ttl_s);
-    } else if (!policy_mta_sts_record_id((struct slice){ kept, kept_len }, &id)) {
+    } else if (!policy_mta_sts_record_id(text, &id)) {
         set_txt(d, GATEWAY_MTA_STS_TXT_NONE, "the MTA-STS record is malformed", a->ttl_s);
     } else {
         (void)snprintf(d->txt_id, sizeof(d->txt_id), "%.*s", SLICE_ARGS(id));
