@@ -34,7 +34,8 @@ void gateway_compaction_check(struct gateway_worker *worker)
     if (c->head != NULL || gateway_worker_is_stopping(worker) || !is_worth_it(worker))
         return;
     if (head == NULL || spool_segment_messages(head) == 0 ||
-        spool_segment_generation(head) == c->failed_generation)
+        (spool_segment_generation(head) == c->failed_generation &&
+         gateway_worker_now_ms(worker) < c->failed_until_ms))
         return;
     c->head = head;
     c->pass++;
@@ -178,15 +179,19 @@ static struct gateway_message *next_of(const struct gateway_compaction *c, struc
     return m;
 }
 
-/* Something lives there that cannot be moved: unreadable, or there was no memory for its results.
+/* What lives there could not be moved: unreadable, or there was no memory, or no room. Said once.
  */
 static void stop_at_head(struct gateway_compaction *c)
 {
     struct gateway_worker *w = c->worker;
+    bool is_said = c->failed_generation == spool_segment_generation(c->head);
 
     c->failed_generation = spool_segment_generation(c->head);
+    c->failed_until_ms = gateway_worker_now_ms(w) + GATEWAY_COMPACTION_RETRY_MS;
+    if (is_said)
+        return;
     observe_log_line(w->log, OBSERVE_WARNING, gateway_worker_now_s(w),
-                     "Spool: log %u: segment %u cannot be emptied: %zu messages stay in it",
+                     "Spool: log %u: segment %u cannot be emptied now: %zu messages stay in it",
                      w->index, spool_segment_file(c->head)->number,
                      spool_segment_messages(c->head));
 }
@@ -196,7 +201,7 @@ static void end_pass(struct gateway_compaction *c)
     struct gateway_worker *w = c->worker;
 
     if (spool_log_head(&w->store.log) == c->head && spool_segment_messages(c->head) > 0 &&
-        c->moved == 0)
+        c->moved == 0 && !gateway_worker_is_stopping(w))
         stop_at_head(c);
     c->head = NULL;
     gateway_compaction_check(w);

@@ -5,12 +5,12 @@
  * than twice as long as what lives in it needs, and GATEWAY_COMPACTION_SEGMENTS_FREE segments, the
  * messages of its first segment are written again at its end, a few at a time:
  *
- *     held -> copy appended -> durable -> its results said again -> durable -> the old place given
- * up
+ *     held -> copy appended -> durable -> results said again -> durable -> old place given up
  *
  * Until then both copies count, and recovery takes the newer one; the results are repeated because
  * the segments that hold them may go next. At most as much is copied as is freed. A message on the
- * shelf is read first (gateway/shelf.h). One whose copy fails stays where it is.
+ * shelf is read first (gateway/shelf.h). One whose copy fails stays where it is; a pass that moves
+ * nothing is tried again after GATEWAY_COMPACTION_RETRY_MS.
  */
 #pragma once
 #include "engine/loop.h"
@@ -19,6 +19,7 @@
 #define GATEWAY_COMPACTION_SEGMENTS_FREE 4u   /* the chain may have so many more than it needs */
 #define GATEWAY_COMPACTION_COPIES_MAX    16u  /* under way at a time */
 #define GATEWAY_COMPACTION_STEPS_MAX     512u /* messages looked at in one go */
+#define GATEWAY_COMPACTION_RETRY_MS      600000u
 
 struct gateway_compaction { /* Fields are private. */
     struct gateway_worker *worker;
@@ -27,7 +28,8 @@ struct gateway_compaction { /* Fields are private. */
     unsigned copies;            /* under way */
     unsigned moved;             /* in this pass */
     bool is_walked;             /* all were looked at */
-    uint64_t failed_generation; /* of a head that could not be emptied: not tried again */
+    uint64_t failed_generation; /* of a head that could not be emptied */
+    uint64_t failed_until_ms;   /* and is not tried again before */
     struct engine_task run;
 };
 
