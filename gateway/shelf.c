@@ -247,9 +247,8 @@ static void finish(struct gateway_fetch *fetch, enum status status, struct spool
 {
     struct gateway_message *m = fetch->message;
     struct gateway_shelf *shelf = &m->home->shelf;
-    struct list reports;
-
     bool moves = fetch->is_for_compaction;
+    struct list reports;
 
     list_init(&reports);
     list_take_all(&reports, &fetch->reports);
@@ -304,8 +303,7 @@ static void on_open(struct engine_file_request *request, enum status status, siz
                      m->location.offset - fetch->skip, on_read);
 }
 
-/* Past the page cache, as it was written: a page that was read ahead before the write may be old.
- */
+/* Past the page cache, as it was written: what was read ahead before the write may be old. */
 static void start(struct gateway_fetch *fetch)
 {
     struct gateway_message *m = fetch->message;
