@@ -49,6 +49,7 @@ struct engine_loop {
     uint64_t now_ms;
     time_t wall_s;
     bool in_turn;
+    bool is_closed;
     struct engine_wheel wheel;
     struct list tasks;
     struct list starved[ENGINE_BUFFERS_COUNT];
@@ -80,7 +81,8 @@ void engine_pool_give(struct engine_pool *pool, void *object);
 void engine_pool_finish(struct engine_pool *pool);
 
 MUST_USE enum status engine_mailbox_open(struct engine_loop *loop);
-void engine_mailbox_close(struct engine_loop *loop); /* waits for the read on the bell */
+/* Waits for the read on the bell, whose descriptor stays. */
+void engine_mailbox_close(struct engine_loop *loop);
 
 /* Before the wait: false when there are messages, so that the loop must not sleep. */
 bool engine_mailbox_fall_asleep(struct engine_loop *loop);

@@ -87,14 +87,22 @@ enum status engine_loop_create(const struct engine_loop_options *options,
     return STATUS_OK;
 }
 
-void engine_loop_destroy(struct engine_loop *loop)
+void engine_loop_close(struct engine_loop *loop)
 {
-    if (loop == NULL)
-        return;
     ASSERT(!loop->in_turn);
     ASSERT(engine_loop_owners(loop) == 0);
     engine_mailbox_close(loop);
     ASSERT(loop->slots_used == 0);
+    loop->is_closed = true;
+}
+
+void engine_loop_destroy(struct engine_loop *loop)
+{
+    if (loop == NULL)
+        return;
+    if (!loop->is_closed)
+        engine_loop_close(loop);
+    engine_loop_close_fd(loop, loop->mailbox.bell);
     loop->backend->ops->destroy(loop->backend);
     engine_pool_finish(&loop->sends);
     engine_pool_finish(&loop->lingers);

@@ -39,6 +39,11 @@ MUST_USE enum status engine_loop_create(const struct engine_loop_options *option
  * write to the memory of whatever is still in flight. Accepts NULL. */
 void engine_loop_destroy(struct engine_loop *loop);
 
+/* The part of that which needs the loop's thread. Loops that post to each other are destroyed when
+ * all of them are closed: the bell of a last message may ring late, at a descriptor that must not
+ * be somebody else's by then. */
+void engine_loop_close(struct engine_loop *loop);
+
 void engine_loop_turn(struct engine_loop *loop);
 
 /* Read once per turn, so all handlers of a turn see the same time. */

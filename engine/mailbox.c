@@ -77,7 +77,6 @@ void engine_mailbox_close(struct engine_loop *loop)
         engine_loop_turn(loop);
     ASSERT(atomic_load(&box->posted) == NULL && box->backlog == NULL);
     engine_owner_release(loop, box->slot);
-    engine_loop_close_fd(loop, box->bell);
 }
 
 bool engine_mailbox_fall_asleep(struct engine_loop *loop)
