@@ -36,9 +36,10 @@ struct listener {
 struct view {
     struct slice version;
     uint64_t pid, uptime_s, generation, message_bytes, queue_bytes, segment_bytes, body_bytes;
-    uint64_t quarantined;
+    uint64_t quarantined, recovery_segments, recovery_read;
     bool in_force;
     bool spool_is_low;
+    bool spool_is_recovered;
     size_t listeners_count;
     size_t counters_count;
     struct listener listeners[CONFIG_LISTENERS_MAX];
@@ -60,6 +61,8 @@ static void set_member(struct view *v, struct slice name, struct slice value, ui
         { "spool_segment_bytes", &v->segment_bytes },
         { "spool_body_bytes", &v->body_bytes },
         { "spool_quarantined", &v->quarantined },
+        { "spool_recovery_segments", &v->recovery_segments },
+        { "spool_recovery_read", &v->recovery_read },
     };
 
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
@@ -71,6 +74,8 @@ static void set_member(struct view *v, struct slice name, struct slice value, ui
         v->in_force = slice_equal(value, SLICE("true"));
     if (slice_equal(name, SLICE("spool_is_low")))
         v->spool_is_low = slice_equal(value, SLICE("true"));
+    if (slice_equal(name, SLICE("spool_is_recovered")))
+        v->spool_is_recovered = slice_equal(value, SLICE("true"));
 }
 
 static void set_listener(struct view *v, struct slice name, struct slice value, uint64_t number)
@@ -144,6 +149,10 @@ static void print_table(const struct view *v)
     printf("spool            %llu bytes in segments, %llu in body files%s\n",
            (unsigned long long)v->segment_bytes, (unsigned long long)v->body_bytes,
            v->spool_is_low ? "; no room: MAIL gets 452" : "");
+    if (!v->spool_is_recovered)
+        printf(
+            "recovery         %llu of %llu segments read; what they hold is not in the queue yet\n",
+            (unsigned long long)v->recovery_read, (unsigned long long)v->recovery_segments);
     if (v->quarantined > 0)
         printf("quarantine       %llu damaged segments; see postern spool quarantine\n",
                (unsigned long long)v->quarantined);

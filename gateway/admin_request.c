@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "gateway/alerts.h"
 #include "gateway/limits_describe.h"
+#include "gateway/recovery.h"
 #include "gateway/tls_reports.h"
 #include "gateway/worker.h"
 #include "observe/alert_text.h"
@@ -146,6 +147,16 @@ static void write_generation(struct gateway_process *p, const struct gateway_lis
     json_bool(w, is_in_force);
 }
 
+static void write_recovery(const struct gateway_process *p, struct json_writer *w)
+{
+    struct gateway_recovery_progress recovery = gateway_recovery_progress(p->recovery);
+
+    json_member_number(w, "spool_recovery_segments", recovery.segments);
+    json_member_number(w, "spool_recovery_read", recovery.read);
+    json_name(w, "spool_is_recovered");
+    json_bool(w, recovery.is_over);
+}
+
 static void write_status(struct gateway_process *p, const struct gateway_listing_copy *listing,
                          struct json_writer *w)
 {
@@ -174,6 +185,7 @@ static void write_status(struct gateway_process *p, const struct gateway_listing
     json_member_number(w, "spool_quarantined", atomic_load(&p->quarantined));
     json_name(w, "spool_is_low");
     json_bool(w, atomic_load(&p->spool_is_low));
+    write_recovery(p, w);
     write_counters(p, w);
 }
 

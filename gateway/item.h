@@ -28,7 +28,7 @@ struct gateway_item {
     struct gateway_message *message;
     struct gateway_worker *owner;
     struct slice domain; /* borrows from the message */
-    const uint32_t *all; /* the recipients, as the home keeps them */
+    uint32_t *all;       /* the recipients, as the home keeps them */
     uint32_t *waiting;   /* those that have no final result; the owner shortens it */
     unsigned all_count;
     unsigned waiting_count;

@@ -26,11 +26,10 @@ void gateway_message_destroy(struct gateway_message *m)
 
 /* Takes spool; gone on failure. The caller holds it. */
 static enum status message_create(struct gateway_worker *home, struct spool_message *spool,
-                                  const struct spool_result *known, time_t now_s,
                                   struct gateway_message **message_out)
 {
-    struct gateway_message *m = gateway_message_make(
-        spool, known, slice_from(gateway_view_settings(home->view)->hostname), now_s);
+    struct gateway_message *m =
+        gateway_message_make(spool, slice_from(gateway_view_settings(home->view)->hostname));
 
     if (m == NULL) {
         spool_message_destroy(spool);
@@ -52,7 +51,7 @@ static enum status commit(struct gateway_worker *home, struct spool_draft *draft
     struct gateway_message *m;
     enum status status;
 
-    TRY(message_create(home, spool, NULL, gateway_worker_now_s(home), &m));
+    TRY(message_create(home, spool, &m));
     status = gateway_store_append(&home->store, spool, reservation, &m->ticket);
     if (status != STATUS_OK) {
         gateway_message_destroy(m);
@@ -105,46 +104,6 @@ enum status gateway_message_commit_bounce(struct gateway_worker *home, struct sp
     TRY(commit(home, draft, NULL, &bounce));
     bounce->bounce_of = m;
     bounce->bounce_report = report;
-    return STATUS_OK;
-}
-
-/* What recovery knows of the recipients; *known_out is NULL when that is nothing. */
-static enum status copy_known(const struct spool_recovered_message *found,
-                              struct spool_result **known_out)
-{
-    struct spool_result *known = NULL;
-
-    if (found->results != NULL) {
-        known = calloc(found->recipients_count, sizeof(*known));
-        if (known == NULL)
-            return STATUS_NO_MEMORY;
-        memcpy(known, found->results, found->recipients_count * sizeof(*known));
-    }
-    *known_out = known;
-    return STATUS_OK;
-}
-
-enum status gateway_message_recover(struct gateway_worker *home, struct spool_message *spool,
-                                    const struct spool_location *location,
-                                    const struct spool_recovered_message *found, time_t now_s)
-{
-    struct spool_result *known;
-    struct gateway_message *m;
-    enum status status = copy_known(found, &known);
-
-    if (status != STATUS_OK) {
-        spool_message_destroy(spool);
-        return status;
-    }
-    status = message_create(home, spool, known, now_s, &m);
-    if (status != STATUS_OK) {
-        free(known);
-        return status;
-    }
-    m->known = known;
-    m->location = *location;
-    home->living_bytes += location->bytes;
-    gateway_shelf_settle(m);
     return STATUS_OK;
 }
 

@@ -22,7 +22,6 @@
 #include "smtp/body.h"
 #include "spool/draft.h"
 #include "spool/log.h"
-#include "spool/recovery.h"
 
 struct gateway_inbound;
 struct gateway_worker;
@@ -69,13 +68,7 @@ MUST_USE enum status gateway_message_commit(struct gateway_worker *home, struct 
                                             struct spool_reservation *reservation,
                                             struct gateway_inbound *session);
 
-/* A message that the recovery found; takes spool. Its items are posted by
- * gateway_message_start(), on the home worker's thread. */
-MUST_USE enum status gateway_message_recover(struct gateway_worker *home,
-                                             struct spool_message *spool,
-                                             const struct spool_location *location,
-                                             const struct spool_recovered_message *found,
-                                             time_t now_s);
+/* A message that recovery has found is at home here, and its items may go; on the home's thread. */
 void gateway_message_start(struct gateway_message *m);
 
 /* A bounce that tells of `report` about m; takes the report on success, as above otherwise. */

@@ -4,7 +4,7 @@
 
 #define FEW_RECIPIENTS 16u /* are sorted without an allocation */
 
-/* The recipients without a final result, in order of their domains. */
+/* The recipients, in order of their domains. */
 struct grouping {
     const struct spool_message *spool;
     struct slice hostname;
@@ -51,19 +51,12 @@ static unsigned group_end(const struct grouping *g, unsigned from)
     return to;
 }
 
-static bool is_final(const struct spool_result *known, unsigned rid)
-{
-    return known != NULL && known[rid].state != SPOOL_RESULT_WAITING &&
-           known[rid].state != SPOOL_RESULT_DEFERRED;
-}
-
-static void group(struct grouping *g, const struct spool_result *known)
+static void group(struct grouping *g)
 {
     unsigned all = spool_message_recipients_count(g->spool);
 
     for (unsigned rid = 0; rid < all; rid++)
-        if (!is_final(known, rid))
-            g->rids[g->count++] = rid;
+        g->rids[g->count++] = rid;
     if (g->count > 1)
         qsort_r(g->rids, g->count, sizeof(*g->rids), compare_domains, g);
     for (unsigned i = 0; i < g->count; i = group_end(g, i)) {
@@ -82,36 +75,7 @@ static struct slice keep(char **room, struct slice text)
     return kept;
 }
 
-/* What is known of its recipients, as one. */
-static void take_over(struct gateway_item *item, const struct spool_result *known, time_t now_s)
-{
-    int64_t wait_s = 0;
-    bool is_held = false;
-
-    for (unsigned i = 0; known != NULL && i < item->all_count; i++) {
-        const struct spool_result *r = &known[item->all[i]];
-        int64_t later_s = r->state == SPOOL_RESULT_DEFERRED ? r->next_attempt_wall_s - now_s : 0;
-
-        if (r->attempts > item->attempts)
-            item->attempts = r->attempts;
-        if (r->warnings > item->warnings)
-            item->warnings = r->warnings;
-        if (r->holds > item->holds)
-            item->holds = r->holds;
-        is_held = is_held || spool_result_is_held(r);
-        if (r->warned_wall_s > item->warned_s)
-            item->warned_s = r->warned_wall_s;
-        if (later_s > wait_s)
-            wait_s = later_s;
-    }
-    /* A crash while it was being released may have left some of them held: then all are. */
-    if (is_held)
-        item->holds |= 1;
-    item->wait_ms = (uint64_t)wait_s * 1000;
-}
-
-static void fill(struct gateway_message *m, const struct grouping *g,
-                 const struct spool_result *known, time_t now_s)
+static void fill(struct gateway_message *m, const struct grouping *g)
 {
     uint32_t *all = (uint32_t *)&m->items[g->groups], *waiting = all + g->count;
     char *texts = (char *)(waiting + g->count);
@@ -132,7 +96,6 @@ static void fill(struct gateway_message *m, const struct grouping *g,
             .all_count = to - from,
             .waiting_count = to - from,
         };
-        take_over(item, known, now_s);
     }
     ASSERT(m->items_count == g->groups);
     m->items_open = g->groups;
@@ -145,13 +108,12 @@ static bool is_tls_optional(const struct spool_message *spool)
     return (flags & SPOOL_MESSAGE_TLS_OPTIONAL) != 0 && (flags & SPOOL_MESSAGE_REQUIRE_TLS) == 0;
 }
 
-static struct gateway_message *make(struct grouping *g, const struct spool_result *known,
-                                    time_t now_s)
+static struct gateway_message *make(struct grouping *g)
 {
     struct gateway_message *m;
     size_t bytes;
 
-    group(g, known);
+    group(g);
     bytes = sizeof(*m) + g->groups * sizeof(struct gateway_item) + g->count * 2 * sizeof(*g->rids) +
             g->text_bytes + spool_message_info(g->spool, SPOOL_INFO_LISTENER).len +
             spool_message_sender(g->spool).len;
@@ -165,13 +127,12 @@ static struct gateway_message *make(struct grouping *g, const struct spool_resul
     m->size_bytes = spool_message_size(g->spool);
     m->recipients_count = spool_message_recipients_count(g->spool);
     m->file_bytes = spool_message_body_in_file(g->spool) ? spool_message_body_bytes(g->spool) : 0;
-    fill(m, g, known, now_s);
+    fill(m, g);
     return m;
 }
 
 struct gateway_message *gateway_message_make(const struct spool_message *spool,
-                                             const struct spool_result *known,
-                                             struct slice hostname, time_t now_s)
+                                             struct slice hostname)
 {
     struct grouping g = { .spool = spool, .hostname = hostname };
     unsigned all = spool_message_recipients_count(spool);
@@ -185,7 +146,7 @@ struct gateway_message *gateway_message_make(const struct spool_message *spool,
             return NULL;
         g.rids = many;
     }
-    m = make(&g, known, now_s);
+    m = make(&g);
     free(many);
     return m;
 }

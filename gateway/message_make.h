@@ -7,9 +7,7 @@
 #pragma once
 #include "gateway/message.h"
 
-/* known: what is known of each recipient, or NULL: all of them wait. Those with a final result are
- * in no item. hostname: ours, for recipients without a domain. Borrows spool; the caller sets
- * home, spool and known. NULL: no memory. Freed with free(). */
+/* All recipients wait. hostname: ours, for recipients without a domain. Borrows spool; the caller
+ * sets home and spool. NULL: no memory. Freed with free(). */
 struct gateway_message *gateway_message_make(const struct spool_message *spool,
-                                             const struct spool_result *known,
-                                             struct slice hostname, time_t now_s);
+                                             struct slice hostname);

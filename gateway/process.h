@@ -18,6 +18,7 @@
 #include "tls/tickets.h"
 
 struct gateway_mta_sts_io;
+struct gateway_recovery;
 struct gateway_worker;
 struct gateway_alerts;
 struct gateway_tls_reports;
@@ -54,6 +55,7 @@ struct gateway_process {
     struct spool_directory directory;
     struct spool_ids ids;
     struct spool_pool pool;             /* touched by the one thread of `segments` */
+    struct gateway_recovery *recovery;  /* gateway/recovery.h */
     bool spool_is_direct;               /* O_DIRECT and RWF_DSYNC work there */
     struct engine_helper *segments;     /* one thread: prepares and releases segments */
     struct engine_helper *committer;    /* writes and syncs where the ring cannot; else NULL */
@@ -69,5 +71,6 @@ struct gateway_process {
     _Atomic size_t quarantined;     /* segments in the spool's quarantine */
     _Atomic bool spool_is_low;      /* at spool.max_size or spool.min_free: MAIL gets 452 */
     _Atomic unsigned workers_running;
+    _Atomic bool has_failed;   /* it cannot go on: it is to stop, and to say so to who started it */
     _Atomic bool nobody_posts; /* all workers and helpers have ended: loops may go */
 };

@@ -108,13 +108,24 @@ void gateway_shelf_enter(struct gateway_message *m, struct spool_message *spool)
     atomic_store(&m->readers, 1);
 }
 
+void gateway_shelf_keep(struct gateway_message *m, struct spool_message *spool, uint64_t budget)
+{
+    _Atomic uint64_t *used = &m->home->process->message_bytes;
+    size_t bytes = spool_message_memory_bytes(spool);
+
+    if (atomic_load(used) + bytes > budget / 100 * GATEWAY_SHELF_HIGH_PERCENT) {
+        spool_message_destroy(spool);
+        atomic_store(&m->readers, SHELVED);
+        return;
+    }
+    atomic_fetch_add(used, bytes);
+    m->spool = spool;
+    m->spool_bytes = bytes;
+}
+
 void gateway_shelf_settle(struct gateway_message *m)
 {
-    gateway_message_let_go(m);
-    if (is_above(m->home, GATEWAY_SHELF_HIGH_PERCENT)) {
-        list_remove(&m->node);
-        (void)put_away(&m->home->shelf, m);
-    }
+    list_append(m->spool != NULL ? &m->home->messages : &m->home->shelf.messages, &m->node);
 }
 
 static void on_pause(struct engine_timer *timer)

@@ -48,8 +48,9 @@ void gateway_shelf_init(struct gateway_shelf *shelf, struct gateway_worker *work
 /* A message that is made takes `spool` and is held by the caller. */
 void gateway_shelf_enter(struct gateway_message *m, struct spool_message *spool);
 
-/* Lets go of one that recovery has found, before the worker runs; it is put away at once where
- * memory is short. */
+/* One that recovery has found, and that has no home yet: takes spool, and keeps it where messages
+ * together stay below the high mark of that budget. Any thread. Then, on the home's thread. */
+void gateway_shelf_keep(struct gateway_message *m, struct spool_message *spool, uint64_t budget);
 void gateway_shelf_settle(struct gateway_message *m);
 
 /* It is freed. */

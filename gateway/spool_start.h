@@ -1,23 +1,16 @@
-/* gateway/spool_start.h - opens the spool and puts what it holds into the workers' hands.
+/* gateway/spool_start.h - opens the spool.
  *
  * Blocking; for the supervisor, before any worker runs. What goes wrong is said on standard
- * error in one line; damage that the recovery found is said in the log.
+ * error in one line. What the spool holds is read later: gateway/recovery.h.
  */
 #pragma once
 #include "gateway/process.h"
 #include "gateway/worker.h"
 
-/* Opens and locks the directory, finds out how the disk can be written, reads every segment,
+/* Opens and locks the directory, finds out how the disk can be written, lists the segments,
  * reserves identifiers. */
 MUST_USE enum status gateway_spool_open(struct gateway_process *process,
-                                        const struct config_settings *settings,
-                                        struct spool_recovery *recovery);
-
-/* Hands segments and living messages to the workers, which are initialised and do not run. */
-MUST_USE enum status gateway_spool_adopt(struct gateway_process *process,
-                                         struct spool_recovery *recovery,
-                                         struct observe_log_writer *log, time_t now_s);
-
+                                        const struct config_settings *settings);
 void gateway_spool_close(struct gateway_process *process);
 
 /* The spool's own limit, and what is to be left of its disk: sets process->spool_is_low, and says

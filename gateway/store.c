@@ -306,6 +306,7 @@ enum status gateway_store_init(struct gateway_store *store, struct gateway_worke
         .log_id = worker->index,
         .batch_first = batch_first,
         .sequence_first = sequence_first,
+        .is_adopting = true,
     };
 
     *store = (struct gateway_store){ .worker = worker, .storage = { .ops = &storage_ops } };
@@ -354,6 +355,12 @@ void gateway_store_done(struct gateway_store *store, uint64_t mid,
                         const struct spool_location *location, struct spool_ticket *ticket)
 {
     spool_log_append_done(&store->log, mid, location, ticket);
+    run_soon(store);
+}
+
+void gateway_store_adopted(struct gateway_store *store)
+{
+    spool_log_adopted(&store->log);
     run_soon(store);
 }
 

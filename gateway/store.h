@@ -41,7 +41,7 @@ struct gateway_store { /* Fields are private. */
     bool is_settled;
 };
 
-/* Before the first adopt. batch_first, sequence_first: of the recovery. */
+/* batch_first, sequence_first: of the recovery. */
 MUST_USE enum status gateway_store_init(struct gateway_store *store, struct gateway_worker *worker,
                                         uint64_t batch_first, uint64_t sequence_first);
 
@@ -69,6 +69,9 @@ void gateway_store_done(struct gateway_store *store, uint64_t mid,
  * gateway_queue_job_synced(), with one gateway_message_ticket_back(). */
 void gateway_store_await_results(struct gateway_store *store, uint64_t mid,
                                  struct spool_ticket *ticket);
+
+/* spool_log_adopted(), which is awaited from the beginning. */
+void gateway_store_adopted(struct gateway_store *store);
 
 /* Results that wait are written now; quiet comes soon after. */
 void gateway_store_flush(struct gateway_store *store);

@@ -339,10 +339,12 @@ static enum status start_shared(struct supervisor *s)
                                       &p->tls_reports);
 }
 
-static enum status start_workers(struct supervisor *s)
+static enum status start_workers(struct supervisor *s, struct gateway_view **views)
 {
     struct gateway_process *p = &s->process;
 
+    for (unsigned i = 0; i < p->workers_count; i++)
+        TRY(gateway_worker_init(&p->workers[i], p, i, views[i]));
     for (unsigned i = 0; i < p->workers_count; i++) {
         struct gateway_worker *w = &p->workers[i];
 
@@ -359,37 +361,23 @@ static enum status start_workers(struct supervisor *s)
     return STATUS_OK;
 }
 
-static enum status init_workers(struct supervisor *s, struct gateway_view **views,
-                                struct spool_recovery *recovery)
-{
-    struct gateway_process *p = &s->process;
-
-    for (unsigned i = 0; i < p->workers_count; i++)
-        TRY(gateway_worker_init(&p->workers[i], p, i, views[i], recovery));
-    return gateway_spool_adopt(p, recovery, s->log, clock_wall_s());
-}
-
 static enum status start(struct supervisor *s)
 {
     struct gateway_view *views[CONFIG_WORKERS_MAX];
     struct gateway_names *names[CONFIG_WORKERS_MAX];
-    struct spool_recovery recovery = { 0 };
     struct gateway_doors doors;
     enum status status;
 
     /* First: the spool keeps free segments for each. */
     s->process.workers_count = workers_wanted(&s->current->config->settings);
-    TRY(gateway_spool_open(&s->process, &s->current->config->settings, &recovery));
+    TRY(gateway_spool_open(&s->process, &s->current->config->settings));
     status = start_shared(s);
     if (status == STATUS_OK)
         status = make_views(s, s->current, views);
     if (status == STATUS_OK)
         status = gateway_doors_open(&doors, &s->process, &s->current->config->settings);
     if (status == STATUS_OK)
-        status = init_workers(s, views, &recovery);
-    spool_recovery_finish(&recovery);
-    if (status == STATUS_OK)
-        status = start_workers(s);
+        status = start_workers(s, views);
     if (status != STATUS_OK)
         return status;
     /* Without a DNS every lookup fails, as with one that is down, until a reload. */
@@ -403,6 +391,23 @@ static enum status start(struct supervisor *s)
 }
 
 /* --- the life of the process ----------------------------------------------------------------- */
+
+static void stop(struct supervisor *s)
+{
+    uint64_t grace_ms = (uint64_t)s->current->config->settings.grace_s * 1000;
+
+    if (s->is_stopping) {
+        /* What got a 250 is on disk; what did not was never promised. */
+        say(s, OBSERVE_WARNING, "second signal: leaving at once");
+        _exit(0);
+    }
+    s->is_stopping = true;
+    say(s, OBSERVE_INFO, "stopping");
+    gateway_notify_stopping();
+    for (unsigned i = 0; i < s->process.workers_count; i++)
+        if (gateway_worker_post_stop(&s->process.workers[i], grace_ms) != STATUS_OK)
+            _exit(1);
+}
 
 static void on_tick(struct supervisor *s)
 {
@@ -426,23 +431,8 @@ static void on_tick(struct supervisor *s)
         fprintf(stderr, "postern: log: %llu lines lost\n",
                 (unsigned long long)(lost - s->log_lost));
     s->log_lost = lost;
-}
-
-static void stop(struct supervisor *s)
-{
-    uint64_t grace_ms = (uint64_t)s->current->config->settings.grace_s * 1000;
-
-    if (s->is_stopping) {
-        /* What got a 250 is on disk; what did not was never promised. */
-        say(s, OBSERVE_WARNING, "second signal: leaving at once");
-        _exit(0);
-    }
-    s->is_stopping = true;
-    say(s, OBSERVE_INFO, "stopping");
-    gateway_notify_stopping();
-    for (unsigned i = 0; i < s->process.workers_count; i++)
-        if (gateway_worker_post_stop(&s->process.workers[i], grace_ms) != STATUS_OK)
-            _exit(1);
+    if (atomic_load(&p->has_failed) && !s->is_stopping)
+        stop(s);
 }
 
 static bool has_ended(const struct supervisor *s)
@@ -563,6 +553,7 @@ int gateway_run(const char *config_path)
 {
     static struct engine_probe_report report;
     struct supervisor *s = calloc(1, sizeof(*s));
+    int code;
 
     if (s == NULL) {
         fprintf(stderr, "postern: no memory\n");
@@ -591,10 +582,11 @@ int gateway_run(const char *config_path)
         return 1;
     }
     live(s);
+    code = atomic_load(&s->process.has_failed) ? 1 : 0;
     say(s, OBSERVE_INFO, "stopped");
     tear_down(s);
     if (gateway_reading_is_running(&s->reading))
-        _exit(0); /* a name server or a disk may hold it for long */
+        _exit(code); /* a name server or a disk may hold it for long */
     free(s);
-    return 0;
+    return code;
 }

@@ -9,6 +9,7 @@
 #include "gateway/message.h"
 #include "gateway/outbound.h"
 #include "gateway/port.h"
+#include "gateway/recovery.h"
 
 time_t gateway_worker_now_s(const struct gateway_worker *w)
 {
@@ -121,18 +122,11 @@ void gateway_worker_store_settled(struct gateway_worker *w)
     (void)atomic_compare_exchange_strong(&w->start, &runs, GATEWAY_WORKER_READY);
 }
 
-static void start_messages(struct list *messages)
-{
-    LIST_FOR_EACH (node, messages) {
-        gateway_message_start(CONTAINER_OF(node, struct gateway_message, node));
-    }
-}
-
 static void begin(struct gateway_worker *w)
 {
     gateway_store_start(&w->store);
-    start_messages(&w->messages);
-    start_messages(&w->shelf.messages);
+    if (w->index == 0)
+        gateway_recovery_start(w->process->recovery);
 }
 
 /* Questions that were put to the one before are answered by it. */
@@ -348,13 +342,14 @@ static void run(struct engine_thread *thread)
     /* Whoever posted the last message here may not have returned from posting it. */
     while (!atomic_load(&w->process->nobody_posts))
         (void)usleep(500);
-    engine_loop_destroy(w->loop);
+    engine_loop_close(w->loop);
 }
 
 enum status gateway_worker_init(struct gateway_worker *w, struct gateway_process *process,
-                                unsigned index, struct gateway_view *view,
-                                const struct spool_recovery *recovery)
+                                unsigned index, struct gateway_view *view)
 {
+    const struct spool_recovery *spool = gateway_recovery_spool(process->recovery);
+
     *w = (struct gateway_worker){ .process = process, .index = index, .view = view };
     w->log = observe_log_writer(process->log, index);
     w->random = process->seed.k1 + index;
@@ -373,7 +368,7 @@ enum status gateway_worker_init(struct gateway_worker *w, struct gateway_process
     TRY(gateway_host_marks_init(&w->cleared, &process->seed, GATEWAY_WORKER_CLEARED_MS));
     TRY(gateway_call_ahead_create(w, &w->call_ahead));
     TRY(gateway_mta_sts_create(w, &gateway_mta_sts_ops_real, &w->mta_sts));
-    TRY(gateway_store_init(&w->store, w, recovery->batch_next, recovery->sequence_next));
+    TRY(gateway_store_init(&w->store, w, spool->batch_next, spool->sequence_next));
     return gateway_dispatch_init(&w->dispatch, w);
 }
 
@@ -413,7 +408,8 @@ void gateway_worker_finish(struct gateway_worker *w)
 {
     struct list_node *node;
 
-    gateway_store_finish(&w->store); /* first: tickets of messages may wait in it */
+    gateway_store_finish(&w->store); /* before the messages: their tickets may wait in it */
+    engine_loop_destroy(w->loop);
     while ((node = list_take_first(&w->messages)) != NULL ||
            (node = list_take_first(&w->shelf.messages)) != NULL)
         gateway_message_destroy(CONTAINER_OF(node, struct gateway_message, node));

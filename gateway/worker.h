@@ -27,7 +27,6 @@
 #include "gateway/store.h"
 #include "gateway/tls_gatherer.h"
 #include "observe/counters.h"
-#include "spool/recovery.h"
 #include "tls/resumption.h"
 
 #define GATEWAY_WORKER_BEAT_MS   5000
@@ -101,11 +100,9 @@ struct gateway_worker {
     struct engine_reason start_reason;          /* read after it failed */
 };
 
-/* The supervisor's part. init: everything but the thread; messages found by the recovery are
- * added afterwards. view is the worker's from then on. */
+/* The supervisor's part. init: everything but the thread. view is the worker's from then on. */
 MUST_USE enum status gateway_worker_init(struct gateway_worker *w, struct gateway_process *process,
-                                         unsigned index, struct gateway_view *view,
-                                         const struct spool_recovery *recovery);
+                                         unsigned index, struct gateway_view *view);
 
 /* Starts the thread; w->start says what became of it. */
 MUST_USE enum status gateway_worker_run(struct gateway_worker *w);

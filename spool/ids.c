@@ -25,20 +25,12 @@ static enum status write_ids(const struct spool_directory *d, const uint64_t *re
     return spool_file_replace(d->path_fd, "ids", "ids.new", (struct slice){ bytes, sizeof bytes });
 }
 
-/* A spool without the file begins at 1. */
 static enum status read_ids(const struct spool_directory *d, uint64_t *reserved_out)
 {
     char bytes[IDS_BYTES + 1];
-    enum status status;
     size_t len = 0;
 
-    for (int kind = 0; kind < SPOOL_ID_COUNT; kind++)
-        reserved_out[kind] = 1;
-    status = spool_file_read(d->path_fd, "ids", bytes, sizeof bytes, &len);
-    if (status == STATUS_NOT_FOUND)
-        return STATUS_OK;
-    if (status != STATUS_OK)
-        return status;
+    TRY(spool_file_read(d->path_fd, "ids", bytes, sizeof bytes, &len));
     if (len != IDS_BYTES || memcmp(bytes, IDS_MAGIC, 8) != 0 ||
         spool_get_u32(bytes + IDS_CRC_AT) != spool_crc32c(0, bytes, IDS_CRC_AT))
         return STATUS_CORRUPT;
@@ -52,12 +44,25 @@ static enum status read_ids(const struct spool_directory *d, uint64_t *reserved_
     return STATUS_OK;
 }
 
+enum status spool_ids_look(const struct spool_directory *d)
+{
+    uint64_t reserved[SPOOL_ID_COUNT];
+
+    return read_ids(d, reserved);
+}
+
 enum status spool_ids_open(struct spool_ids *ids, const struct spool_directory *d,
                            uint64_t mid_highest)
 {
     uint64_t first[SPOOL_ID_COUNT], reserved[SPOOL_ID_COUNT];
+    enum status status = read_ids(d, first);
 
-    TRY(read_ids(d, first));
+    if (status == STATUS_NOT_FOUND) {
+        for (int kind = 0; kind < SPOOL_ID_COUNT; kind++)
+            first[kind] = 1;
+    } else if (status != STATUS_OK) {
+        return status;
+    }
     if (mid_highest >= IDS_ID_MAX)
         return STATUS_CORRUPT;
     if (first[SPOOL_ID_MID] <= mid_highest)

@@ -23,10 +23,14 @@ struct spool_ids {
 };
 
 /* Reads what was reserved, reserves a block of each kind. mid_highest: the highest MID that
- * recovery saw, or 0; nothing at or below it is handed out even if the file was lost.
+ * recovery saw, or 0; nothing at or below it is handed out even if the file was lost. Who opens
+ * before recovery is over needs the file, if the spool holds anything: spool_ids_look().
  * STATUS_CORRUPT for a damaged file, STATUS_IO... */
 MUST_USE enum status spool_ids_open(struct spool_ids *ids, const struct spool_directory *d,
                                     uint64_t mid_highest);
+
+/* STATUS_NOT_FOUND: there is no file; else as open() would say. */
+MUST_USE enum status spool_ids_look(const struct spool_directory *d);
 
 /* Any thread. The identifier, from 1 up; 0 when the block is used up, which needs 2^20 of them
  * within the time the supervisor takes: refuse the connection or message. */

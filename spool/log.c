@@ -34,6 +34,7 @@ enum status spool_log_init(struct spool_log *log, struct spool_storage *storage,
         .storage = storage,
         .options = o,
         .state = SPOOL_LOG_STARTING,
+        .is_adopting = o.is_adopting,
         .batch_next = o.batch_first,
         .sequence_next = o.sequence_first,
     };

@@ -83,6 +83,8 @@ struct spool_log_options {
     uint32_t record_bytes_max; /* 0: SPOOL_RECORD_BYTES_MAX or a quarter of a segment */
     uint64_t batch_first;      /* spool_recovery.batch_next, also in an empty spool */
     uint64_t sequence_first;   /* spool_recovery.sequence_next */
+    bool is_adopting;          /* spool_log_adopt() may come while it runs: until
+                                  spool_log_adopted() no segment is released */
 };
 
 struct spool_log_counters {
@@ -125,6 +127,7 @@ struct spool_log { /* Fields are private; it is open so that a worker can embed 
     uint64_t sequence_next;
     unsigned failures_in_row;
     unsigned events; /* bit set of enum spool_log_event */
+    bool is_adopting;
     bool is_writing;
     bool is_preparing;
     bool is_releasing;
@@ -144,9 +147,14 @@ MUST_USE enum status spool_log_init(struct spool_log *log, struct spool_storage 
 void spool_log_finish(struct spool_log *log);
 
 /* Takes over a segment that recovery found, with the number of messages living in it. In order
- * of generation, before the first run. location.segment of its messages is *segment_out. */
+ * of generation, all of them below those of segments prepared since; before the first run, or with
+ * options.is_adopting. location.segment of its messages is *segment_out. */
 MUST_USE enum status spool_log_adopt(struct spool_log *log, const struct spool_segment_file *file,
                                      size_t messages_living, struct spool_segment **segment_out);
+
+/* All were taken over, and their messages have an owner; call spool_log_run() next. Ends
+ * options.is_adopting. */
+void spool_log_adopted(struct spool_log *log);
 
 /* Does whatever can be done now: asks for segments, releases the head, starts a batch. */
 void spool_log_run(struct spool_log *log);
@@ -224,5 +232,6 @@ uint64_t spool_segment_generation(const struct spool_segment *segment);
 const struct spool_segment_file *spool_segment_file(const struct spool_segment *segment);
 size_t spool_segment_messages(const struct spool_segment *segment); /* living in it */
 
-/* The head of the chain, where compaction looks: NULL when only the current one is left. */
+/* The head of the chain, where compaction looks: NULL when only the current one is left, or while
+ * it is adopting. */
 struct spool_segment *spool_log_head(const struct spool_log *log);

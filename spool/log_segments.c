@@ -81,7 +81,7 @@ struct spool_segment *spool_log_head(const struct spool_log *log)
 {
     struct spool_segment *head;
 
-    if (list_is_empty(&log->chain))
+    if (list_is_empty(&log->chain) || log->is_adopting)
         return NULL;
     head = CONTAINER_OF(log->chain.head.next, struct spool_segment, node);
     return head != log->current ? head : NULL;
@@ -110,21 +110,26 @@ static struct spool_segment *segment_create(const struct spool_segment_file *fil
 enum status spool_log_adopt(struct spool_log *log, const struct spool_segment_file *file,
                             size_t messages_living, struct spool_segment **segment_out)
 {
-    struct spool_segment *segment = segment_create(file), *last;
+    struct spool_segment *segment = segment_create(file);
+    struct list_node *next = &log->chain.head;
 
-    ASSERT(log->current == NULL && list_is_empty(&log->spares));
+    ASSERT(log->is_adopting || (log->current == NULL && list_is_empty(&log->spares)));
     if (segment == NULL)
         return STATUS_NO_MEMORY;
-    if (!list_is_empty(&log->chain)) {
-        last = CONTAINER_OF(log->chain.head.prev, struct spool_segment, node);
-        ASSERT(last->file.generation < file->generation);
-    }
+    while (next->prev != &log->chain.head &&
+           CONTAINER_OF(next->prev, struct spool_segment, node)->file.generation > file->generation)
+        next = next->prev;
     segment->fill = log->options.segment_bytes;
     segment->messages = messages_living;
-    list_append(&log->chain, &segment->node);
+    list_insert_before(&segment->node, next);
     log->segments_count++;
     *segment_out = segment;
     return STATUS_OK;
+}
+
+void spool_log_adopted(struct spool_log *log)
+{
+    log->is_adopting = false;
 }
 
 /* Ready: a message can be promised a place, with a spare kept back for results. */

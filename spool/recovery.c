@@ -82,6 +82,8 @@ static enum status take_message(struct recovery_work *w, size_t index,
         m->mid = mid;
         m->recipients_count = facts.recipients_count;
         table_insert(&w->r->messages, &m->node, hash_number(mid));
+        if (w->r->keeper != NULL)
+            TRY(w->r->keeper->keep(w->r->keeper, mid, scan->payload, &m->kept));
     } else {
         note_reference(w, m, index);
     }
@@ -123,15 +125,24 @@ static enum status take_results(struct recovery_work *w, size_t index,
     return STATUS_OK;
 }
 
+static void drop_kept(const struct recovery_work *w, struct spool_recovered_message *m)
+{
+    if (m->kept != NULL)
+        w->r->keeper->drop(w->r->keeper, m->kept);
+    m->kept = NULL;
+}
+
 static enum status take_record(struct recovery_work *w, size_t index, const struct spool_scan *scan)
 {
     struct spool_recovered_message *m;
 
     if (scan->record.mid > w->r->mid_highest)
         w->r->mid_highest = scan->record.mid;
-    if (scan->record.sequence > w->sequence_highest)
-        w->sequence_highest = scan->record.sequence;
     w->r->segments[index].records++;
+    if (w->r->mid_limit > 0 && scan->record.mid >= w->r->mid_limit) {
+        report_nonsense(w, index, scan);
+        return STATUS_OK;
+    }
     switch (scan->record.type) {
     case SPOOL_RECORD_MESSAGE: return take_message(w, index, scan);
     case SPOOL_RECORD_RESULT: return take_results(w, index, scan);
@@ -140,6 +151,7 @@ static enum status take_record(struct recovery_work *w, size_t index, const stru
         if (m != NULL) {
             note_reference(w, m, index);
             m->is_done = true;
+            drop_kept(w, m);
         }
         return STATUS_OK;
     case SPOOL_RECORD_PAD: return STATUS_OK;
@@ -169,8 +181,6 @@ static enum status scan_segment(struct recovery_work *w, size_t index)
     }
     s->batch_last = scan.batch;
     s->fill = (uint32_t)(scan.batch_end < bytes.len ? scan.batch_end : bytes.len);
-    if (scan.batch > w->batch_highest)
-        w->batch_highest = scan.batch;
     return STATUS_OK;
 }
 
@@ -194,15 +204,28 @@ static void count_messages(struct recovery_work *w)
         r->segments[i].home = leader_of(w, r->segments[i].header.log_id);
 }
 
-static void tell_progress(const struct recovery_work *w, size_t segments_read)
+static void tell_progress(const struct recovery_work *w)
 {
-    struct spool_recovery_watch *watch = w->options->watch;
+    struct spool_recovery_watch *watch = w->options.watch;
 
     if (watch != NULL)
-        watch->progress(watch, segments_read, w->r->segments_count);
+        watch->progress(watch, w->r->segments_read, w->r->segments_count);
 }
 
-static enum status recover(struct recovery_work *w)
+/* The records of a run are in segments of later generations than all that it found. A log's first
+ * era is the first of these, and with each further era of the run it has a further segment, so an
+ * era is never above the generation of a segment it lies in: this one is new, whatever the
+ * segments hold. So are the sequence numbers, of which no segment holds 2^32. */
+static enum status begin_era(struct spool_recovery *r)
+{
+    if (r->generation_next > UINT32_MAX)
+        return STATUS_LIMIT;
+    r->batch_next = r->generation_next * SPOOL_BATCH_ERA + 1;
+    r->sequence_next = r->batch_next;
+    return STATUS_OK;
+}
+
+static enum status begin(struct recovery_work *w)
 {
     struct spool_recovery *r = w->r;
 
@@ -211,75 +234,129 @@ static enum status recover(struct recovery_work *w)
     if (r->damage == NULL)
         return STATUS_NO_MEMORY;
     TRY(recovery_list_segments(w));
-    for (size_t i = 0; i < r->segments_count; i++) {
-        tell_progress(w, i);
-        if (!r->segments[i].is_free)
-            TRY(scan_segment(w, i));
-    }
-    tell_progress(w, r->segments_count);
+    return begin_era(r);
+}
+
+/* Frees everything and keeps what a message to the user needs. */
+static enum status fail(struct spool_recovery *r, enum status status)
+{
+    uint32_t unsupported = r->unsupported_segment;
+
+    ASSERT(status != STATUS_OK);
+    spool_recovery_finish(r);
+    r->unsupported_segment = unsupported;
+    return status;
+}
+
+enum status spool_recovery_begin(struct spool_recovery *r, const struct spool_directory *d,
+                                 const struct spool_recovery_options *options)
+{
+    struct recovery_work *w = calloc(1, sizeof *w);
+    enum status status;
+
+    *r = (struct spool_recovery){
+        .directory = d, .generation_next = 1, .number_next = 1, .keeper = options->keeper, .work = w
+    };
+    if (w == NULL)
+        return STATUS_NO_MEMORY;
+    w->r = r;
+    w->options = *options;
+    for (uint32_t i = 0; i < SPOOL_LOGS_MAX; i++)
+        w->leaders[i] = i;
+    status = begin(w);
+    return status == STATUS_OK ? STATUS_OK : fail(r, status);
+}
+
+/* All segments were read. */
+static enum status conclude(struct recovery_work *w)
+{
     recovery_judge(w);
     TRY(recovery_check_bodies(w));
     count_messages(w);
-    r->batch_next = spool_batch_next_era(w->batch_highest) + 1;
-    r->sequence_next = w->sequence_highest + 1;
     return STATUS_OK;
+}
+
+static void free_work(struct spool_recovery *r)
+{
+    if (r->work != NULL)
+        free(r->work->holes);
+    free(r->work);
+    r->work = NULL;
+    free(r->buffer);
+    r->buffer = NULL;
+    r->buffer_bytes = 0;
+}
+
+static enum status step(struct recovery_work *w)
+{
+    struct spool_recovery *r = w->r;
+
+    while (r->segments_read < r->segments_count && r->segments[r->segments_read].is_free)
+        r->segments_read++;
+    tell_progress(w);
+    if (r->segments_read < r->segments_count) {
+        TRY(scan_segment(w, r->segments_read));
+        r->segments_read++;
+        return STATUS_OK;
+    }
+    TRY(conclude(w));
+    free_work(r);
+    return STATUS_OK;
+}
+
+enum status spool_recovery_step(struct spool_recovery *r)
+{
+    enum status status;
+
+    ASSERT(!spool_recovery_is_over(r));
+    status = step(r->work);
+    return status == STATUS_OK ? STATUS_OK : fail(r, status);
+}
+
+bool spool_recovery_is_over(const struct spool_recovery *r)
+{
+    return r->work == NULL;
 }
 
 enum status spool_recover(struct spool_recovery *r, const struct spool_directory *d,
                           const struct spool_recovery_options *options)
 {
-    struct recovery_work *w = calloc(1, sizeof *w);
-    enum status status;
-    uint32_t unsupported;
-
-    *r = (struct spool_recovery){ .directory = d, .generation_next = 1, .number_next = 1 };
-    if (w == NULL)
-        return STATUS_NO_MEMORY;
-    w->r = r;
-    w->options = options;
-    for (uint32_t i = 0; i < SPOOL_LOGS_MAX; i++)
-        w->leaders[i] = i;
-    status = recover(w);
-    free(w->holes);
-    free(w);
-    free(r->buffer);
-    r->buffer = NULL;
-    r->buffer_bytes = 0;
-    if (status != STATUS_OK) {
-        unsupported = r->unsupported_segment;
-        spool_recovery_finish(r);
-        r->unsupported_segment = unsupported;
-    }
-    return status;
+    TRY(spool_recovery_begin(r, d, options));
+    while (!spool_recovery_is_over(r))
+        TRY(spool_recovery_step(r));
+    return STATUS_OK;
 }
 
-static void free_messages(struct table *messages)
+void spool_recovery_drop_messages(struct spool_recovery *r)
 {
-    for (size_t i = 0; i < messages->buckets_count; i++) {
-        struct table_node *n = messages->buckets[i], *next;
+    for (size_t i = 0; i < r->messages.buckets_count; i++) {
+        struct table_node *n = r->messages.buckets[i], *next;
 
         for (; n != NULL; n = next) {
             struct spool_recovered_message *m =
                 CONTAINER_OF(n, struct spool_recovered_message, node);
 
             next = n->next;
+            if (m->kept != NULL)
+                r->keeper->drop(r->keeper, m->kept);
             free(m->results);
             free(m);
         }
     }
-    table_finish(messages);
+    table_finish(&r->messages);
 }
 
 void spool_recovery_finish(struct spool_recovery *r)
 {
-    free_messages(&r->messages);
+    spool_recovery_drop_messages(r);
+    free_work(r);
     free(r->segments);
     free(r->damage);
     free(r->buffer);
     *r = (struct spool_recovery){ .directory = NULL };
 }
 
-const struct spool_recovered_message *spool_recovery_next(struct spool_recovery *r)
+struct spool_recovered_message *spool_recovery_next(struct spool_recovery *r)
 {
     for (;;) {
         struct spool_recovered_message *m;
@@ -321,4 +398,14 @@ struct spool_result spool_recovery_result(const struct spool_recovered_message *
     if (m->results != NULL)
         return m->results[rid];
     return (struct spool_result){ .rid = rid, .state = SPOOL_RESULT_WAITING };
+}
+
+void *spool_recovery_take_kept(struct spool_recovered_message *m, struct spool_result **results_out)
+{
+    void *kept = m->kept;
+
+    *results_out = m->results;
+    m->kept = NULL;
+    m->results = NULL;
+    return kept;
 }

@@ -1,6 +1,11 @@
-/* spool/recovery.h - what a spool holds when nobody is running: read once, at start.
+/* spool/recovery.h - what a spool held when its last run ended: read once, at start.
  *
- *     spool_recover -> messages (spool_recovery_next + _load), segments, damage -> finish
+ *     spool_recovery_begin -> step, step, ... until it is over -> messages, segments, damage ->
+ * finish spool_recover -> the same
+ *
+ * begin() reads the headers of the segments only: what the next run needs to write to segments of
+ * its own. From then on it may: the steps read what was there at begin() and nothing else. Each
+ * reads one segment, the last one looks at the body files as well.
  *
  * Every segment is read once, in order of generation, with large reads. What comes out are the
  * living messages with the state of their recipients, the segments with their owners, and a
@@ -17,6 +22,9 @@
  * is the log id, or the lowest one among logs that refer to each other's messages: such logs stay
  * together, because a DONE must not be recycled before the MESSAGE it strikes out.
  *
+ * What the caller wants of a message he has keep() take from its record, so that it is not read
+ * again; spool_recovery_load() reads one that was not kept.
+ *
  * Blocking; for start-up and tools.
  */
 #pragma once
@@ -32,9 +40,19 @@ struct spool_recovery_watch {
     void (*progress)(struct spool_recovery_watch *watch, size_t segments_read, size_t segments);
 };
 
+/* Takes what it needs of the messages while their records are at hand. */
+struct spool_recovery_keeper {
+    /* A message, which may be living. What is kept of it becomes found->kept. */
+    enum status (*keep)(struct spool_recovery_keeper *keeper, uint64_t mid, struct slice payload,
+                        void **kept_out);
+    /* It is done, or the recovery is finished and nobody took it: spool_recovery_take_kept(). */
+    void (*drop)(struct spool_recovery_keeper *keeper, void *kept);
+};
+
 struct spool_recovery_options {
-    bool is_reader;                     /* change nothing, not even orphaned bodies */
-    struct spool_recovery_watch *watch; /* NULL: nobody */
+    bool is_reader;                       /* change nothing, not even orphaned bodies */
+    struct spool_recovery_watch *watch;   /* NULL: nobody */
+    struct spool_recovery_keeper *keeper; /* NULL: nobody */
 };
 
 struct spool_recovered_segment {
@@ -85,6 +103,7 @@ struct spool_recovered_message {
     bool body_in_file;
     bool body_missing;
     struct spool_result *results; /* recipients_count of them; NULL: all waiting */
+    void *kept;                   /* by the keeper; NULL: nothing, or it was taken */
 };
 
 struct spool_recovery {                       /* Read freely; change nothing. */
@@ -97,34 +116,53 @@ struct spool_recovery {                       /* Read freely; change nothing. */
     size_t messages_living;
     size_t messages_dead;
     uint64_t bodies_unlinked;
-    uint64_t bodies_kept; /* orphans, because records were damaged, or for a reader */
-    size_t quarantined;   /* segments in the quarantine */
-    uint64_t generation_next;
-    uint64_t batch_next; /* begins a new era */
+    uint64_t bodies_kept;     /* orphans, because records were damaged, or for a reader */
+    size_t quarantined;       /* segments in the quarantine */
+    uint64_t generation_next; /* this and the next two are known from begin() on */
+    uint64_t batch_next;      /* begins a new era */
     uint64_t sequence_next;
-    uint64_t mid_highest;
     uint32_t number_next;
+    uint64_t mid_highest;
+    uint64_t mid_limit;   /* set it after begin(): from here on MIDs are given out in this run; 0:
+                             none   are. A message that has such a one all the same is damage */
+    size_t segments_read; /* of segments_count */
     const struct spool_directory *directory;
     uint32_t unsupported_segment; /* with STATUS_UNSUPPORTED: which */
-    struct table_node *walk;      /* private, like the rest */
+    struct spool_recovery_keeper *keeper;
+    struct recovery_work *work; /* private, like the rest; NULL: it is over */
+    struct table_node *walk;
     size_t walk_bucket;
     char *buffer;
     size_t buffer_bytes;
 };
 
 /* STATUS_UNSUPPORTED when a segment has a format version this one does not know: nothing is
- * touched then. Damage is no failure. On failure everything is freed. Borrows the directory. */
+ * touched then. Damage is no failure. On failure of any of these everything is freed. Borrows the
+ * directory, and what the options refer to. */
+MUST_USE enum status spool_recovery_begin(struct spool_recovery *r, const struct spool_directory *d,
+                                          const struct spool_recovery_options *options);
+/* Any thread, one at a time. */
+MUST_USE enum status spool_recovery_step(struct spool_recovery *r);
+bool spool_recovery_is_over(const struct spool_recovery *r);
+
 MUST_USE enum status spool_recover(struct spool_recovery *r, const struct spool_directory *d,
                                    const struct spool_recovery_options *options);
 void spool_recovery_finish(struct spool_recovery *r); /* accepts a zeroed one */
 
 /* The next living message, in no particular order; NULL at the end. One walk per recovery. */
-const struct spool_recovered_message *spool_recovery_next(struct spool_recovery *r);
+struct spool_recovered_message *spool_recovery_next(struct spool_recovery *r);
+
+/* Hands over what was kept of it, and its results: the caller owns both. */
+void *spool_recovery_take_kept(struct spool_recovered_message *m,
+                               struct spool_result **results_out);
 
 /* Reads a message into memory. The caller owns it. STATUS_CORRUPT, STATUS_IO, STATUS_NO_MEMORY. */
 MUST_USE enum status spool_recovery_load(struct spool_recovery *r,
                                          const struct spool_recovered_message *m,
                                          struct spool_message **message_out);
+
+/* Frees the messages, and drops what is still kept of them; the rest stays. */
+void spool_recovery_drop_messages(struct spool_recovery *r);
 
 /* The state of one recipient; rid < recipients_count. */
 struct spool_result spool_recovery_result(const struct spool_recovered_message *m, uint32_t rid);

@@ -45,6 +45,8 @@ static enum status check_body(struct recovery_work *w, const char *name)
         recovery_report(r, &(struct spool_damage){ .kind = SPOOL_DAMAGE_FOREIGN_FILE });
         return STATUS_OK;
     }
+    if (r->mid_limit > 0 && mid >= r->mid_limit) /* of this run */
+        return STATUS_OK;
     m = recovery_find(r, mid);
     if (m != NULL && !m->is_done && m->body_in_file) {
         if (fstatat(r->directory->bodies_fd, name, &info, AT_SYMLINK_NOFOLLOW) != 0)
@@ -52,7 +54,7 @@ static enum status check_body(struct recovery_work *w, const char *name)
         m->body_missing = (uint64_t)info.st_size < m->body_bytes;
         return STATUS_OK;
     }
-    if (w->options->is_reader || records_were_damaged(r) || r->quarantined > 0) {
+    if (w->options.is_reader || records_were_damaged(r) || r->quarantined > 0) {
         r->bodies_kept++;
         return STATUS_OK;
     }

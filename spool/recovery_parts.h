@@ -18,12 +18,10 @@ struct recovery_hole {
 
 struct recovery_work {
     struct spool_recovery *r;
-    const struct spool_recovery_options *options;
+    struct spool_recovery_options options;
     struct recovery_hole *holes;
     size_t holes_count;
     size_t holes_capacity;
-    uint64_t batch_highest;
-    uint64_t sequence_highest;
     uint32_t leaders[SPOOL_LOGS_MAX]; /* logs that refer to each other */
 };
 

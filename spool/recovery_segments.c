@@ -251,6 +251,18 @@ static size_t read_blocks(struct recovery_work *w, int fd, struct spool_recovere
     return fill;
 }
 
+/* The disk has something to do while the records of this one are looked at. */
+static void read_ahead(const struct spool_recovery *r, size_t index)
+{
+    int fd;
+
+    if (index == r->segments_count ||
+        spool_segment_open(r->directory, r->segments[index].number, O_RDONLY, &fd) != STATUS_OK)
+        return;
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED);
+    (void)close(fd);
+}
+
 enum status recovery_read_segment(struct recovery_work *w, size_t index, struct slice *bytes_out)
 {
     struct spool_recovered_segment *s = &w->r->segments[index];
@@ -273,6 +285,7 @@ enum status recovery_read_segment(struct recovery_work *w, size_t index, struct 
     }
     (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
     (void)close(fd);
+    read_ahead(w->r, index + 1);
     *bytes_out = (struct slice){ w->r->buffer, fill };
     return STATUS_OK;
 }

@@ -112,10 +112,9 @@ static void trial_recovered(struct sim_run *run)
 }
 
 static void trial_adopted(struct sim_run *run, unsigned worker, struct spool_message *message,
-                          const struct spool_location *location,
-                          const struct spool_recovered_message *found)
+                          const struct spool_location *location)
 {
-    (void)run, (void)worker, (void)location, (void)found;
+    (void)run, (void)worker, (void)location;
     spool_message_destroy(message);
 }
 
@@ -132,6 +131,10 @@ static void start_copy(struct trial *t)
         ledger_fail(t->frame.history->ledger, "no start: %s", status_text(status));
         return;
     }
+    while (!run->is_recovered && !sim_disk_is_dead(t->frame.disk) && sim_run_step(run, false))
+        ;
+    if (!run->is_recovered && !sim_disk_is_dead(t->frame.disk))
+        ledger_fail(t->frame.history->ledger, "the recovery does not end");
     for (uint64_t n = sim_below(&t->random, GOES_ON_ONE_IN) == 0 ? 60 : 0; n > 0; n--)
         (void)sim_run_step(run, true);
     sim_run_end(run);
@@ -177,12 +180,10 @@ static void life_recovered(struct sim_run *run)
 }
 
 static void life_adopted(struct sim_run *run, unsigned worker, struct spool_message *message,
-                         const struct spool_location *location,
-                         const struct spool_recovered_message *found)
+                         const struct spool_location *location)
 {
     struct frame *f = run->owner;
 
-    (void)found;
     mailing_adopt(f->history->ledger, worker, message, location);
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/hash.h"
+#include "gateway/recovery.h"
 
 #define TEXT_BYTES (1u << 20)
 
@@ -179,11 +180,22 @@ static bool result_is_right(const struct ledger_result *known, const struct spoo
     return found->state == (is_delivered ? SPOOL_RESULT_DELIVERED : SPOOL_RESULT_DEFERRED);
 }
 
+static struct spool_recovery *recovery_of(struct sim_run *started)
+{
+    return gateway_recovery_spool(started->process.recovery);
+}
+
+/* It came when the run had begun: recovery does not look for it. */
+static bool is_newer(const struct ledger_mail *m, struct sim_run *started)
+{
+    return m->mid >= recovery_of(started)->mid_limit;
+}
+
 static void check_contents(struct ledger *l, const struct ledger_mail *m, struct sim_run *started,
                            const struct spool_recovered_message *found)
 {
     struct spool_message *message;
-    enum status status = spool_recovery_load(&started->recovery, found, &message);
+    enum status status = spool_recovery_load(recovery_of(started), found, &message);
 
     if (status != STATUS_OK) {
         ledger_fail(l, "MID %llu cannot be read: %s", (unsigned long long)m->mid,
@@ -252,10 +264,10 @@ uint64_t ledger_check(struct ledger *l, struct sim_run *started)
 
     l->checks++;
     l->counts->starts++;
-    check_damage(l, &started->recovery);
+    check_damage(l, recovery_of(started));
     for (size_t i = 0; i < l->count; i++)
         note_durable(&l->mails[i]);
-    TABLE_FOR_EACH (n, &started->recovery.messages) {
+    TABLE_FOR_EACH (n, &recovery_of(started)->messages) {
         const struct spool_recovered_message *found =
             CONTAINER_OF(n, struct spool_recovered_message, node);
 
@@ -265,7 +277,8 @@ uint64_t ledger_check(struct ledger *l, struct sim_run *started)
         sum += number_of(found);
     }
     for (size_t i = 0; i < l->count; i++)
-        if (l->mails[i].promise == PROMISE_KEPT && l->mails[i].seen != l->checks)
+        if (l->mails[i].promise == PROMISE_KEPT && l->mails[i].seen != l->checks &&
+            !is_newer(&l->mails[i], started))
             ledger_fail(l, "MID %llu was acknowledged and is lost",
                         (unsigned long long)l->mails[i].mid);
     return sum;
@@ -292,13 +305,13 @@ void ledger_settle(struct ledger *l, struct sim_run *started)
     (void)ledger_check(l, started);
     if (l->failure[0] != '\0')
         return;
-    TABLE_FOR_EACH (n, &started->recovery.messages)
+    TABLE_FOR_EACH (n, &recovery_of(started)->messages)
         settle_results(l, CONTAINER_OF(n, struct spool_recovered_message, node));
     for (size_t i = 0; i < l->count; i++) {
         struct ledger_mail *m = &l->mails[i];
 
-        m->promise = m->seen == l->checks ? PROMISE_KEPT : PROMISE_GONE;
-        m->is_living = m->is_ending = m->is_of_run = false;
+        if (!is_newer(m, started))
+            m->promise = m->seen == l->checks ? PROMISE_KEPT : PROMISE_GONE;
     }
 }
 

@@ -310,5 +310,6 @@ void mailing_forget(struct ledger *l)
 
         destroy_message(m);
         m->reservation.bytes = 0;
+        m->is_living = m->is_ending = m->is_of_run = false;
     }
 }

@@ -6,8 +6,9 @@
 #include <unistd.h>
 
 #include "gateway/alerts.h"
-#include "gateway/message.h"
+#include "gateway/message_recover.h"
 #include "gateway/queue_job.h"
+#include "gateway/recovery.h"
 #include "gateway/spool_start.h"
 #include "tests/crash/plants.h"
 
@@ -135,6 +136,18 @@ static void finish_request(struct request *r)
     of->handler(of, error == 0 ? STATUS_OK : status_from_errno(error), error == 0 ? bytes : 0);
 }
 
+void engine_mailbox_post(struct engine_loop *to, struct engine_loop *from_or_null,
+                         struct engine_message *m)
+{
+    struct engine_message **end = &to->posts;
+
+    (void)from_or_null;
+    while (*end != NULL)
+        end = &(*end)->next;
+    m->next = NULL;
+    *end = m;
+}
+
 enum status engine_helper_submit(struct engine_helper *helper, struct engine_loop *loop,
                                  struct engine_job *job)
 {
@@ -171,6 +184,8 @@ void engine_loop_defer_cancel(struct engine_loop *loop, struct engine_task *task
     (void)loop;
     list_remove(&task->node);
 }
+
+static struct sim_run *current; /* is being stepped */
 
 /* --- what happens next ----------------------------------------------------------------------- */
 
@@ -220,7 +235,15 @@ static void end_job(struct engine_loop *loop)
     job->done(loop, job);
 }
 
-bool sim_run_step(struct sim_run *run, bool with_timers)
+static void deliver_post(struct engine_loop *loop)
+{
+    struct engine_message *m = loop->posts;
+
+    loop->posts = m->next;
+    m->deliver(loop, m);
+}
+
+static bool step(struct sim_run *run, bool with_timers)
 {
     struct list *choices[CHOICES_MAX], *chosen;
     unsigned count = 0;
@@ -230,6 +253,10 @@ bool sim_run_step(struct sim_run *run, bool with_timers)
 
         if (!list_is_empty(&l->tasks)) { /* a turn ends before anything else comes in */
             run_task(&l->tasks);
+            return true;
+        }
+        if (l->posts != NULL) { /* nor is mail from other workers kept waiting */
+            deliver_post(l);
             return true;
         }
         if (!list_is_empty(&l->files))
@@ -263,21 +290,78 @@ bool sim_run_step(struct sim_run *run, bool with_timers)
     return true;
 }
 
+bool sim_run_step(struct sim_run *run, bool with_timers)
+{
+    struct sim_run *outer = current; /* whose disk has its power cut in the middle of a step */
+    bool has_happened;
+
+    current = run;
+    has_happened = step(run, with_timers);
+    current = outer;
+    return has_happened;
+}
+
 /* --- the rest of the gateway ----------------------------------------------------------------- */
+
+enum status __real_spool_recovery_step(struct spool_recovery *r);
+enum status __wrap_spool_recovery_step(struct spool_recovery *r);
 
 static struct sim_run *run_of(const struct gateway_worker *w)
 {
     return CONTAINER_OF(w->process, struct sim_run, process);
 }
 
-enum status gateway_message_recover(struct gateway_worker *worker, struct spool_message *spool,
-                                    const struct spool_location *location,
-                                    const struct spool_recovered_message *found, time_t now_s)
+enum status gateway_message_keep(const struct gateway_message_keeping *keeping, uint64_t mid,
+                                 struct slice payload, struct gateway_message **message_out)
 {
-    struct sim_run *run = run_of(worker);
+    struct gateway_message *m = calloc(1, sizeof(*m));
 
+    ASSERT(m != NULL);
+    if (spool_message_decode(mid, payload, &m->spool) != STATUS_OK)
+        UNREACHABLE(); /* recovery has looked at it */
+    m->home = &keeping->process->workers[0];
+    *message_out = m;
+    return STATUS_OK;
+}
+
+void gateway_message_recall(struct gateway_message *m, struct spool_result *results,
+                            const struct spool_recovered_message *found, time_t now_s)
+{
     (void)now_s;
-    run->ops->adopted(run, worker->index, spool, location, found);
+    m->known = results;
+    m->location.offset = found->offset;
+    m->location.bytes = found->bytes;
+}
+
+void gateway_message_settle(struct gateway_message *m, struct gateway_worker *home,
+                            struct spool_segment *segment)
+{
+    struct sim_run *run = run_of(home);
+
+    m->location.segment = segment;
+    run->ops->adopted(run, home->index, m->spool, &m->location);
+    m->spool = NULL;
+}
+
+void gateway_message_start(struct gateway_message *m)
+{
+    gateway_message_destroy(m); /* the owner has what he wants */
+}
+
+void gateway_message_destroy(struct gateway_message *m)
+{
+    spool_message_destroy(m->spool);
+    free(m->known);
+    free(m);
+}
+
+enum status __wrap_spool_recovery_step(struct spool_recovery *r)
+{
+    TRY(__real_spool_recovery_step(r));
+    if (spool_recovery_is_over(r)) {
+        current->is_recovered = true;
+        current->ops->recovered(current);
+    }
     return STATUS_OK;
 }
 
@@ -358,22 +442,22 @@ static struct sim_run *run_create(struct sim_disk *disk, unsigned workers, uint6
 
 static void run_destroy(struct sim_run *run)
 {
-    spool_recovery_finish(&run->recovery);
     free(run->workers);
     free(run);
 }
 
 static enum status start_stores(struct sim_run *run)
 {
+    const struct spool_recovery *spool = gateway_recovery_spool(run->process.recovery);
+
     for (unsigned i = 0; i < run->process.workers_count; i++) {
         struct gateway_worker *w = &run->workers[i];
 
-        TRY(gateway_store_init(&w->store, w, run->recovery.batch_next,
-                               run->recovery.sequence_next));
+        TRY(gateway_store_init(&w->store, w, spool->batch_next, spool->sequence_next));
     }
-    TRY(gateway_spool_adopt(&run->process, &run->recovery, NULL, 1000));
     for (unsigned i = 0; i < run->process.workers_count; i++)
         gateway_store_start(&run->workers[i].store);
+    gateway_recovery_start(run->process.recovery);
     return STATUS_OK;
 }
 
@@ -381,23 +465,21 @@ enum status sim_run_start(struct sim_disk *disk, unsigned workers, uint64_t *ran
                           const struct sim_run_ops *ops, void *owner, struct sim_run **run_out)
 {
     struct sim_run *run = run_create(disk, workers, random);
-    struct config_settings settings = { .spool_path = SIM_RUN_PATH };
+    struct config_settings settings = { .spool_path = SIM_RUN_PATH, .hostname = "gw.example" };
     enum status status;
 
     run->ops = ops;
     run->owner = owner;
-    status = gateway_spool_open(&run->process, &settings, &run->recovery);
+    status = gateway_spool_open(&run->process, &settings);
     if (status != STATUS_OK) {
         run_destroy(run);
         return status;
     }
-    ops->recovered(run);
     status = start_stores(run);
     if (status != STATUS_OK) {
         sim_run_end(run);
         return status;
     }
-    spool_recovery_finish(&run->recovery);
     *run_out = run;
     return STATUS_OK;
 }

@@ -1,6 +1,7 @@
 /* tests/crash/sim_run.h - one run of the gateway's spool over a simulated disk.
  *
- * Spool, gateway/store.c, gateway/body.c and gateway/spool_start.c are the real ones. What they
+ * Spool, gateway/store.c, gateway/body.c, gateway/spool_start.c and gateway/recovery.c are the real
+ * ones. What they
  * stand on - loops, timers, files by the ring, helper threads - is here: nothing happens until
  * sim_run_step() picks one of the things that could happen next, by lot. What the rest of the
  * gateway would do is the owner's business (struct sim_run_ops, and gateway_message_ticket_back()
@@ -23,12 +24,11 @@
 struct sim_run;
 
 struct sim_run_ops {
-    /* Recovery has read the disk, and nothing was changed in memory. */
+    /* Recovery has read what the disk held at the start, and nobody was given any of it. */
     void (*recovered)(struct sim_run *run);
     /* A living message, which goes to this worker; takes it. */
     void (*adopted)(struct sim_run *run, unsigned worker, struct spool_message *message,
-                    const struct spool_location *location,
-                    const struct spool_recovered_message *found);
+                    const struct spool_location *location);
 };
 
 /* What engine/loop.h only names. */
@@ -36,8 +36,9 @@ struct engine_loop {
     struct sim_run *run;
     struct list tasks;
     struct list timers;
-    struct list done;  /* jobs */
-    struct list files; /* requests on their way */
+    struct list done;             /* jobs */
+    struct engine_message *posts; /* the first one */
+    struct list files;            /* requests on their way */
 };
 
 struct engine_helper {
@@ -50,16 +51,16 @@ struct sim_run { /* Read freely. */
     struct engine_loop loops[SIM_RUN_LOGS_MAX];
     struct engine_helper segments;
     struct engine_helper committer;
-    struct spool_recovery recovery;
     struct sim_disk *disk;
     uint64_t *random;
     const struct sim_run_ops *ops;
     void *owner;
     bool is_ending;
+    bool is_recovered;
 };
 
-/* STATUS_OK, or what the start failed with; then there is nothing to end. The disk is alive, and
- * the one in use for as long as the run lives. */
+/* What was there is read by and by, with the steps. STATUS_OK, or what the start failed with; then
+ * there is nothing to end. The disk is alive, and the one in use for as long as the run lives. */
 MUST_USE enum status sim_run_start(struct sim_disk *disk, unsigned workers, uint64_t *random,
                                    const struct sim_run_ops *ops, void *owner,
                                    struct sim_run **run_out);

@@ -1,6 +1,6 @@
 /* Messages at their home: how recipients become items, and when an item is over. No loop runs in
  * the first tests: a worker that stops posts nothing. */
-#include "gateway/message.h"
+#include "gateway/message_recover.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -49,15 +49,40 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* As recovery does it; takes spool. results may be NULL. */
+static struct gateway_message *recover(struct spool_message *spool,
+                                       const struct spool_result *results)
+{
+    const struct gateway_message_keeping keeping = {
+        .process = &process,
+        .hostname = SLICE("gw.example"),
+        .message_bytes = config.settings.memory_message_bytes,
+    };
+    struct spool_recovered_message found = {
+        .mid = spool_message_mid(spool),
+        .recipients_count = spool_message_recipients_count(spool),
+    };
+    struct spool_result *known = NULL;
+    struct gateway_message *m;
+
+    if (results != NULL) {
+        known = calloc(found.recipients_count, sizeof(*known));
+        assert_non_null(known);
+        memcpy(known, results, found.recipients_count * sizeof(*known));
+    }
+    assert_int_equal(gateway_message_keep(&keeping, found.mid, spool_message_payload(spool), &m),
+                     STATUS_OK);
+    gateway_message_recall(m, known, &found, 0);
+    gateway_message_settle(m, &worker, NULL);
+    spool_message_destroy(spool);
+    return m;
+}
+
 /* A recovered message, started. results may be NULL. */
 static struct gateway_message *start(const char *const *recipients, unsigned count,
                                      struct spool_result *results)
 {
     struct spool_envelope envelope = { .mid = 7, .sender = SLICE("a@b.example") };
-    struct spool_location location = { 0 };
-    struct spool_recovered_message found = { .mid = 7,
-                                             .recipients_count = count,
-                                             .results = results };
     struct spool_draft draft;
     struct gateway_message *m;
 
@@ -65,10 +90,7 @@ static struct gateway_message *start(const char *const *recipients, unsigned cou
     assert_int_equal(spool_draft_begin(&draft, &envelope, 0), STATUS_OK);
     for (unsigned i = 0; i < count; i++)
         assert_int_equal(spool_draft_add_recipient(&draft, slice_from(recipients[i])), STATUS_OK);
-    assert_int_equal(
-        gateway_message_recover(&worker, spool_draft_complete(&draft), &location, &found, 0),
-        STATUS_OK);
-    m = CONTAINER_OF(worker.messages.head.prev, struct gateway_message, node);
+    m = recover(spool_draft_complete(&draft), results);
     gateway_message_start(m);
     return m;
 }
@@ -282,8 +304,6 @@ static struct gateway_message *start_large(void)
 {
     static const char *const recipients[] = { "a@x.example" };
     struct spool_envelope envelope = { .mid = 7, .sender = SLICE("a@b.example") };
-    struct spool_location location = { 0 };
-    struct spool_recovered_message found = { .mid = 7, .recipients_count = 1 };
     static const char body[100000];
     struct spool_draft draft;
 
@@ -292,12 +312,7 @@ static struct gateway_message *start_large(void)
     assert_int_equal(spool_draft_add_recipient(&draft, slice_from(recipients[0])), STATUS_OK);
     assert_int_equal(spool_draft_trace(&draft, SLICE("")), STATUS_OK);
     assert_int_equal(spool_draft_body(&draft, (struct slice){ body, sizeof(body) }), STATUS_OK);
-    assert_int_equal(
-        gateway_message_recover(&worker, spool_draft_complete(&draft), &location, &found, 0),
-        STATUS_OK);
-    return CONTAINER_OF(list_is_empty(&worker.shelf.messages) ? worker.messages.head.prev
-                                                              : worker.shelf.messages.head.prev,
-                        struct gateway_message, node);
+    return recover(spool_draft_complete(&draft), NULL);
 }
 
 static void test_what_recovery_finds_beyond_the_budget_stays_on_disk(void **state)

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "gateway/doors.h"
 #include "gateway/process.h"
+#include "gateway/recovery.h"
 #include "gateway/spool_start.h"
 #include "gateway/worker.h"
 #include "tests/sim/backend.h"
@@ -97,15 +98,12 @@ static enum status start_shared(struct life *l)
     return STATUS_OK;
 }
 
-static enum status start_workers(struct life *l, struct gateway_view **views,
-                                 struct spool_recovery *recovery)
+static enum status start_workers(struct life *l, struct gateway_view **views)
 {
     struct gateway_process *p = &l->process;
 
     for (unsigned i = 0; i < p->workers_count; i++)
-        TRY(gateway_worker_init(&p->workers[i], p, i, views[i], recovery));
-    TRY(gateway_spool_adopt(p, recovery, observe_log_writer(p->log, p->workers_count),
-                            clock_wall_s()));
+        TRY(gateway_worker_init(&p->workers[i], p, i, views[i]));
     for (unsigned i = 0; i < p->workers_count; i++) {
         TRY(gateway_worker_run(&p->workers[i]));
         while (atomic_load(&p->workers[i].start) == GATEWAY_WORKER_STARTING)
@@ -128,22 +126,20 @@ static enum status hand_out(struct life *l, struct gateway_view **views,
 static enum status start(struct life *l)
 {
     struct gateway_view *views[CONFIG_WORKERS_MAX];
-    struct spool_recovery recovery = { 0 };
     struct gateway_doors doors;
     enum status status;
 
     TRY(read_configuration(l, &l->current));
     l->process.started_ms = clock_monotonic_ms();
     l->process.workers_count = l->options.workers;
-    TRY(gateway_spool_open(&l->process, &l->current->config->settings, &recovery));
+    TRY(gateway_spool_open(&l->process, &l->current->config->settings));
     status = start_shared(l);
     if (status == STATUS_OK)
         status = make_views(l, l->current, views);
     if (status == STATUS_OK)
         status = gateway_doors_open(&doors, &l->process, &l->current->config->settings);
     if (status == STATUS_OK)
-        status = start_workers(l, views, &recovery);
-    spool_recovery_finish(&recovery);
+        status = start_workers(l, views);
     return status == STATUS_OK ? hand_out(l, views, &doors) : status;
 }
 
@@ -294,9 +290,10 @@ bool sim_gateway_is_empty(void)
     if (life == NULL || atomic_load(&life->process.connections) > 0)
         return false;
     for (unsigned i = 0; i < life->process.workers_count; i++)
-        if (!list_is_empty(&life->process.workers[i].messages))
+        if (!list_is_empty(&life->process.workers[i].messages) ||
+            !list_is_empty(&life->process.workers[i].shelf.messages))
             return false;
-    return true;
+    return gateway_recovery_progress(life->process.recovery).is_over;
 }
 
 void sim_gateway_check_books(void)

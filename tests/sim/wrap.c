@@ -9,7 +9,7 @@
 #include "engine/listener.h"
 #include "engine/thread.h"
 #include "gateway/bounce.h"
-#include "gateway/message.h"
+#include "gateway/message_recover.h"
 #include "gateway/worker.h"
 #include "observe/ring.h"
 #include "spool/log_parts.h"
@@ -311,11 +311,11 @@ WRAP(void, gateway_bounce_start, struct gateway_message *message, struct gateway
         __real_gateway_bounce_start(message, report);
 }
 
-WRAP(enum status, gateway_message_recover, struct gateway_worker *home, struct spool_message *spool,
-     const struct spool_location *location, const struct spool_recovered_message *found)
+/* As if all its recipients had a final result. */
+WRAP(void, gateway_message_recall, struct gateway_message *m, struct spool_result *results,
+     const struct spool_recovered_message *found, time_t now_s)
 {
-    if (!sim_plant_is(SIM_PLANT_RECOVERY_SKIPS) || sim_below(8) > 0)
-        return __real_gateway_message_recover(home, spool, location, found);
-    spool_message_destroy(spool);
-    return STATUS_OK;
+    __real_gateway_message_recall(m, results, found, now_s);
+    if (sim_plant_is(SIM_PLANT_RECOVERY_SKIPS) && sim_below(8) == 0)
+        m->items_count = m->items_open = 0;
 }

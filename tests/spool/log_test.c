@@ -497,6 +497,49 @@ static void adopted_segments_stand_first_in_the_chain(void **unused)
     teardown(&b);
 }
 
+static void segments_are_adopted_while_new_mail_comes(void **unused)
+{
+    struct bench b;
+    struct spool_segment *adopted[2];
+    struct spool_segment_file file = { .generation = 1, .salt = 1, .number = 8, .handle = -1 };
+    struct spool_location location = { .offset = 4096, .bytes = 88 };
+
+    (void)unused;
+    setup(&b);
+    b.log.is_adopting = true; /* as options.is_adopting has it */
+    for (unsigned i = 0; i < 2; i++) {
+        b.disk.segments[8 + i].bytes = calloc(1, FAKE_SEGMENT_BYTES);
+        b.disk.segments[8 + i].header =
+            (struct spool_segment_header){ 1 + i, 1, 2, FAKE_SEGMENT_BYTES, false };
+    }
+    b.disk.generation_next = 3;
+    fake_settle(&b.storage);
+    fill_segments(&b, 3);
+    for (unsigned i = 0; i < b.count; i++)
+        spool_log_append_done(&b.log, i + 1, &b.tickets[i].location, NULL);
+    fake_settle(&b.storage);
+    assert_null(spool_log_head(&b.log));
+    assert_int_equal(b.storage.released_count, 0);
+
+    assert_int_equal(spool_log_adopt(&b.log, &file, 0, &adopted[0]), STATUS_OK);
+    file.generation = 2;
+    file.number = 9;
+    assert_int_equal(spool_log_adopt(&b.log, &file, 1, &adopted[1]), STATUS_OK);
+    fake_settle(&b.storage);
+    assert_int_equal(b.storage.released_count, 0);
+    spool_log_adopted(&b.log);
+    fake_settle(&b.storage);
+    assert_int_equal(b.storage.released_count, 1);
+    assert_int_equal(b.storage.released[0], 8);
+    assert_ptr_equal(spool_log_head(&b.log), adopted[1]);
+    location.segment = adopted[1];
+    spool_log_append_done(&b.log, 1000, &location, NULL);
+    fake_settle(&b.storage);
+    assert_true(b.storage.released_count > 2);
+    assert_int_equal(b.storage.released[1], 9);
+    teardown(&b);
+}
+
 static void a_record_above_the_limit_is_refused(void **unused)
 {
     struct bench b;
@@ -547,6 +590,7 @@ int main(void)
         cmocka_unit_test(too_many_results_are_counted_not_kept),
         cmocka_unit_test(a_segment_is_recycled_only_as_head_of_the_chain),
         cmocka_unit_test(adopted_segments_stand_first_in_the_chain),
+        cmocka_unit_test(segments_are_adopted_while_new_mail_comes),
         cmocka_unit_test(a_record_above_the_limit_is_refused),
         cmocka_unit_test(options_that_do_not_fit_together_are_refused),
     };

@@ -76,11 +76,13 @@ class Gateway(Process):
         fresh.rename(self.config_path)
 
     def start(self):
-        """Returns when it accepts mail. A probe of the port would not tell: the kernel may keep
-        the sockets of a gateway that was killed for a moment."""
+        """Returns when it accepts mail, and has what it held before in its queue. A probe of the
+        port would not tell: the kernel may keep the sockets of a gateway that was killed for a
+        moment."""
         since = len(self.log())
         super().start()
         self.wait_log(r'Postern \S+ is ready', seconds=30, since=since)
+        self.wait_log(r'Spool: recovered \d+ messages', seconds=30, since=since)
         return self
 
     def reload(self):

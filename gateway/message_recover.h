@@ -1,0 +1,33 @@
+/* gateway/message_recover.h - messages that the spool held when the gateway started.
+ *
+ *     gateway_message_keep -> gateway_message_recall -> gateway_message_settle
+ *                                                          -> gateway_message_start (message.h)
+ *
+ * For gateway/recovery.c. Until it is settled a message has no home, and whoever has it may
+ * destroy it.
+ */
+#pragma once
+#include "gateway/message.h"
+#include "spool/recovery.h"
+
+/* What recovery needs to know of the configuration it was started with. */
+struct gateway_message_keeping {
+    struct gateway_process *process;
+    struct slice hostname;  /* the domain of <postmaster> */
+    uint64_t message_bytes; /* memory.messages */
+};
+
+/* A message from the payload of its record: in memory where there is room, else on the shelf.
+ * Any thread. STATUS_CORRUPT, STATUS_NO_MEMORY. */
+MUST_USE enum status gateway_message_keep(const struct gateway_message_keeping *keeping,
+                                          uint64_t mid, struct slice payload,
+                                          struct gateway_message **message_out);
+
+/* Everything was read. results: one for each recipient, which it takes; NULL: nothing was recorded.
+ * Any thread. */
+void gateway_message_recall(struct gateway_message *m, struct spool_result *results,
+                            const struct spool_recovered_message *found, time_t now_s);
+
+/* It is at home there from now on; on the home's thread. */
+void gateway_message_settle(struct gateway_message *m, struct gateway_worker *home,
+                            struct spool_segment *segment);

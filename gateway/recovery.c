@@ -1,0 +1,354 @@
+#include "gateway/recovery.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "gateway/alert_sources.h"
+#include "gateway/message_recover.h"
+#include "gateway/worker.h"
+
+#define TEXT_MAX 256
+
+/* What a worker takes. */
+struct adoption {
+    struct engine_message post;
+    struct engine_task run;
+    struct engine_timer retry;
+    struct gateway_recovery *recovery;
+    struct gateway_worker *worker;
+    size_t segments_adopted; /* index of the next one to look at */
+    size_t messages_adopted; /* the same: all messages of those before are adopted */
+};
+
+struct gateway_recovery {
+    struct gateway_process *process;
+    struct spool_recovery spool;
+    struct spool_recovery_keeper keeper;
+    struct gateway_message_keeping keeping;
+    char *hostname;
+    struct engine_job job;
+    enum status status; /* of the last step */
+    bool is_over;       /* the last step has been made */
+
+    /* For each segment: its living messages, and what the log of the worker knows it as. */
+    struct list *messages;
+    struct spool_segment **adopted;
+    struct adoption *adoptions; /* one for each worker */
+
+    size_t segments;
+    _Atomic size_t read;
+    _Atomic unsigned adopting; /* workers that have not adopted everything */
+};
+
+/* --- keeping --------------------------------------------------------------------------------- */
+
+static enum status keep(struct spool_recovery_keeper *keeper, uint64_t mid, struct slice payload,
+                        void **kept_out)
+{
+    struct gateway_recovery *r = CONTAINER_OF(keeper, struct gateway_recovery, keeper);
+    struct gateway_message *m;
+
+    TRY(gateway_message_keep(&r->keeping, mid, payload, &m));
+    *kept_out = m;
+    return STATUS_OK;
+}
+
+static void drop(struct spool_recovery_keeper *keeper, void *kept)
+{
+    struct gateway_message *m = kept;
+
+    (void)keeper;
+    gateway_message_destroy(m);
+}
+
+enum status gateway_recovery_create(struct gateway_process *process,
+                                    const struct config_settings *settings)
+{
+    struct gateway_recovery *r = calloc(1, sizeof(*r));
+
+    if (r == NULL)
+        return STATUS_NO_MEMORY;
+    process->recovery = r;
+    r->process = process;
+    r->keeper = (struct spool_recovery_keeper){ .keep = keep, .drop = drop };
+    r->hostname = strdup(settings->hostname);
+    if (r->hostname == NULL)
+        return STATUS_NO_MEMORY;
+    r->keeping = (struct gateway_message_keeping){
+        .process = process,
+        .hostname = slice_from(r->hostname),
+        .message_bytes = settings->memory_message_bytes,
+    };
+    atomic_init(&r->adopting, process->workers_count);
+    TRY(spool_recovery_begin(&r->spool, &process->directory,
+                             &(struct spool_recovery_options){ .keeper = &r->keeper }));
+    for (size_t i = 0; i < r->spool.segments_count; i++)
+        r->segments += r->spool.segments[i].is_free ? 0 : 1;
+    return STATUS_OK;
+}
+
+void gateway_recovery_destroy(struct gateway_recovery *r)
+{
+    struct list_node *n;
+
+    if (r == NULL)
+        return;
+    for (size_t i = 0; r->messages != NULL && i < r->spool.segments_count; i++)
+        while ((n = list_take_first(&r->messages[i])) != NULL)
+            gateway_message_destroy(CONTAINER_OF(n, struct gateway_message, node));
+    spool_recovery_finish(&r->spool);
+    free(r->messages);
+    free(r->adopted);
+    free(r->adoptions);
+    free(r->hostname);
+    free(r);
+}
+
+struct spool_recovery *gateway_recovery_spool(struct gateway_recovery *r)
+{
+    return &r->spool;
+}
+
+struct gateway_recovery_progress gateway_recovery_progress(const struct gateway_recovery *r)
+{
+    if (r == NULL)
+        return (struct gateway_recovery_progress){ .is_over = true };
+    return (struct gateway_recovery_progress){
+        .segments = r->segments,
+        .read = atomic_load(&r->read),
+        .is_over = atomic_load(&r->adopting) == 0,
+    };
+}
+
+/* --- reading, on the thread of the segments -------------------------------------------------- */
+
+static enum status allocate(struct gateway_recovery *r)
+{
+    size_t count = r->spool.segments_count + 1; /* never nothing */
+
+    r->messages = calloc(count, sizeof(*r->messages));
+    r->adopted = calloc(count, sizeof(struct spool_segment *));
+    r->adoptions = calloc(r->process->workers_count, sizeof(*r->adoptions));
+    if (r->messages == NULL || r->adopted == NULL || r->adoptions == NULL)
+        return STATUS_NO_MEMORY;
+    for (size_t i = 0; i < count; i++)
+        list_init(&r->messages[i]);
+    return STATUS_OK;
+}
+
+static enum status make_ready(struct gateway_recovery *r)
+{
+    time_t now_s = clock_wall_s();
+    struct spool_recovered_message *found;
+
+    TRY(allocate(r));
+    while ((found = spool_recovery_next(&r->spool)) != NULL) {
+        struct spool_result *results;
+        struct gateway_message *m = spool_recovery_take_kept(found, &results);
+
+        gateway_message_recall(m, results, found, now_s);
+        list_append(&r->messages[found->segment], &m->node);
+    }
+    spool_recovery_drop_messages(&r->spool);
+    for (size_t i = 0; i < r->spool.segments_count; i++)
+        if (r->spool.segments[i].is_damaged && !r->spool.segments[i].is_free)
+            spool_pool_add_damaged(&r->process->pool, r->spool.segments[i].number);
+    return STATUS_OK;
+}
+
+static void run_step(struct engine_job *job)
+{
+    struct gateway_recovery *r = CONTAINER_OF(job, struct gateway_recovery, job);
+
+    r->status = spool_recovery_is_over(&r->spool) ? STATUS_OK : spool_recovery_step(&r->spool);
+    if (r->status != STATUS_OK)
+        return;
+    atomic_store(&r->read, r->spool.segments_read - (r->spool.segments_count - r->segments));
+    if (!spool_recovery_is_over(&r->spool))
+        return;
+    r->status = make_ready(r);
+    r->is_over = true;
+}
+
+/* --- what it found --------------------------------------------------------------------------- */
+
+/* A CRITICAL line, and an alert. */
+static void complain(struct gateway_worker *w, const char *text)
+{
+    observe_count(&w->counters, OBSERVE_SPOOL_ERRORS, 1);
+    observe_log_line(w->log, OBSERVE_CRITICAL, gateway_worker_now_s(w), "%s", text);
+    gateway_alert_raise(w, OBSERVE_ALERT_SPOOL, SLICE("recovery"), OBSERVE_SEVERITY_CRITICAL,
+                        slice_from(text));
+}
+
+static void tell_damage(struct gateway_worker *w, const struct spool_recovery *spool)
+{
+    char text[TEXT_MAX];
+
+    for (unsigned kind = 0; kind < SPOOL_DAMAGE_KIND_COUNT; kind++) {
+        (void)snprintf(text, sizeof(text), "Spool: recovery found %llu of: %s",
+                       (unsigned long long)spool->damage_counts[kind],
+                       spool_damage_text((enum spool_damage_kind)kind));
+        if (spool->damage_counts[kind] > 0 && kind == SPOOL_DAMAGE_TORN)
+            observe_log_line(w->log, OBSERVE_INFO, gateway_worker_now_s(w), "%s",
+                             text); /* a crash leaves that */
+        else if (spool->damage_counts[kind] > 0)
+            complain(w, text);
+    }
+}
+
+static void give_up(struct gateway_worker *w, enum status status)
+{
+    char text[TEXT_MAX];
+
+    (void)snprintf(text, sizeof(text), "Spool: what it holds cannot be read: %s; stopping",
+                   status_text(status));
+    complain(w, text);
+    atomic_store(&w->process->has_failed, true);
+}
+
+/* --- adoption, on each worker's thread ------------------------------------------------------- */
+
+static void on_run(struct engine_task *task);
+
+static bool is_of(const struct adoption *a, size_t segment)
+{
+    const struct spool_recovered_segment *s = &a->recovery->spool.segments[segment];
+
+    return !s->is_free && s->home % a->recovery->process->workers_count == a->worker->index;
+}
+
+static enum status adopt_segments(struct adoption *a)
+{
+    struct gateway_recovery *r = a->recovery;
+
+    for (; a->segments_adopted < r->spool.segments_count; a->segments_adopted++) {
+        const struct spool_recovered_segment *s = &r->spool.segments[a->segments_adopted];
+        struct spool_segment_file file = { .generation = s->header.generation,
+                                           .salt = s->header.salt,
+                                           .number = s->number,
+                                           .handle = -1 };
+
+        if (is_of(a, a->segments_adopted))
+            TRY(spool_log_adopt(&a->worker->store.log, &file, s->messages_living,
+                                &r->adopted[a->segments_adopted]));
+    }
+    return STATUS_OK;
+}
+
+/* False: there are more. */
+static bool adopt_messages(struct adoption *a)
+{
+    struct gateway_recovery *r = a->recovery;
+    unsigned steps = 0;
+
+    for (; a->messages_adopted < r->spool.segments_count; a->messages_adopted++) {
+        size_t segment = a->messages_adopted;
+        struct list_node *n;
+
+        while (is_of(a, segment) && (n = list_take_first(&r->messages[segment])) != NULL) {
+            struct gateway_message *m = CONTAINER_OF(n, struct gateway_message, node);
+
+            gateway_message_settle(m, a->worker, r->adopted[segment]);
+            gateway_message_start(m);
+            if (++steps == GATEWAY_RECOVERY_STEPS_MAX)
+                return false;
+        }
+    }
+    return true;
+}
+
+static void on_retry(struct engine_timer *timer)
+{
+    struct adoption *a = CONTAINER_OF(timer, struct adoption, retry);
+
+    on_run(&a->run);
+}
+
+static void on_run(struct engine_task *task)
+{
+    struct adoption *a = CONTAINER_OF(task, struct adoption, run);
+    struct gateway_worker *w = a->worker;
+
+    if (gateway_worker_is_stopping(w))
+        return; /* what is left stays in the spool */
+    if (adopt_segments(a) != STATUS_OK) {
+        engine_timer_start(w->loop, &a->retry, GATEWAY_RECOVERY_RETRY_MS, on_retry);
+        return;
+    }
+    if (!adopt_messages(a)) {
+        engine_loop_defer(w->loop, &a->run, on_run);
+        return;
+    }
+    gateway_store_adopted(&w->store);
+    if (atomic_fetch_sub(&a->recovery->adopting, 1) == 1)
+        observe_log_line(w->log, OBSERVE_INFO, gateway_worker_now_s(w),
+                         "Spool: recovered %zu messages from %zu segments",
+                         a->recovery->spool.messages_living, a->recovery->spool.segments_count);
+}
+
+static void adopt(struct engine_loop *here, struct engine_message *post)
+{
+    (void)here;
+    on_run(&CONTAINER_OF(post, struct adoption, post)->run);
+}
+
+static void hand_out(struct gateway_recovery *r)
+{
+    struct gateway_process *process = r->process;
+
+    for (unsigned i = 0; i < process->workers_count; i++) {
+        struct adoption *a = &r->adoptions[i];
+
+        *a = (struct adoption){ .recovery = r, .worker = &process->workers[i] };
+        a->post.deliver = adopt;
+        engine_mailbox_post(a->worker->loop, process->workers[0].loop, &a->post);
+    }
+}
+
+/* --- the order of things --------------------------------------------------------------------- */
+
+static void next_step(struct gateway_recovery *r);
+
+static void on_step(struct engine_loop *loop, struct engine_job *job)
+{
+    struct gateway_recovery *r = CONTAINER_OF(job, struct gateway_recovery, job);
+    struct gateway_worker *first = &r->process->workers[0];
+
+    (void)loop;
+    if (gateway_worker_is_stopping(first))
+        return;
+    if (r->status != STATUS_OK) {
+        give_up(first, r->status);
+        return;
+    }
+    if (!r->is_over) {
+        next_step(r);
+        return;
+    }
+    tell_damage(first, &r->spool);
+    hand_out(r);
+}
+
+static void next_step(struct gateway_recovery *r)
+{
+    r->job.run = run_step;
+    r->job.done = on_step;
+    /* One of these at a time, and the queue has room for it. */
+    if (engine_helper_submit(r->process->segments, r->process->workers[0].loop, &r->job) !=
+        STATUS_OK)
+        UNREACHABLE();
+}
+
+void gateway_recovery_start(struct gateway_recovery *r)
+{
+    struct gateway_worker *first = &r->process->workers[0];
+
+    observe_log_line(first->log, OBSERVE_INFO, gateway_worker_now_s(first), "Spool: %s",
+                     r->process->spool_is_direct
+                         ? "written with O_DIRECT and RWF_DSYNC"
+                         : "O_DIRECT or RWF_DSYNC is refused here, a thread writes and syncs");
+    next_step(r);
+}

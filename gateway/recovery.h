@@ -1,0 +1,42 @@
+/* gateway/recovery.h - reads what the spool held at start, while the workers take new mail.
+ *
+ *     create -> start -> a step on the thread of process->segments for each segment ...
+ *            -> the last step: every living message is made ready, in a list of its segment
+ *            -> each worker adopts its segments and, bit by bit, their messages
+ *
+ * create() knows what new mail needs: generations, numbers, identifiers, free segments. Until a
+ * worker has adopted, his log releases no segment (spool_log_options.is_adopting), and nothing
+ * that was there before is touched. So a crash at any time finds all of it again, and the new
+ * mail as well.
+ *
+ * A spool that cannot be read - memory, or the disk - is a reason to end: what it holds would
+ * wait for ever. process->has_failed tells the supervisor.
+ */
+#pragma once
+#include "gateway/process.h"
+#include "spool/recovery.h"
+
+#define GATEWAY_RECOVERY_STEPS_MAX 512u /* messages that a worker adopts in one go */
+#define GATEWAY_RECOVERY_RETRY_MS  1000u
+
+struct gateway_recovery;
+
+/* Blocking. process->directory is open; what comes out is process->recovery, to be destroyed also
+ * after a failure. As spool_recovery_begin(). */
+MUST_USE enum status gateway_recovery_create(struct gateway_process *process,
+                                             const struct config_settings *settings);
+void gateway_recovery_destroy(struct gateway_recovery *r); /* accepts NULL; no worker runs */
+
+/* For gateway/spool_start.c, until start(). */
+struct spool_recovery *gateway_recovery_spool(struct gateway_recovery *r);
+
+/* On the thread of the first worker. */
+void gateway_recovery_start(struct gateway_recovery *r);
+
+/* Any thread. NULL: there was nothing to read. */
+struct gateway_recovery_progress {
+    size_t segments; /* with what they hold, when the gateway started */
+    size_t read;     /* of these */
+    bool is_over;    /* their messages are in the queue */
+};
+struct gateway_recovery_progress gateway_recovery_progress(const struct gateway_recovery *r);

@@ -1,0 +1,150 @@
+/* Recovery step by step, beside new mail, and what is kept of the messages. */
+#include "tests/spool/recovery_bench.h"
+
+/* What new mail needs is known at once, and what it leaves on the disk is not touched. */
+static void new_mail_may_come_as_soon_as_the_segments_are_listed(void **unused)
+{
+    const struct spool_recovery_options options = { .is_reader = false };
+    struct bench b;
+    char name[SPOOL_BODY_NAME_MAX];
+    uint64_t generation;
+
+    (void)unused;
+    setup(&b);
+    commit(&b, 0, 100);
+    fake_disk_save(&b.disk, b.path);
+    assert_int_equal(spool_directory_open(&b.directory, b.path, false), STATUS_OK);
+    assert_int_equal(spool_recovery_begin(&b.recovery, &b.directory, &options), STATUS_OK);
+    generation = b.recovery.generation_next;
+    assert_true(generation > spool_segment_generation(b.tickets[0].location.segment));
+    assert_int_equal(b.recovery.batch_next, generation * SPOOL_BATCH_ERA + 1);
+    b.recovery.mid_limit = 2;
+
+    commit(&b, 0, 100); /* MID 2, in the same segment: as if somebody had given it out before */
+    fake_disk_save(&b.disk, b.path);
+    make_body(&b, 1);
+    make_body(&b, 2);
+    while (!spool_recovery_is_over(&b.recovery))
+        assert_int_equal(spool_recovery_step(&b.recovery), STATUS_OK);
+    assert_int_equal(b.recovery.messages_living, 1);
+    assert_non_null(find(&b, 1));
+    ASSERT_DAMAGE(&b, [SPOOL_DAMAGE_MESSAGE] = 1);
+    assert_int_equal(damaged_segments(&b), 1);
+    assert_int_equal(faccessat(b.directory.bodies_fd, spool_body_name(2, name), F_OK, 0), 0);
+    teardown(&b);
+}
+
+static void bodies_of_new_mail_are_no_orphans(void **unused)
+{
+    const struct spool_recovery_options options = { .is_reader = false };
+    char name[SPOOL_BODY_NAME_MAX];
+    struct bench b;
+
+    (void)unused;
+    setup(&b);
+    commit(&b, 0, 100);
+    fake_disk_save(&b.disk, b.path);
+    assert_int_equal(spool_directory_open(&b.directory, b.path, false), STATUS_OK);
+    assert_int_equal(spool_recovery_begin(&b.recovery, &b.directory, &options), STATUS_OK);
+    b.recovery.mid_limit = 8;
+    make_body(&b, 7);
+    make_body(&b, 8);
+    while (!spool_recovery_is_over(&b.recovery))
+        assert_int_equal(spool_recovery_step(&b.recovery), STATUS_OK);
+    assert_int_equal(b.recovery.bodies_unlinked, 1);
+    assert_int_equal(faccessat(b.directory.bodies_fd, spool_body_name(7, name), F_OK, 0), -1);
+    assert_int_equal(faccessat(b.directory.bodies_fd, spool_body_name(8, name), F_OK, 0), 0);
+    ASSERT_DAMAGE(&b, 0);
+    teardown(&b);
+}
+
+struct keeper {
+    struct spool_recovery_keeper base;
+    uint64_t kept[MANY]; /* MIDs; 0: dropped */
+    unsigned count;
+    unsigned fails_at;
+};
+
+static enum status keep(struct spool_recovery_keeper *base, uint64_t mid, struct slice payload,
+                        void **kept_out)
+{
+    struct keeper *k = CONTAINER_OF(base, struct keeper, base);
+    struct spool_message *message;
+
+    assert_int_equal(spool_message_decode(mid, payload, &message), STATUS_OK);
+    spool_message_destroy(message);
+    assert_true(k->count < MANY);
+    if (k->count == k->fails_at)
+        return STATUS_NO_MEMORY;
+    k->kept[k->count] = mid;
+    *kept_out = &k->kept[k->count++];
+    return STATUS_OK;
+}
+
+static void drop(struct spool_recovery_keeper *base, void *kept)
+{
+    uint64_t *mid = kept;
+
+    (void)base;
+    assert_true(*mid > 0);
+    *mid = 0;
+}
+
+static void what_is_kept_of_messages_is_taken_or_dropped(void **unused)
+{
+    static const struct {
+        unsigned fails_at;
+        uint64_t kept[4]; /* behind the recovery, of MIDs 1 to 4 */
+    } cases[] = {
+        { MANY, { 1, 0, 3, 4 } },
+        { 3, { 0, 0, 0, 0 } },
+        { 0, { 0, 0, 0, 0 } },
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct keeper k = { .base = { .keep = keep, .drop = drop }, .fails_at = cases[i].fails_at };
+        const struct spool_recovery_options options = { .keeper = &k.base };
+        struct spool_recovered_message *found;
+        struct spool_result *results;
+        struct bench b;
+        enum status status;
+
+        setup(&b);
+        for (unsigned log = 0; log < 2; log++)
+            for (unsigned n = 0; n < 2; n++)
+                commit(&b, log, 50);
+        result(&b, 0, 1, 1, SPOOL_RESULT_DELIVERED, 2);
+        spool_log_append_done(&b.logs[0], 2, &b.tickets[1].location, NULL);
+        flush(&b, 0);
+        fake_disk_save(&b.disk, b.path);
+        assert_int_equal(spool_directory_open(&b.directory, b.path, false), STATUS_OK);
+        status = spool_recover(&b.recovery, &b.directory, &options);
+        assert_int_equal(status, cases[i].fails_at < MANY ? STATUS_NO_MEMORY : STATUS_OK);
+        assert_memory_equal(k.kept, cases[i].kept, sizeof(cases[i].kept));
+        while (status == STATUS_OK && (found = spool_recovery_next(&b.recovery)) != NULL) {
+            if (found->mid == 4)
+                continue; /* nobody takes it */
+            assert_ptr_equal(spool_recovery_take_kept(found, &results), &k.kept[found->mid - 1]);
+            assert_int_equal(results != NULL, found->mid == 1);
+            assert_true(results == NULL || results[1].attempts == 2);
+            free(results);
+        }
+        spool_recovery_drop_messages(&b.recovery);
+        assert_int_equal(k.kept[0], cases[i].kept[0]);
+        assert_int_equal(k.kept[2], cases[i].kept[2]);
+        assert_int_equal(k.kept[3], 0);
+        teardown(&b);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(new_mail_may_come_as_soon_as_the_segments_are_listed),
+        cmocka_unit_test(bodies_of_new_mail_are_no_orphans),
+        cmocka_unit_test(what_is_kept_of_messages_is_taken_or_dropped),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
