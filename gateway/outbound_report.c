@@ -117,8 +117,8 @@ static void report(const struct gateway_outbound *out, enum observe_tls_result_t
     struct ip_endpoint ours;
     struct texts texts;
 
-    if (out->hops->is_tls_optional)
-        return; /* no policy was applied */
+    if (out->hops->is_tls_optional || out->hops->is_route)
+        return; /* no policy of the domain's was applied */
     fill(&result, &texts, tlsa, out->hops->sts_policy);
     if (result.result_type != OBSERVE_TLS_SUCCESS) {
         if (engine_socket_local(&out->hop.channel.socket, &ours))
@@ -133,6 +133,8 @@ static void report(const struct gateway_outbound *out, enum observe_tls_result_t
 void gateway_outbound_report_left_out(struct gateway_worker *worker, struct slice domain,
                                       const struct gateway_next_hops *hops)
 {
+    if (hops->is_route)
+        return;
     for (const struct gateway_left_out_host *host = hops->left_out; host != NULL;
          host = host->next) {
         bool is_dane = host->policy == OBSERVE_TLS_POLICY_TLSA;

@@ -4,7 +4,12 @@
  * was in charge; else for the MTA-STS policy where the domain has one, also in testing, and where
  * it should have one that could not be had; else for TLSA records that cannot be used; for the
  * domain itself ("no-policy-found") where none of these was looked for or there. And one for each
- * host that was left out before anybody connected. For gateway/outbound*.c and dispatch.c.
+ * host that was left out before anybody connected.
+ *
+ * Of the hosts of a route nothing is told: RFC 8460 is about what the recipient's domain has
+ * published, of which the operator's hosts show nothing.
+ *
+ * For gateway/outbound*.c and dispatch.c.
  */
 #pragma once
 #include "gateway/outbound.h"

@@ -41,6 +41,7 @@ class Case:
     is_signed: bool = False    # in the signed zone
     dane: str = 'opportunistic'  # there
     tlsa: str = 'good'           # there: unusable, bogus; '': none
+    is_routed: bool = False      # by the operator, to the same host
 
     @property
     def domain(self):
@@ -73,6 +74,14 @@ CASES = [
     Case('unusable-tlsa-encrypted', SECURE, is_signed=True, tlsa='unusable', sts=False),
     Case('bogus-tlsa', WAITS, is_signed=True, tlsa='bogus', sts=False,
          log=(r'no host of {domain} can be used: ', ALERT)),
+    # Whatever the hosts of a route are like: it says nothing of what the domain has published.
+    Case('routed', CLEAR, mx=OTHER, certificate='', is_routed=True),
+    Case('routed-required', WAITS, certificate='untrusted', tls='required-verify', is_routed=True,
+         log=(UNVERIFIED, REQUIRED, ALERT)),
+    Case('routed-no-tlsa', WAITS, is_signed=True, dane='mandatory', tlsa='', is_routed=True,
+         log=('DANE is mandatory and the host has no usable TLSA records', ALERT)),
+    Case('routed-dane', SECURE, is_signed=True, certificate='untrusted', is_routed=True,
+         log=(r'verified by DANE: matched 3 1 1',)),
 ]
 
 
@@ -149,8 +158,11 @@ class World:
         entries = [f'{{ domain = "{case.domain}"; tls = "{case.tls}"; '
                    f'mta_sts = {str(case.sts).lower()}; '
                    + (f'dane = "{case.dane}"; ' if case.is_signed else '') + '}' for case in CASES]
+        routes = [f'{{ domain = "{case.domain}"; to = [ "mx.{case.domain}" ]; }}'
+                  for case in CASES if case.is_routed]
         return {
             'ca': self.issuer.chain,
+            'routes': ', '.join(routes),
             'rat': '{ recipients = [ ".sts.test", ".signed.test" ]; action = "accept"; }',
             'destinations': 'default = { tls = "off"; }; domains = ( ' + ', '.join(entries) + ' );',
             'bounce': 'default = { initial_retry = "1h"; max_retry = "1h"; };',
@@ -241,6 +253,7 @@ def test_what_happened_is_gathered_for_reports(world):
     assert found['mode-none.sts.test'] == (no_policy, 0, 1)
     assert found['dane-first.signed.test'] == (tlsa, 1, 0)
     assert details['dane-first.signed.test'][0] == 'mx.dane-first.signed.test'
+    assert not [domain for domain in found if domain.startswith('routed')]
     # Before anybody connected, or about the policy itself.
     for name, kind, result, reason in (
             ('not-listed.sts', sts, VALIDATION_FAILURE, 'does not list the host'),
