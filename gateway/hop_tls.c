@@ -97,6 +97,27 @@ bool gateway_hop_tls_may_be_cured(const struct gateway_hop_tls *t)
 
 /* --- the judgement --------------------------------------------------------------------------- */
 
+/* By the rule that would be in charge if the policy were enforced (RFC 8461 5, RFC 8460 4.3): what
+ * the table demands may be less, and more. */
+static void judge_tested(struct gateway_hop_tls *t, const struct gateway_hop_identity *identity)
+{
+    struct tls_peer_check check;
+
+    gateway_hop_identity_check(identity, t->session, POLICY_TLS_CHECK_MTA_STS, &check);
+    t->is_compliant = check.is_matched;
+    (void)snprintf(t->tested, sizeof(t->tested), "%s", check.text);
+}
+
+static void judge_compliance(struct gateway_hop_tls *t, const struct gateway_hop_identity *identity)
+{
+    bool has_dane = t->host->tlsa != NULL, has_sts = t->hops->sts_policy.len > 0;
+
+    if (has_sts && !has_dane && t->host->demand.authority != POLICY_TLS_BY_MTA_STS)
+        judge_tested(t, identity);
+    else
+        t->is_compliant = t->is_verified || !(has_dane || has_sts);
+}
+
 static void conclude(struct gateway_hop_tls *t)
 {
     const enum policy_tls_check demanded = t->host->demand.check;
@@ -108,6 +129,7 @@ static void conclude(struct gateway_hop_tls *t)
     (void)snprintf(t->text, sizeof(t->text), "%s", check.text);
     t->is_authenticated =
         gateway_hop_identity_is_proven(&identity, t->session, demanded, check.is_matched);
+    judge_compliance(t, &identity);
     if (t->is_verified)
         tls_session_keep_tickets(t->session);
     t->is_shaken = false;

@@ -14,7 +14,7 @@
 #include "gateway/next_hops.h"
 #include "tls/peer_check.h"
 
-struct gateway_hop_tls { /* Private, but for what judge leaves: the last three. */
+struct gateway_hop_tls { /* Private, but for what judge leaves: the last five. */
     struct gateway_worker *worker;
     const struct gateway_view *view;
     const struct policy_destination *destination;
@@ -27,9 +27,13 @@ struct gateway_hop_tls { /* Private, but for what judge leaves: the last three. 
     struct gateway_names *names; /* counted, while it is asked */
     struct dns_host ptr;
     void (*judged)(struct gateway_hop_tls *t);
-    bool is_verified;              /* the demanded check is passed, or there is none */
-    bool is_authenticated;         /* gateway_hop_identity_is_proven() */
-    char text[TLS_CHECK_TEXT_MAX]; /* what was checked and how it went; "": nothing was */
+    bool is_verified;                /* the demanded check is passed, or there is none */
+    bool is_authenticated;           /* gateway_hop_identity_is_proven() */
+    bool is_compliant;               /* what the domain publishes is met: DANE, or MTA-STS, which is
+                                        judged in testing as if it were enforced; or it publishes
+                                        nothing */
+    char text[TLS_CHECK_TEXT_MAX];   /* what was checked and how it went; "": nothing was */
+    char tested[TLS_CHECK_TEXT_MAX]; /* the same of MTA-STS in testing */
 };
 
 /* domain: of the recipients. */

@@ -170,15 +170,15 @@ static enum observe_tls_result_type type_of_unverified(const struct gateway_outb
 
 void gateway_outbound_report(const struct gateway_outbound *out)
 {
-    bool has_policy = out->host->tlsa != NULL || out->hops->sts_policy.len > 0;
+    const struct gateway_hop_tls *tls = &out->tls;
 
     if (!gateway_channel_is_secure(&out->hop.channel)) {
         gateway_outbound_report_failed(out, POLICY_TLS_NOT_OFFERED);
         return;
     }
-    /* Without a policy there is nothing that a certificate has to be like. */
-    if (has_policy && !out->tls.is_authenticated)
-        report(out, type_of_unverified(out), slice_from(out->tls.text));
+    if (!tls->is_compliant)
+        report(out, type_of_unverified(out),
+               slice_from(tls->tested[0] != '\0' ? tls->tested : tls->text));
     else
         report(out, OBSERVE_TLS_SUCCESS, (struct slice){ 0 });
 }

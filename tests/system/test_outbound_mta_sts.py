@@ -23,6 +23,7 @@ UNVERIFIED = 'TLS failed: verify error: '
 NOT_LISTED = r'no host of {domain} can be used: .*the MTA-STS policy does not list the host'
 REQUIRED = 'TLS was required but could not be successfully negotiated'
 # observe/tls_results.h
+CERTIFICATE_HOST_MISMATCH, CERTIFICATE_NOT_TRUSTED = 2, 4
 (VALIDATION_FAILURE, TLSA_INVALID, DNSSEC_INVALID, DANE_REQUIRED, STS_POLICY_FETCH_ERROR,
  STS_POLICY_INVALID, STS_WEBPKI_INVALID) = range(5, 12)
 ALERT = "A required TLS connection to domain '{domain}' failed"
@@ -56,6 +57,12 @@ CASES = [
     Case('not-offered', WAITS, certificate='', log=(REQUIRED, ALERT)),
     Case('not-listed', WAITS, mx=OTHER, log=(NOT_LISTED, ALERT)),
     Case('testing', SECURE, mode='testing', certificate='untrusted', log=('TLS success',)),
+    # Verify Hosted Domains would take the name of the domain, 4.2 takes that of the host alone.
+    Case('testing-wrong-name', SECURE, mode='testing', certificate='wrong-name',
+         log=('TLS success',)),
+    Case('testing-good', SECURE, mode='testing', log=('TLS success',)),
+    Case('testing-hosted', SECURE, mode='testing', certificate='wrong-name',
+         tls='required-verify-hosted', log=('TLS success',)),
     Case('testing-not-listed', CLEAR, mode='testing', mx=OTHER, certificate=''),
     Case('mode-none', CLEAR, mode='none', mx=OTHER, certificate=''),
     Case('no-policy', CLEAR, mode='', certificate=''),
@@ -248,13 +255,16 @@ def test_what_happened_is_gathered_for_reports(world):
     assert found['wrong-name.sts.test'][::2] == (sts, 1)
     assert found['not-offered.sts.test'][::2] == (sts, 1)
     assert found['testing.sts.test'] == (sts, 0, 1)
+    assert found['testing-wrong-name.sts.test'] == (sts, 0, 1)
+    assert found['testing-hosted.sts.test'] == (sts, 0, 1)
+    assert found['testing-good.sts.test'] == (sts, 1, 0)
     assert found['testing-not-listed.sts.test'] == (sts, 0, 1)
     assert found['not-asked-for.sts.test'] == (no_policy, 0, 1)
     assert found['mode-none.sts.test'] == (no_policy, 0, 1)
     assert found['dane-first.signed.test'] == (tlsa, 1, 0)
     assert details['dane-first.signed.test'][0] == 'mx.dane-first.signed.test'
     assert not [domain for domain in found if domain.startswith('routed')]
-    # Before anybody connected, or about the policy itself.
+    # Before anybody connected, or about the policy itself; at last what is tested as if enforced.
     for name, kind, result, reason in (
             ('not-listed.sts', sts, VALIDATION_FAILURE, 'does not list the host'),
             ('testing-not-listed.sts', sts, VALIDATION_FAILURE, 'does not list the host'),
@@ -264,7 +274,12 @@ def test_what_happened_is_gathered_for_reports(world):
             ('no-tlsa.signed', tlsa, DANE_REQUIRED, 'DANE is mandatory'),
             ('unusable-tlsa.signed', tlsa, TLSA_INVALID, 'no usable TLSA'),
             ('unusable-tlsa-encrypted.signed', tlsa, TLSA_INVALID, 'no usable TLSA'),
-            ('bogus-tlsa.signed', tlsa, DNSSEC_INVALID, 'TLSA')):
+            ('bogus-tlsa.signed', tlsa, DNSSEC_INVALID, 'TLSA'),
+            ('testing.sts', sts, CERTIFICATE_NOT_TRUSTED, 'certificate'),
+            ('testing-wrong-name.sts', sts, CERTIFICATE_HOST_MISMATCH,
+             'tried mx.testing-wrong-name.sts.test; certificate has'),
+            ('testing-hosted.sts', sts, CERTIFICATE_HOST_MISMATCH,
+             'tried mx.testing-hosted.sts.test; certificate has')):
         domain = f'{name}.test'
         assert found[domain] == (kind, 0, 1), (name, found[domain])
         assert details[domain][1] == {result}, (name, details[domain])
