@@ -169,9 +169,14 @@ static void end_by_tls(struct gateway_outbound *out, const struct gateway_hop_en
 /* The peer has gone, or says goodbye, in place of an answer to STARTTLS. */
 static void end_without_tls(struct gateway_outbound *out, const struct smtp_client_event *event)
 {
-    gateway_outbound_log_failure(out, event);
     (void)snprintf(out->tls_trouble, sizeof(out->tls_trouble), "STARTTLS was not answered: %s",
                    smtp_client_failure_text(event->failure));
+    gateway_outbound_report_failed(out, POLICY_TLS_REFUSED);
+    if (!out->host->demand.is_required) {
+        end_by_event(out, event);
+        return;
+    }
+    gateway_outbound_log_failure(out, event);
     gateway_outbound_tls_denied(out);
     gateway_outbound_note_trouble(out, DELIVERY_FAILURE_TLS, NULL);
     leave(out, DELIVERY_FAILURE_TLS);
@@ -208,7 +213,7 @@ static void on_failed(struct gateway_hop *h, const struct gateway_hop_end *end)
     case GATEWAY_HOP_END_TLS: end_by_tls(out, end); break;
     case GATEWAY_HOP_END_SMTP:
         note_end(out);
-        if (end->was_securing && out->host->demand.is_required)
+        if (end->was_securing)
             end_without_tls(out, &end->event);
         else
             end_by_event(out, &end->event);

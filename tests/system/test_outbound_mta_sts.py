@@ -10,7 +10,7 @@ from postern_lab import ports
 from postern_lab.bad_certificates import Issuer
 from postern_lab.name_servers import Nsd, wire_name
 from postern_lab.process import wait_until
-from postern_lab.rogue_hop import RogueHop
+from postern_lab.rogue_hop import CLOSE, RST, RogueHop, Say, Script
 from postern_lab.sections import dns_section
 from postern_lab.signed_zone import SignedZone
 from postern_lab.sts_server import Answer, StsServer, policy, record
@@ -23,7 +23,7 @@ UNVERIFIED = 'TLS failed: verify error: '
 NOT_LISTED = r'no host of {domain} can be used: .*the MTA-STS policy does not list the host'
 REQUIRED = 'TLS was required but could not be successfully negotiated'
 # observe/tls_results.h
-CERTIFICATE_HOST_MISMATCH, CERTIFICATE_NOT_TRUSTED = 2, 4
+STARTTLS_NOT_SUPPORTED, CERTIFICATE_HOST_MISMATCH, CERTIFICATE_NOT_TRUSTED = 1, 2, 4
 (VALIDATION_FAILURE, TLSA_INVALID, DNSSEC_INVALID, DANE_REQUIRED, STS_POLICY_FETCH_ERROR,
  STS_POLICY_INVALID, STS_WEBPKI_INVALID) = range(5, 12)
 ALERT = "A required TLS connection to domain '{domain}' failed"
@@ -42,6 +42,8 @@ class Case:
     is_signed: bool = False    # in the signed zone
     dane: str = 'opportunistic'  # there
     tlsa: str = 'good'           # there: unusable, bogus; '': none
+    step: str = ''               # of the host, at which it leaves as said
+    said: Say = Say()
     is_routed: bool = False      # by the operator, to the same host
 
     @property
@@ -81,6 +83,15 @@ CASES = [
     Case('unusable-tlsa-encrypted', SECURE, is_signed=True, tlsa='unusable', sts=False),
     Case('bogus-tlsa', WAITS, is_signed=True, tlsa='bogus', sts=False,
          log=(r'no host of {domain} can be used: ', ALERT)),
+    # The host leaves in place of the 220, or behind it; who needs no TLS waits for another time.
+    *(Case(f'{name}-{mode}', WAITS, mode=mode, step=step, said=said,
+           log=((ALERT,) if mode == 'enforce' else ()))
+      for mode in ('enforce', 'testing', 'none')
+      for name, step, said in (('leaves', 'STARTTLS', Say(then=CLOSE)),
+                               ('resets', 'STARTTLS', Say(then=RST)),
+                               ('says-bye', 'STARTTLS', Say('421 4.3.2 not now')),
+                               ('leaves-later', 'TLS', Say(then=CLOSE)),
+                               ('resets-later', 'TLS', Say(then=RST)))),
     # Whatever the hosts of a route are like: it says nothing of what the domain has published.
     Case('routed', CLEAR, mx=OTHER, certificate='', is_routed=True),
     Case('routed-required', WAITS, certificate='untrusted', tls='required-verify', is_routed=True,
@@ -104,12 +115,13 @@ class World:
         self.policies = stack.enter_context(StsServer(self.issuer))
         self.hops = {}
         for number, case in enumerate(CASES, 1):
+            script = Script({case.step: case.said} if case.step else {})
             self.policies.answers[f'mta-sts.{case.domain}'] = self.answer(case)
             if case.mode == 'untrusted':
                 self.policies.certificates[f'mta-sts.{case.domain}'] = self.stranger.certify(
                     case.domain, [f'mta-sts.{case.domain}'])
-            hop = RogueHop(certificate=self.certificate(case), address=self.address(number),
-                           port=self.port,
+            hop = RogueHop([script], certificate=self.certificate(case),
+                           address=self.address(number), port=self.port,
                            extensions=('8BITMIME', 'STARTTLS')[:2 if case.certificate else 1])
             self.hops[case] = stack.enter_context(hop)
         plain, signed = self.zones()
@@ -202,6 +214,10 @@ def test_outbound(world, case):
     for pattern in case.log:
         world.gateway.wait_log(pattern.format(domain=re.escape(case.domain)))
     if case.expect == WAITS:
+        if case.step:
+            number = world.gateway.wait_log(
+                rf'New SMTP DCID (\d+) .* address {re.escape(hop.address)} port')[1]
+            world.gateway.wait_log(rf'DCID {number} close\n')
         assert not hop.mails()
         return
     wait_until(hop.mails, 20, f'mail at {case.domain}')
@@ -264,6 +280,12 @@ def test_what_happened_is_gathered_for_reports(world):
     assert found['dane-first.signed.test'] == (tlsa, 1, 0)
     assert details['dane-first.signed.test'][0] == 'mx.dane-first.signed.test'
     assert not [domain for domain in found if domain.startswith('routed')]
+    for case in CASES:
+        if not case.step:
+            continue
+        assert found[case.domain] == (no_policy if case.mode == 'none' else sts, 0, 1), case.name
+        assert details[case.domain][1] == {
+            VALIDATION_FAILURE if 'later' in case.name else STARTTLS_NOT_SUPPORTED}, case.name
     # Before anybody connected, or about the policy itself; at last what is tested as if enforced.
     for name, kind, result, reason in (
             ('not-listed.sts', sts, VALIDATION_FAILURE, 'does not list the host'),
