@@ -297,6 +297,13 @@ bool delivery_destination_is_tls_optional(const struct delivery_destination *d)
     return d->is_tls_optional;
 }
 
+const struct delivery_item *delivery_destination_first(const struct delivery_destination *d)
+{
+    if (d->ready_count > 0)
+        return item_of_node(d->ready.head.next);
+    return d->diverted_count > 0 ? item_of_timer(d->expiries.root) : NULL;
+}
+
 struct slice delivery_destination_domain(const struct delivery_destination *d)
 {
     return (struct slice){ d->domain, d->domain_len };

@@ -306,6 +306,9 @@ struct slice delivery_destination_domain(const struct delivery_destination *d);
 
 bool delivery_destination_is_tls_optional(const struct delivery_destination *d);
 
+/* The item that connections are opened for next; NULL: none waits for one. */
+const struct delivery_item *delivery_destination_first(const struct delivery_destination *d);
+
 /* Why a host could not be used. All but the last two put it down, unless it has connections that
  * work: then it is crowded, and for DELIVERY_CROWDED_MS it gets no more of them than it has. Where
  * no message has had a result yet, open connections that break off count for nothing. */

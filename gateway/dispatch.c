@@ -121,7 +121,7 @@ static void resolved(struct gateway_dispatch *d, struct delivery_destination *de
     }
     gateway_next_hops_release(site->latest);
     site->latest = hops;
-    gateway_outbound_report_left_out(w, delivery_destination_domain(destination), hops);
+    gateway_outbound_report_left_out(w, destination, hops);
     valid_ms = (uint64_t)hops->ttl_s * 1000;
     switch (hops->outcome) {
     case GATEWAY_NEXT_HOPS_FOUND:

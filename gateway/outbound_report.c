@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gateway/item.h"
 #include "gateway/worker.h"
 
 #define TLSA_TEXT_MAX                                                                              \
@@ -103,6 +104,14 @@ static const struct gateway_next_tlsa *find_policy(const struct gateway_outbound
     return NULL;
 }
 
+/* No session with mail about trouble is told of (RFC 8460 3). Such mail has a destination of its
+ * own only where it is treated in another way. first: what the session is for; NULL: not known. */
+static bool is_about_trouble(const struct delivery_item *first)
+{
+    return first != NULL &&
+           CONTAINER_OF(first, struct gateway_item, delivery)->message->is_tls_optional;
+}
+
 static void report(const struct gateway_outbound *out, enum observe_tls_result_type type,
                    struct slice reason)
 {
@@ -119,6 +128,9 @@ static void report(const struct gateway_outbound *out, enum observe_tls_result_t
 
     if (out->hops->is_tls_optional || out->hops->is_route)
         return; /* no policy of the domain's was applied */
+    if (out->item == NULL &&
+        is_about_trouble(delivery_destination_first(out->delivery.destination)))
+        return;
     fill(&result, &texts, tlsa, out->hops->sts_policy);
     if (result.result_type != OBSERVE_TLS_SUCCESS) {
         if (engine_socket_local(&out->hop.channel.socket, &ours))
@@ -130,10 +142,11 @@ static void report(const struct gateway_outbound *out, enum observe_tls_result_t
     gateway_tls_report_session(out->worker, &result);
 }
 
-void gateway_outbound_report_left_out(struct gateway_worker *worker, struct slice domain,
+void gateway_outbound_report_left_out(struct gateway_worker *worker,
+                                      const struct delivery_destination *destination,
                                       const struct gateway_next_hops *hops)
 {
-    if (hops->is_route)
+    if (hops->is_route || is_about_trouble(delivery_destination_first(destination)))
         return;
     for (const struct gateway_left_out_host *host = hops->left_out; host != NULL;
          host = host->next) {
@@ -141,7 +154,7 @@ void gateway_outbound_report_left_out(struct gateway_worker *worker, struct slic
         struct observe_tls_result result = {
             .policy_type = host->policy,
             .result_type = host->result,
-            .report_domain = domain,
+            .report_domain = delivery_destination_domain(destination),
             .mx_host = slice_from(host->name),
             .reason = slice_from(host->reason),
         };

@@ -7,7 +7,8 @@
  * host that was left out before anybody connected.
  *
  * Of the hosts of a route nothing is told: RFC 8460 is about what the recipient's domain has
- * published, of which the operator's hosts show nothing.
+ * published, of which the operator's hosts show nothing. Nor of a session for mail that says
+ * TLS-Required: No, as reports do: those about them would never end.
  *
  * For gateway/outbound*.c and dispatch.c.
  */
@@ -20,7 +21,8 @@ void gateway_outbound_report(const struct gateway_outbound *out);
 
 /* Hosts were looked for, for a delivery: what is to be told of those that must not be used. RFC
  * 8460 counts sessions; of these hosts a search stands for one. */
-void gateway_outbound_report_left_out(struct gateway_worker *worker, struct slice domain,
+void gateway_outbound_report_left_out(struct gateway_worker *worker,
+                                      const struct delivery_destination *destination,
                                       const struct gateway_next_hops *hops);
 
 /* TLS was not to be had; how: anything but established. Not called where nobody wanted it. */

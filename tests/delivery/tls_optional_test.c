@@ -56,6 +56,7 @@ static void hosts_of_one_say_nothing_of_those_of_the_other(void **unused)
     (void)unused;
     assert_int_equal(delivery_scheduler_create(&(struct hash_seed){ 1, 2 }, &s), STATUS_OK);
     add(s, "example.com", false, &plain);
+    assert_ptr_equal(delivery_destination_first(plain.destination), &plain);
     add(s, "example.com", true, &optional[0]);
     add(s, "EXAMPLE.com", true, &optional[1]);
     assert_ptr_equal(optional[0].destination, optional[1].destination);
@@ -79,6 +80,8 @@ static void hosts_of_one_say_nothing_of_those_of_the_other(void **unused)
     for (size_t i = 0; i < ARRAY_LEN(optional); i++) {
         assert_int_equal(delivery_connection_take(s, NOW_MS, open, &item), DELIVERY_TAKE_ITEM);
         assert_ptr_equal(item, &optional[i]);
+        assert_ptr_equal(delivery_destination_first(item->destination),
+                         i == 0 ? &optional[1] : NULL);
         delivery_item_done(s, NOW_MS, open);
     }
     assert_int_equal(delivery_connection_take(s, NOW_MS, open, &item), DELIVERY_TAKE_IDLE);

@@ -16,6 +16,7 @@ from postern_lab.signed_zone import SignedZone
 from postern_lab.sts_server import Answer, StsServer, policy, record
 
 BODY = b'Subject: sts\r\n\r\nhello\r\n'
+TROUBLE = b'TLS-Required: No\r\n'
 CLEAR, SECURE, WAITS = 'in the clear', 'encrypted', 'waits'
 LISTED, OTHER = 'mx.{domain}', 'elsewhere.{domain}'
 VERIFIED = r'TLS success .* verified by MTA-STS: matched mx\.{domain}'
@@ -42,6 +43,7 @@ class Case:
     is_signed: bool = False    # in the signed zone
     dane: str = 'opportunistic'  # there
     tlsa: str = 'good'           # there: unusable, bogus; '': none
+    is_trouble: bool = False     # its mail says TLS-Required: No
     step: str = ''               # of the host, at which it leaves as said
     said: Say = Say()
     is_routed: bool = False      # by the operator, to the same host
@@ -92,6 +94,13 @@ CASES = [
                                ('says-bye', 'STARTTLS', Say('421 4.3.2 not now')),
                                ('leaves-later', 'TLS', Say(then=CLOSE)),
                                ('resets-later', 'TLS', Say(then=RST)))),
+    # Sessions for reports, and other mail about trouble, are none that is told of.
+    Case('trouble', WAITS, certificate='', tls='required', sts=False, is_trouble=True,
+         log=(REQUIRED,)),
+    Case('trouble-leaves', WAITS, tls='required', sts=False, is_trouble=True,
+         step='STARTTLS', said=Say(then=CLOSE)),
+    Case('trouble-no-tlsa', WAITS, is_signed=True, dane='mandatory', tlsa='', sts=False,
+         is_trouble=True, log=('DANE is mandatory and the host has no usable TLSA records', ALERT)),
     # Whatever the hosts of a route are like: it says nothing of what the domain has published.
     Case('routed', CLEAR, mx=OTHER, certificate='', is_routed=True),
     Case('routed-required', WAITS, certificate='untrusted', tls='required-verify', is_routed=True,
@@ -160,6 +169,7 @@ class World:
             name, address = case.name, self.address(number)
             if not case.is_signed:
                 plain += [f'{name} MX 10 mx.{name}', f'mx.{name} A {address}',
+                          f'_smtp._tls.{name} TXT "v=TLSRPTv1; rua=mailto:tls@{case.domain}"',
                           f'_mta-sts.{name} TXT "{record(1)}"', f'mta-sts.{name} A 127.0.0.1']
                 continue
             text = record(1).encode()
@@ -202,7 +212,8 @@ def fixture_world(make_shared_gateway, tmp_path_factory):
         with world.gateway.connect() as client:
             client.hello()
             for case in CASES:
-                reply = client.transaction('a@lab.test', [f'b@{case.domain}'], BODY)
+                reply = client.transaction('a@lab.test', [f'b@{case.domain}'],
+                                           TROUBLE * case.is_trouble + BODY)
                 assert reply.code == 250
         yield world
         world.gateway.stop()
@@ -235,7 +246,7 @@ def test_mail_with_tls_required_no_goes_all_the_same(world, name, secure):
     with world.gateway.connect() as client:
         client.hello()
         assert client.transaction('a@lab.test', [f'trouble@{case.domain}'],
-                                  b'TLS-Required: No\r\n' + BODY).code == 250
+                                  TROUBLE + BODY).code == 250
     if secure is None:
         world.gateway.wait_log(rf'DCID \d+ IP {re.escape(world.hops[case].address)} {REQUIRED}',
                                since=since)
@@ -279,9 +290,9 @@ def test_what_happened_is_gathered_for_reports(world):
     assert found['mode-none.sts.test'] == (no_policy, 0, 1)
     assert found['dane-first.signed.test'] == (tlsa, 1, 0)
     assert details['dane-first.signed.test'][0] == 'mx.dane-first.signed.test'
-    assert not [domain for domain in found if domain.startswith('routed')]
+    assert not [domain for domain in found if domain.startswith(('routed', 'trouble'))]
     for case in CASES:
-        if not case.step:
+        if not case.step or case.is_trouble:
             continue
         assert found[case.domain] == (no_policy if case.mode == 'none' else sts, 0, 1), case.name
         assert details[case.domain][1] == {
@@ -328,3 +339,23 @@ def test_a_policy_in_force_outlives_its_host_and_its_record(world):
         assert client.transaction('a@lab.test', [f'c@{case.domain}'], BODY).code == 250
     world.gateway.wait_log(ALERT.format(domain=re.escape(case.domain)))
     assert len(hop.mails()) == 1
+
+
+def test_reports_go_although_tls_fails_and_are_not_reported_themselves(world):
+    """RFC 8460 3, 5.3: neither MTA-STS nor DANE is honoured, and there is no report of reports."""
+    cases = {case.name: case for case in CASES}
+    told = {'untrusted': True, 'wrong-name': True, 'not-offered': False, 'not-listed': True}
+    world.gateway.command('tls-reports', 'send')
+    for name, secure in told.items():
+        domain = cases[name].domain
+        world.gateway.wait_log(rf'TLS report: {re.escape(domain)}, \S+: is queued for tls@')
+
+        def reports(hop=world.hops[cases[name]], to=f'tls@{domain}'):
+            return [mail for mail in hop.mails() if mail.recipients == [to]]
+        wait_until(reports, 20, f'the report at {domain}')
+        mail, = reports()
+        assert mail.secure == secure and b'\r\nTLS-Required: No\r\n' in mail.data
+    world.gateway.wait_log(r'TLS reports of \S+: \d+ sent, ')
+    world.gateway.stop()
+    assert not [name for name in told if cases[name].domain in gathered(world)[0]]
+    world.gateway.start()
