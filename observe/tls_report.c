@@ -7,6 +7,7 @@
 
 #define DAY_S          86400
 #define DATE_MAX       32
+#define EXTENSION      ".json"
 #define BASE64_COLUMNS 76
 
 time_t observe_tls_report_day(time_t wall_s)
@@ -18,12 +19,24 @@ const char *observe_tls_report_name(const struct observe_tls_report *report,
                                     char name[static OBSERVE_TLS_REPORT_NAME_MAX])
 {
     struct slice id = report->report_id, before_at = slice_cut(&id, '@');
-    int len = snprintf(name, OBSERVE_TLS_REPORT_NAME_MAX, "%.*s!%.*s!%lld!%lld!%.*s.json",
+    int len = snprintf(name, OBSERVE_TLS_REPORT_NAME_MAX, "%.*s!%.*s!%lld!%lld",
                        SLICE_ARGS(report->submitter), SLICE_ARGS(report->domain),
-                       (long long)report->day_s, (long long)report->day_s + DAY_S - 1,
-                       SLICE_ARGS(before_at));
+                       (long long)report->day_s, (long long)report->day_s + DAY_S - 1);
+    bool has_id = false;
 
-    ASSERT(len > 0 && len < OBSERVE_TLS_REPORT_NAME_MAX);
+    ASSERT(len > 0 &&
+           (size_t)len + before_at.len + sizeof("!" EXTENSION) <= OBSERVE_TLS_REPORT_NAME_MAX);
+    for (size_t i = 0; i < before_at.len; i++) {
+        char c = before_at.data[i];
+
+        if (!ascii_is_letter(c) && !ascii_is_digit(c))
+            continue;
+        if (!has_id)
+            name[len++] = '!';
+        has_id = true;
+        name[len++] = c;
+    }
+    (void)snprintf(name + len, OBSERVE_TLS_REPORT_NAME_MAX - (size_t)len, EXTENSION);
     return name;
 }
 

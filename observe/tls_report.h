@@ -25,8 +25,8 @@ struct observe_tls_report {
 /* The day that a time lies in, as above. */
 time_t observe_tls_report_day(time_t wall_s);
 
-/* "submitter!domain!begin!end!id.json", RFC 8460 5.1. The id is what is before the "@". Returns
- * name. */
+/* "submitter!domain!begin!end!id.json", RFC 8460 5.1. The id is what is before the "@", letters and
+ * digits alone, which is all that the RFC has there. Returns name. */
 const char *observe_tls_report_name(const struct observe_tls_report *report,
                                     char name[static OBSERVE_TLS_REPORT_NAME_MAX]);
 

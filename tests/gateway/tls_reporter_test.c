@@ -58,7 +58,7 @@ static void a_report_says_who_sends_it_about_what(void **unused)
         "Report-ID: <2016-04-01-1459497600.",
         "Message-ID: <2016-04-01-1459497600.",
         ".0@mx.us.example>\r\n",
-        "us.example!mail.example!1459468800!1459555199!2016-04-01-1459497600.",
+        "us.example!mail.example!1459468800!1459555199!201604011459497600",
     };
 
     (void)unused;

@@ -143,7 +143,7 @@ static void a_report_has_the_form_of_the_rfc(void **unused)
     assert_int_equal(observe_tls_report_day(DAY + 86399), DAY);
     assert_string_equal(observe_tls_report_name(&report, name),
                         "mx.company-x.example!company-y.example!1459468800!1459555199!"
-                        "5065427c-23d3.json");
+                        "5065427c23d3.json");
 }
 
 static void assert_policies(const struct observe_tls_results *r, const char *domain,
@@ -366,9 +366,9 @@ static void a_letter_carries_the_report_whatever_its_length(void **unused)
         buffer_init(&out, 1 << 16);
         assert_int_equal(observe_tls_report_letter(&letter, &out), STATUS_OK);
         rest = buffer_contents(&out);
-        at = memmem(rest.data, rest.len, "5065427c-23d3.json\"\r\n\r\n", 23);
+        at = memmem(rest.data, rest.len, "5065427c23d3.json\"\r\n\r\n", 22);
         assert_non_null(at);
-        part = slice_after(rest, (size_t)(at - rest.data) + 23);
+        part = slice_after(rest, (size_t)(at - rest.data) + 22);
         at = memmem(part.data, part.len, "\r\n--_tls_report_--\r\n", 20);
         assert_non_null(at);
         part.len = (size_t)(at - part.data);
@@ -415,6 +415,143 @@ static void a_letter_has_the_header_of_the_rfc(void **unused)
     buffer_finish(&out);
 }
 
+/* --- the grammar ----------------------------------------------------------------------------- */
+
+static bool take_text(struct slice *text, const char *word)
+{
+    struct slice want = slice_from(word);
+
+    if (text->len < want.len || !slice_equal(slice_first(*text, want.len), want))
+        return false;
+    *text = slice_after(*text, want.len);
+    return true;
+}
+
+static size_t count_of(struct slice text, bool has_letters, const char *others)
+{
+    size_t len = 0;
+
+    while (len < text.len &&
+           (ascii_is_digit(text.data[len]) || (has_letters && ascii_is_letter(text.data[len])) ||
+            strchr(others, text.data[len]) != NULL))
+        len++;
+    return len;
+}
+
+/* At least one of the digits, letters and others. */
+static bool take_some(struct slice *text, bool has_letters, const char *others)
+{
+    size_t len = count_of(*text, has_letters, others);
+
+    *text = slice_after(*text, len);
+    return len > 0;
+}
+
+/* RFC 5321 4.1.2, Domain: labels that begin and end with a letter or a digit. */
+static bool take_domain(struct slice *text)
+{
+    do {
+        size_t len = count_of(*text, true, "-");
+
+        if (len == 0 || text->data[0] == '-' || text->data[len - 1] == '-')
+            return false;
+        *text = slice_after(*text, len);
+    } while (take_text(text, "."));
+    return true;
+}
+
+/* RFC 5322 3.2.3, dot-atom-text. */
+static bool take_atoms(struct slice *text)
+{
+    do
+        if (!take_some(text, true, "!#$%&'*+-/=?^_`{|}~"))
+            return false;
+    while (take_text(text, "."));
+    return true;
+}
+
+/* RFC 5322 3.2.2, without comments: spaces, and a line end among them. */
+static bool take_fws(struct slice *text)
+{
+    (void)take_text(text, "\r\n");
+    return take_text(text, " ");
+}
+
+/* RFC 8460 5.1. */
+static bool is_file_name(struct slice name)
+{
+    return take_domain(&name) && take_text(&name, "!") && take_domain(&name) &&
+           take_text(&name, "!") && take_some(&name, false, "") && take_text(&name, "!") &&
+           take_some(&name, false, "") && (!take_text(&name, "!") || take_some(&name, true, "")) &&
+           (take_text(&name, ".json.gz") || take_text(&name, ".json")) && name.len == 0;
+}
+
+/* RFC 8460 5.3. */
+static bool is_subject(struct slice text)
+{
+    return take_text(&text, "Subject: Report") && take_fws(&text) && take_text(&text, "Domain:") &&
+           take_fws(&text) && take_domain(&text) && take_fws(&text) &&
+           take_text(&text, "Submitter:") && take_fws(&text) && take_domain(&text) &&
+           take_fws(&text) && take_text(&text, "Report-ID:") && take_fws(&text) &&
+           take_text(&text, "<") && take_atoms(&text) && take_text(&text, "@") &&
+           take_atoms(&text) && take_text(&text, ">") && text.len == 0;
+}
+
+/* From the beginning of a line to the one behind its last. */
+static struct slice field_of(struct slice letter, const char *name)
+{
+    const char *at = memmem(letter.data, letter.len, name, strlen(name));
+    size_t len = 0;
+
+    assert_non_null(at);
+    letter = slice_after(letter, (size_t)(at - letter.data));
+    do
+        len += strcspn(letter.data + len, "\r") + 2;
+    while (letter.data[len] == ' ');
+    return slice_first(letter, len - 2);
+}
+
+static void names_and_subjects_keep_to_the_grammar(void **unused)
+{
+    static const struct {
+        const char *domain, *submitter, *report_id, *name;
+    } cases[] = {
+        { "company-y.example", "mx.company-x.example", "2016-04-01-1459.00ff@x.example",
+          "mx.company-x.example!company-y.example!1459468800!1459555199!20160401145900ff.json" },
+        { "xn--bcher-kva.example", "a", "a_b+c@a",
+          "a!xn--bcher-kva.example!1459468800!1459555199!abc.json" },
+        { "1.example", "b.example", "z@b.example",
+          "b.example!1.example!1459468800!1459555199!z.json" },
+        { "1.example", "b.example", "-_-@b.example",
+          "b.example!1.example!1459468800!1459555199.json" },
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct observe_tls_report one = {
+            .domain = slice_from(cases[i].domain),
+            .submitter = slice_from(cases[i].submitter),
+            .report_id = slice_from(cases[i].report_id),
+            .day_s = DAY,
+        };
+        const struct observe_tls_letter letter = { .report = &one,
+                                                   .from = SLICE("a@b.example"),
+                                                   .to = SLICE("c@d.example"),
+                                                   .message_id = SLICE("e@b.example"),
+                                                   .json = SLICE("{}") };
+        char name[OBSERVE_TLS_REPORT_NAME_MAX];
+        struct buffer out;
+
+        assert_string_equal(observe_tls_report_name(&one, name), cases[i].name);
+        assert_true(is_file_name(slice_from(name)));
+        buffer_init(&out, 1 << 16);
+        assert_int_equal(observe_tls_report_letter(&letter, &out), STATUS_OK);
+        assert_true(is_subject(field_of(buffer_contents(&out), "Subject:")));
+        assert_non_null(memmem(buffer_contents(&out).data, buffer_len(&out), name, strlen(name)));
+        buffer_finish(&out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -425,6 +562,7 @@ int main(void)
         cmocka_unit_test(a_damaged_file_is_read_up_to_the_damage),
         cmocka_unit_test(a_letter_carries_the_report_whatever_its_length),
         cmocka_unit_test(a_letter_has_the_header_of_the_rfc),
+        cmocka_unit_test(names_and_subjects_keep_to_the_grammar),
     };
     (void)setenv("TZ", "UTC", 1);
     return cmocka_run_group_tests(tests, NULL, NULL);
