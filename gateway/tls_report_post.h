@@ -31,7 +31,7 @@ enum gateway_tls_post_state {
 
 struct gateway_tls_post {
     const char *url;                          /* borrowed, as the next three */
-    struct slice body;                        /* JSON */
+    struct slice body;                        /* observe_tls_report_json(), compressed */
     const struct ip_address *addresses;       /* of its host, which are all allowed */
     const char *ca_path;                      /* ""; the system's */
     size_t addresses_count;                   /* 1..GATEWAY_TLS_POST_ADDRESSES_MAX */

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "observe/gzip.h"
+
 static_assert(OBSERVE_TLS_URIS_MAX <= 8, "a target has a bit for each");
 static_assert(GATEWAY_TLS_LOOKUP_ADDRESSES_MAX <= GATEWAY_TLS_POST_ADDRESSES_MAX, "all are tried");
 
@@ -105,18 +107,23 @@ static struct observe_tls_report describe(const struct gateway_tls_sending *s,
 }
 
 /* Once for all URIs. */
-static enum status write_json(struct gateway_tls_sending *s,
-                              const struct gateway_tls_report_settings *settings)
+static enum status write_report(struct gateway_tls_sending *s,
+                                const struct gateway_tls_report_settings *settings)
 {
     char id[REPORT_ID_MAX];
     struct observe_tls_report report = describe(s, settings, make_report_id(s, settings, id));
+    struct buffer json;
     enum status status;
 
-    if (buffer_len(&s->json) > 0)
+    if (buffer_len(&s->report) > 0)
         return STATUS_OK;
-    status = observe_tls_report_json(&report, &s->part->results, &s->json);
+    buffer_init(&json, OBSERVE_TLS_REPORT_BYTES_MAX);
+    status = observe_tls_report_json(&report, &s->part->results, &json);
+    if (status == STATUS_OK)
+        status = observe_gzip(buffer_contents(&json), &s->report);
+    buffer_finish(&json);
     if (status != STATUS_OK)
-        buffer_release(&s->json);
+        buffer_release(&s->report);
     return status;
 }
 
@@ -131,7 +138,7 @@ static enum status write_letter(struct gateway_tls_sending *s,
         .report = &report,
         .from = slice_from(settings->contact),
         .to = slice_from(uri_text(s)),
-        .json = buffer_contents(&s->json),
+        .gzip = buffer_contents(&s->report),
         .now_s = now_s,
     };
 
@@ -209,7 +216,7 @@ static void begin_post(struct gateway_tls_sending *s, const struct ip_address *a
     }
     s->post = (struct gateway_tls_post){
         .url = uri_text(s),
-        .body = buffer_contents(&s->json),
+        .body = buffer_contents(&s->report),
         .addresses = s->addresses,
         .addresses_count = allowed,
         .ca_path = settings->ca_path,
@@ -310,7 +317,7 @@ static void run_uri(struct gateway_tls_sending *s,
         next_uri(s);
         return;
     }
-    status = write_json(s, settings);
+    status = write_report(s, settings);
     if (status == STATUS_LIMIT)
         refused(s, now_s, "the report is too long");
     else if (status != STATUS_OK)
@@ -388,7 +395,7 @@ enum status gateway_tls_sending_create(struct gateway_tls_world *world,
     s->world = world;
     s->part = part;
     s->target = target;
-    buffer_init(&s->json, OBSERVE_TLS_REPORT_BYTES_MAX);
+    buffer_init(&s->report, OBSERVE_TLS_REPORT_BYTES_MAX);
     buffer_init(&s->letter, SPOOL_BODY_INLINE_MAX);
     gateway_own_mail_init(&s->mail);
     gateway_tls_lookup_init(&s->lookup, GATEWAY_TLS_LOOKUP_RECORD, world->bell);
@@ -402,7 +409,7 @@ void gateway_tls_sending_destroy(struct gateway_tls_sending *s)
 {
     ASSERT(!list_is_linked(&s->node));
     gateway_tls_post_finish(&s->post);
-    buffer_finish(&s->json);
+    buffer_finish(&s->report);
     buffer_finish(&s->letter);
     free(s);
 }

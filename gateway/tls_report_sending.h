@@ -62,7 +62,7 @@ struct gateway_tls_sending { /* Fields are private. */
     struct ip_address addresses[GATEWAY_TLS_LOOKUP_ADDRESSES_MAX];
     struct slice recipient;
     char sender[CONFIG_ALERT_ADDRESS_BYTES_MAX + 1];
-    struct buffer json; /* empty: not written yet */
+    struct buffer report; /* compressed; empty: not written yet */
     struct buffer letter;
 };
 

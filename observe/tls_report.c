@@ -7,7 +7,7 @@
 
 #define DAY_S          86400
 #define DATE_MAX       32
-#define EXTENSION      ".json"
+#define EXTENSION      ".json.gz"
 #define BASE64_COLUMNS 76
 
 time_t observe_tls_report_day(time_t wall_s)
@@ -197,6 +197,6 @@ enum status observe_tls_report_letter(const struct observe_tls_letter *letter, s
                       "Content-Transfer-Encoding: base64\r\n"
                       "Content-Disposition: attachment;\r\n filename=\"%s\"\r\n\r\n",
                       observe_tls_report_name(r, name)));
-    TRY(append_base64(letter->json, out));
+    TRY(append_base64(letter->gzip, out));
     return buffer_append_text(out, "\r\n--" BOUNDARY "--\r\n");
 }

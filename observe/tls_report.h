@@ -1,8 +1,7 @@
 /* observe/tls_report.h - a day's report to a domain about TLS with it: RFC 8460.
  *
- * The report is JSON (4.4), one for each domain that mail went to. By mail it is a multipart/report
- * (5.3), by HTTPS the JSON alone is posted as application/tlsrpt+json (5.4). It is not compressed,
- * which the RFC recommends and does not demand. Pure.
+ * The report is JSON (4.4), one for each domain that mail went to, and always goes compressed (5.2,
+ * observe/gzip.h). By mail it is a multipart/report (5.3), by HTTPS it is posted alone (5.4). Pure.
  */
 #pragma once
 #include <time.h>
@@ -11,7 +10,7 @@
 
 #define OBSERVE_TLS_REPORT_BYTES_MAX ((size_t)8 * 1024 * 1024) /* of the JSON */
 #define OBSERVE_TLS_REPORT_NAME_MAX  640                       /* NUL included */
-#define OBSERVE_TLS_REPORT_TYPE      "application/tlsrpt+json"
+#define OBSERVE_TLS_REPORT_TYPE      "application/tlsrpt+gzip"
 
 struct observe_tls_report {
     struct slice domain;       /* who is told: observe_tls_result.report_domain */
@@ -25,8 +24,8 @@ struct observe_tls_report {
 /* The day that a time lies in, as above. */
 time_t observe_tls_report_day(time_t wall_s);
 
-/* "submitter!domain!begin!end!id.json", RFC 8460 5.1. The id is what is before the "@", letters and
- * digits alone, which is all that the RFC has there. Returns name. */
+/* "submitter!domain!begin!end!id.json.gz", RFC 8460 5.1. The id is what is before the "@", letters
+ * and digits alone, which is all that the RFC has there. Returns name. */
 const char *observe_tls_report_name(const struct observe_tls_report *report,
                                     char name[static OBSERVE_TLS_REPORT_NAME_MAX]);
 
@@ -41,7 +40,7 @@ struct observe_tls_letter {
     struct slice from; /* an address; plain, as are the next two */
     struct slice to;
     struct slice message_id; /* without angle brackets */
-    struct slice json;
+    struct slice gzip;       /* the JSON, compressed */
     time_t now_s;
 };
 

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "gateway/tls_reporter.h"
+#include "tests/observe/gunzip.h"
 
 #define DAY0      ((time_t)1459468800) /* 2016-04-01 */
 #define DAY       ((time_t)GATEWAY_TLS_DAY_S)
@@ -128,6 +129,14 @@ static void keep(bool is_mail, struct slice to, struct slice text)
     (void)snprintf(s->text, sizeof(s->text), "%.*s", SLICE_ARGS(text));
 }
 
+/* A post, decoded. */
+static void keep_post(struct slice url, struct slice body)
+{
+    char json[sizeof(rig.sent[0].text)];
+
+    keep(false, url, (struct slice){ json, gunzip(body, json, sizeof(json)) });
+}
+
 static void commit(struct gateway_own_mail *letter)
 {
     struct buffer text;
@@ -157,7 +166,7 @@ static void end_post(struct gateway_tls_post *transfer)
     transfer->state = rig.is_post_failing ? GATEWAY_TLS_POST_FAILED : GATEWAY_TLS_POST_TAKEN;
     (void)snprintf(transfer->reason, sizeof(transfer->reason), "https: no");
     if (!rig.is_post_failing)
-        keep(false, slice_from(transfer->url), transfer->body);
+        keep_post(slice_from(transfer->url), transfer->body);
 }
 
 static struct file *find_file(const char *name)

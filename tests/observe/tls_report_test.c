@@ -143,7 +143,7 @@ static void a_report_has_the_form_of_the_rfc(void **unused)
     assert_int_equal(observe_tls_report_day(DAY + 86399), DAY);
     assert_string_equal(observe_tls_report_name(&report, name),
                         "mx.company-x.example!company-y.example!1459468800!1459555199!"
-                        "5065427c23d3.json");
+                        "5065427c23d3.json.gz");
 }
 
 static void assert_policies(const struct observe_tls_results *r, const char *domain,
@@ -362,13 +362,13 @@ static void a_letter_carries_the_report_whatever_its_length(void **unused)
         const char *at;
 
         json[len] = (char)(len * 7);
-        letter.json = (struct slice){ json, len };
+        letter.gzip = (struct slice){ json, len };
         buffer_init(&out, 1 << 16);
         assert_int_equal(observe_tls_report_letter(&letter, &out), STATUS_OK);
         rest = buffer_contents(&out);
-        at = memmem(rest.data, rest.len, "5065427c23d3.json\"\r\n\r\n", 22);
+        at = memmem(rest.data, rest.len, "5065427c23d3.json.gz\"\r\n\r\n", 25);
         assert_non_null(at);
-        part = slice_after(rest, (size_t)(at - rest.data) + 22);
+        part = slice_after(rest, (size_t)(at - rest.data) + 25);
         at = memmem(part.data, part.len, "\r\n--_tls_report_--\r\n", 20);
         assert_non_null(at);
         part.len = (size_t)(at - part.data);
@@ -404,7 +404,7 @@ static void a_letter_has_the_header_of_the_rfc(void **unused)
                                                .from = SLICE("tls-reports@mx.company-x.example"),
                                                .to = SLICE("reports@company-y.example"),
                                                .message_id = SLICE("7.tlsrpt@mx.company-x.example"),
-                                               .json = SLICE("{}"),
+                                               .gzip = SLICE("{}"),
                                                .now_s = DAY + 90000 };
     struct buffer out;
 
@@ -517,13 +517,13 @@ static void names_and_subjects_keep_to_the_grammar(void **unused)
         const char *domain, *submitter, *report_id, *name;
     } cases[] = {
         { "company-y.example", "mx.company-x.example", "2016-04-01-1459.00ff@x.example",
-          "mx.company-x.example!company-y.example!1459468800!1459555199!20160401145900ff.json" },
+          "mx.company-x.example!company-y.example!1459468800!1459555199!20160401145900ff.json.gz" },
         { "xn--bcher-kva.example", "a", "a_b+c@a",
-          "a!xn--bcher-kva.example!1459468800!1459555199!abc.json" },
+          "a!xn--bcher-kva.example!1459468800!1459555199!abc.json.gz" },
         { "1.example", "b.example", "z@b.example",
-          "b.example!1.example!1459468800!1459555199!z.json" },
+          "b.example!1.example!1459468800!1459555199!z.json.gz" },
         { "1.example", "b.example", "-_-@b.example",
-          "b.example!1.example!1459468800!1459555199.json" },
+          "b.example!1.example!1459468800!1459555199.json.gz" },
     };
 
     (void)unused;
@@ -538,7 +538,7 @@ static void names_and_subjects_keep_to_the_grammar(void **unused)
                                                    .from = SLICE("a@b.example"),
                                                    .to = SLICE("c@d.example"),
                                                    .message_id = SLICE("e@b.example"),
-                                                   .json = SLICE("{}") };
+                                                   .gzip = SLICE("{}") };
         char name[OBSERVE_TLS_REPORT_NAME_MAX];
         struct buffer out;
 

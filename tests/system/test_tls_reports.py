@@ -2,6 +2,7 @@
 import datetime
 import email
 import email.policy
+import gzip
 import json
 import re
 import time
@@ -100,8 +101,9 @@ def json_of(message):
     mail = email.message_from_bytes(message.data, policy=email.policy.default)
     assert not mail.defects
     parts = list(mail.iter_parts())
-    assert [part.get_content_type() for part in parts] == ['text/plain', 'application/tlsrpt+json']
-    return mail, json.loads(parts[1].get_content())
+    assert [part.get_content_type() for part in parts] == ['text/plain', 'application/tlsrpt+gzip']
+    assert parts[1].get_filename().endswith('.json.gz')
+    return mail, json.loads(gzip.decompress(parts[1].get_content()))
 
 
 def files_of(gateway):
@@ -153,8 +155,8 @@ def test_a_day_that_is_over_is_reported_by_mail_and_https(
     wait_until(lambda: https.requests, 10, 'the post')
     request, = https.requests
     assert (request.host, request.path) == ('reports.a.test', PATH)
-    assert request.headers['Content-Type'] == 'application/tlsrpt+json'
-    assert json.loads(request.body) == report
+    assert request.headers['Content-Type'] == 'application/tlsrpt+gzip'
+    assert json.loads(gzip.decompress(request.body)) == report
 
     gateway.wait_log(rf'Info: TLS reports of {date_of(day)}: 2 sent, 2 not wanted, 0 given up\n')
     gateway.wait_log(rf'Info: TLS report: a\.test, {date_of(day)}: is queued for tls@a\.test\n')
