@@ -76,6 +76,16 @@ static void refused(struct gateway_tls_sending *s, time_t now_s, const char *why
     next_uri(s);
 }
 
+/* Whoever is asked so often to take reports may be the victim of those who say so. */
+static bool may_send(struct gateway_tls_sending *s, struct slice host, time_t now_s)
+{
+    const char *why = gateway_tls_quota_take(s->world->quota, &s->record.uris[s->uri], host, now_s);
+
+    if (why != NULL)
+        refused(s, now_s, why);
+    return why == NULL;
+}
+
 /* --- the report ------------------------------------------------------------------------------ */
 
 /* The same for the same part, also after a restart: who gets it twice can tell. */
@@ -164,8 +174,13 @@ static enum status compose(const struct gateway_own_mail *mail, uint64_t mid, ti
 static void begin_mail(struct gateway_tls_sending *s,
                        const struct gateway_tls_report_settings *settings, time_t now_s)
 {
-    enum status status = write_letter(s, settings, now_s);
+    struct slice domain = slice_from(uri_text(s));
+    enum status status;
 
+    (void)slice_cut(&domain, '@');
+    if (!may_send(s, domain, now_s))
+        return;
+    status = write_letter(s, settings, now_s);
     if (status == STATUS_LIMIT) {
         refused(s, now_s, "the report is too long for a message");
         return;
@@ -201,9 +216,9 @@ static bool run_mail(struct gateway_tls_sending *s, time_t now_s)
 
 /* --- by HTTPS -------------------------------------------------------------------------------- */
 
-static void begin_post(struct gateway_tls_sending *s, const struct ip_address *addresses,
-                       size_t count, const struct gateway_tls_report_settings *settings,
-                       time_t now_s)
+static void begin_post(struct gateway_tls_sending *s, struct slice host,
+                       const struct ip_address *addresses, size_t count,
+                       const struct gateway_tls_report_settings *settings, time_t now_s)
 {
     size_t allowed = 0;
 
@@ -214,6 +229,8 @@ static void begin_post(struct gateway_tls_sending *s, const struct ip_address *a
         refused(s, now_s, "its addresses are not of the public Internet");
         return;
     }
+    if (!may_send(s, host, now_s))
+        return;
     s->post = (struct gateway_tls_post){
         .url = uri_text(s),
         .body = buffer_contents(&s->report),
@@ -238,7 +255,7 @@ static void begin_https(struct gateway_tls_sending *s,
         return;
     }
     if (ip_parse(slice_from(host), &literal)) {
-        begin_post(s, &literal, 1, settings, now_s);
+        begin_post(s, slice_from(host), &literal, 1, settings, now_s);
         return;
     }
     gateway_tls_lookup_init(&s->lookup, GATEWAY_TLS_LOOKUP_ADDRESSES, s->world->bell);
@@ -300,7 +317,8 @@ static bool run_addresses(struct gateway_tls_sending *s,
                s->lookup.is_failed ? "its addresses could not be looked up"
                                    : "the host has no address");
     else
-        begin_post(s, s->lookup.addresses, s->lookup.addresses_count, settings, now_s);
+        begin_post(s, slice_from(s->lookup.name), s->lookup.addresses, s->lookup.addresses_count,
+                   settings, now_s);
     return true;
 }
 

@@ -12,6 +12,7 @@
 #include "gateway/tls_report_lookup.h"
 #include "gateway/tls_report_part.h"
 #include "gateway/tls_report_post.h"
+#include "gateway/tls_report_quota.h"
 #include "gateway/tls_report_settings.h"
 #include "observe/maillog.h"
 #include "observe/tls_report.h"
@@ -34,6 +35,7 @@ struct gateway_tls_world_ops {
 struct gateway_tls_world { /* Embedded in who has it. */
     const struct gateway_tls_world_ops *ops;
     struct observe_log_writer *log;
+    struct gateway_tls_quota *quota;
     int bell; /* for lookups and mails */
 };
 

@@ -343,6 +343,7 @@ static unsigned wait_of(const struct gateway_tls_reporter *r, time_t now_s)
 
 unsigned gateway_tls_reporter_run(struct gateway_tls_reporter *r, time_t now_s)
 {
+    gateway_tls_quota_sweep(r->world->quota, now_s);
     close_due(r, now_s);
     do {
         while (r->sendings_count < GATEWAY_TLS_SENDINGS_MAX && begin_one(r, now_s))

@@ -399,6 +399,7 @@ static enum status start(struct gateway_tls_reports *k)
     if (k->bell < 0)
         return status_from_errno(errno);
     k->world.bell = k->bell;
+    TRY(gateway_tls_quota_create(&k->seed, &k->world.quota));
     TRY(gateway_tls_poster_create(&k->poster));
     return engine_thread_start(&k->thread, "tls reports", ENGINE_THREAD_ANY_CPU, run);
 }
@@ -478,6 +479,7 @@ void gateway_tls_reports_destroy(struct gateway_tls_reports *reports)
     if (reports->settings != NULL)
         gateway_tls_reporter_finish(&reports->reporter);
     gateway_tls_poster_destroy(reports->poster);
+    gateway_tls_quota_destroy(reports->world.quota);
     free(atomic_load(&reports->next_settings));
     free(reports->settings);
     ASSERT(pthread_mutex_destroy(&reports->lock) == 0);

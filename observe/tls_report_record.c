@@ -108,14 +108,30 @@ static bool read_https(struct slice text, struct observe_tls_uri *uri_out)
     return true;
 }
 
+/* The domain in an address has no case, and nobody means another one by the case of its local
+ * part; a path does have one. */
+static bool is_known(const struct observe_tls_record *record, const struct observe_tls_uri *uri)
+{
+    for (size_t i = 0; i < record->uris_count; i++) {
+        const struct observe_tls_uri *known = &record->uris[i];
+        struct slice a = slice_from(known->text), b = slice_from(uri->text);
+
+        if (known->kind == uri->kind &&
+            (uri->kind == OBSERVE_TLS_MAILTO ? slice_equal_nocase(a, b) : slice_equal(a, b)))
+            return true;
+    }
+    return false;
+}
+
 static void read_uris(struct slice list, struct observe_tls_record *record)
 {
     while (list.len > 0 && record->uris_count < OBSERVE_TLS_URIS_MAX) {
         struct slice text = slice_trim(slice_cut(&list, ','));
         struct observe_tls_uri *uri = &record->uris[record->uris_count];
 
-        if (begins(text, MAILTO) ? read_mailto(slice_after(text, MAILTO.len), uri)
-                                 : begins(text, HTTPS) && read_https(text, uri))
+        if ((begins(text, MAILTO) ? read_mailto(slice_after(text, MAILTO.len), uri)
+                                  : begins(text, HTTPS) && read_https(text, uri)) &&
+            !is_known(record, uri))
             record->uris_count++;
     }
 }

@@ -6,8 +6,10 @@
 #include "base/slice.h"
 
 #define OBSERVE_TLS_RECORD_BYTES_MAX 4096 /* of the record; a longer one is none */
-#define OBSERVE_TLS_URIS_MAX         8    /* those behind are not looked at */
-#define OBSERVE_TLS_URI_MAX          512  /* NUL included; a longer one is left out */
+#define OBSERVE_TLS_URIS_MAX                                                                       \
+    8                           /* those behind are not looked at: to deliver to one of            \
+                                   them would do, RFC 8460 3 */
+#define OBSERVE_TLS_URI_MAX 512 /* NUL included; a longer one is left out */
 
 enum observe_tls_uri_kind { OBSERVE_TLS_MAILTO, OBSERVE_TLS_HTTPS };
 
@@ -26,6 +28,7 @@ struct observe_tls_record {
 bool observe_tls_record_is_one(struct slice text);
 
 /* text: the strings of the record in one piece. False when it is not of the form. Fields other than
- * rua, schemes other than mailto and https, and addresses that would need quotes are left out. What
- * stands behind the "?" of a mailto (a subject, another recipient) does not count. */
+ * rua, schemes other than mailto and https, and addresses that would need quotes are left out, and
+ * what was there before. What stands behind the "?" of a mailto (a subject, another recipient) does
+ * not count. */
 MUST_USE bool observe_tls_record_parse(struct slice text, struct observe_tls_record *record_out);

@@ -28,6 +28,7 @@ static struct rig {
     struct gateway_tls_reporter reporter;
     struct gateway_tls_report_settings settings;
     struct observe_log *log;
+    struct gateway_tls_quota *quota;
     time_t now_s;
 
     /* The DNS. */
@@ -35,6 +36,7 @@ static struct rig {
     size_t lookups_count, lookups_most, asked_count;
     bool has_no_worker, is_dns_failing, has_two_records;
     const char *address;
+    const char *enemy; /* the record of enemy0.example and so on; NULL: none */
 
     /* What arrived. */
     struct sent {
@@ -44,6 +46,7 @@ static struct rig {
         char text[4096];
     } sent[SENT_MAX];
     size_t sent_count, posts_count;
+    bool is_only_counted; /* and not kept */
     struct gateway_own_mail *mails[PENDING];
     struct gateway_tls_post *posts[PENDING];
     size_t mails_waiting, posts_waiting;
@@ -52,7 +55,7 @@ static struct rig {
     /* The disk. */
     struct file {
         char name[GATEWAY_TLS_PART_NAME_MAX];
-        char text[8192];
+        char text[65536];
         size_t len;
     } files[FILES_MAX];
     size_t stores_count;
@@ -90,9 +93,27 @@ static bool look_up(struct gateway_tls_world *world, struct gateway_tls_lookup *
     return true;
 }
 
+/* "#" stands for the number of the domain. */
+static void answer_enemy(struct gateway_tls_lookup *l, const char *number)
+{
+    struct slice digits = slice_first(slice_from(number), strspn(number, "0123456789"));
+
+    l->records_count = 1;
+    for (const char *c = rig.enemy; *c != '\0'; c++) {
+        struct slice next = *c == '#' ? digits : (struct slice){ c, 1 };
+
+        memcpy(l->record + l->record_bytes, next.data, next.len);
+        l->record_bytes += next.len;
+    }
+}
+
 static void answer_lookup(struct gateway_tls_lookup *l)
 {
+    static const char enemy[] = "_smtp._tls.enemy";
+
     l->is_failed = rig.is_dns_failing;
+    if (rig.enemy != NULL && strncmp(l->name, enemy, strlen(enemy)) == 0)
+        answer_enemy(l, l->name + strlen(enemy));
     for (size_t i = 0; i < ARRAY_LEN(records) && l->kind == GATEWAY_TLS_LOOKUP_RECORD; i++) {
         char name[128];
 
@@ -120,8 +141,11 @@ static bool mail(struct gateway_tls_world *world, struct gateway_own_mail *lette
 
 static void keep(bool is_mail, struct slice to, struct slice text)
 {
-    struct sent *s = &rig.sent[rig.sent_count++];
+    struct sent *s = &rig.sent[rig.sent_count % SENT_MAX];
 
+    rig.sent_count++;
+    if (rig.is_only_counted)
+        return;
     assert_true(rig.sent_count < SENT_MAX && text.len < sizeof(s->text));
     s->at_s = rig.now_s;
     s->is_mail = is_mail;
@@ -294,9 +318,10 @@ static inline int set_up(void **unused)
     (void)unused;
     memset(&rig, 0, sizeof(rig));
     assert_int_equal(observe_log_create("/dev/null", 1, &rig.log), STATUS_OK);
-    rig.world = (struct gateway_tls_world){ .ops = &ops,
-                                            .log = observe_log_writer(rig.log, 0),
-                                            .bell = -1 };
+    assert_int_equal(gateway_tls_quota_create(&seed, &rig.quota), STATUS_OK);
+    rig.world = (struct gateway_tls_world){
+        .ops = &ops, .log = observe_log_writer(rig.log, 0), .quota = rig.quota, .bell = -1
+    };
     rig.settings = (struct gateway_tls_report_settings){ .send = true,
                                                          .hostname = "mx.us.example",
                                                          .domain = "us.example",
@@ -312,6 +337,7 @@ static inline int tear_down(void **unused)
 {
     (void)unused;
     gateway_tls_reporter_finish(&rig.reporter);
+    gateway_tls_quota_destroy(rig.quota);
     observe_log_destroy(rig.log);
     return 0;
 }

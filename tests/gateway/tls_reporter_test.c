@@ -363,6 +363,56 @@ static void a_clock_that_is_set_back_does_not_stop_the_storing(void **unused)
     assert_int_equal(rig.stores_count, 2);
 }
 
+/* Of count domains that all say the same. Returns how many reports went out in a day. */
+static size_t be_attacked(const char *record, size_t count)
+{
+    size_t before = rig.sent_count;
+    char domain[64];
+
+    rig.enemy = record;
+    rig.is_only_counted = true;
+    for (size_t i = 0; i < count; i++) {
+        (void)snprintf(domain, sizeof(domain), "enemy%zu.example", i);
+        see(domain);
+    }
+    pass_to(rig.now_s + DAY);
+    return rig.sent_count - before;
+}
+
+static void domains_without_number_cannot_bury_an_address_or_a_host(void **unused)
+{
+    enum { OF_ADDRESS = GATEWAY_TLS_ADDRESS_REPORTS_MAX, OF_HOST = GATEWAY_TLS_HOST_REPORTS_MAX };
+    static const struct {
+        const char *record;
+        size_t domains, sent;
+        bool is_failing;
+    } cases[] = {
+        { MAILTO("a@victim.example"), OF_ADDRESS, OF_ADDRESS, false },
+        { MAILTO("a@victim.example"), OF_ADDRESS + 9, OF_ADDRESS, false },
+        { MAILTO("a@victim.example,mailto:A@VICTIM.example,mailto:%61@victim.example"),
+          OF_ADDRESS + 9, OF_ADDRESS, false },
+        { MAILTO("a#@victim.example"), OF_HOST + 9, OF_HOST, false },
+        { MAILTO("a#@victim#.example"), OF_HOST + 9, OF_HOST + 9, false },
+        { HTTPS("victim.example"), OF_ADDRESS + 9, OF_ADDRESS, false },
+        { HTTPS("victim.example/#"), OF_HOST + 9, OF_HOST, false },
+        { HTTPS("[2606:4700::1]:1#"), OF_HOST + 9, OF_HOST, false },
+        { HTTPS("victim.example"), OF_ADDRESS / 3, OF_ADDRESS, true },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        size_t sent;
+
+        assert_int_equal(tear_down(unused), 0);
+        assert_int_equal(set_up(unused), 0);
+        rig.is_post_failing = cases[i].is_failing;
+        sent = be_attacked(cases[i].record, cases[i].domains);
+        if ((cases[i].is_failing ? rig.posts_count : sent) != cases[i].sent)
+            fail_msg("case %zu: %zu sent", i, sent);
+        see("mail.example"); /* the others get theirs */
+        assert_int_equal(be_attacked(cases[i].record, 1), cases[i].is_failing ? 1 : 2);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -382,6 +432,7 @@ int main(void)
         TEST(only_so_many_parts_are_kept),
         TEST(a_disk_that_fails_is_tried_again),
         TEST(a_clock_that_is_set_back_does_not_stop_the_storing),
+        TEST(domains_without_number_cannot_bury_an_address_or_a_host),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -95,6 +95,18 @@ static void records_are_read(void **unused)
     }
 }
 
+static void what_is_named_twice_counts_once(void **unused)
+{
+    char out[4096];
+
+    (void)unused;
+    assert_string_equal(
+        read(SLICE(V "; rua=mailto:a@b.example,mailto:A@b.EXAMPLE,mailto:%61@b.example,"
+                     "https://c.example/a,https://c.example/a,https://c.example/A"),
+             out),
+        "m:a@b.example h:https://c.example/a h:https://c.example/A");
+}
+
 static void records_are_bounded(void **unused)
 {
     static char text[OBSERVE_TLS_RECORD_BYTES_MAX + 1];
@@ -123,6 +135,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records_are_read),
+        cmocka_unit_test(what_is_named_twice_counts_once),
         cmocka_unit_test(records_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
