@@ -1,6 +1,7 @@
 #include "gateway/tls_report_post.h"
 
 #include <curl/curl.h>
+#include <ifaddrs.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +45,29 @@ bool gateway_tls_post_is_public(const struct ip_address *address)
             return known[i].is_public;
     }
     return false;
+}
+
+/* What cannot be told is. */
+bool gateway_tls_post_is_ours(const struct ip_address *address)
+{
+    struct ifaddrs *all = NULL;
+    bool is_ours = getifaddrs(&all) != 0;
+
+    for (const struct ifaddrs *one = all; one != NULL && !is_ours; one = one->ifa_next) {
+        struct sockaddr_storage storage = { 0 };
+        struct ip_endpoint endpoint;
+
+        if (one->ifa_addr == NULL ||
+            (one->ifa_addr->sa_family != AF_INET && one->ifa_addr->sa_family != AF_INET6))
+            continue;
+        memcpy(&storage, one->ifa_addr,
+               one->ifa_addr->sa_family == AF_INET ? sizeof(struct sockaddr_in)
+                                                   : sizeof(struct sockaddr_in6));
+        is_ours =
+            ip_endpoint_from_socket(&storage, &endpoint) && ip_equal(&endpoint.address, address);
+    }
+    freeifaddrs(all);
+    return is_ours;
 }
 
 /* Whether a part of the URI is there; what cannot be told is. */
@@ -124,7 +148,7 @@ static size_t on_answer(char *data, size_t unit, size_t count, void *user)
 /* The last look at an address, whichever way libcurl came to it. */
 static curl_socket_t on_socket(void *user, curlsocktype purpose, struct curl_sockaddr *to)
 {
-    const struct gateway_tls_post *post = user;
+    struct gateway_tls_post *post = user;
     struct sockaddr_storage storage = { 0 };
     struct ip_endpoint endpoint;
 
@@ -133,8 +157,11 @@ static curl_socket_t on_socket(void *user, curlsocktype purpose, struct curl_soc
         return CURL_SOCKET_BAD;
     memcpy(&storage, &to->addr, to->addrlen);
     if (!ip_endpoint_from_socket(&storage, &endpoint) ||
-        (!post->to_private && !gateway_tls_post_is_public(&endpoint.address)))
+        (!post->to_private && (!gateway_tls_post_is_public(&endpoint.address) ||
+                               gateway_tls_post_is_ours(&endpoint.address)))) {
+        post->is_refused = true;
         return CURL_SOCKET_BAD;
+    }
     return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
 }
 
@@ -270,8 +297,10 @@ static void judge(struct gateway_tls_post *post, CURLcode result)
     long code = 0;
 
     (void)curl_easy_getinfo(post->curl, CURLINFO_RESPONSE_CODE, &code);
-    if (result != CURLE_OK &&
-        (result != CURLE_WRITE_ERROR || post->answer_bytes <= GATEWAY_TLS_POST_ANSWER_MAX))
+    if (result != CURLE_OK && post->is_refused)
+        fail(post, "https: its address is one of our own or of a private network");
+    else if (result != CURLE_OK &&
+             (result != CURLE_WRITE_ERROR || post->answer_bytes <= GATEWAY_TLS_POST_ANSWER_MAX))
         fail(post, "https: %s", post->error[0] != '\0' ? post->error : curl_easy_strerror(result));
     else if (code < 200 || code > 299)
         fail(post, "https: the answer is %ld", code);

@@ -2,7 +2,8 @@
  *
  * Where it goes is what a stranger's DNS says. So: https only, no redirect, no credentials of the
  * URI, the addresses are those that were looked up for it, and unless the configuration allows it,
- * none of a private network or of this machine, whatever the name says. Certificates have to be
+ * none of a private network or of this machine, whatever the name says: not even a public one that
+ * an interface of ours has, as firewalls let us through to ourselves. Certificates have to be
  * valid, which RFC 8460 3 leaves to us: a name that a stranger chose cannot lead to a server inside
  * that believes in where a request comes from.
  *
@@ -43,6 +44,7 @@ struct gateway_tls_post {
     void *curl;
     void *headers, *resolve;
     size_t answer_bytes;
+    bool is_refused; /* an address, by us */
     char *error;
 };
 
@@ -51,6 +53,9 @@ bool gateway_tls_post_target(const char *url, char host[static DNS_NAME_MAX], ui
 
 /* Whether an address is one that the whole Internet can reach (RFC 6890). */
 bool gateway_tls_post_is_public(const struct ip_address *address);
+
+/* Whether one of our interfaces has it now. */
+bool gateway_tls_post_is_ours(const struct ip_address *address);
 
 /* curl_global_init() has been called. */
 MUST_USE enum status gateway_tls_poster_create(struct gateway_tls_poster **poster_out);

@@ -7,8 +7,11 @@
 
 #include <cmocka.h>
 
+#include <net/if.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -114,47 +117,96 @@ static void addresses_inside_are_not_public(void **unused)
     }
 }
 
-/* The last guard: here an address inside got past those who chose it. A socket that listens is how
- * one sees that nobody connects. */
-static void no_socket_is_opened_to_an_address_inside(void **unused)
+static struct sockaddr_in socket_of(const char *text)
 {
-    struct sockaddr_in here = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct ip_endpoint endpoint = { .port = 0 };
+    struct sockaddr_storage storage;
+    struct sockaddr_in address;
+
+    assert_true(ip_parse(slice_from(text), &endpoint.address));
+    assert_int_equal(ip_endpoint_to_socket(&endpoint, &storage), sizeof(address));
+    memcpy(&address, &storage, sizeof(address));
+    return address;
+}
+
+/* Whether somebody connects to a socket that listens at the address, for a post to it. */
+static bool is_reached(const char *text, bool to_private)
+{
+    struct sockaddr_in here = socket_of(text);
     socklen_t len = sizeof(here);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int client = -1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     struct gateway_tls_poster *poster;
+    struct ip_address address;
+    struct gateway_tls_post post = { .body = SLICE("{}"),
+                                     .addresses = &address,
+                                     .addresses_count = 1,
+                                     .ca_path = "",
+                                     .to_private = to_private };
     char url[64];
 
-    (void)unused;
     assert_true(fd >= 0 && bind(fd, (struct sockaddr *)&here, len) == 0 && listen(fd, 1) == 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&here, &len), 0);
     (void)snprintf(url, sizeof(url), "https://a.example:%u/", ntohs(here.sin_port));
+    post.url = url;
+    assert_true(ip_parse(slice_from(text), &address));
     assert_int_equal(gateway_tls_poster_create(&poster), STATUS_OK);
-    for (int to_private = 0; to_private < 2; to_private++) {
-        struct ip_address address;
-        struct gateway_tls_post post = { .url = url,
-                                         .body = SLICE("{}"),
-                                         .addresses = &address,
-                                         .addresses_count = 1,
-                                         .ca_path = "",
-                                         .to_private = to_private == 1 };
-        int client = -1;
-
-        assert_true(ip_parse(SLICE("127.0.0.1"), &address));
-        gateway_tls_post_start(poster, &post);
-        for (int i = 0; i < TURNS_MAX && post.state == GATEWAY_TLS_POST_RUNNING && client < 0;
-             i++) {
-            gateway_tls_poster_wait(poster, -1, 10);
-            client = accept(fd, NULL, NULL);
-        }
-        assert_int_equal(client >= 0, to_private);
-        if (client >= 0)
-            (void)close(client);
-        else
-            assert_int_equal(post.state, GATEWAY_TLS_POST_FAILED);
-        gateway_tls_post_finish(&post);
+    gateway_tls_post_start(poster, &post);
+    for (int i = 0; i < TURNS_MAX && post.state == GATEWAY_TLS_POST_RUNNING && client < 0; i++) {
+        gateway_tls_poster_wait(poster, -1, 10);
+        client = accept(fd, NULL, NULL);
     }
+    if (client >= 0)
+        (void)close(client);
+    else
+        assert_string_equal(post.reason, "https: its address is one of our own or of a private "
+                                         "network");
+    gateway_tls_post_finish(&post);
     gateway_tls_poster_destroy(poster);
     (void)close(fd);
+    return client >= 0;
+}
+
+/* The last guard: here an address inside got past those who chose it. */
+static void no_socket_is_opened_to_an_address_inside(void **unused)
+{
+    (void)unused;
+    assert_false(is_reached("127.0.0.1", false));
+    assert_true(is_reached("127.0.0.1", true));
+}
+
+/* In a network of our own, whose only interface gets an address of the Internet. */
+static bool become(const char *text)
+{
+    struct sockaddr_in address = socket_of(text);
+    struct ifreq request = { .ifr_name = "lo" };
+    int fd;
+    bool ok;
+
+    if (unshare(CLONE_NEWNET) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0)
+        return false;
+    fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    memcpy(&request.ifr_addr, &address, sizeof(address));
+    ok = fd >= 0 && ioctl(fd, SIOCSIFADDR, &request) == 0;
+    request.ifr_flags = IFF_UP;
+    ok = ok && ioctl(fd, SIOCSIFFLAGS, &request) == 0;
+    if (fd >= 0)
+        (void)close(fd);
+    return ok;
+}
+
+/* A firewall lets us through to ourselves: services that it hides trust that. */
+static void no_socket_is_opened_to_an_address_of_ours(void **unused)
+{
+    struct ip_address address;
+
+    (void)unused;
+    assert_true(ip_parse(SLICE("8.8.4.4"), &address));
+    assert_false(gateway_tls_post_is_ours(&address));
+    if (!become("8.8.4.4"))
+        skip();
+    assert_true(gateway_tls_post_is_ours(&address));
+    assert_false(is_reached("8.8.4.4", false));
+    assert_true(is_reached("8.8.4.4", true));
 }
 
 int main(void)
@@ -163,6 +215,7 @@ int main(void)
         cmocka_unit_test(a_uri_says_a_host_and_a_port_or_cannot_be_used),
         cmocka_unit_test(addresses_inside_are_not_public),
         cmocka_unit_test(no_socket_is_opened_to_an_address_inside),
+        cmocka_unit_test(no_socket_is_opened_to_an_address_of_ours), /* the last: it stays there */
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
