@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "delivery/dsn.h"
 #include "gateway/bounce_profiles.h"
+#include "gateway/original.h"
 #include "gateway/worker.h"
 #include "observe/mail_events.h"
 #include "smtp/dsn.h"
@@ -224,16 +225,21 @@ static size_t fill_recipients(const struct gateway_message *m, struct gateway_re
     return count;
 }
 
-/* Header and body as one slice when both are in memory; else what there is. */
-static struct slice original_of(const struct spool_message *spool, bool *is_cut_out)
+/* What is to come back of it. */
+struct original {
+    struct slice text; /* header and body */
+    bool is_cut;       /* there is more of it */
+};
+
+/* Both lie in memory, one behind the other. */
+static struct original original_in_memory(const struct spool_message *spool)
 {
     struct slice trace = spool_message_trace(spool);
     struct slice body = spool_message_body(spool);
 
-    *is_cut_out = spool_message_body_in_file(spool);
-    if (!*is_cut_out && trace.len > 0 && trace.data + trace.len == body.data)
-        return (struct slice){ trace.data, trace.len + body.len };
-    return *is_cut_out ? trace : body;
+    if (trace.len > 0 && trace.data + trace.len == body.data)
+        return (struct original){ .text = { trace.data, trace.len + body.len } };
+    return (struct original){ .text = body };
 }
 
 /* RET is about failures only (RFC 3461 4.3); REQUIRETLS is stronger (RFC 8689 section 5). */
@@ -249,7 +255,8 @@ static uint64_t original_bytes_max(const struct gateway_message *m,
 }
 
 static enum status build(const struct gateway_message *m, struct gateway_report *report,
-                         uint64_t mid, struct buffer *text, struct delivery_dsn_traits *traits)
+                         uint64_t mid, const struct original *original, struct buffer *text,
+                         struct delivery_dsn_traits *traits)
 {
     const struct gateway_worker *w = m->home;
     struct slice hostname = slice_from(gateway_view_settings(w->view)->hostname);
@@ -265,6 +272,8 @@ static enum status build(const struct gateway_message *m, struct gateway_report 
         .envelope_id = decode_envid(spool_message_info(m->spool, SPOOL_INFO_ENVELOPE_ID), envid),
         .is_double = !has_sender(m),
         .mid = mid,
+        .original = original->text,
+        .original_is_cut = original->is_cut,
         .original_bytes_max = original_bytes_max(m, report),
         .original_is_stuffed = (spool_message_flags(m->spool) & SPOOL_MESSAGE_NOT_STUFFED) == 0,
     };
@@ -280,7 +289,6 @@ static enum status build(const struct gateway_message *m, struct gateway_report 
         dsn.message_id = slice_from(id);
         if (report->retry_until_s > 0)
             dsn.retry_until = slice_from(clock_format_mail(report->retry_until_s, until));
-        dsn.original = original_of(m->spool, &dsn.original_is_cut);
         dsn.recipients = recipients;
         dsn.recipients_count = fill_recipients(m, report, told, recipients);
         status = delivery_dsn_build(&dsn, text, traits);
@@ -334,7 +342,8 @@ static void log_generated(const struct gateway_message *m, const struct gateway_
     observe_mid_ready(w->log, now_s, mid, bytes, SLICE(""));
 }
 
-static enum status attempt(struct gateway_message *m, struct gateway_report *report)
+static enum status attempt(struct gateway_message *m, struct gateway_report *report,
+                           const struct original *original)
 {
     struct gateway_worker *w = m->home;
     uint64_t mid = spool_ids_take(&w->process->ids, SPOOL_ID_MID);
@@ -347,7 +356,7 @@ static enum status attempt(struct gateway_message *m, struct gateway_report *rep
         return STATUS_LIMIT;
     buffer_init(&text, SPOOL_BODY_INLINE_MAX);
     spool_draft_init(&draft);
-    status = build(m, report, mid, &text, &traits);
+    status = build(m, report, mid, original, &text, &traits);
     if (status == STATUS_OK)
         status = compose(m, report, mid, buffer_contents(&text), &traits, &draft);
     if (status == STATUS_OK)
@@ -369,22 +378,85 @@ static bool has_more_to_tell(struct gateway_report *report)
     return false;
 }
 
+/* Of an attempt that did not lead to a commit. */
+static void put_off(struct gateway_message *m, struct gateway_report *report, enum status status)
+{
+    if (gateway_store_is_settled(&m->home->store))
+        observe_log_line(m->home->log, OBSERVE_WARNING, gateway_worker_now_s(m->home),
+                         "MID %llu: its bounce cannot be made now and is tried again: %s",
+                         (unsigned long long)m->mid, status_text(status));
+    gateway_bounce_retry(m, report);
+}
+
+/* For as long as its original is being read. */
+struct reading {
+    struct gateway_original original;
+    struct gateway_message *message;
+    struct gateway_report *report;
+    bool is_whole;
+};
+
+/* The report is worth more than what it would return. */
+static void log_unreadable(const struct gateway_message *m, enum status status)
+{
+    struct gateway_worker *w = m->home;
+
+    observe_log_line(w->log, OBSERVE_CRITICAL, gateway_worker_now_s(w),
+                     "MID %llu: its body file cannot be read, and its bounce goes without: %s",
+                     (unsigned long long)m->mid, status_text(status));
+}
+
+static void on_original(struct gateway_original *o, enum status status, struct slice text)
+{
+    struct reading *reading = CONTAINER_OF(o, struct reading, original);
+    struct gateway_message *m = reading->message;
+    struct gateway_report *report = reading->report;
+    const struct original original = { .text = text,
+                                       .is_cut = status != STATUS_OK || !reading->is_whole };
+
+    free(reading);
+    if (status != STATUS_NO_MEMORY && status != STATUS_LIMIT) {
+        if (status != STATUS_OK)
+            log_unreadable(m, status);
+        status = attempt(m, report, &original);
+    }
+    if (status != STATUS_OK)
+        put_off(m, report, status);
+}
+
+/* No more than will be used of it. */
+static enum status read_original(struct gateway_message *m, struct gateway_report *report)
+{
+    struct reading *reading = calloc(1, sizeof(*reading));
+
+    if (reading == NULL)
+        return STATUS_NO_MEMORY;
+    reading->message = m;
+    reading->report = report;
+    reading->is_whole = spool_message_size(m->spool) <= original_bytes_max(m, report);
+    gateway_original_read(m->home, &reading->original, m->spool,
+                          reading->is_whole ? DELIVERY_DSN_ORIGINAL_MAX : DELIVERY_DSN_HEADER_MAX,
+                          on_original);
+    return STATUS_OK;
+}
+
 static void go_on(struct gateway_message *m, struct gateway_report *report)
 {
+    struct original original;
     enum status status;
 
     if (!has_more_to_tell(report)) {
         gateway_message_bounced(m, report);
         return;
     }
-    status = attempt(m, report);
-    if (status == STATUS_OK)
-        return;
-    if (gateway_store_is_settled(&m->home->store))
-        observe_log_line(m->home->log, OBSERVE_WARNING, gateway_worker_now_s(m->home),
-                         "MID %llu: its bounce cannot be made now and is tried again: %s",
-                         (unsigned long long)m->mid, status_text(status));
-    gateway_bounce_retry(m, report);
+    if (spool_message_body_in_file(m->spool)) {
+        status = read_original(m, report);
+    } else {
+        original = original_in_memory(m->spool);
+        status = attempt(m, report, &original);
+    }
+    if (status != STATUS_OK)
+        put_off(m, report, status);
 }
 
 void gateway_bounce_start(struct gateway_message *m, struct gateway_report *report)

@@ -10,6 +10,10 @@
  * which the configuration drops or sends to the postmaster. What then tells the postmaster is
  * marked in the spool, and is dropped for good when it cannot be delivered either.
  *
+ * A body in a file of its own is read for it first (gateway/original.h), as far as it comes back.
+ * One that cannot be read is left out, with the header that it begins with: the report is what
+ * counts.
+ *
  * REQUIRETLS goes on to the report, which then holds nothing but the header (RFC 8689 section 5).
  */
 #pragma once

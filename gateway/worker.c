@@ -359,6 +359,7 @@ enum status gateway_worker_init(struct gateway_worker *w, struct gateway_process
     list_init(&w->outbound);
     list_init(&w->messages);
     gateway_shelf_init(&w->shelf, w);
+    gateway_originals_init(&w->originals);
     gateway_compaction_init(&w->compaction, w);
     TRY(tls_resumption_create(GATEWAY_WORKER_RESUMPTIONS_MAX, &w->resumption));
     gateway_tls_gatherer_init(&w->tls_gatherer, w);

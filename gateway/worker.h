@@ -22,6 +22,7 @@
 #include "gateway/kernel_tls.h"
 #include "gateway/mta_sts.h"
 #include "gateway/names.h"
+#include "gateway/original.h"
 #include "gateway/process.h"
 #include "gateway/shelf.h"
 #include "gateway/store.h"
@@ -79,6 +80,7 @@ struct gateway_worker {
     struct gateway_compaction compaction;
     uint64_t living_bytes;      /* of the records of those messages */
     struct gateway_shelf shelf; /* those that are on disk only */
+    struct gateway_originals originals;
     struct engine_timer grace;
     struct engine_timer heart;
     uint64_t accept_pauses_said;

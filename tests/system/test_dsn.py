@@ -1,5 +1,6 @@
 """What a sender asks by RFC 3461 and RFC 8689: passed on, honoured, and told in reports."""
 import email
+import os
 import re
 import time
 
@@ -413,6 +414,69 @@ def test_so_much_of_a_message_comes_back(make_gateway, mail, limit, size, kind):
         assert b'Subject: the original' in report.envelope.data
         assert (b'yyyy' in report.envelope.data or b'xxxx' in report.envelope.data) == (
             kind == 'message/rfc822')
+
+
+BIG_HEADER = b'From: a@lab.test\r\nMessage-ID: <big@lab.test>\r\nSubject: the original\r\n\r\n'
+BIG = BIG_HEADER + (b'y' * 62 + b'\r\n') * (3 << 14)  # 3 MiB: a body in a file of its own
+
+
+@pytest.mark.parametrize('news', ['failed', 'delayed'])
+@pytest.mark.parametrize('crash', [False, True], ids=['at once', 'after kill -9'])
+def test_a_report_of_a_large_message_has_its_header(make_gateway, news, crash):
+    ready = []
+
+    def judge(line, _):
+        if 'b@example.com' not in line:
+            return None
+        return '550 5.1.1 nobody' if ready and news == 'failed' else '450 4.2.1 later'
+    with NextHop(replies={'RCPT': judge}) as hop:
+        gateway = make_gateway(hop, bounce=profile(
+            delay_warnings='true' if news == 'delayed' else 'false')).start()
+        send(gateway, ['<b@example.com>'], data=BIG, mail='RET=FULL')
+        if crash:
+            gateway.kill()
+            gateway.start()
+        ready.append(True)
+        report, = wait_reports(hop, 1)
+        assert report.told() == {'b@example.com': news}
+        assert report.original.get_content_type() == 'text/rfc822-headers'
+        text = report.original.get_payload(decode=True)
+        assert text.startswith(b'Received: ')
+        assert text.rstrip().endswith(BIG_HEADER.rstrip()) and b'yyyy' not in report.envelope.data
+
+
+def test_many_large_messages_come_back_each_with_its_own_header(make_gateway):
+    with NextHop(replies={'RCPT': judge_addresses('b@example.com')}) as hop:
+        gateway = make_gateway(hop).start()
+        for i in range(30):
+            send(gateway, ['<b@example.com>'], data=BIG.replace(b'<big@', f'<big{i}@'.encode()))
+        found = [re.findall(rb'Message-ID: <(big\d+)@', report.envelope.data)
+                 for report in wait_reports(hop, 30)]
+        assert sorted(found) == sorted([f'big{i}'.encode()] for i in range(30))
+
+
+@pytest.mark.parametrize('harm', ['gone', 'short'])
+def test_a_body_that_cannot_be_read_does_not_keep_the_report(make_gateway, harm):
+    ready = []
+
+    def judge(line, _):
+        if 'b@example.com' not in line:
+            return None
+        return '550 5.1.1 nobody' if ready else '450 4.2.1 later'
+    with NextHop(replies={'RCPT': judge}) as hop:
+        gateway = make_gateway(hop).start()
+        send(gateway, ['<b@example.com>'], data=BIG)
+        gateway.wait_log('Delayed: DCID')
+        body, = (gateway.spool_path / 'bodies').iterdir()
+        if harm == 'gone':
+            body.unlink()
+        else:
+            os.truncate(body, 100)
+        ready.append(True)
+        report, = wait_reports(hop, 1)
+        text = report.original.get_payload(decode=True)
+        assert text.startswith(b'Received: ') and b'Subject' not in text
+        gateway.wait_log(r'MID \d+: its body file cannot be read, and its bounce goes without: ')
 
 
 # --- REQUIRETLS -------------------------------------------------------------------------------
