@@ -1,6 +1,5 @@
 #include "delivery/dsn.h"
 
-#include <assert.h>
 #include <stdio.h>
 
 #include "delivery/dsn_original.h"
@@ -9,6 +8,7 @@
 #define BOUNDARY_TRIES 16
 #define STATUS_LEN_MAX 9
 #define HOST_BYTES_MAX 255 /* of a name, RFC 5321 4.5.3.1.2 */
+#define EIGHT_BIT      "Content-Transfer-Encoding: 8bit\r\n"
 
 /* What differs by action. */
 static const struct {
@@ -43,15 +43,15 @@ static void put_head(struct delivery_dsn_text *t, const struct delivery_dsn *dsn
                      const char *boundary, bool eight_bit)
 {
     delivery_dsn_put_text(t, "From: \"Mail Delivery System\" <MAILER-DAEMON@");
-    delivery_dsn_put_value(t, dsn->hostname, false);
+    delivery_dsn_put_value(t, dsn->hostname);
     delivery_dsn_put_text(t, ">\r\nTo: <");
-    delivery_dsn_put_value(t, dsn->to, true);
+    delivery_dsn_put_utf8(t, dsn->to);
     delivery_dsn_put_text(t, ">\r\nSubject: Delivery Status Notification (");
     delivery_dsn_put_text(t, words[dsn->action].subject);
     delivery_dsn_put_text(t, dsn->is_double ? " of a bounce)\r\n" : ")\r\n");
     delivery_dsn_put_field(t, "Date: ", dsn->date);
     delivery_dsn_put_text(t, "Message-ID: <");
-    delivery_dsn_put_value(t, dsn->message_id, false);
+    delivery_dsn_put_value(t, dsn->message_id);
     delivery_dsn_put_text(
         t, ">\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n"
            "Content-Type: multipart/report; report-type=delivery-status;\r\n    boundary=\"");
@@ -77,11 +77,11 @@ static struct slice cut(struct slice value, size_t len)
 /* "mx.example.net [192.0.2.1]", or what there is of it. */
 static void put_host(struct delivery_dsn_text *t, const struct delivery_dsn_recipient *r)
 {
-    delivery_dsn_put_value(t, cut(r->remote_name, HOST_BYTES_MAX), false);
+    delivery_dsn_put_value(t, cut(r->remote_name, HOST_BYTES_MAX));
     if (r->remote_address.len == 0)
         return;
     delivery_dsn_put_text(t, r->remote_name.len > 0 ? " [" : "[");
-    delivery_dsn_put_value(t, cut(r->remote_address, HOST_BYTES_MAX), false);
+    delivery_dsn_put_value(t, cut(r->remote_address, HOST_BYTES_MAX));
     delivery_dsn_put_text(t, "]");
 }
 
@@ -97,7 +97,7 @@ static void put_reason(struct delivery_dsn_text *t, const struct delivery_dsn_re
     if (r->reason.len > 0)
         delivery_dsn_put_folded(t, 4, "    ", r->reason);
     else
-        delivery_dsn_put_value(t, r->status, false);
+        delivery_dsn_put_value(t, r->status);
     delivery_dsn_put_text(t, "\r\n");
     if (r->reply.len == 0)
         return;
@@ -127,7 +127,9 @@ static void put_handed_on(struct delivery_dsn_text *t, const struct delivery_dsn
 /* For people; folded lines start with spaces. */
 static void put_human_part(struct delivery_dsn_text *t, const struct delivery_dsn *dsn)
 {
-    delivery_dsn_put_text(t, "Content-Type: text/plain; charset=us-ascii\r\n\r\n");
+    delivery_dsn_put_text(t, t->is_utf8 ? "Content-Type: text/plain; charset=utf-8\r\n" EIGHT_BIT
+                                          "\r\n"
+                                        : "Content-Type: text/plain; charset=us-ascii\r\n\r\n");
     if (dsn->is_double)
         delivery_dsn_put_text(
             t, "What could not be delivered is a bounce, or other mail that nobody can be told "
@@ -136,7 +138,7 @@ static void put_human_part(struct delivery_dsn_text *t, const struct delivery_ds
         const struct delivery_dsn_recipient *r = &dsn->recipients[i];
 
         delivery_dsn_put_text(t, "The following message to <");
-        delivery_dsn_put_value(t, r->address, false);
+        delivery_dsn_put_address(t, r->address, false);
         delivery_dsn_put_text(t, "> ");
         delivery_dsn_put_text(t, words[dsn->action].headline);
         delivery_dsn_put_text(t, "\r\n");
@@ -152,7 +154,7 @@ static void put_human_part(struct delivery_dsn_text *t, const struct delivery_ds
         t, "This is only a warning: there is nothing to be done. It will be tried again");
     if (dsn->retry_until.len > 0) {
         delivery_dsn_put_text(t, " until\r\n    ");
-        delivery_dsn_put_value(t, dsn->retry_until, false);
+        delivery_dsn_put_value(t, dsn->retry_until);
     }
     delivery_dsn_put_text(t, "\r\n");
 }
@@ -171,7 +173,7 @@ static void put_remote_mta(struct delivery_dsn_text *t, const struct delivery_ds
     delivery_dsn_put_text(t, memchr(address.data, ':', address.len) != NULL
                                  ? "Remote-MTA: dns; [IPv6:"
                                  : "Remote-MTA: dns; [");
-    delivery_dsn_put_value(t, address, false);
+    delivery_dsn_put_value(t, address);
     delivery_dsn_put_text(t, "]\r\n");
 }
 
@@ -179,14 +181,15 @@ static void put_recipient(struct delivery_dsn_text *t, const struct delivery_dsn
                           const struct delivery_dsn_recipient *r)
 {
     delivery_dsn_put_text(t, "\r\n");
-    if (r->original.len > 0)
-        delivery_dsn_put_address_field(t, "Original-Recipient: ", r->original);
-    delivery_dsn_put_address_field(t,
-                                   delivery_dsn_has_eight_bit(r->address)
-                                       ? "Final-Recipient: utf-8; "
-                                       : "Final-Recipient: rfc822; ",
-                                   r->address);
-    delivery_dsn_put_text(t, "Action: ");
+    if (r->original.len > 0) {
+        delivery_dsn_put_text(t, "Original-Recipient: ");
+        delivery_dsn_put_address(t, r->original, true);
+        delivery_dsn_put_text(t, "\r\n");
+    }
+    delivery_dsn_put_text(t, delivery_dsn_has_eight_bit(r->address) ? "Final-Recipient: utf-8; "
+                                                                    : "Final-Recipient: rfc822; ");
+    delivery_dsn_put_address(t, r->address, false);
+    delivery_dsn_put_text(t, "\r\nAction: ");
     delivery_dsn_put_text(t, words[dsn->action].action);
     delivery_dsn_put_text(t, "\r\n");
     delivery_dsn_put_field(
@@ -202,16 +205,51 @@ static void put_recipient(struct delivery_dsn_text *t, const struct delivery_dsn
         delivery_dsn_put_field(t, "Will-Retry-Until: ", dsn->retry_until);
 }
 
-/* RFC 3464 2.1: fields about the message, then a group for each recipient. */
+/* RFC 3464 2.1: fields about the message, then a group for each recipient. The type says
+ * whether there is UTF-8 in them, RFC 6533 section 4. */
 static void put_status_part(struct delivery_dsn_text *t, const struct delivery_dsn *dsn)
 {
-    delivery_dsn_put_text(t, "Content-Type: message/delivery-status\r\n\r\n");
+    delivery_dsn_put_text(
+        t, t->is_utf8 ? "Content-Type: message/global-delivery-status\r\n" EIGHT_BIT "\r\n"
+                      : "Content-Type: message/delivery-status\r\n\r\n");
     if (dsn->envelope_id.len > 0)
         delivery_dsn_put_field(t, "Original-Envelope-Id: ", dsn->envelope_id);
     delivery_dsn_put_field(t, "Reporting-MTA: dns; ", dsn->hostname);
     delivery_dsn_put_field(t, "Arrival-Date: ", dsn->arrival_date);
     for (size_t i = 0; i < dsn->recipients_count; i++)
         put_recipient(t, dsn, &dsn->recipients[i]);
+}
+
+/* The types of a message whose header is UTF-8, RFC 6533 section 4. One that is in 8 bits and is no
+ * UTF-8, or that nobody declared, is in the types that readers take for anything. */
+static void put_original_part(struct delivery_dsn_text *t, const struct delivery_dsn *dsn,
+                              struct slice original, bool is_whole)
+{
+    struct slice header = delivery_dsn_original_header(original);
+    bool is_global = dsn->original_is_smtputf8 && delivery_dsn_has_eight_bit(header) &&
+                     delivery_dsn_is_utf8(header);
+
+    delivery_dsn_put_text(t, "Content-Type: ");
+    if (is_whole)
+        delivery_dsn_put_text(t, is_global ? "message/global\r\n" : "message/rfc822\r\n");
+    else
+        delivery_dsn_put_text(t,
+                              is_global ? "message/global-headers\r\n" : "text/rfc822-headers\r\n");
+    delivery_dsn_put_text(t, delivery_dsn_has_eight_bit(original) ? EIGHT_BIT "\r\n" : "\r\n");
+    delivery_dsn_put_original(t, original, dsn->original_is_stuffed);
+}
+
+/* Whether there is something to say in UTF-8, to somebody who reads it. */
+static bool speaks_utf8(const struct delivery_dsn *dsn)
+{
+    for (size_t i = 0; dsn->original_is_smtputf8 && i < dsn->recipients_count; i++) {
+        const struct delivery_dsn_recipient *r = &dsn->recipients[i];
+
+        if (delivery_dsn_has_eight_bit(r->address) || delivery_dsn_has_eight_bit(r->original) ||
+            delivery_dsn_has_eight_bit(r->reply))
+            return true;
+    }
+    return false;
 }
 
 static bool holds(struct slice text, const char *word)
@@ -258,7 +296,8 @@ enum status delivery_dsn_build(const struct delivery_dsn *dsn, struct buffer *ou
     choose_boundary(dsn->mid, &original, boundary);
     is_whole = is_whole && original.len > 0;
     traits.smtputf8 = delivery_dsn_has_eight_bit(dsn->to);
-    traits.eight_bit = traits.smtputf8 || delivery_dsn_has_eight_bit(original);
+    t.is_utf8 = speaks_utf8(dsn);
+    traits.eight_bit = traits.smtputf8 || t.is_utf8 || delivery_dsn_has_eight_bit(original);
     /* It is written apart, so that a failure leaves out as it was. */
     buffer_init(&t.text, out->bytes_max - buffer_len(out));
     put_head(&t, dsn, boundary, traits.eight_bit);
@@ -267,12 +306,7 @@ enum status delivery_dsn_build(const struct delivery_dsn *dsn, struct buffer *ou
     put_boundary(&t, boundary, "");
     put_status_part(&t, dsn);
     put_boundary(&t, boundary, "");
-    delivery_dsn_put_text(&t, is_whole ? "Content-Type: message/rfc822\r\n"
-                                       : "Content-Type: text/rfc822-headers\r\n");
-    delivery_dsn_put_text(&t, delivery_dsn_has_eight_bit(original)
-                                  ? "Content-Transfer-Encoding: 8bit\r\n\r\n"
-                                  : "\r\n");
-    delivery_dsn_put_original(&t, original, dsn->original_is_stuffed);
+    put_original_part(&t, dsn, original, is_whole);
     put_boundary(&t, boundary, "--");
     if (t.status == STATUS_OK)
         t.status = buffer_append(out, buffer_contents(&t.text));

@@ -10,13 +10,22 @@
  *     DELAYED  not delivered yet, and still tried (RFC 3461 5.2.5)
  *     RELAYED  handed on to a host that tells nobody of the delivery (5.2.2)
  *
+ * What is not ASCII (RFC 6533). Of an original that came with SMTPUTF8 a report may speak UTF-8:
+ * its sender can read it. A part that holds some has the type that says so, text/plain with charset
+ * utf-8, message/global-delivery-status, message/global or message/global-headers, in 8 bits; the
+ * others stay what they were. Nothing of that asks for SMTPUTF8 on the way: UTF-8 inside a part is
+ * content, for which 8BITMIME is enough; only an address in the report's own header asks for it.
+ * Of any other original nothing but what it returns is in 8 bits, and an address that is not ASCII
+ * is written out (utf-8-addr-xtext, section 3).
+ *
  * Form of the result: header and body as they would arrive after DATA: CRLF line ends, lines of
  * at most 998 bytes, DOT-STUFFED (a line that starts with a dot has it doubled), and without the
  * final ".\r\n". Form of the original that goes in: the same, when original_is_stuffed; it is
  * copied as it stands. Otherwise (a BDAT body) it is stuffed on the way.
  *
- * All values may come from an enemy: control bytes become spaces, so none can start a line, and
- * each is cut at DELIVERY_DSN_VALUE_MAX. Pure: dates, numbers and the Message-ID are arguments.
+ * All values may come from an enemy: control bytes become spaces, so none can start a line, bytes
+ * that are no UTF-8 (or not allowed to be) become "?", and each is cut at DELIVERY_DSN_VALUE_MAX.
+ * Pure: dates, numbers and the Message-ID are arguments.
  */
 #pragma once
 #include "base/buffer.h"
@@ -57,12 +66,13 @@ struct delivery_dsn {
     struct slice original;   /* header and body; may be cut behind the header or anywhere */
     bool original_is_cut;    /* then only its header is returned */
     bool original_is_stuffed;
+    bool original_is_smtputf8;   /* it came with SMTPUTF8 (RFC 6531) */
     uint64_t original_bytes_max; /* of a larger one only the header; 0: always */
 };
 
 struct delivery_dsn_traits {
     bool eight_bit; /* the result holds bytes above 127: BODY=8BITMIME */
-    bool smtputf8;  /* the address it is for does: SMTPUTF8 as well */
+    bool smtputf8;  /* its header does, for the address it is for: SMTPUTF8 as well */
 };
 
 /* False for the null sender, "" or "<>": nobody is to be told (RFC 5321 4.5.5). */

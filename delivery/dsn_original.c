@@ -2,6 +2,8 @@
 
 #include "delivery/dsn.h"
 
+#define UTF8_BYTES_MAX 4u /* of a character */
+
 bool delivery_dsn_original_is_proper(struct slice text)
 {
     size_t column = 0;
@@ -37,6 +39,17 @@ struct slice delivery_dsn_original_header(struct slice original)
     return end > 0 ? slice_first(original, end) : original;
 }
 
+/* Where the text may be cut, at or before `at`, so that a character of UTF-8 stays whole. */
+static size_t boundary_before(struct slice text, size_t at)
+{
+    size_t back = 0;
+
+    while (back < UTF8_BYTES_MAX - 1 && back < at && at < text.len &&
+           ((unsigned char)text.data[at - back] & 0xc0) == 0x80)
+        back++;
+    return at - back;
+}
+
 /* One line of the original. What a proper message may not hold becomes a space; what is too long
  * goes on in a folded line, so that it stays one field. */
 static void put_original_line(struct delivery_dsn_text *t, struct slice line, bool is_stuffed)
@@ -52,15 +65,19 @@ static void put_original_line(struct delivery_dsn_text *t, struct slice line, bo
     }
     while (line.len > 0) {
         size_t room = DELIVERY_DSN_LINE_MAX - column, run = 0;
+        bool is_full;
 
         while (run < line.len && run < room && line.data[run] != '\r' && line.data[run] != '\0')
             run++;
+        is_full = run == room;
+        if (is_full)
+            run = boundary_before(line, run);
         delivery_dsn_put(t, slice_first(line, run));
         column += run;
         line = slice_after(line, run);
         if (line.len == 0)
             break;
-        if (column >= DELIVERY_DSN_LINE_MAX) {
+        if (is_full) {
             delivery_dsn_put_text(t, "\r\n ");
             column = 1;
             continue;

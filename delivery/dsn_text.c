@@ -4,7 +4,8 @@
 
 #include "delivery/dsn.h"
 
-#define FIELD_COLUMNS 76 /* where lines of ours are folded, if there is a space */
+#define FIELD_COLUMNS   76 /* where lines of ours are folded, if there is a space */
+#define WRITTEN_OUT_MAX 16 /* of one character, NUL included */
 
 void delivery_dsn_put(struct delivery_dsn_text *t, struct slice bytes)
 {
@@ -30,34 +31,92 @@ bool delivery_dsn_has_eight_bit(struct slice s)
     return false;
 }
 
-void delivery_dsn_put_value(struct delivery_dsn_text *t, struct slice value, bool keep_eight_bit)
+/* The bytes, 2..4, of the character beyond ASCII that s begins with; 0: it does not, or they are
+ * not well-formed. */
+static size_t character_bytes(struct slice s, uint32_t *point_out)
 {
-    char clean[DELIVERY_DSN_VALUE_MAX];
-    size_t len = value.len < sizeof clean ? value.len : sizeof clean;
+    static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 }; /* in so many bytes */
+    unsigned char first = (unsigned char)s.data[0];
+    size_t len = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+    uint32_t point = first & (0x7fu >> len);
 
-    for (size_t i = 0; i < len; i++) {
-        char c = value.data[i];
-
-        clean[i] = is_control(c) ? ' ' : c;
-        if ((unsigned char)c >= 0x80 && !keep_eight_bit)
-            clean[i] = '?';
+    if (first < 0xc2 || first > 0xf4 || s.len < len)
+        return 0;
+    for (size_t i = 1; i < len; i++) {
+        if (((unsigned char)s.data[i] & 0xc0) != 0x80)
+            return 0;
+        point = point << 6 | ((unsigned char)s.data[i] & 0x3f);
     }
-    delivery_dsn_put(t, slice_trim((struct slice){ clean, len }));
+    if (point < least[len] || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff))
+        return 0;
+    *point_out = point;
+    return len;
+}
+
+bool delivery_dsn_is_utf8(struct slice text)
+{
+    while (text.len > 0) {
+        uint32_t point;
+        size_t used = (unsigned char)text.data[0] < 0x80 ? 1 : character_bytes(text, &point);
+
+        if (used == 0)
+            return false;
+        text = slice_after(text, used);
+    }
+    return true;
+}
+
+/* Those of ISO 6429, which a terminal may obey. */
+static bool is_c1_control(uint32_t point)
+{
+    return point < 0xa0;
+}
+
+/* Copies a value as it may stand on a line, as far as there is room. */
+static struct slice clean(struct slice value, bool keeps_utf8,
+                          char room[static DELIVERY_DSN_VALUE_MAX])
+{
+    size_t len = 0;
+
+    while (value.len > 0 && len < DELIVERY_DSN_VALUE_MAX) {
+        char c = value.data[0];
+        uint32_t point = 0;
+        size_t used = keeps_utf8 ? character_bytes(value, &point) : 0;
+
+        if (used > DELIVERY_DSN_VALUE_MAX - len)
+            break;
+        if (used > 0 && !is_c1_control(point)) {
+            memcpy(room + len, value.data, used);
+            len += used;
+        } else {
+            room[len++] = is_control(c) || used > 0 ? ' ' : (unsigned char)c >= 0x80 ? '?' : c;
+        }
+        value = slice_after(value, used > 0 ? used : 1);
+    }
+    return (struct slice){ room, len };
+}
+
+void delivery_dsn_put_value(struct delivery_dsn_text *t, struct slice value)
+{
+    char room[DELIVERY_DSN_VALUE_MAX];
+
+    delivery_dsn_put(t, slice_trim(clean(value, t->is_utf8, room)));
+}
+
+void delivery_dsn_put_utf8(struct delivery_dsn_text *t, struct slice value)
+{
+    char room[DELIVERY_DSN_VALUE_MAX];
+
+    delivery_dsn_put(t, slice_trim(clean(value, true, room)));
 }
 
 void delivery_dsn_put_folded(struct delivery_dsn_text *t, size_t column, const char *indent,
                              struct slice value)
 {
-    char clean[DELIVERY_DSN_VALUE_MAX];
-    size_t len = value.len < sizeof clean ? value.len : sizeof clean;
-    struct slice rest = { clean, len };
+    char room[DELIVERY_DSN_VALUE_MAX];
+    struct slice rest = clean(value, t->is_utf8, room);
     bool is_first = true;
 
-    for (size_t i = 0; i < len; i++) {
-        char c = value.data[i];
-
-        clean[i] = is_control(c) ? ' ' : (unsigned char)c >= 0x80 ? '?' : c;
-    }
     while (rest.len > 0) {
         struct slice word = slice_cut(&rest, ' ');
 
@@ -80,7 +139,7 @@ void delivery_dsn_put_folded(struct delivery_dsn_text *t, size_t column, const c
 void delivery_dsn_put_field(struct delivery_dsn_text *t, const char *name, struct slice value)
 {
     delivery_dsn_put_text(t, name);
-    delivery_dsn_put_value(t, value, false);
+    delivery_dsn_put_value(t, value);
     delivery_dsn_put_text(t, "\r\n");
 }
 
@@ -92,51 +151,41 @@ void delivery_dsn_put_folded_field(struct delivery_dsn_text *t, const char *name
     delivery_dsn_put_text(t, "\r\n");
 }
 
-/* One code point of UTF-8 as \x{HEX} (RFC 6533 3); a byte that is no UTF-8 as "?". Returns the
- * bytes used. */
-static size_t put_code_point(struct delivery_dsn_text *t, struct slice s)
+/* Writes out the character that s begins with, or copies it where it may stand for itself. Returns
+ * the bytes used. */
+static size_t write_out(struct slice s, bool is_coded, char text[static WRITTEN_OUT_MAX])
 {
-    unsigned char first = (unsigned char)s.data[0];
-    size_t len = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-    uint32_t point = first & (0x7fu >> len);
-    char text[16];
+    char c = is_control(s.data[0]) ? ' ' : s.data[0];
+    uint32_t point = (unsigned char)c;
+    size_t used = 1;
 
-    if (first < 0xc2 || first > 0xf4 || s.len < len) {
-        delivery_dsn_put_text(t, "?");
-        return 1;
+    if ((unsigned char)c >= 0x80) {
+        used = character_bytes(s, &point);
+        if (used == 0)
+            c = '?';
     }
-    for (size_t i = 1; i < len; i++) {
-        if (((unsigned char)s.data[i] & 0xc0) != 0x80) {
-            delivery_dsn_put_text(t, "?");
-            return 1;
-        }
-        point = point << 6 | ((unsigned char)s.data[i] & 0x3f);
-    }
-    (void)snprintf(text, sizeof text, "\\x{%04X}", (unsigned)point);
-    delivery_dsn_put_text(t, text);
-    return len;
+    if (used > 1 || (!is_coded && memchr(" \\+=", c, 4) != NULL))
+        (void)snprintf(text, WRITTEN_OUT_MAX, "\\x{%02X}", (unsigned)point);
+    else
+        (void)snprintf(text, WRITTEN_OUT_MAX, "%c", c);
+    return used == 0 ? 1 : used;
 }
 
-void delivery_dsn_put_address_field(struct delivery_dsn_text *t, const char *name,
-                                    struct slice address)
+void delivery_dsn_put_address(struct delivery_dsn_text *t, struct slice address, bool is_coded)
 {
-    if (!delivery_dsn_has_eight_bit(address)) {
-        delivery_dsn_put_field(t, name, address);
+    size_t len = 0;
+
+    if (t->is_utf8 || !delivery_dsn_has_eight_bit(address)) {
+        delivery_dsn_put_value(t, address);
         return;
     }
-    delivery_dsn_put_text(t, name);
-    /* Two bytes become up to eight. */
-    if (address.len > DELIVERY_DSN_VALUE_MAX / 4)
-        address.len = DELIVERY_DSN_VALUE_MAX / 4;
     while (address.len > 0) {
-        char c = address.data[0];
-        size_t used = 1;
+        char text[WRITTEN_OUT_MAX];
 
-        if ((unsigned char)c >= 0x80)
-            used = put_code_point(t, address);
-        else
-            delivery_dsn_put(t, (struct slice){ is_control(c) ? " " : address.data, 1 });
-        address = slice_after(address, used);
+        address = slice_after(address, write_out(address, is_coded, text));
+        len += strlen(text);
+        if (len > DELIVERY_DSN_VALUE_MAX)
+            return;
+        delivery_dsn_put_text(t, text);
     }
-    delivery_dsn_put_text(t, "\r\n");
 }

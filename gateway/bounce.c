@@ -14,12 +14,12 @@
 #include "smtp/xtext.h"
 
 /* What a notification says of one recipient at the most, for people and for programs: address,
- * reason, host and reply twice, folded, the original recipient, dates and names of fields. UTF-8 is
- * written out, two bytes as eight. */
+ * reason, host and reply twice, folded, the original recipient, dates and names of fields. UTF-8
+ * may be written out. */
 #define RECIPIENT_BYTES_MAX                                                                        \
-    ((size_t)2 * (SMTP_MAILBOX_BYTES_MAX * 4 + DELIVERY_REASON_TEXT_MAX +                          \
-                  GATEWAY_FAILURE_NAME_MAX + GATEWAY_FAILURE_REPLY_MAX) +                          \
-     (size_t)SMTP_ORCPT_BYTES_MAX * 4 + 512)
+    ((size_t)2 * (DELIVERY_DSN_VALUE_MAX + DELIVERY_REASON_TEXT_MAX + GATEWAY_FAILURE_NAME_MAX +   \
+                  GATEWAY_FAILURE_REPLY_MAX) +                                                     \
+     DELIVERY_DSN_VALUE_MAX + 512)
 #define HEAD_BYTES_MAX ((size_t)64 * 1024) /* all that does not depend on their number */
 /* At worst each line of the original is a dot, and gets another. */
 #define ORIGINAL_BYTES_MAX (DELIVERY_DSN_ORIGINAL_MAX / 3 * 4)
@@ -276,6 +276,7 @@ static enum status build(const struct gateway_message *m, struct gateway_report 
         .original_is_cut = original->is_cut,
         .original_bytes_max = original_bytes_max(m, report),
         .original_is_stuffed = (spool_message_flags(m->spool) & SPOOL_MESSAGE_NOT_STUFFED) == 0,
+        .original_is_smtputf8 = (spool_message_flags(m->spool) & SPOOL_MESSAGE_SMTPUTF8) != 0,
     };
     struct delivery_dsn_recipient *recipients;
     struct told *told;

@@ -8,11 +8,11 @@ import pytest
 
 from postern_lab.next_hop import NextHop
 from postern_lab.process import wait_until
+from postern_lab.returned import TEXT, judge_addresses, send
 from postern_lab.rogue_hop import RogueHop, Script
 
 DSN = ('PIPELINING', '8BITMIME', 'ENHANCEDSTATUSCODES', 'DSN')
 SECURE = DSN + ('REQUIRETLS',)
-TEXT = b'Subject: the original\r\n\r\nthe body\r\n'
 
 
 def profile(**settings):
@@ -20,22 +20,6 @@ def profile(**settings):
     values = {'initial_retry': '"1s"', 'max_retry': '"1s"', 'max_age': '"1h"', 'max_retries': 100,
               **settings}
     return 'default = {' + ' '.join(f'{key} = {value};' for key, value in values.items()) + '};'
-
-
-def send(gateway, recipients, mail='', sender='a@lab.test', data=TEXT, tls=False):
-    """recipients: texts behind RCPT TO:, as "<b@example.com> NOTIFY=NEVER"."""
-    with gateway.connect(source='127.0.0.3') as client:
-        client.hello()
-        if tls:
-            client.starttls()
-            client.ehlo()
-        client.expect(250, f'MAIL FROM:<{sender}> {mail}'.rstrip())
-        for recipient in recipients:
-            client.expect(250, f'RCPT TO:{recipient}')
-        client.expect(354, 'DATA')
-        client.send(data + b'.\r\n')
-        client.expect(250)
-        client.quit()
 
 
 def finished(gateway, count, seconds=20):
@@ -305,11 +289,6 @@ def test_a_host_that_is_never_reached_is_told_of_as_far_as_it_is_known(make_gate
 
 
 # --- bounces of bounces, and the profile --------------------------------------------------------
-
-def judge_addresses(*refused):
-    return lambda line, _: '550 5.1.1 no such user' if any(
-        f'<{address}>' in line for address in refused) else None
-
 
 POSTMASTER = 'bounces = { double = "postmaster"; postmaster = "pm@lab.test"; };'
 
