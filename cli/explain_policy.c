@@ -31,6 +31,12 @@ static const char *tls_effect(const struct policy_mail_flow *flow)
     UNREACHABLE();
 }
 
+static const char *dsn_effect(const struct policy_mail_flow *flow)
+{
+    return flow->dsn ? "true: DSN is offered, senders may ask for reports"
+                     : "false: DSN is not offered";
+}
+
 static const char *origin_of(const struct config_listener *listener,
                              const struct policy_mail_flow *flow, unsigned field)
 {
@@ -119,6 +125,7 @@ static const char *value_of(const struct policy_mail_flow *flow, unsigned field,
     case POLICY_FLOW_DROP_INVALID: return flow->drop_invalid ? "true" : "false";
     case POLICY_FLOW_VERIFY_SENDER: return flow->verify_sender ? "true" : "false";
     case POLICY_FLOW_EXCEPTION_TABLE: return flow->use_exception_table ? "true" : "false";
+    case POLICY_FLOW_DSN: return flow->dsn ? "true" : "false";
     case POLICY_FLOW_CODES:
     case POLICY_FLOW_TEXTS:
     case POLICY_FLOW_FIELDS_COUNT: break;
@@ -140,6 +147,7 @@ void cli_policy_print(const struct config_listener *listener, const struct polic
     printf("  access   %s: %s\n", policy_access_text(used->access), access_effect(used));
     if (lets_mail_in(used)) {
         printf("  tls      %s: %s\n", policy_flow_tls_text(used->tls), tls_effect(used));
+        printf("  dsn      %s\n", dsn_effect(used));
         printf("  limits   %u connections per IP, %u messages per connection,\n"
                "           %u recipients per message, %s per message\n",
                used->max_connections_per_ip, used->max_messages_per_connection,

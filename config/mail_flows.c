@@ -81,6 +81,7 @@ static const struct config_key flow_keys[POLICY_FLOW_FIELDS_COUNT] = {
     [POLICY_FLOW_VERIFY_SENDER] = KEY("verify_sender", CONFIG_KIND_BOOL, flow.verify_sender, false),
     [POLICY_FLOW_EXCEPTION_TABLE] =
         KEY("use_exception_table", CONFIG_KIND_BOOL, flow.use_exception_table, false),
+    [POLICY_FLOW_DSN] = KEY("dsn", CONFIG_KIND_BOOL, flow.dsn, false),
     REPLY(POLICY_FLOW_REPLY_BANNER, "banner", 220, 299),
     REPLY(POLICY_FLOW_REPLY_REJECT, "reject", 400, 599),
     REPLY(POLICY_FLOW_REPLY_CONNECTIONS, "max_connections_per_ip", 400, 599),
@@ -201,6 +202,14 @@ static void read_size(struct config_draft *d, const config_setting_t *at, struct
         w->flow.max_message_size = size_default;
 }
 
+/* Where nothing is said: a stranger could have reports of success sent to whom he names as the
+ * sender, which tell of the hosts behind us; who may relay can send that anyway. */
+static void default_dsn(struct written *w)
+{
+    if ((w->flow.given >> POLICY_FLOW_DSN & 1) == 0)
+        w->flow.dsn = w->flow.access == POLICY_ACCESS_RELAY;
+}
+
 /* What is behind the plain values. */
 static void finish_flow(struct config_draft *d, const config_setting_t *at, struct written *w,
                         uint64_t size_default)
@@ -208,6 +217,7 @@ static void finish_flow(struct config_draft *d, const config_setting_t *at, stru
     for (unsigned i = 0; i < POLICY_FLOW_FIELDS_COUNT; i++)
         if (config_setting_get_member(at, flow_keys[i].name) != NULL)
             w->flow.given |= (uint64_t)1 << i;
+    default_dsn(w);
     read_size(d, at, w, size_default);
     read_replies(d, at, w);
     read_hostname(d, at, w);

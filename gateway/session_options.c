@@ -52,7 +52,7 @@ static struct smtp_server_options smtp_options(const struct gateway_view *view,
         .messages_reply = answer_of(flow, POLICY_FLOW_REPLY_MESSAGES),
         .recipients_reply = answer_of(flow, POLICY_FLOW_REPLY_RECIPIENTS),
         .size_reply = answer_of(flow, POLICY_FLOW_REPLY_SIZE),
-        .offers_dsn = true,
+        .offers_dsn = flow->dsn,
         .offers_require_tls = true,
     };
 

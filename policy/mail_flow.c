@@ -84,6 +84,7 @@ static const struct {
     [POLICY_FLOW_DROP_INVALID] = FIELD(drop_invalid),
     [POLICY_FLOW_VERIFY_SENDER] = FIELD(verify_sender),
     [POLICY_FLOW_EXCEPTION_TABLE] = FIELD(use_exception_table),
+    [POLICY_FLOW_DSN] = FIELD(dsn),
 };
 
 static bool is_given(const struct policy_mail_flow *flow, unsigned field)

@@ -91,6 +91,7 @@ enum policy_flow_field {
     POLICY_FLOW_DROP_INVALID,
     POLICY_FLOW_VERIFY_SENDER,
     POLICY_FLOW_EXCEPTION_TABLE,
+    POLICY_FLOW_DSN,
     POLICY_FLOW_CODES, /* + enum policy_flow_reply */
     POLICY_FLOW_TEXTS = POLICY_FLOW_CODES + POLICY_FLOW_REPLIES_COUNT,
     POLICY_FLOW_FIELDS_COUNT = POLICY_FLOW_TEXTS + POLICY_FLOW_REPLIES_COUNT
@@ -129,6 +130,7 @@ struct policy_mail_flow {
 
     bool verify_sender;       /* ask the DNS whether the domain of MAIL FROM exists */
     bool use_exception_table; /* policy/address_list.h */
+    bool dsn; /* senders may say what they want to be told, RFC 3461; by default who relays */
 
     struct policy_reply replies[POLICY_FLOW_REPLIES_COUNT]; /* code 0 in none of them */
 };

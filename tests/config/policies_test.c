@@ -240,7 +240,8 @@ static const char all_keys[] =
     "max_recipients_per_message = 3; max_message_size = \"4K\"; max_recipients_per_hour = 5;"
     "significant_bits = 6; significant_bits_v6 = 7; max_recipients_per_sender = 8;"
     "sender_interval = \"9s\"; sender_exceptions = \"poor\"; max_invalid_recipients_per_hour = 10;"
-    "drop_invalid_recipients = false; verify_sender = true; use_exception_table = true;";
+    "drop_invalid_recipients = false; verify_sender = true; use_exception_table = true;"
+    "dsn = true;";
 
 static void expect_all_keys(const struct policy_mail_flow *f)
 {
@@ -267,6 +268,7 @@ static void expect_all_keys(const struct policy_mail_flow *f)
     assert_false(f->drop_invalid);
     assert_true(f->verify_sender);
     assert_true(f->use_exception_table);
+    assert_true(f->dsn);
 }
 
 static void every_key_of_a_policy_has_its_effect(void **unused)
@@ -336,6 +338,45 @@ static void what_a_policy_says_goes_before_the_defaults(void **unused)
     assert_int_equal(f->replies[POLICY_FLOW_REPLY_REJECT].code, 554);
     assert_string_equal(f->replies[POLICY_FLOW_REPLY_REJECT].text.data, "5.0.0 No");
     config_loaded_destroy(loaded);
+}
+
+/* Who may have reports sent: those who are trusted with sending anywhere, if nothing is said. */
+static void dsn_is_on_where_mail_is_relayed(void **unused)
+{
+    static const struct {
+        const char *access, *policy, *defaults;
+        bool is_on;
+    } cases[] = {
+        { "accept", "", "", false },
+        { "relay", "", "", true },
+        { "accept", "dsn = true;", "", true },
+        { "relay", "dsn = false;", "", false },
+        { "accept", "", "dsn = true;", true },
+        { "relay", "", "dsn = false;", false },
+        { "accept", "dsn = false;", "dsn = true;", false },
+        { "relay", "dsn = true;", "dsn = false;", true },
+        { "relay", "", "tls = \"preferred\";", true },
+        { "accept", "", "tls = \"preferred\";", false },
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char listener[TEXT_MAX], policy[TEXT_MAX];
+        const struct change changes[] = { { 5, listener }, { 6, policy } };
+        struct config_loaded *loaded;
+
+        (void)snprintf(listener, sizeof(listener),
+                       "  certificate = \"mail\"; hat = \"in\"; rat = \"in\"; "
+                       "defaults = { %s }; } );",
+                       cases[i].defaults);
+        (void)snprintf(policy, sizeof(policy),
+                       "mail_flow_policies = { ACCEPTED = { access = \"%s\"; %s };",
+                       cases[i].access, cases[i].policy);
+        loaded = load_good(changes, ARRAY_LEN(changes));
+        if (listener_flow(loaded, 1)->dsn != cases[i].is_on)
+            fail_msg("case %zu", i);
+        config_loaded_destroy(loaded);
+    }
 }
 
 static void defaults_are_judged_as_policies_are(void **unused)
@@ -409,6 +450,7 @@ int main(void)
         cmocka_unit_test(every_key_of_a_policy_has_its_effect),
         cmocka_unit_test(the_defaults_of_a_listener_reach_its_policies),
         cmocka_unit_test(what_a_policy_says_goes_before_the_defaults),
+        cmocka_unit_test(dsn_is_on_where_mail_is_relayed),
         cmocka_unit_test(defaults_are_judged_as_policies_are),
         cmocka_unit_test(tls_that_comes_from_the_defaults_needs_a_certificate),
     };

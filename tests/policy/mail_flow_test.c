@@ -41,6 +41,7 @@ static struct policy_mail_flow marked(unsigned mark)
         .drop_invalid = mark == 1,
         .verify_sender = mark == 1,
         .use_exception_table = mark == 1,
+        .dsn = mark == 1,
     };
 
     for (unsigned i = 0; i < POLICY_FLOW_REPLIES_COUNT; i++)
@@ -84,8 +85,8 @@ static bool is_same(const struct policy_mail_flow *a, const struct policy_mail_f
 {
     return a->access == b->access && slice_equal(a->hostname, b->hostname) &&
            a->has_hostname == b->has_hostname && a->verify_sender == b->verify_sender &&
-           a->use_exception_table == b->use_exception_table && is_tls_same(a, b) &&
-           are_limits_same(a, b) && are_replies_same(a, b);
+           a->use_exception_table == b->use_exception_table && a->dsn == b->dsn &&
+           is_tls_same(a, b) && are_limits_same(a, b) && are_replies_same(a, b);
 }
 
 static const uint64_t all = ((uint64_t)1 << POLICY_FLOW_FIELDS_COUNT) - 1;

@@ -56,8 +56,8 @@ def wait_reports(hop, count, seconds=20):
 
 # --- the parameters ---------------------------------------------------------------------------
 
-def test_dsn_is_offered_always_and_requiretls_under_tls_only(gateway):
-    with gateway.connect() as client:
+def test_dsn_is_offered_to_who_relays_and_requiretls_under_tls_only(gateway):
+    with gateway.connect(source='127.0.0.3') as client:
         offered = client.hello()
         assert 'DSN' in offered and 'REQUIRETLS' not in offered
         client.expect(555, 'MAIL FROM:<a@lab.test> REQUIRETLS')
@@ -65,6 +65,41 @@ def test_dsn_is_offered_always_and_requiretls_under_tls_only(gateway):
         offered = client.ehlo()
         assert 'DSN' in offered and 'REQUIRETLS' in offered
         client.expect(250, 'MAIL FROM:<a@lab.test> REQUIRETLS')
+
+
+def asks_for_dsn(client, code):
+    assert ('DSN' in client.hello()) == (code == 250)
+    for word in ('RET=HDRS', 'ENVID=x', 'RET=FULL ENVID=QQ+2B1'):
+        reply = client.expect(code, f'MAIL FROM:<a@lab.test> {word}')
+        assert code == 250 or reply.text.startswith('5.5.4 ')
+        client.expect(250, 'RSET')
+    client.expect(250, 'MAIL FROM:<a@lab.test>')
+    for word in ('NOTIFY=SUCCESS', 'NOTIFY=NEVER', 'ORCPT=rfc822;x@y'):
+        client.expect(code, f'RCPT TO:<b@example.com> {word}')
+    client.expect(250, 'RCPT TO:<b@example.com>')
+
+
+def test_a_stranger_cannot_ask_for_reports_unless_his_policy_says_so(make_gateway, next_hop):
+    """A victim would be told of mail that he never sent, and which host has it now."""
+    gateway = make_gateway(next_hop).start()
+    with gateway.connect() as client:
+        asks_for_dsn(client, 555)
+    with gateway.connect(source='127.0.0.3') as client:
+        asks_for_dsn(client, 250)
+    said = gateway.command('explain', 'sender', '127.0.0.1')
+    assert '  dsn      false: DSN is not offered' in said
+    said = gateway.command('explain', 'sender', '127.0.0.3')
+    assert '  dsn      true: DSN is offered' in said
+    gateway.configure(policies="""
+        ACCEPTED = { access = "accept"; tls = "preferred"; dsn = true; };
+        TLS_REQUIRED = { access = "accept"; tls = "required"; };
+        RELAYED = { access = "relay"; tls = "preferred"; dsn = false; };""")
+    since = gateway.reload()
+    gateway.wait_log('generation 2 is in force', since=since)
+    with gateway.connect() as client:
+        asks_for_dsn(client, 250)
+    with gateway.connect(source='127.0.0.3') as client:
+        asks_for_dsn(client, 555)
 
 
 @pytest.mark.parametrize('crash', [False, True], ids=['at once', 'after kill -9'])
@@ -107,7 +142,8 @@ def test_parameters_survive_a_question_about_the_recipient(make_gateway):
     def think(*_):
         time.sleep(1)
     with NextHop(replies={'RCPT': think}, extensions=DSN[1:]) as hop:
-        gateway = make_gateway(hop, workers=1, rat='{ recipients = [ "example.com" ]; action = '
+        gateway = make_gateway(hop, workers=1, listener='defaults = { dsn = true; };',
+                               rat='{ recipients = [ "example.com" ]; action = '
                                '"accept"; call_ahead = true; }').start()
         with gateway.connect() as client, gateway.connect() as noise:
             client.hello()

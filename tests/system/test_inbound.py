@@ -9,7 +9,7 @@ from postern_lab.next_hop import NextHop
 from postern_lab.process import wait_until
 from postern_lab.tools import s_client, swaks
 
-PLAIN = ['PIPELINING', 'SIZE', '8BITMIME', 'SMTPUTF8', 'ENHANCEDSTATUSCODES', 'HELP', 'DSN']
+PLAIN = ['PIPELINING', 'SIZE', '8BITMIME', 'SMTPUTF8', 'ENHANCEDSTATUSCODES', 'HELP']
 RSA_SUITE = 'ECDHE-RSA-AES128-GCM-SHA256'
 ECDSA_SUITE = 'ECDHE-ECDSA-AES128-GCM-SHA256'
 
