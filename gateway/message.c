@@ -121,14 +121,13 @@ static void finish_if_over(struct gateway_message *m)
         return;
     w->living_bytes -= m->location.bytes;
     observe_mid_finished(w->log, gateway_worker_now_s(w), m->mid);
+    gateway_store_done(&w->store, m->mid, &m->location, m->file_bytes > 0 ? &m->ticket : NULL);
+    /* Behind the DONE: who sees that the message is gone sees that its DONE waits. */
     observe_count(&w->counters, OBSERVE_MESSAGES_FINISHED, 1);
     observe_uncount(&w->counters, OBSERVE_MESSAGES_NOW, 1);
-    if (m->file_bytes > 0) {
-        gateway_store_done(&w->store, m->mid, &m->location, &m->ticket);
-        return; /* the file goes when the DONE is durable: gateway_message_ticket_back() */
-    }
-    gateway_store_done(&w->store, m->mid, &m->location, NULL);
-    gateway_message_destroy(m);
+    if (m->file_bytes == 0)
+        gateway_message_destroy(m);
+    /* Else the file goes when the DONE is durable: gateway_message_ticket_back(). */
 }
 
 static void deliver_item(struct engine_loop *here, struct engine_message *post)

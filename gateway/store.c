@@ -270,6 +270,12 @@ static void on_flush(struct engine_timer *timer)
     gateway_store_flush(CONTAINER_OF(timer, struct gateway_store, flush));
 }
 
+static void count_waiting(struct gateway_store *store)
+{
+    observe_set(&store->worker->counters, OBSERVE_RESULTS_WAITING_NOW,
+                spool_log_results_waiting(&store->log));
+}
+
 /* After every answer of the storage: hands back what is through, and goes on. */
 static void settle(struct gateway_store *store)
 {
@@ -284,6 +290,7 @@ static void settle(struct gateway_store *store)
     while ((event = spool_log_take_event(&store->log)) != SPOOL_LOG_EVENT_NONE)
         report(store, event);
     spool_log_run(&store->log);
+    count_waiting(store);
     if (spool_log_has_lazy(&store->log) && !engine_timer_is_running(&store->flush))
         engine_timer_start(store->worker->loop, &store->flush, GATEWAY_STORE_FLUSH_MS, on_flush);
     gateway_worker_check_drained(store->worker);
@@ -341,6 +348,7 @@ void gateway_store_results(struct gateway_store *store, uint64_t mid,
                            const struct spool_result *results, size_t count)
 {
     spool_log_append_results(&store->log, mid, results, count);
+    count_waiting(store);
     run_soon(store);
 }
 
@@ -355,6 +363,7 @@ void gateway_store_done(struct gateway_store *store, uint64_t mid,
                         const struct spool_location *location, struct spool_ticket *ticket)
 {
     spool_log_append_done(&store->log, mid, location, ticket);
+    count_waiting(store);
     run_soon(store);
 }
 

@@ -61,6 +61,7 @@ enum observe_counter {
     OBSERVE_BYTES_DELIVERED,
     OBSERVE_SPOOL_COMMITS, /* synced writes; messages per commit is the batching */
     OBSERVE_SPOOL_ERRORS,
+    OBSERVE_RESULTS_WAITING_NOW, /* gauge: records of results that a crash would forget */
     OBSERVE_LOG_LINES_LOST,
     OBSERVE_COUNTERS_COUNT
 };
@@ -92,6 +93,13 @@ static inline void observe_uncount(struct observe_counters *c, enum observe_coun
                                    uint64_t subtract)
 {
     observe_count(c, which, 0 - subtract);
+}
+
+/* Owner only; for gauges whose value is known. */
+static inline void observe_set(struct observe_counters *c, enum observe_counter which,
+                               uint64_t value)
+{
+    atomic_store_explicit(&c->values[which], value, memory_order_relaxed);
 }
 
 /* Any thread. */

@@ -194,6 +194,7 @@ static bool queue_results(struct spool_log *log, uint64_t mid, const struct spoo
         spool_result_encode(&results[i], room + sizeof head + i * SPOOL_RESULT_BYTES);
     buffer_commit(&log->results, bytes);
     log->results_appended += bytes;
+    log->entries++;
     return true;
 }
 
@@ -321,6 +322,11 @@ unsigned spool_log_segments_count(const struct spool_log *log)
 bool spool_log_has_lazy(const struct spool_log *log)
 {
     return buffer_len(&log->results) > log->results_in_flight;
+}
+
+size_t spool_log_results_waiting(const struct spool_log *log)
+{
+    return log->entries;
 }
 
 bool spool_log_is_quiet(const struct spool_log *log)

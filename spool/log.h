@@ -117,6 +117,8 @@ struct spool_log { /* Fields are private; it is open so that a worker can embed 
     size_t reserved_bytes;
     struct buffer results;      /* not yet durable, those in flight first */
     size_t results_in_flight;   /* bytes of it */
+    size_t entries;             /* RESULT and DONE records to be, in results */
+    size_t entries_in_flight;   /* of those */
     uint64_t results_appended;  /* bytes of it, ever */
     uint64_t results_committed; /* of those */
     struct list dones;          /* tickets of DONE records, and of who awaits results */
@@ -221,6 +223,9 @@ const struct spool_log_counters *spool_log_counters(const struct spool_log *log)
 unsigned spool_log_segments_count(const struct spool_log *log); /* the chain, without spares */
 bool spool_log_has_lazy(const struct spool_log *log);           /* a flush would write something */
 bool spool_log_is_quiet(const struct spool_log *log);           /* no operation in flight */
+
+/* RESULT and DONE records that are not durable, those in flight included: what a crash forgets. */
+size_t spool_log_results_waiting(const struct spool_log *log);
 
 /* Allows what failed to be asked for again (prepare, release); say once a second. */
 void spool_log_retry(struct spool_log *log);

@@ -12,6 +12,7 @@ static_assert(SPOOL_RECORD_HEADER + SPOOL_RESULTS_RECORD_MAX * SPOOL_RESULT_BYTE
 
 struct plan {
     size_t results;  /* bytes of log->results */
+    size_t entries;  /* of these bytes */
     size_t records;  /* bytes of all records */
     size_t messages; /* tickets */
 };
@@ -67,6 +68,7 @@ static void plan_results(const struct spool_log *log, struct plan *p, size_t lim
             return;
         p->records += bytes;
         p->results += result_entry_bytes(&head);
+        p->entries++;
     }
 }
 
@@ -226,6 +228,7 @@ static void write_batch(struct spool_log *log, const struct plan *p)
     };
     log->current->fill += (uint32_t)bytes;
     log->results_in_flight = p->results;
+    log->entries_in_flight = p->entries;
     if (p->results == buffer_len(&log->results))
         log->is_flushing = false;
     log->batch_bytes = bytes;
@@ -288,7 +291,9 @@ static void complete_tickets(struct spool_log *log, enum status status)
 
 static void complete_results(struct spool_log *log)
 {
+    ASSERT(log->entries >= log->entries_in_flight);
     buffer_consume(&log->results, log->results_in_flight);
+    log->entries -= log->entries_in_flight;
     log->results_committed += log->results_in_flight;
     LIST_FOR_EACH (n, &log->dones) {
         struct spool_ticket *t = ticket_of(n);
@@ -316,4 +321,5 @@ void log_finish_batch(struct spool_log *log, enum status status)
         log->is_flushing = buffer_len(&log->results) > 0;
     }
     log->results_in_flight = 0;
+    log->entries_in_flight = 0;
 }

@@ -291,16 +291,25 @@ static void results_of_a_failed_batch_are_written_again(void **unused)
     commit(&b, 100);
     spool_log_append_results(&b.log, 1, &result, 1);
     spool_log_append_done(&b.log, 1, &b.tickets[0].location, &done);
+    assert_int_equal(spool_log_results_waiting(&b.log), 2);
     spool_log_flush(&b.log);
     fake_settle(&b.storage);
     assert_true(fake_answer_write(&b.storage, STATUS_IO));
+    assert_int_equal(spool_log_results_waiting(&b.log), 2);
     assert_null(spool_log_take_committed(&b.log));
     assert_true(spool_log_has_lazy(&b.log));
     fake_settle(&b.storage);
+    spool_log_append_results(&b.log, 2, &result, 1); /* while they are written */
+    assert_int_equal(spool_log_results_waiting(&b.log), 3);
     assert_true(fake_answer_write(&b.storage, STATUS_OK));
+    assert_int_equal(spool_log_results_waiting(&b.log), 1);
     assert_ptr_equal(spool_log_take_committed(&b.log), &done);
     assert_int_equal(done.status, STATUS_OK);
     assert_int_equal(done.kind, SPOOL_TICKET_DONE);
+    spool_log_flush(&b.log);
+    fake_settle(&b.storage);
+    assert_true(fake_answer_write(&b.storage, STATUS_OK));
+    assert_int_equal(spool_log_results_waiting(&b.log), 0);
     assert_false(spool_log_has_lazy(&b.log));
     teardown(&b);
 }

@@ -266,7 +266,7 @@ def test_a_restart_forgets_no_warning(make_gateway):
         gateway = make_gateway(hop, bounce=profile(delay_warnings='true')).start()
         send(gateway, ['<slow1@example.com>', '<slow2@example.com> NOTIFY=NEVER'])
         assert wait_reports(hop, 1)[0].told() == {'slow1@example.com': 'delayed'}
-        time.sleep(1.5)  # results are written lazily
+        gateway.settle(messages=1)
         gateway.kill()
         gateway.start()
         tries = gateway.log().count('Delayed: DCID')
@@ -362,7 +362,7 @@ def test_of_a_double_bounce_that_fails_nobody_is_told_also_after_a_crash(make_ga
         gateway = make_gateway(hop, extra=POSTMASTER).start()
         send(gateway, ['<gone@example.com>'])
         wait_until(lambda: late, 20, 'the double bounce is tried')
-        time.sleep(1.5)
+        gateway.settle(messages=1)
         gateway.kill()
         ready.append(True)
         gateway.start()

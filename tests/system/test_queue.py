@@ -145,6 +145,7 @@ def test_held_mail_stays_over_a_restart_until_it_is_released(make_gateway):
         assert counters(gateway)['recipients_held_now'] == 0
         gateway.wait_log(rf'MID {mid} to one\.test \(1 recipients\) held by the administrator')
         gateway.wait_log(rf'MID {mid} to one\.test \(1 recipients\) released by the administrator')
+        gateway.settle()
         gateway.kill()
         gateway.start()
         assert not entries(gateway)
@@ -197,6 +198,7 @@ def test_bounced_mail_goes_back_to_its_sender(make_gateway):
         wait_until(lambda: not entries(gateway), 10, 'the queue is empty')
         assert counters(gateway)['recipients_returned'] == 2
         assert counters(gateway)['recipients_bounced'] == 2
+        gateway.settle()
         gateway.kill()
         gateway.start()
         assert not entries(gateway)
@@ -226,7 +228,7 @@ def test_deleted_mail_is_gone_without_a_word(make_gateway, data):
         gateway = make_gateway(hop, bounce=SLOWLY, **RELAY).start()
         accept(gateway, 'b@one.test', 'c@two.test', data=data)
         mid = waits(gateway, 'retry')['mid']
-        hop.wait_messages(1)
+        wait_until(lambda: counters(gateway)['recipients_delivered'] == 1, 15, 'the other has it')
         assert end_of(queue(gateway, 'delete', mid))['done'] == 1
         gateway.kill()  # at once: what was said to be done is on the disk
         gateway.start()

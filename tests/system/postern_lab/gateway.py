@@ -6,6 +6,7 @@
 The configuration is rendered from templates/gateway.conf. Each of its sections can be replaced by
 keyword: make_gateway(hat='...', policies='...', destinations='...', extra='...').
 """
+import json
 import re
 import signal
 import string
@@ -13,7 +14,7 @@ import subprocess
 
 from postern_lab import PATIENCE, POSTERN, ROOT, ports
 from postern_lab.client import Client
-from postern_lab.process import Process
+from postern_lab.process import Process, wait_until
 
 TEMPLATE = ROOT / 'tests' / 'system' / 'templates' / 'gateway.conf'
 TROUBLE = re.compile(r'ERROR: (?:Address|Leak|Undefined)\w*Sanitizer|runtime error: |^assertion ',
@@ -113,6 +114,19 @@ class Gateway(Process):
         assert result.returncode == code, (f'postern {arguments}: exit {result.returncode}\n'
                                            f'{result.stdout}{result.stderr}')
         return result.stdout
+
+    def status(self):
+        return json.loads(self.command('status', '--json'))
+
+    def settle(self, messages=0, seconds=20):
+        """Waits until so many messages are left, and that the others are over is on the disk.
+
+        What became of a message is written lazily: after a kill without this the last of those
+        that a next hop has may come again, and should."""
+        def is_settled():
+            seen = self.status()['counters']
+            return seen['messages_now'] == messages and seen['results_waiting_now'] == 0
+        wait_until(is_settled, seconds, f'{messages} messages are left, and all results written')
 
 
 def run_postern(*arguments, seconds=60, **options):
