@@ -2,8 +2,10 @@
 import contextlib
 import os
 import pathlib
+import random
 import re
 import shutil
+import time
 
 import pytest
 
@@ -104,6 +106,14 @@ def fixture_hop_certificate(authority):
 @pytest.fixture(name='ledger')
 def fixture_ledger(request):
     return Ledger(re.sub(r'\W+', '-', request.node.name))
+
+
+@pytest.fixture(name='chance')
+def fixture_chance():
+    """Random numbers from a seed that a test which fails has printed."""
+    seed = int(os.environ.get('POSTERN_SEED') or time.time_ns() % (1 << 31))
+    print(f'POSTERN_SEED={seed}')
+    return random.Random(seed)
 
 
 @pytest.fixture(name='next_hop')

@@ -6,8 +6,13 @@ has arrived. What a next hop received is then held against that: nothing accepte
 import collections
 import re
 import threading
+import zlib
 
 HEADER = 'X-Lab-Id'
+# Results of deliveries are written lazily: a crash may forget those of its last moments.
+FORGOTTEN_SECONDS = 3
+# What lies in a socket when the gateway dies is received a little later.
+LATE_SECONDS = 1
 _ID = re.compile(rb'^X-Lab-Id: (\S+)\r?$', re.M | re.I)
 
 
@@ -24,6 +29,7 @@ class Ledger:
         self.lock = threading.Lock()
         self.promised = collections.Counter()
         self.refused = set()
+        self.sums = {}  # of what message() has made
 
     def new(self):
         with self.lock:
@@ -34,7 +40,9 @@ class Ledger:
         """(id, bytes of a small message that carries it), lines ending in CRLF."""
         ident = self.new()
         text = f'{HEADER}: {ident}\nSubject: {subject}\n\n{body}\n'
-        return ident, text.replace('\n', '\r\n').encode()
+        data = text.replace('\n', '\r\n').encode()
+        self.sums[ident] = zlib.crc32(data)
+        return ident, data
 
     def accepted(self, ident, copies=1):
         """A 250 came for it; copies: how many deliveries that promises (destinations)."""
@@ -45,6 +53,12 @@ class Ledger:
         with self.lock:
             self.refused.add(ident)
 
+    def altered(self, messages):
+        """Ids of messages that a next hop received otherwise than message() has made them."""
+        return sorted({ident for ident, sum_ in ((id_of(m.data), zlib.crc32(m.without_received()))
+                                                 for m in messages)
+                       if self.sums.get(ident) != sum_})
+
     def compare(self, bodies):
         """Counts over the bytes of what was received."""
         seen = collections.Counter(id_of(body) for body in bodies)
@@ -54,6 +68,23 @@ class Ledger:
             doubled=sorted(ident for ident, copies in self.promised.items()
                            if seen[ident] > copies),
             unknown=sorted(str(ident) for ident in seen if ident not in self.promised))
+
+
+def repeated_without_cause(messages, kills):
+    """(id, recipient) of what came again though no kill, of these times, can have made the gateway
+    forget that they had arrived."""
+    strays, last = [], {}
+    for message in sorted(messages, key=lambda message: message.received):
+        now = message.received
+        for recipient in message.recipients:
+            key = (id_of(message.data), recipient)
+            before = last.get(key)
+            if before is not None and not any(
+                    before - LATE_SECONDS <= kill <= min(before + FORGOTTEN_SECONDS, now)
+                    for kill in kills):
+                strays.append(key)
+            last[key] = now
+    return strays
 
 
 class Account(collections.namedtuple('Account', 'promised lost doubled unknown')):

@@ -4,7 +4,8 @@
 
 A few threads send small messages, a few on each connection, and write into the ledger what had its
 250. A connection that ends is counted in `broken` and made anew; where connections are refused, the
-thread waits a little. check(client, extensions) is called after EHLO of each session.
+thread waits a little. check(client, extensions) is called after EHLO of each session. body may be a
+function that makes one for each message.
 """
 import threading
 import time
@@ -74,7 +75,7 @@ class Traffic:
             client.say('QUIT')
 
     def message(self, client):
-        ident, data = self.ledger.message(self.body)
+        ident, data = self.ledger.message(self.body() if callable(self.body) else self.body)
         for command in ('MAIL FROM:<>', 'RCPT TO:<b@example.com>', 'DATA', data + b'.\r\n'):
             reply = client.say(command)
             if reply.code == 421:
