@@ -11,6 +11,7 @@ from postern_lab.process import wait_until
 from postern_lab.traffic import Traffic
 
 ROUNDS = 500 if LONG else 20
+STARTS_KILLED = 300 if LONG else 10  # with the next hop dead, and again with mail
 LATER = '450 4.2.1 later'
 
 
@@ -51,6 +52,58 @@ def test_no_promised_message_is_lost_when_the_gateway_is_killed(make_gateway, ne
     wait_until(lambda: not ledger.compare(next_hop.bodies()).lost, 60, 'all arrive')
     gateway.stop()
     assert_all_are_well(ledger, next_hop, kills, traffic)
+
+
+def kill_starts(gateway, chance, seconds):
+    """Starts it and kills it within so many seconds, again and again. Returns the times, and how
+    often the spool was not read to its end."""
+    kills, cut = [], 0
+    for _ in range(STARTS_KILLED):
+        since = len(gateway.log())
+        gateway.start(wait=False)
+        time.sleep(chance.random() * seconds)
+        gateway.kill()
+        kills.append(time.monotonic())
+        cut += 'Spool: recovered' not in gateway.log()[since:]
+    return kills, cut
+
+
+@pytest.mark.full
+def test_a_recovery_that_is_killed_again_and_again_loses_nothing(make_gateway, next_hop, chance):
+    """First with nobody to deliver to, so that nothing may come twice; then with mail that comes
+    whenever a start got so far that it is accepted, and goes."""
+    ledger = Ledger('recovery')
+    next_hop.stop()
+    gateway = make_gateway(next_hop).start()
+    with Traffic(gateway, ledger, threads=4, body=('x' * 76 + '\n') * 2000) as traffic:
+        wait_accepted(traffic, 400, 60)
+    gateway.kill()
+    begun = time.monotonic()
+    gateway.start()
+    seconds = time.monotonic() - begun
+    gateway.kill()
+    _, cut = kill_starts(gateway, chance, seconds)
+    next_hop.start()
+    gateway.start()
+    next_hop.wait_messages(traffic.accepted, 60)
+    gateway.settle()
+    account = ledger.compare(next_hop.bodies())
+    assert (account.lost, account.doubled) == ([], [])
+
+    next_hop.stop()
+    with Traffic(gateway, ledger, threads=4, body=bodies_from(chance)) as traffic:
+        wait_accepted(traffic, 100)
+        next_hop.start()
+        gateway.kill()
+        kills = [time.monotonic()]
+        more, more_cut = kill_starts(gateway, chance, seconds * 1.5)
+        gateway.start()
+        wait_accepted(traffic, 30)
+    wait_until(lambda: not ledger.compare(next_hop.bodies()).lost, 60, 'all arrive')
+    gateway.stop()
+    print(f'a start takes {seconds:.2f} s; {cut + more_cut} recoveries were cut short')
+    assert cut + more_cut >= STARTS_KILLED / 5
+    assert_all_are_well(ledger, next_hop, kills + more, traffic)
 
 
 def test_what_waits_for_a_dead_next_hop_survives_three_crashes(make_gateway, next_hop, ledger):

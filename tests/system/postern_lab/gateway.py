@@ -76,12 +76,14 @@ class Gateway(Process):
         fresh.write_text(text)
         fresh.rename(self.config_path)
 
-    def start(self):
-        """Returns when it accepts mail, and has what it held before in its queue. A probe of the
+    def start(self, wait=True):
+        """Returns, unless wait is False, when it accepts mail, and has what it held before in its queue. A probe of the
         port would not tell: the kernel may keep the sockets of a gateway that was killed for a
         moment."""
         since = len(self.log())
         super().start()
+        if not wait:
+            return self
         self.wait_log(r'Postern \S+ is ready', seconds=30, since=since)
         self.wait_log(r'Spool: recovered \d+ messages', seconds=30, since=since)
         return self
