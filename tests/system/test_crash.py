@@ -1,4 +1,6 @@
 """kill -9 under load: what had its 250 arrives."""
+import collections
+import json
 import os
 import subprocess
 import time
@@ -6,13 +8,17 @@ import time
 import pytest
 
 from postern_lab import LONG
-from postern_lab.ledger import Ledger, repeated_without_cause
+from postern_lab.ledger import Ledger, id_of, repeated_without_cause
 from postern_lab.process import wait_until
 from postern_lab.traffic import Traffic
 
 ROUNDS = 500 if LONG else 20
 STARTS_KILLED = 300 if LONG else 10  # with the next hop dead, and again with mail
+WORKERS = [2, 3, 1, 3, 2, 1] * (20 if LONG else 1)
+KEPT = ['reason', 'attempts', 'to', 'arrived']
 LATER = '450 4.2.1 later'
+RETRY_BY_HAND = '''default = { initial_retry = "6h"; max_retry = "6h"; max_age = "4d";
+                max_retries = 100; };'''
 
 
 def bodies_from(chance):
@@ -104,6 +110,63 @@ def test_a_recovery_that_is_killed_again_and_again_loses_nothing(make_gateway, n
     print(f'a start takes {seconds:.2f} s; {cut + more_cut} recoveries were cut short')
     assert cut + more_cut >= STARTS_KILLED / 5
     assert_all_are_well(ledger, next_hop, kills + more, traffic)
+
+
+def entries(gateway):
+    """What waits, by MID."""
+    lines = map(json.loads, gateway.command('queue', 'list', '--json').splitlines())
+    return {one['mid']: one for one in lines if one['kind'] == 'entry'}
+
+
+@pytest.mark.full
+def test_with_any_number_of_workers_the_last_word_counts(make_gateway, next_hop, chance):
+    """Each start has another number of workers: logs are read by others than those that wrote
+    them, and what was said later of a message is in the log of somebody else. Whatever was on the
+    disk at the kill is as it was: who is held, how often each was tried, what was delivered."""
+    is_well = []
+    next_hop.replies['RCPT'] = lambda line, _: LATER if 'slow' in line and not is_well else None
+    ledger, closed, kills = Ledger('workers'), {}, []
+    gateway = make_gateway(next_hop, workers=1, bounce=RETRY_BY_HAND).start()
+    with gateway.connect() as client:
+        client.hello()
+        for _ in range(12):
+            ident, data = ledger.message()
+            both = ['a@slow.example.com', 'b@example.com']
+            assert client.transaction('a@lab.test', both, data).code == 250
+            ledger.accepted(ident, 2)
+    wait_until(lambda: [e['attempts'] for e in entries(gateway).values()] == [1] * 12, 20, 'tried')
+    for workers in WORKERS:
+        with Traffic(gateway, ledger) as traffic:
+            wait_accepted(traffic, 20)
+        mids = sorted(entries(gateway))
+        for word in chance.choices(['hold', 'release', 'retry'], k=4):
+            gateway.command('queue', word, *map(str, chance.sample(mids, 3)), code=None)
+        wait_until(lambda: all(e['reason'] in ('held', 'retry') for e in entries(gateway).values()),
+                   20, 'all have been tried')
+        gateway.settle(messages=12)
+        known = entries(gateway)
+        closed.update(collections.Counter(id_of(body) for body in next_hop.bodies()))
+        with Traffic(gateway, ledger) as traffic:
+            wait_accepted(traffic, chance.randrange(1, 20))
+            time.sleep(chance.random() * 0.2)
+            gateway.kill()
+            kills.append(time.monotonic())
+        gateway.configure(workers=workers)
+        gateway.start()
+        found = entries(gateway)
+        for mid, before in known.items():
+            assert {key: found[mid][key] for key in KEPT} == {key: before[key] for key in KEPT}
+    is_well.append(True)
+    gateway.command('queue', 'release', '--all', code=None)
+    gateway.command('queue', 'retry', '--all', code=None)
+    wait_until(lambda: not ledger.compare(next_hop.bodies()).lost, 60, 'all arrive')
+    gateway.stop()
+    assert_all_are_well(ledger, next_hop, kills, traffic)
+    seen = collections.Counter(id_of(body) for body in next_hop.bodies())
+    waited = [ident for ident, copies in ledger.promised.items() if copies == 2]
+    assert [seen[ident] for ident in waited] == [2] * 12
+    assert [ident for ident, count in closed.items()
+            if seen[ident] > count and ident not in waited] == []
 
 
 def test_what_waits_for_a_dead_next_hop_survives_three_crashes(make_gateway, next_hop, ledger):
