@@ -143,6 +143,12 @@ class Process:
         self.process = None
         return code
 
+    def ended(self):
+        """The exit code of one that has ended by itself."""
+        code, self.process = self.process.poll(), None
+        assert code is not None, f'{self.name} still runs'
+        return code
+
     def kill(self):
         """SIGKILL, to the whole session of the process; safe to call at any time."""
         if self.process is None:
