@@ -248,7 +248,7 @@ void destination_file(struct delivery_scheduler *s, struct delivery_destination 
         d->place = PLACE_TURN;
         return;
     }
-    if (d->place == PLACE_TIMER && d->timer.key == due)
+    if (d->place == PLACE_TIMER && delivery_heap_key(&d->timer) == due)
         return;
     unfile(s, d);
     if (due == UINT64_MAX)

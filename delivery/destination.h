@@ -21,6 +21,9 @@ enum item_state {
     ITEM_TRIED_ENOUGH, /* in given_up */
 };
 
+static_assert(ITEM_TRIED_ENOUGH < 8 && DELIVERY_RETURNS_MAX < 4 && DELIVERY_LOCAL_DOUBLINGS < 8,
+              "the fields of an item hold them");
+
 enum connection_state {
     CONNECTION_NONE,
     CONNECTION_CONNECTING,
@@ -120,7 +123,7 @@ struct delivery_scheduler {
     size_t connections_count;
     struct delivery_profile *profiles;
     size_t profiles_count;
-    uint64_t order;                         /* numbers the items */
+    uint64_t draws;                         /* numbers what is drawn from one seed */
     struct delivery_destination *forgotten; /* lives until the next action */
 };
 
@@ -234,6 +237,12 @@ static inline struct delivery_item *item_of_timer(struct delivery_heap_node *n)
 static inline struct delivery_item *item_of_node(struct list_node *n)
 {
     return CONTAINER_OF(n, struct delivery_item, node);
+}
+
+/* The next of many well-mixed numbers from one seed. */
+static inline uint64_t scheduler_draw(struct delivery_scheduler *s, uint64_t seed)
+{
+    return hash_number(seed ^ s->draws++);
 }
 
 uint64_t item_expires_ms(const struct delivery_item *item);

@@ -9,7 +9,7 @@ static unsigned rank_of(const struct delivery_heap_node *n)
 
 static bool goes_before(const struct delivery_heap_node *a, const struct delivery_heap_node *b)
 {
-    return a->key < b->key || (a->key == b->key && a->order < b->order);
+    return a->key < b->key;
 }
 
 /* The shorter right spine to the right; the rank follows. True when n's rank changed. */
@@ -66,7 +66,7 @@ void delivery_heap_insert(struct delivery_heap *h, struct delivery_heap_node *n,
 {
     n->left = n->right = n->parent = NULL;
     n->rank = 1;
-    n->key = key;
+    n->key = (key < DELIVERY_HEAP_KEY_MAX ? key : DELIVERY_HEAP_KEY_MAX) & DELIVERY_HEAP_KEY_MAX;
     h->root = join(h->root, n);
 }
 

@@ -3,6 +3,7 @@
  * A leftist heap: insert, remove (of any node) and the earliest are O(log n) at worst, not only
  * on average, and nothing is ever allocated. A pairing heap has smaller nodes, but one removal
  * may touch every node, and a worker must not stop for that; an array needs a copy to grow.
+ * Equal keys come in any order.
  */
 #pragma once
 #include "base/slice.h"
@@ -11,16 +12,17 @@ struct delivery_heap_node { /* Fields are private. */
     struct delivery_heap_node *left;
     struct delivery_heap_node *right;
     struct delivery_heap_node *parent;
-    uint64_t key;
-    uint64_t order : 56; /* among equal keys, the lower comes first */
-    uint64_t rank : 8;   /* nodes on the right spine, at most log2 of the size plus one */
+    uint64_t key : 56;
+    uint64_t rank : 8; /* nodes on the right spine, at most log2 of the size plus one */
 };
+
+#define DELIVERY_HEAP_KEY_MAX ((UINT64_C(1) << 56) - 1) /* stands for UINT64_MAX */
 
 struct delivery_heap {
     struct delivery_heap_node *root; /* NULL: empty */
 };
 
-/* n is in no heap; its order is kept as it stands. */
+/* n is in no heap. A key of DELIVERY_HEAP_KEY_MAX or more counts as UINT64_MAX. */
 void delivery_heap_insert(struct delivery_heap *h, struct delivery_heap_node *n, uint64_t key);
 
 /* n must be in h. */
@@ -29,8 +31,13 @@ void delivery_heap_remove(struct delivery_heap *h, struct delivery_heap_node *n)
 /* Moves all nodes of `from` to h. */
 void delivery_heap_merge(struct delivery_heap *h, struct delivery_heap *from);
 
+static inline uint64_t delivery_heap_key(const struct delivery_heap_node *n)
+{
+    return n->key < DELIVERY_HEAP_KEY_MAX ? n->key : UINT64_MAX;
+}
+
 /* The key of the earliest node; UINT64_MAX when there is none. */
 static inline uint64_t delivery_heap_earliest(const struct delivery_heap *h)
 {
-    return h->root != NULL ? h->root->key : UINT64_MAX;
+    return h->root != NULL ? delivery_heap_key(h->root) : UINT64_MAX;
 }

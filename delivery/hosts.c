@@ -256,7 +256,7 @@ static void send_elsewhere(struct destination_host *h, uint64_t now_ms, uint64_t
 
         item_detach(item);
         if (!item_divert(item, now_ms))
-            item_defer(item, now_ms, seed ^ item->timer.order);
+            item_defer(item, now_ms, scheduler_draw(item->destination->scheduler, seed));
     }
 }
 

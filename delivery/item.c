@@ -13,11 +13,17 @@ static const struct delivery_profile *profile_of(const struct delivery_item *ite
     return &d->scheduler->profiles[item->profile - 1u];
 }
 
+/* By the scheduler's clock; before its start if negative. */
+static int64_t queued_ms(const struct delivery_item *item)
+{
+    return (int64_t)item->queued_ds * 100;
+}
+
 uint64_t item_expires_ms(const struct delivery_item *item)
 {
     uint64_t age_ms_max = profile_of(item)->age_ms_max;
     int64_t expires_ms =
-        item->queued_ms + (int64_t)(age_ms_max < AGE_MS_MAX ? age_ms_max : AGE_MS_MAX);
+        queued_ms(item) + (int64_t)(age_ms_max < AGE_MS_MAX ? age_ms_max : AGE_MS_MAX);
 
     return expires_ms > 0 ? (uint64_t)expires_ms : 0;
 }
@@ -50,7 +56,7 @@ static uint64_t warning_ms(const struct delivery_item *item)
         return UINT64_MAX;
     if (item->warnings == 0) {
         /* A second try cannot have failed before it could be made. */
-        from_ms = item->queued_ms;
+        from_ms = queued_ms(item);
         after_ms = profile->retry_initial_ms;
     }
     from_ms += (int64_t)(after_ms < AGE_MS_MAX ? after_ms : AGE_MS_MAX);
@@ -80,7 +86,7 @@ uint64_t item_look_ms(const struct delivery_item *item, uint64_t now_ms)
     if (look_ms <= now_ms && !item_is_late(item, now_ms)) {
         /* Its tries have yet to fail. It waits for its hosts, in a queue of any length: it is
          * looked at again when it has waited twice as long. */
-        int64_t age_ms = (int64_t)now_ms - item->queued_ms;
+        int64_t age_ms = (int64_t)now_ms - queued_ms(item);
 
         look_ms = now_ms + DELIVERY_RETRY_MS_MIN + (age_ms > 0 ? (uint64_t)age_ms : 0);
     }
@@ -139,7 +145,7 @@ void item_give_up(struct delivery_item *item, enum item_state why)
 
     ASSERT(item->state == ITEM_NONE);
     ASSERT(why == ITEM_TOO_OLD || why == ITEM_TRIED_ENOUGH);
-    item->state = (uint8_t)why;
+    item->state = why & 7u;
     list_append(&d->given_up, &item->node);
     d->given_up_count++;
 }
@@ -235,8 +241,8 @@ void delivery_item_deferred(struct delivery_scheduler *s, uint64_t now_ms,
 {
     struct delivery_item *item = take_off(c, now_ms);
 
-    ASSERT(recipients > 0);
-    item->recipients = recipients;
+    ASSERT(recipients > 0 && recipients <= DELIVERY_RECIPIENTS_MAX);
+    item->recipients = (uint16_t)recipients;
     item_defer(item, now_ms, seed);
     destination_file(s, c->destination, now_ms);
 }
@@ -251,7 +257,7 @@ static void move_to_front(struct delivery_item *item)
     list_remove(&item->node);
     before = ready->head.next;
     for (unsigned i = 0; i < DELIVERY_STEPS_MAX && before != &ready->head &&
-                         item_of_node(before)->timer.order < item->timer.order;
+                         item_of_node(before)->queued_ds < item->queued_ds;
          i++)
         before = before->next;
     list_insert_before(&item->node, before);
@@ -283,9 +289,9 @@ void delivery_item_continued(struct delivery_scheduler *s, uint64_t now_ms,
     struct delivery_item *item = take_off(c, now_ms);
 
     ASSERT(c->recipients < item->recipients);
-    item->recipients -= c->recipients;
+    item->recipients = (uint16_t)(item->recipients - c->recipients);
     clear_returns(item);
-    put_back(item, c->host, now_ms, hash_number(item->timer.order));
+    put_back(item, c->host, now_ms, scheduler_draw(s, now_ms));
     destination_file(s, c->destination, now_ms);
 }
 
@@ -386,7 +392,7 @@ void delivery_item_explain(const struct delivery_item *item, uint64_t now_ms,
     case ITEM_DIVERTED: explain_ready(item->destination, now_ms, wait_out); break;
     case ITEM_DELAYED:
         wait_out->reason = DELIVERY_WAIT_RETRY;
-        wait_out->until_ms = item->timer.key;
+        wait_out->until_ms = delivery_heap_key(&item->timer);
         break;
     case ITEM_ACTIVE: wait_out->reason = DELIVERY_WAIT_DELIVERING; break;
     case ITEM_TOO_OLD:

@@ -68,6 +68,14 @@ enum status delivery_scheduler_set_profiles(struct delivery_scheduler *s,
     return STATUS_OK;
 }
 
+/* Rounded up: nothing is given up before its time. */
+static int32_t tenths_before(uint64_t now_ms, uint64_t ms)
+{
+    int64_t at_ms = (int64_t)now_ms - (int64_t)ms, ds = at_ms / 100 + (at_ms % 100 > 0);
+
+    return ds < INT32_MIN ? INT32_MIN : ds > INT32_MAX ? INT32_MAX : (int32_t)ds;
+}
+
 static int32_t seconds_before(uint64_t now_ms, uint64_t ms)
 {
     int64_t s = (int64_t)(now_ms / 1000) - (int64_t)(ms / 1000);
@@ -91,7 +99,7 @@ enum status delivery_scheduler_add(struct delivery_scheduler *s, uint64_t now_ms
         age_ms = INT64_MAX / 4;
     *item = (struct delivery_item){
         .destination = d,
-        .queued_ms = (int64_t)now_ms - (int64_t)age_ms,
+        .queued_ds = tenths_before(now_ms, age_ms),
         .attempts = arrival->attempts < UINT16_MAX ? (uint16_t)arrival->attempts : UINT16_MAX,
         .profile = arrival->profile,
         .warnings = arrival->warnings < DELIVERY_WARNINGS_MAX ? (uint8_t)arrival->warnings
@@ -99,8 +107,8 @@ enum status delivery_scheduler_add(struct delivery_scheduler *s, uint64_t now_ms
         .warned_s = seconds_before(now_ms, arrival->warned_ms),
         .state = ITEM_NONE,
     };
-    item->recipients = arrival->recipients > 0 ? arrival->recipients : 1;
-    item->timer.order = s->order++ & ((1ull << 56) - 1);
+    ASSERT(arrival->recipients <= DELIVERY_RECIPIENTS_MAX);
+    item->recipients = arrival->recipients > 0 ? (uint16_t)arrival->recipients : 1;
     s->items_count++;
     destination_set_limits(d, arrival->limits);
     if (arrival->wait_ms == 0)

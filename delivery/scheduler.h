@@ -24,10 +24,12 @@
  * never delays another's: destinations with something to do take turns.
  *
  * Order: items of a destination leave in the order in which they became ready: fresh ones in
- * order of arrival. Each item is given up when it is age_ms_max old, also while its hosts are
- * down, or when retries_max tries after the first have failed. A try that reached no host
- * counts for all items that were ready then; for those that wait behind others it is counted
- * when they come to the front. An item with a connection is not given up; the result decides.
+ * order of arrival; those that come back from a connection untried go in front again, in order to
+ * a tenth of a second; those whose time has come in the same millisecond, in any order. Each item
+ * is given up when it is age_ms_max old, also while its hosts are down, or when retries_max tries
+ * after the first have failed. A try that reached no host counts for all items that were ready
+ * then; for those that wait behind others it is counted when they come to the front. An item with
+ * a connection is not given up; the result decides.
  *
  * Its sender is warned of the delay, where the profile says so, when DELIVERY_WARNING_ATTEMPTS
  * tries have failed, and then after each interval at a further failed try, warnings_max times in
@@ -59,6 +61,8 @@
  * in place from add/start to their end.
  */
 #pragma once
+#include <assert.h>
+
 #include "base/hash.h"
 #include "base/ip.h"
 #include "base/list.h"
@@ -70,6 +74,7 @@
 #define DELIVERY_DOMAIN_MAX           255u              /* bytes of a destination's name */
 #define DELIVERY_DESTINATIONS_MAX     (1u << 20)        /* per scheduler */
 #define DELIVERY_ITEMS_MAX            ((size_t)1 << 26) /* per scheduler */
+#define DELIVERY_RECIPIENTS_MAX       UINT16_MAX        /* of an item */
 #define DELIVERY_ENDPOINTS_MAX        32u               /* per destination; more are ignored */
 #define DELIVERY_HOSTS_MAX            64u               /* with those of former lists */
 #define DELIVERY_ITEMS_PER_CONNECTION 10u /* backlog that is worth one more connection */
@@ -113,23 +118,27 @@ struct delivery_limits {
     struct delivery_profile profile; /* of the hosts, and of items that have none */
 };
 
-/* One message's recipients for one destination. Embed it; fields are private. */
+/* One message's recipients for one destination. Embed it; fields are private. A deep queue holds
+ * millions of them. */
 struct delivery_item {
-    struct delivery_heap_node timer; /* its order is the order of arrival */
-    struct list_node node;           /* ready or given up */
+    struct delivery_heap_node timer;
+    struct list_node node; /* ready or given up; the caller's while it is in no scheduler */
     struct delivery_destination *destination;
-    int64_t queued_ms;   /* when it was accepted; before the clock's start if negative */
-    uint32_t round;      /* the destination's count of failed rounds when it became ready */
-    uint32_t recipients; /* that this try has not handed over yet */
-    uint32_t tried;      /* the hosts that are passed over in this round, by their slots */
-    int32_t warned_s;    /* when the sender was last warned, by the clock of queued_ms */
+    int32_t queued_ds; /* when it was accepted, in tenths of a second, rounded up, of which 32 bits
+                          hold 6 years; before the clock's start if negative */
+    int32_t warned_s;  /* when the sender was last warned, by the same clock */
+    uint32_t round;    /* the destination's count of failed rounds when it became ready */
+    uint32_t tried;    /* the hosts that are passed over in this round, by their slots */
+    uint16_t recipients; /* that this try has not handed over yet */
     uint16_t attempts;
     uint16_t profile; /* its number in the scheduler's table */
-    uint8_t state;
-    uint8_t returns : 4;
-    uint8_t postponed : 4; /* in a row */
     uint8_t warnings;
+    uint8_t state : 3;
+    uint8_t returns : 2;
+    uint8_t postponed : 3; /* in a row */
 };
+
+static_assert(sizeof(struct delivery_item) <= 80, "ten million of them take 800 MB");
 
 /* One host of a destination. Among those that are up, the lowest preference is taken; equal ones
  * take turns (RFC 5321 5.1), past those that are at a limit. A host of a higher preference is for
@@ -183,7 +192,8 @@ struct delivery_arrival {
     uint64_t age_ms;                      /* since the message was accepted; 0 for a new one */
     uint64_t wait_ms;                     /* until its next try; 0 for a new one */
     unsigned attempts;                    /* that failed already; 0 for a new one */
-    unsigned recipients;                  /* without a final result; 0 counts as 1 */
+    unsigned recipients;                  /* without a final result, up to
+                                             DELIVERY_RECIPIENTS_MAX; 0 counts as 1 */
     uint16_t profile;                     /* of the message's listener, by its number, from 1,
                                              in the table; or DELIVERY_PROFILE_DESTINATION */
     unsigned warnings;                    /* that its sender has had; 0 for a new one */

@@ -267,7 +267,8 @@ static void expire(struct world *w, const struct delivery_action *a)
 {
     struct model_item *i = CONTAINER_OF(a->item, struct model_item, item);
     const struct delivery_profile *p = &w->destinations[i->destination].limits.profile;
-    uint64_t deadline_ms = i->arrival_ms + p->age_ms_max;
+    /* The time of arrival is kept in tenths of a second, rounded up. */
+    uint64_t deadline_ms = (i->arrival_ms + 99) / 100 * 100 + p->age_ms_max;
 
     REQUIRE(i->fate == FATE_QUEUED);
     i->fate = FATE_EXPIRED;
