@@ -6,11 +6,6 @@
 
 #define RESULTS_AT_ONCE 64u
 
-/* Of a message that is being moved. */
-struct gateway_copy {
-    struct spool_location location; /* of the new copy */
-};
-
 static void on_run(struct engine_task *task);
 
 void gateway_compaction_init(struct gateway_compaction *c, struct gateway_worker *worker)
@@ -50,8 +45,7 @@ static void end_copy(struct gateway_message *m)
 {
     struct gateway_compaction *c = &m->home->compaction;
 
-    free(m->copy);
-    m->copy = NULL;
+    gateway_message_end_errand(m);
     ASSERT(c->copies > 0);
     c->copies--;
     engine_loop_defer(m->home->loop, &c->run, on_run);
@@ -62,7 +56,7 @@ static void end_copy(struct gateway_message *m)
 static void take_new_place(struct gateway_message *m)
 {
     spool_log_forget(&m->home->store.log, &m->location);
-    m->location = m->copy->location;
+    m->location = m->errand->new_location;
     m->home->compaction.moved++;
     observe_count(&m->home->counters, OBSERVE_MESSAGES_COMPACTED, 1);
     end_copy(m);
@@ -71,8 +65,8 @@ static void take_new_place(struct gateway_message *m)
 /* The copy is of no use: the old place counts. */
 static void keep_old_place(struct gateway_message *m)
 {
-    if (m->copy->location.segment != NULL)
-        spool_log_forget(&m->home->store.log, &m->copy->location);
+    if (m->errand->new_location.segment != NULL)
+        spool_log_forget(&m->home->store.log, &m->errand->new_location);
     end_copy(m);
 }
 
@@ -105,21 +99,22 @@ static void say_results_again(struct gateway_message *m)
         return;
     }
     if (append_results(m))
-        gateway_store_await_results(&m->home->store, m->mid, &m->ticket);
+        gateway_store_await_results(&m->home->store, m->mid, &m->errand->ticket);
     else
         keep_old_place(m);
 }
 
 void gateway_compaction_ticket_back(struct gateway_message *m)
 {
-    bool is_copied = m->ticket.kind == SPOOL_TICKET_MESSAGE;
+    const struct spool_ticket *ticket = &m->errand->ticket;
+    bool is_copied = ticket->kind == SPOOL_TICKET_MESSAGE;
 
     if (is_copied)
         gateway_message_let_go(m);
-    if (m->ticket.status != STATUS_OK) {
+    if (ticket->status != STATUS_OK) {
         keep_old_place(m);
     } else if (is_copied) {
-        m->copy->location = m->ticket.location;
+        m->errand->new_location = ticket->location;
         say_results_again(m);
     } else {
         take_new_place(m);
@@ -129,7 +124,7 @@ void gateway_compaction_ticket_back(struct gateway_message *m)
 /* m is held, and counted in c->copies. */
 static void copy(struct gateway_message *m)
 {
-    if (gateway_store_append(&m->home->store, m->spool, NULL, &m->ticket) == STATUS_OK)
+    if (gateway_store_append(&m->home->store, m->spool, NULL, &m->errand->ticket) == STATUS_OK)
         return;
     gateway_message_let_go(m);
     keep_old_place(m); /* no room, or the log has stopped */
@@ -145,15 +140,16 @@ void gateway_compaction_fetched(struct gateway_message *m, enum status status)
 
 static bool is_to_move(const struct gateway_compaction *c, const struct gateway_message *m)
 {
-    return m->location.segment == c->head && m->copy == NULL && !m->is_known_lost &&
+    return m->location.segment == c->head && !gateway_message_is_moved(m) && !m->is_known_lost &&
            !gateway_message_is_over(m);
 }
 
 static void move(struct gateway_compaction *c, struct gateway_message *m)
 {
-    m->copy = calloc(1, sizeof(*m->copy));
-    if (m->copy == NULL)
+    if (m->errand == NULL && gateway_message_begin_errand(m) != STATUS_OK)
         return;
+    m->errand->is_move = true;
+    m->errand->new_location = (struct spool_location){ 0 };
     c->copies++;
     if (gateway_message_hold(m))
         copy(m);

@@ -24,7 +24,7 @@
 struct gateway_compaction { /* Fields are private. */
     struct gateway_worker *worker;
     struct spool_segment *head; /* is being emptied; NULL: none */
-    unsigned pass;              /* stamps the messages that were looked at */
+    uint16_t pass;              /* stamps the messages that were looked at */
     unsigned copies;            /* under way */
     unsigned moved;             /* in this pass */
     bool is_walked;             /* all were looked at */
@@ -38,7 +38,7 @@ void gateway_compaction_init(struct gateway_compaction *c, struct gateway_worker
 /* Begins, if it is worth it and not under way; say it every few seconds. */
 void gateway_compaction_check(struct gateway_worker *worker);
 
-/* For gateway/message.c: a ticket of a message with m->copy has come back. */
+/* For gateway/message.c: a ticket of a message that is moved has come back. */
 void gateway_compaction_ticket_back(struct gateway_message *m);
 
 /* For gateway/shelf.c: the message that was to be read is held; or cannot be read. */

@@ -260,7 +260,7 @@ void gateway_dispatch_add(struct gateway_dispatch *d, struct gateway_item *item)
     struct gateway_worker *w = d->worker;
     bool is_optional = is_tls_optional(w, item);
     struct delivery_limits limits = limits_for(w, item->domain, is_optional);
-    int64_t from_s = item->released_s != 0 ? item->released_s : item->message->arrival_s;
+    int64_t from_s = item->released_s != 0 ? item->released_s : item->message->arrival_wall_s;
     int64_t age_s = gateway_worker_now_s(w) - from_s;
     int64_t warned_s = gateway_worker_now_s(w) - item->warned_s; /* ago */
     struct delivery_arrival arrival = {

@@ -14,14 +14,42 @@
 void gateway_message_destroy(struct gateway_message *m)
 {
     gateway_shelf_leave(m);
-    atomic_fetch_sub(&m->home->process->queue_bytes, m->own_bytes);
-    atomic_fetch_sub(&m->home->process->body_bytes, m->file_bytes);
-    gateway_report_destroy(m->bounce_report);
+    atomic_fetch_sub(&m->home->process->queue_bytes, gateway_message_own_bytes(m));
+    atomic_fetch_sub(&m->home->process->body_bytes, gateway_message_file_bytes(m));
+    if (m->errand != NULL)
+        gateway_report_destroy(m->errand->bounce_report);
+    free(m->errand);
     for (unsigned i = 0; i < m->items_count; i++)
         gateway_failures_finish(&m->items[i].failures, m->items[i].all_count);
     free(m->known);
-    free(m->copy);
     free(m);
+}
+
+uint64_t gateway_message_size(const struct gateway_message *m)
+{
+    return m->record_text_bytes + gateway_message_file_bytes(m);
+}
+
+enum status gateway_message_begin_errand(struct gateway_message *m)
+{
+    ASSERT(m->errand == NULL);
+    m->errand = calloc(1, sizeof(*m->errand));
+    if (m->errand == NULL)
+        return STATUS_NO_MEMORY;
+    m->errand->message = m;
+    return STATUS_OK;
+}
+
+void gateway_message_end_errand(struct gateway_message *m)
+{
+    struct gateway_errand *errand = m->errand;
+
+    ASSERT(errand->session == NULL && errand->bounce_of == NULL);
+    errand->is_move = false;
+    if (errand->file_bytes > 0)
+        return; /* for the end */
+    m->errand = NULL;
+    free(errand);
 }
 
 /* Takes spool; gone on failure. The caller holds it. */
@@ -37,8 +65,8 @@ static enum status message_create(struct gateway_worker *home, struct spool_mess
     }
     m->home = home;
     gateway_shelf_enter(m, spool);
-    atomic_fetch_add(&home->process->queue_bytes, m->own_bytes);
-    atomic_fetch_add(&home->process->body_bytes, m->file_bytes);
+    atomic_fetch_add(&home->process->queue_bytes, gateway_message_own_bytes(m));
+    atomic_fetch_add(&home->process->body_bytes, gateway_message_file_bytes(m));
     *message_out = m;
     return STATUS_OK;
 }
@@ -52,7 +80,9 @@ static enum status commit(struct gateway_worker *home, struct spool_draft *draft
     enum status status;
 
     TRY(message_create(home, spool, &m));
-    status = gateway_store_append(&home->store, spool, reservation, &m->ticket);
+    status = m->errand == NULL ? gateway_message_begin_errand(m) : STATUS_OK;
+    if (status == STATUS_OK)
+        status = gateway_store_append(&home->store, spool, reservation, &m->errand->ticket);
     if (status != STATUS_OK) {
         gateway_message_destroy(m);
         return status;
@@ -90,7 +120,7 @@ enum status gateway_message_commit(struct gateway_worker *home, struct spool_dra
     observe_count(&home->counters, OBSERVE_BYTES_RECEIVED, spool_message_size(m->spool));
     observe_mid_ready(home->log, gateway_worker_now_s(home), m->mid, spool_message_size(m->spool),
                       spool_message_sender(m->spool));
-    m->session = session;
+    m->errand->session = session;
     if (session != NULL)
         gateway_inbound_commits(session, m);
     return STATUS_OK;
@@ -102,14 +132,14 @@ enum status gateway_message_commit_bounce(struct gateway_worker *home, struct sp
     struct gateway_message *bounce;
 
     TRY(commit(home, draft, NULL, &bounce));
-    bounce->bounce_of = m;
-    bounce->bounce_report = report;
+    bounce->errand->bounce_of = m;
+    bounce->errand->bounce_report = report;
     return STATUS_OK;
 }
 
 bool gateway_message_is_over(const struct gateway_message *m)
 {
-    return m->items_open == 0 && m->bounces_open == 0;
+    return m->open_count == 0;
 }
 
 static void finish_if_over(struct gateway_message *m)
@@ -117,15 +147,16 @@ static void finish_if_over(struct gateway_message *m)
     struct gateway_worker *w = m->home;
 
     /* While it is moved its ticket is in use, and its place not certain. */
-    if (!gateway_message_is_over(m) || m->copy != NULL)
+    if (!gateway_message_is_over(m) || gateway_message_is_moved(m))
         return;
     w->living_bytes -= m->location.bytes;
     observe_mid_finished(w->log, gateway_worker_now_s(w), m->mid);
-    gateway_store_done(&w->store, m->mid, &m->location, m->file_bytes > 0 ? &m->ticket : NULL);
+    gateway_store_done(&w->store, m->mid, &m->location,
+                       gateway_message_file_bytes(m) > 0 ? &m->errand->ticket : NULL);
     /* Behind the DONE: who sees that the message is gone sees that its DONE waits. */
     observe_count(&w->counters, OBSERVE_MESSAGES_FINISHED, 1);
     observe_uncount(&w->counters, OBSERVE_MESSAGES_NOW, 1);
-    if (m->file_bytes == 0)
+    if (gateway_message_file_bytes(m) == 0)
         gateway_message_destroy(m);
     /* Else the file goes when the DONE is durable: gateway_message_ticket_back(). */
 }
@@ -159,7 +190,7 @@ static void post_items(struct gateway_message *m)
 void gateway_message_start(struct gateway_message *m)
 {
     observe_count(&m->home->counters, OBSERVE_MESSAGES_NOW, 1);
-    if (m->items_open == 0)
+    if (gateway_message_is_over(m))
         finish_if_over(m);
     else
         post_items(m);
@@ -168,13 +199,13 @@ void gateway_message_start(struct gateway_message *m)
 /* Tells the message whose bounce m is, if it is one, what became of it. */
 static void settle_bounce(struct gateway_message *m, enum status status)
 {
-    struct gateway_message *original = m->bounce_of;
-    struct gateway_report *report = m->bounce_report;
+    struct gateway_message *original = m->errand->bounce_of;
+    struct gateway_report *report = m->errand->bounce_report;
 
     if (original == NULL)
         return;
-    m->bounce_of = NULL;
-    m->bounce_report = NULL;
+    m->errand->bounce_of = NULL;
+    m->errand->bounce_report = NULL;
     if (status == STATUS_OK)
         gateway_bounce_committed(original, report);
     else
@@ -185,20 +216,19 @@ static void settle_bounce(struct gateway_message *m, enum status status)
 static void committed(struct gateway_message *m)
 {
     struct gateway_worker *w = m->home;
+    struct gateway_inbound *session = m->errand->session;
     uint64_t mid = m->mid;
     time_t now_s = gateway_worker_now_s(w);
 
-    m->location = m->ticket.location;
+    m->location = m->errand->ticket.location;
     w->living_bytes += m->location.bytes;
     observe_count(&w->counters, OBSERVE_MESSAGES_NOW, 1);
     observe_mid_queued(w->log, now_s, mid);
-    if (m->session != NULL) {
-        struct gateway_inbound *session = m->session;
-
-        m->session = NULL;
+    m->errand->session = NULL;
+    if (session != NULL)
         gateway_inbound_committed(session, STATUS_OK, mid);
-    }
     settle_bounce(m, STATUS_OK);
+    gateway_message_end_errand(m);
     post_items(m);
     gateway_message_let_go(m);
     gateway_shelf_check(w);
@@ -206,19 +236,20 @@ static void committed(struct gateway_message *m)
 
 static void not_committed(struct gateway_message *m)
 {
-    struct gateway_inbound *session = m->session;
+    struct gateway_errand *errand = m->errand;
+    struct gateway_inbound *session = errand->session;
     uint64_t mid = m->mid;
 
     observe_mid_aborted(m->home->log, gateway_worker_now_s(m->home), mid,
                         SLICE("Spool write failed"));
-    settle_bounce(m, m->ticket.status);
-    m->session = NULL;
+    settle_bounce(m, errand->ticket.status);
+    errand->session = NULL;
     if (session != NULL)
-        gateway_inbound_committed(session, m->ticket.status, mid);
+        gateway_inbound_committed(session, errand->ticket.status, mid);
     /* The record may be whole on the disk all the same. It is struck out, so that no later start
      * sends what was answered 451, or looks for its body. */
-    if (m->file_bytes > 0) {
-        gateway_store_done(&m->home->store, mid, NULL, &m->ticket);
+    if (errand->file_bytes > 0) {
+        gateway_store_done(&m->home->store, mid, NULL, &errand->ticket);
         return; /* as in finish_if_over() */
     }
     gateway_store_done(&m->home->store, mid, NULL, NULL);
@@ -227,9 +258,9 @@ static void not_committed(struct gateway_message *m)
 
 void gateway_message_ticket_back(struct spool_ticket *ticket)
 {
-    struct gateway_message *m = CONTAINER_OF(ticket, struct gateway_message, ticket);
+    struct gateway_message *m = CONTAINER_OF(ticket, struct gateway_errand, ticket)->message;
 
-    if (m->copy != NULL) {
+    if (gateway_message_is_moved(m)) {
         gateway_compaction_ticket_back(m);
         return;
     }
@@ -252,7 +283,7 @@ void gateway_message_moved(struct gateway_message *m)
 
 void gateway_message_forget_session(struct gateway_message *m)
 {
-    m->session = NULL;
+    m->errand->session = NULL; /* that has not been answered: it is on its way */
 }
 
 /* --- reports --------------------------------------------------------------------------------- */
@@ -323,8 +354,8 @@ static bool has_notices(const struct gateway_report *report)
 
 void gateway_message_bounced(struct gateway_message *m, struct gateway_report *report)
 {
-    ASSERT(m->bounces_open > 0);
-    m->bounces_open--;
+    ASSERT(m->open_count > 0);
+    m->open_count--;
     gateway_message_let_go(m);
     record(m, report, true);
     gateway_report_destroy(report);
@@ -334,15 +365,15 @@ void gateway_message_bounced(struct gateway_message *m, struct gateway_report *r
 void gateway_message_reported(struct gateway_message *m, struct gateway_report *report)
 {
     if (report->item_ended) {
-        ASSERT(m->items_open > 0);
-        m->items_open--;
+        ASSERT(m->open_count > 0);
+        m->open_count--;
     }
     count_results(m->home, report);
     /* When the whole message is over, its DONE says all there is to say. */
-    if (m->items_open > 0 || m->bounces_open > 0 || has_notices(report))
+    if (m->open_count > 0 || has_notices(report))
         record(m, report, false);
     if (has_notices(report)) {
-        m->bounces_open++;
+        m->open_count++;
         gateway_shelf_begin_bounce(m, report);
         return;
     }

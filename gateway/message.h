@@ -26,36 +26,69 @@
 struct gateway_inbound;
 struct gateway_worker;
 
-struct gateway_message {
-    struct spool_ticket ticket; /* of the MESSAGE record, later of DONE */
-    struct gateway_worker *home;
-    struct spool_message *spool; /* owned; NULL: it is on disk only, see gateway/shelf.h */
-    _Atomic int readers;         /* of it; for gateway/shelf.c */
-    unsigned recipients_count;
-    uint64_t mid;
-    int64_t arrival_s;    /* by the wall clock */
-    bool is_tls_optional; /* it says TLS-Required: No, and has no REQUIRETLS (RFC 8689 4.1) */
-    uint64_t file_bytes;  /* of a body in its own file; 0: it has none */
-    size_t own_bytes;     /* of this allocation */
-    size_t spool_bytes;   /* of `spool`, as they were counted */
-    uint64_t size_bytes;  /* of header and body */
-    struct slice listener;
-    struct slice sender;
-    struct spool_location location;
+/* What a message has under way with the log: its commit, its move to another place
+ * (gateway/compaction.h), its end. It is made together with the message, so that a commit cannot
+ * fail for want of it, and goes with the 250; a message with a body file keeps it, for the file is
+ * removed when the end is durable. A move has one of its own, or is not begun. */
+struct gateway_errand {
+    struct spool_ticket ticket;
+    struct gateway_message *message;
     struct gateway_inbound *session;      /* waits for the 250; NULL: none, or gone */
     struct gateway_message *bounce_of;    /* the message whose bounce this is, until committed */
     struct gateway_report *bounce_report; /* what this bounce reports; owned until committed */
-    struct gateway_fetch *fetch;          /* reads it from the disk; NULL: nobody does */
-    struct gateway_copy *copy;            /* it is being moved: gateway/compaction.h; else NULL */
-    struct list_node node;                /* the home's messages in memory, or on the shelf */
-    struct spool_result *known;           /* what was recorded, by recipient; NULL: nothing */
-    bool is_known_lost;                   /* there was no memory for it */
-    unsigned compaction_pass;             /* for gateway/compaction.c */
-    unsigned items_count;
-    unsigned items_open;
-    unsigned bounces_open;
+    uint64_t file_bytes;                  /* of a body in its own file; 0: it has none */
+    bool is_move;
+    struct spool_location new_location; /* is_move: of the copy */
+};
+
+/* What waits, ten million times over: what is needed only while something happens to it stands in
+ * other structures. */
+struct gateway_message {
+    struct gateway_worker *home;
+    union {
+        struct spool_message *spool; /* owned; while it is in memory */
+        struct gateway_fetch *fetch; /* while it is on disk only: reads it; NULL: nobody does */
+    };                               /* see gateway/shelf.h */
+    struct gateway_errand *errand;   /* owned; NULL: nothing is under way */
+    struct list_node node;           /* the home's messages in memory, or on the shelf */
+    uint64_t mid;
+    struct spool_location location;
+    uint32_t record_text_bytes; /* of header and body, without a body file */
+    uint32_t arrival_wall_s;    /* since 1970, up to 2106 */
+    _Atomic int readers;        /* of `spool`; for gateway/shelf.c */
+    uint32_t open_count;        /* items that have not ended, and bounces on their way */
+    uint16_t compaction_pass;   /* for gateway/compaction.c */
+    uint16_t recipients_count;
+    uint16_t items_count;
+    bool is_tls_optional; /* it says TLS-Required: No, and has no REQUIRETLS (RFC 8689 4.1) */
+    bool is_known_lost;   /* there was no memory for `known` */
+    struct slice listener;
+    struct slice sender;
+    struct spool_result *known; /* what was recorded, by recipient; NULL: nothing */
     struct gateway_item items[];
 };
+
+static_assert(SPOOL_RECIPIENTS_MAX <= UINT16_MAX, "recipients, and items, are counted in 16 bits");
+
+/* Of header and body, wherever it lies. */
+uint64_t gateway_message_size(const struct gateway_message *m);
+
+/* Of a body in its own file; 0: it has none. */
+static inline uint64_t gateway_message_file_bytes(const struct gateway_message *m)
+{
+    return m->errand != NULL ? m->errand->file_bytes : 0;
+}
+
+static inline bool gateway_message_is_moved(const struct gateway_message *m)
+{
+    return m->errand != NULL && m->errand->is_move;
+}
+
+/* One for the message, which has none. STATUS_NO_MEMORY. */
+MUST_USE enum status gateway_message_begin_errand(struct gateway_message *m);
+
+/* Nothing is under way any more. */
+void gateway_message_end_errand(struct gateway_message *m);
 
 /* What was found in the draft's body; for mail made here, which is not too large for memory, the
  * second looks itself. */

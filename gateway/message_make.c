@@ -98,7 +98,7 @@ static void fill(struct gateway_message *m, const struct grouping *g)
         };
     }
     ASSERT(m->items_count == g->groups);
-    m->items_open = g->groups;
+    m->open_count = g->groups;
 }
 
 static bool is_tls_optional(const struct spool_message *spool)
@@ -106,6 +106,22 @@ static bool is_tls_optional(const struct spool_message *spool)
     unsigned flags = spool_message_flags(spool);
 
     return (flags & SPOOL_MESSAGE_TLS_OPTIONAL) != 0 && (flags & SPOOL_MESSAGE_REQUIRE_TLS) == 0;
+}
+
+size_t gateway_message_own_bytes(const struct gateway_message *m)
+{
+    size_t bytes =
+        sizeof(*m) + m->items_count * sizeof(struct gateway_item) + m->listener.len + m->sender.len;
+
+    for (unsigned i = 0; i < m->items_count; i++)
+        bytes += m->items[i].all_count * 2 * sizeof(uint32_t) + m->items[i].domain.len;
+    return bytes;
+}
+
+/* Seconds since 1970, as a record has them. */
+static uint32_t wall_s(int64_t s)
+{
+    return s < 0 ? 0 : s > UINT32_MAX ? UINT32_MAX : (uint32_t)s;
 }
 
 static struct gateway_message *make(struct grouping *g)
@@ -120,13 +136,17 @@ static struct gateway_message *make(struct grouping *g)
     m = calloc(1, bytes);
     if (m == NULL)
         return NULL;
-    m->own_bytes = bytes;
+    if (spool_message_body_in_file(g->spool) && gateway_message_begin_errand(m) != STATUS_OK) {
+        free(m);
+        return NULL;
+    }
     m->mid = spool_message_mid(g->spool);
-    m->arrival_s = spool_message_arrival_wall_s(g->spool);
+    m->arrival_wall_s = wall_s(spool_message_arrival_wall_s(g->spool));
     m->is_tls_optional = is_tls_optional(g->spool);
-    m->size_bytes = spool_message_size(g->spool);
-    m->recipients_count = spool_message_recipients_count(g->spool);
-    m->file_bytes = spool_message_body_in_file(g->spool) ? spool_message_body_bytes(g->spool) : 0;
+    if (m->errand != NULL)
+        m->errand->file_bytes = spool_message_body_bytes(g->spool);
+    m->record_text_bytes = (uint32_t)(spool_message_size(g->spool) - gateway_message_file_bytes(m));
+    m->recipients_count = (uint16_t)spool_message_recipients_count(g->spool);
     fill(m, g);
     return m;
 }

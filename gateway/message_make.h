@@ -11,3 +11,6 @@
  * sets home and spool. NULL: no memory. Freed with free(). */
 struct gateway_message *gateway_message_make(const struct spool_message *spool,
                                              struct slice hostname);
+
+/* Memory that it takes, that of `spool` apart. */
+size_t gateway_message_own_bytes(const struct gateway_message *m);

@@ -21,8 +21,8 @@ enum status gateway_message_keep(const struct gateway_message_keeping *keeping, 
     }
     m->home = &process->workers[0]; /* which only says whose memory it is, so far */
     gateway_shelf_keep(m, spool, keeping->message_bytes);
-    atomic_fetch_add(&process->queue_bytes, m->own_bytes);
-    atomic_fetch_add(&process->body_bytes, m->file_bytes);
+    atomic_fetch_add(&process->queue_bytes, gateway_message_own_bytes(m));
+    atomic_fetch_add(&process->body_bytes, gateway_message_file_bytes(m));
     *message_out = m;
     return STATUS_OK;
 }
@@ -75,7 +75,8 @@ static void shorten(struct gateway_item *item, const struct spool_result *known)
 void gateway_message_recall(struct gateway_message *m, struct spool_result *results,
                             const struct spool_recovered_message *found, time_t now_s)
 {
-    unsigned count = 0;
+    size_t bytes = gateway_message_own_bytes(m);
+    uint16_t count = 0;
 
     m->location.offset = found->offset;
     m->location.bytes = found->bytes;
@@ -94,7 +95,9 @@ void gateway_message_recall(struct gateway_message *m, struct spool_result *resu
             m->items[count] = *item;
         count++;
     }
-    m->items_count = m->items_open = count;
+    m->items_count = count;
+    m->open_count = count;
+    atomic_fetch_sub(&m->home->process->queue_bytes, bytes - gateway_message_own_bytes(m));
 }
 
 void gateway_message_settle(struct gateway_message *m, struct gateway_worker *home,

@@ -9,7 +9,7 @@ void gateway_queue_facts(const struct gateway_item *item, struct gateway_queue_f
 
     *facts_out = (struct gateway_queue_facts){
         .mid = m->mid,
-        .arrival_wall_s = m->arrival_s,
+        .arrival_wall_s = m->arrival_wall_s,
         .domain = item->domain,
         .sender = m->sender,
         .is_held = gateway_item_is_held(item),
@@ -68,8 +68,8 @@ enum status gateway_queue_write_entry(struct gateway_worker *w, const struct gat
         json_member_text(&j, "to", spool_message_recipient(m->spool, item->waiting[0]));
     let_go(m, is_in_memory);
     json_member_number(&j, "recipients", item->waiting_count);
-    json_member_number(&j, "size", m->size_bytes);
-    json_member_number(&j, "arrived", no_less_than_0(m->arrival_s));
+    json_member_number(&j, "size", gateway_message_size(m));
+    json_member_number(&j, "arrived", no_less_than_0(m->arrival_wall_s));
     write_why(&j, &why);
     return end(&j, to);
 }
@@ -93,8 +93,8 @@ enum status gateway_queue_write_message(const struct gateway_item *item, struct 
     begin(&j, "message", to);
     json_member_number(&j, "mid", m->mid);
     json_member_text(&j, "sender", m->sender);
-    json_member_number(&j, "size", m->size_bytes);
-    json_member_number(&j, "arrived", no_less_than_0(m->arrival_s));
+    json_member_number(&j, "size", gateway_message_size(m));
+    json_member_number(&j, "arrived", no_less_than_0(m->arrival_wall_s));
     json_member_text(&j, "listener", m->listener);
     for (size_t i = 0; i < ARRAY_LEN(infos) && is_in_memory; i++)
         json_member_text(&j, infos[i].name, spool_message_info(m->spool, infos[i].info));

@@ -48,6 +48,11 @@ void gateway_message_let_go(struct gateway_message *m)
     ASSERT(readers > 0);
 }
 
+static bool is_shelved(const struct gateway_message *m)
+{
+    return atomic_load(&m->readers) == SHELVED;
+}
+
 /* --- in and out ------------------------------------------------------------------------------ */
 
 void gateway_shelf_init(struct gateway_shelf *shelf, struct gateway_worker *worker)
@@ -60,22 +65,18 @@ void gateway_shelf_init(struct gateway_shelf *shelf, struct gateway_worker *work
 /* The message is in memory from now on. */
 static void load(struct gateway_message *m, struct spool_message *spool)
 {
-    ASSERT(m->spool == NULL);
+    ASSERT(m->spool == NULL); /* and nobody reads it any more */
     m->spool = spool;
-    m->spool_bytes = spool_message_memory_bytes(spool);
-    atomic_fetch_add(&m->home->process->message_bytes, m->spool_bytes);
+    atomic_fetch_add(&m->home->process->message_bytes, spool_message_memory_bytes(spool));
     list_remove(&m->node);
     list_append(&m->home->messages, &m->node);
 }
 
 static void unload(struct gateway_message *m)
 {
-    if (m->spool == NULL)
-        return;
-    atomic_fetch_sub(&m->home->process->message_bytes, m->spool_bytes);
+    atomic_fetch_sub(&m->home->process->message_bytes, spool_message_memory_bytes(m->spool));
     spool_message_destroy(m->spool);
     m->spool = NULL;
-    m->spool_bytes = 0;
 }
 
 /* --- putting away ---------------------------------------------------------------------------- */
@@ -120,12 +121,11 @@ void gateway_shelf_keep(struct gateway_message *m, struct spool_message *spool, 
     }
     atomic_fetch_add(used, bytes);
     m->spool = spool;
-    m->spool_bytes = bytes;
 }
 
 void gateway_shelf_settle(struct gateway_message *m)
 {
-    list_append(m->spool != NULL ? &m->home->messages : &m->home->shelf.messages, &m->node);
+    list_append(is_shelved(m) ? &m->home->shelf.messages : &m->home->messages, &m->node);
 }
 
 static void on_pause(struct engine_timer *timer)
@@ -184,10 +184,10 @@ static void fetch_destroy(struct gateway_fetch *fetch)
 void gateway_shelf_leave(struct gateway_message *m)
 {
     list_remove(&m->node);
-    unload(m);
-    if (m->fetch != NULL) /* when no worker runs any more */
+    if (!is_shelved(m))
+        unload(m);
+    else if (m->fetch != NULL) /* when no worker runs any more */
         fetch_destroy(m->fetch);
-    m->fetch = NULL;
 }
 
 static void on_retry(struct engine_timer *timer)
@@ -351,6 +351,7 @@ static struct gateway_fetch *fetch_of(struct gateway_message *m)
 {
     struct gateway_fetch *fetch = m->fetch;
 
+    ASSERT(is_shelved(m));
     if (fetch != NULL)
         return fetch;
     fetch = calloc(1, sizeof(*fetch));
@@ -404,7 +405,7 @@ static void take_request(struct engine_loop *here, struct engine_message *post)
     ASSERT(m->home->loop == here);
     item->is_asking = true;
     list_init(&nobody);
-    if (m->spool != NULL)
+    if (!is_shelved(m))
         answer(m, &nobody, STATUS_OK);
     else if (gateway_worker_is_stopping(m->home) || fetch_of(m) == NULL)
         answer(m, &nobody, STATUS_NO_MEMORY);

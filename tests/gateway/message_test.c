@@ -117,7 +117,7 @@ static void test_recipients_are_grouped_by_domain_without_regard_to_case(void **
 
     (void)state;
     assert_int_equal(m->items_count, 4);
-    assert_int_equal(m->items_open, 4);
+    assert_int_equal(m->open_count, 4);
     assert_item(m, 0, "a.example", (const uint32_t[]){ 1, 4 }, 2);
     assert_item(m, 1, "ab.example", (const uint32_t[]){ 5 }, 1);
     assert_item(m, 2, "b.example", (const uint32_t[]){ 0, 2 }, 2);
@@ -283,20 +283,20 @@ static void test_the_last_report_waits_for_what_the_kernel_has_of_the_message(vo
     gateway_report_post(report, worker.loop, true);
     gateway_item_give_back(item, worker.loop);
     poke(1);
-    assert_int_equal(m->items_open, 2);
+    assert_int_equal(m->open_count, 2);
     gateway_item_give_back(item, worker.loop);
     poke(1);
-    assert_int_equal(m->items_open, 1);
+    assert_int_equal(m->open_count, 1);
 
     /* Nothing is lent: at once. A report that does not end the item waits for nothing. */
-    m->items_open = 3;
+    m->open_count = 3;
     assert_int_equal(gateway_report_create(item, 1, &report), STATUS_OK);
     gateway_report_post(report, worker.loop, true);
     gateway_item_borrow(&m->items[1]);
     assert_int_equal(gateway_report_create(&m->items[1], 1, &report), STATUS_OK);
     gateway_report_post(report, worker.loop, false);
     poke(1);
-    assert_int_equal(m->items_open, 2);
+    assert_int_equal(m->open_count, 2);
     gateway_item_give_back(&m->items[1], worker.loop);
 }
 

@@ -317,5 +317,5 @@ WRAP(void, gateway_message_recall, struct gateway_message *m, struct spool_resul
 {
     __real_gateway_message_recall(m, results, found, now_s);
     if (sim_plant_is(SIM_PLANT_RECOVERY_SKIPS) && sim_below(8) == 0)
-        m->items_count = m->items_open = 0;
+        m->items_count = 0, m->open_count = 0;
 }
