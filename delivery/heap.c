@@ -62,11 +62,16 @@ static struct delivery_heap_node *join(struct delivery_heap_node *a, struct deli
     return root;
 }
 
+void delivery_heap_note(struct delivery_heap_node *n, uint64_t key)
+{
+    n->key = (key < DELIVERY_HEAP_KEY_MAX ? key : DELIVERY_HEAP_KEY_MAX) & DELIVERY_HEAP_KEY_MAX;
+}
+
 void delivery_heap_insert(struct delivery_heap *h, struct delivery_heap_node *n, uint64_t key)
 {
     n->left = n->right = n->parent = NULL;
     n->rank = 1;
-    n->key = (key < DELIVERY_HEAP_KEY_MAX ? key : DELIVERY_HEAP_KEY_MAX) & DELIVERY_HEAP_KEY_MAX;
+    delivery_heap_note(n, key);
     h->root = join(h->root, n);
 }
 

@@ -25,6 +25,9 @@ struct delivery_heap {
 /* n is in no heap. A key of DELIVERY_HEAP_KEY_MAX or more counts as UINT64_MAX. */
 void delivery_heap_insert(struct delivery_heap *h, struct delivery_heap_node *n, uint64_t key);
 
+/* Sets the key of a node that is in no heap. */
+void delivery_heap_note(struct delivery_heap_node *n, uint64_t key);
+
 /* n must be in h. */
 void delivery_heap_remove(struct delivery_heap *h, struct delivery_heap_node *n);
 

@@ -38,6 +38,16 @@ unsigned item_attempts(const struct delivery_item *item)
     return more < ATTEMPTS_MAX ? more : ATTEMPTS_MAX;
 }
 
+unsigned delivery_item_attempts(const struct delivery_item *item)
+{
+    return item_attempts(item);
+}
+
+unsigned delivery_item_warnings(const struct delivery_item *item)
+{
+    return item->warnings;
+}
+
 bool item_is_exhausted(const struct delivery_item *item)
 {
     return item_attempts(item) > profile_of(item)->retries_max;
@@ -184,6 +194,7 @@ void item_release(struct delivery_scheduler *s, struct delivery_item *item)
     ASSERT(item->state == ITEM_NONE && item->destination != NULL);
     ASSERT(s->items_count > 0);
     item->destination = NULL;
+    delivery_heap_note(&item->timer, 0);
     s->items_count--;
 }
 

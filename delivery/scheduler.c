@@ -83,30 +83,58 @@ static int32_t seconds_before(uint64_t now_ms, uint64_t ms)
     return s < INT32_MIN ? INT32_MIN : s > INT32_MAX ? INT32_MAX : (int32_t)s;
 }
 
+void delivery_item_remember(struct delivery_item *item, uint64_t now_ms,
+                            const struct delivery_arrival *arrival)
+{
+    uint64_t age_ms = arrival->age_ms < INT64_MAX / 4 ? arrival->age_ms : INT64_MAX / 4;
+
+    *item = (struct delivery_item){
+        .queued_ds = tenths_before(now_ms, age_ms),
+        .attempts = arrival->attempts < UINT16_MAX ? (uint16_t)arrival->attempts : UINT16_MAX,
+        .warnings = arrival->warnings < DELIVERY_WARNINGS_MAX ? (uint8_t)arrival->warnings
+                                                              : DELIVERY_WARNINGS_MAX,
+        .warned_s = seconds_before(now_ms, arrival->warned_ms),
+        .state = ITEM_NONE,
+    };
+    if (arrival->wait_ms > 0)
+        delivery_heap_note(&item->timer, arrival->wait_ms < UINT64_MAX - now_ms
+                                             ? now_ms + arrival->wait_ms
+                                             : UINT64_MAX);
+}
+
+/* What of a time that is given in ms is left, or has passed. */
+static uint64_t above_zero(int64_t ms)
+{
+    return ms > 0 ? (uint64_t)ms : 0;
+}
+
+void delivery_item_recall(const struct delivery_item *item, uint64_t now_ms,
+                          struct delivery_arrival *arrival)
+{
+    uint64_t until_ms = delivery_heap_key(&item->timer);
+
+    ASSERT(!delivery_item_is_queued(item));
+    arrival->age_ms = above_zero((int64_t)now_ms - (int64_t)item->queued_ds * 100);
+    arrival->wait_ms = until_ms > now_ms ? until_ms - now_ms : 0;
+    arrival->attempts = item->attempts;
+    arrival->warnings = item->warnings;
+    arrival->warned_ms = above_zero((int64_t)now_ms - (int64_t)item->warned_s * 1000);
+}
+
 enum status delivery_scheduler_add(struct delivery_scheduler *s, uint64_t now_ms,
                                    const struct delivery_arrival *arrival,
                                    struct delivery_item *item)
 {
     struct delivery_destination *d;
-    uint64_t age_ms = arrival->age_ms;
 
     if (arrival->domain.len == 0 || arrival->domain.len > DELIVERY_DOMAIN_MAX)
         return STATUS_INVALID;
     if (s->items_count >= DELIVERY_ITEMS_MAX)
         return STATUS_LIMIT;
     TRY(destination_open(s, arrival->domain, arrival->tls_optional, &d));
-    if (age_ms > INT64_MAX / 4)
-        age_ms = INT64_MAX / 4;
-    *item = (struct delivery_item){
-        .destination = d,
-        .queued_ds = tenths_before(now_ms, age_ms),
-        .attempts = arrival->attempts < UINT16_MAX ? (uint16_t)arrival->attempts : UINT16_MAX,
-        .profile = arrival->profile,
-        .warnings = arrival->warnings < DELIVERY_WARNINGS_MAX ? (uint8_t)arrival->warnings
-                                                              : DELIVERY_WARNINGS_MAX,
-        .warned_s = seconds_before(now_ms, arrival->warned_ms),
-        .state = ITEM_NONE,
-    };
+    delivery_item_remember(item, now_ms, arrival);
+    item->destination = d;
+    item->profile = arrival->profile;
     ASSERT(arrival->recipients <= DELIVERY_RECIPIENTS_MAX);
     item->recipients = arrival->recipients > 0 ? (uint16_t)arrival->recipients : 1;
     s->items_count++;

@@ -208,6 +208,23 @@ MUST_USE enum status delivery_scheduler_add(struct delivery_scheduler *s, uint64
                                             const struct delivery_arrival *arrival,
                                             struct delivery_item *item);
 
+/* An item that is in no scheduler remembers how old it is, its attempts and warnings, and how long
+ * it has to wait (not, when it was taken out: it is due then). _remember() tells one that comes
+ * from elsewhere, before its first add; _recall() fills these members of an arrival. */
+void delivery_item_remember(struct delivery_item *item, uint64_t now_ms,
+                            const struct delivery_arrival *arrival);
+void delivery_item_recall(const struct delivery_item *item, uint64_t now_ms,
+                          struct delivery_arrival *arrival);
+
+static inline bool delivery_item_is_queued(const struct delivery_item *item)
+{
+    return item->destination != NULL;
+}
+
+/* Tries that failed so far, and warnings given, wherever it is. */
+unsigned delivery_item_attempts(const struct delivery_item *item);
+unsigned delivery_item_warnings(const struct delivery_item *item);
+
 enum delivery_action_kind {
     DELIVERY_ACTION_RESOLVE, /* destination */
     DELIVERY_ACTION_CONNECT, /* destination, endpoint, address */

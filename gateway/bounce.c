@@ -41,7 +41,8 @@ static const enum delivery_dsn_action actions[GATEWAY_NOTICES_COUNT] = {
 static const struct policy_bounce_profile *profile_of(const struct gateway_message *m,
                                                       const struct gateway_report *report)
 {
-    return gateway_bounce_profile_of(m->home->view, m->listener, report->item->domain);
+    return gateway_bounce_profile_of(m->home->view, gateway_message_listener(m),
+                                     gateway_item_domain(report->item));
 }
 
 static bool has_sender(const struct gateway_message *m)
@@ -477,7 +478,7 @@ static void on_retry(struct engine_timer *timer)
 {
     struct gateway_report *report = CONTAINER_OF(timer, struct gateway_report, retry);
 
-    go_on(report->item->message, report);
+    go_on(gateway_item_message(report->item), report);
 }
 
 void gateway_bounce_retry(struct gateway_message *m, struct gateway_report *report)

@@ -70,17 +70,28 @@ static void keep_old_place(struct gateway_message *m)
     end_copy(m);
 }
 
+static bool has_results(const struct gateway_message *m)
+{
+    const struct gateway_known *known = gateway_message_known(m);
+
+    for (unsigned rid = 0; rid < m->recipients_count; rid++)
+        if (known[rid].state != SPOOL_RESULT_WAITING)
+            return true;
+    return false;
+}
+
 /* False: there was no room for all of them. */
 static bool append_results(struct gateway_message *m)
 {
+    const struct gateway_known *known = gateway_message_known(m);
     struct gateway_store *store = &m->home->store;
     uint64_t lost = spool_log_counters(&store->log)->results_lost;
     struct spool_result some[RESULTS_AT_ONCE];
     unsigned count = 0;
 
     for (unsigned rid = 0; rid < m->recipients_count; rid++) {
-        if (m->known[rid].state != SPOOL_RESULT_WAITING)
-            some[count++] = m->known[rid];
+        if (known[rid].state != SPOOL_RESULT_WAITING)
+            some[count++] = gateway_known_result(&known[rid], rid);
         if (count == RESULTS_AT_ONCE) {
             gateway_store_results(store, m->mid, some, count);
             count = 0;
@@ -94,11 +105,9 @@ static bool append_results(struct gateway_message *m)
 /* Its results, behind the copy. */
 static void say_results_again(struct gateway_message *m)
 {
-    if (m->known == NULL) { /* there are none */
+    if (!has_results(m))
         take_new_place(m);
-        return;
-    }
-    if (append_results(m))
+    else if (append_results(m))
         gateway_store_await_results(&m->home->store, m->mid, &m->errand->ticket);
     else
         keep_old_place(m);
@@ -140,7 +149,7 @@ void gateway_compaction_fetched(struct gateway_message *m, enum status status)
 
 static bool is_to_move(const struct gateway_compaction *c, const struct gateway_message *m)
 {
-    return m->location.segment == c->head && !gateway_message_is_moved(m) && !m->is_known_lost &&
+    return m->location.segment == c->head && !gateway_message_is_moved(m) &&
            !gateway_message_is_over(m);
 }
 

@@ -231,18 +231,20 @@ static void on_stranded(struct engine_timer *timer)
     list_init(&again);
     list_take_all(&again, &d->stranded);
     while ((n = list_take_first(&again)) != NULL) {
-        struct gateway_item *item = CONTAINER_OF(n, struct gateway_item, stranded);
+        struct delivery_item *delivery = CONTAINER_OF(n, struct delivery_item, node);
 
-        item->is_stranded = false;
-        gateway_dispatch_add(d, item);
+        gateway_dispatch_add(d, CONTAINER_OF(delivery, struct gateway_item, delivery));
     }
+}
+
+bool gateway_dispatch_is_stranded(const struct gateway_item *item)
+{
+    return !delivery_item_is_queued(&item->delivery) && list_is_linked(&item->delivery.node);
 }
 
 static void strand(struct gateway_dispatch *d, struct gateway_item *item)
 {
-    item->is_stranded = true;
-    item->stranded = (struct list_node){ 0 };
-    list_append(&d->stranded, &item->stranded);
+    list_append(&d->stranded, &item->delivery.node);
     if (!engine_timer_is_running(&d->stranded_retry))
         engine_timer_start(d->worker->loop, &d->stranded_retry, GATEWAY_DISPATCH_STRANDED_MS,
                            on_stranded);
@@ -251,28 +253,31 @@ static void strand(struct gateway_dispatch *d, struct gateway_item *item)
 /* Whether the message asks that TLS be not insisted on, and that makes a difference. */
 static bool is_tls_optional(const struct gateway_worker *w, const struct gateway_item *item)
 {
-    return item->message->is_tls_optional && policy_tls_is_ignorable(policy_destination_find(
-                                                 gateway_view_policy(w->view), item->domain));
+    return item->lane->is_tls_optional &&
+           policy_tls_is_ignorable(
+               policy_destination_find(gateway_view_policy(w->view), gateway_item_domain(item)));
+}
+
+void gateway_dispatch_arrive(struct gateway_dispatch *d, struct gateway_item *item)
+{
+    struct delivery_arrival past = { 0 };
+
+    gateway_item_past(item, gateway_worker_now_s(d->worker), &past);
+    delivery_item_remember(&item->delivery, gateway_worker_now_ms(d->worker), &past);
+    gateway_dispatch_add(d, item);
 }
 
 void gateway_dispatch_add(struct gateway_dispatch *d, struct gateway_item *item)
 {
     struct gateway_worker *w = d->worker;
     bool is_optional = is_tls_optional(w, item);
-    struct delivery_limits limits = limits_for(w, item->domain, is_optional);
-    int64_t from_s = item->released_s != 0 ? item->released_s : item->message->arrival_wall_s;
-    int64_t age_s = gateway_worker_now_s(w) - from_s;
-    int64_t warned_s = gateway_worker_now_s(w) - item->warned_s; /* ago */
+    struct delivery_limits limits = limits_for(w, gateway_item_domain(item), is_optional);
     struct delivery_arrival arrival = {
-        .domain = item->domain,
+        .domain = gateway_item_domain(item),
         .limits = &limits,
-        .age_ms = age_s > 0 ? (uint64_t)age_s * 1000 : 0,
-        .wait_ms = item->wait_ms,
-        .attempts = item->attempts,
         .recipients = item->waiting_count,
-        .profile = gateway_bounce_profiles_number(&d->profiles, w->view, item->message->listener),
-        .warnings = item->warnings,
-        .warned_ms = warned_s > 0 ? (uint64_t)warned_s * 1000 : 0,
+        .profile = gateway_bounce_profiles_number(&d->profiles, w->view,
+                                                  gateway_lane_listener(item->lane)),
         .tls_optional = is_optional,
     };
 
@@ -284,6 +289,7 @@ void gateway_dispatch_add(struct gateway_dispatch *d, struct gateway_item *item)
         return;
     }
     item->left_count = 0;
+    delivery_item_recall(&item->delivery, gateway_worker_now_ms(w), &arrival);
     if (delivery_scheduler_add(d->scheduler, gateway_worker_now_ms(w), &arrival, &item->delivery) !=
         STATUS_OK)
         strand(d, item);
@@ -292,30 +298,23 @@ void gateway_dispatch_add(struct gateway_dispatch *d, struct gateway_item *item)
 
 bool gateway_dispatch_take_out(struct gateway_dispatch *d, struct gateway_item *item)
 {
-    struct delivery_wait wait;
-
     if (gateway_item_is_held(item)) {
         observe_uncount(&d->worker->counters, OBSERVE_RECIPIENTS_HELD_NOW, item->waiting_count);
         return true;
     }
-    if (item->is_stranded) {
-        list_remove(&item->stranded);
-        item->is_stranded = false;
+    if (gateway_dispatch_is_stranded(item)) {
+        list_remove(&item->delivery.node);
         return true;
     }
     if (!delivery_item_remove(d->scheduler, gateway_worker_now_ms(d->worker), &item->delivery))
         return false;
-    delivery_item_explain(&item->delivery, gateway_worker_now_ms(d->worker), &wait);
-    item->attempts = wait.attempts; /* with those that reached no host */
-    item->wait_ms = 0;
     gateway_dispatch_run_soon(d);
     return true;
 }
 
 void gateway_dispatch_let_go(struct gateway_item *item)
 {
-    if (item->owner != NULL)
-        gateway_holdings_remove(&item->owner->dispatch.holdings, &item->node);
+    gateway_holdings_remove(&item->lane->owner->dispatch.holdings, &item->node);
 }
 
 /* --- the end of items ------------------------------------------------------------------------ */
@@ -364,14 +363,16 @@ static void discard(struct gateway_dispatch *d, struct gateway_item *item,
     struct gateway_worker *w = d->worker;
 
     for (unsigned i = 0; i < item->waiting_count; i++)
-        gateway_report_add(report,
-                           &(struct spool_result){ .rid = item->waiting[i],
-                                                   .state = SPOOL_RESULT_DELIVERED,
-                                                   .attempts = item->attempts },
-                           GATEWAY_NOTICE_NONE, NULL);
+        gateway_report_add(
+            report,
+            &(struct spool_result){ .rid = gateway_item_waiting(item)[i],
+                                    .state = SPOOL_RESULT_DELIVERED,
+                                    .attempts = delivery_item_attempts(&item->delivery) },
+            GATEWAY_NOTICE_NONE, NULL);
     observe_log_line(w->log, OBSERVE_INFO, gateway_worker_now_s(w),
                      "MID %llu to %.*s discarded: its route is /dev/null",
-                     (unsigned long long)item->message->mid, SLICE_ARGS(item->domain));
+                     (unsigned long long)gateway_item_message(item)->mid,
+                     SLICE_ARGS(gateway_item_domain(item)));
 }
 
 /* In the words of AsyncOS where the DNS has spoken. */

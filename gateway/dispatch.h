@@ -42,12 +42,18 @@ void gateway_dispatch_stop(struct gateway_dispatch *d);
 /* When no connection is left; forgets the items. */
 void gateway_dispatch_finish(struct gateway_dispatch *d);
 
+/* It comes from its home; then as below. */
+void gateway_dispatch_arrive(struct gateway_dispatch *d, struct gateway_item *item);
+
 /* Into the scheduler, unless it is held. */
 void gateway_dispatch_add(struct gateway_dispatch *d, struct gateway_item *item);
 
 /* Out of the scheduler, or from among the stranded: it stays in the holdings, for add or let_go.
  * False, and nothing happens, while it has a connection. True for one that is held. */
 MUST_USE bool gateway_dispatch_take_out(struct gateway_dispatch *d, struct gateway_item *item);
+
+/* The scheduler has no memory for it now. */
+bool gateway_dispatch_is_stranded(const struct gateway_item *item);
 
 /* It ends; the scheduler does not have it any more. */
 void gateway_dispatch_let_go(struct gateway_item *item);

@@ -2,7 +2,58 @@
 
 #include <stdlib.h>
 
+#include "gateway/message.h"
 #include "gateway/report.h"
+
+struct gateway_message *gateway_item_message(const struct gateway_item *item)
+{
+    const struct gateway_item *first = item - item->place;
+
+    return CONTAINER_OF(first, struct gateway_message, items);
+}
+
+struct gateway_item_recipients *gateway_item_recipients(const struct gateway_item *item)
+{
+    uint32_t *words = gateway_message_words(gateway_item_message(item));
+
+    return (struct gateway_item_recipients *)(words + item->recipients_at);
+}
+
+const uint32_t *gateway_item_all(const struct gateway_item *item)
+{
+    const struct gateway_item_recipients *r = gateway_item_recipients(item);
+
+    return r->rids + (r->all_count > 1 ? r->all_count : 0);
+}
+
+void gateway_item_past(const struct gateway_item *item, int64_t now_wall_s,
+                       struct delivery_arrival *arrival)
+{
+    const struct gateway_message *m = gateway_item_message(item);
+    const struct gateway_known *known = gateway_message_known(m);
+    const uint32_t *waiting = gateway_item_waiting(item);
+    int64_t age_s = now_wall_s - m->arrival_wall_s, wait_s = 0;
+    uint32_t warned_wall_s = 0;
+
+    for (unsigned i = 0; i < item->waiting_count; i++) {
+        const struct gateway_known *k = &known[waiting[i]];
+        int64_t later_s =
+            k->state == SPOOL_RESULT_DEFERRED ? k->next_attempt_wall_s - now_wall_s : 0;
+
+        if (k->attempts > arrival->attempts)
+            arrival->attempts = k->attempts;
+        if (k->warnings > arrival->warnings)
+            arrival->warnings = k->warnings;
+        if (k->warned_wall_s > warned_wall_s)
+            warned_wall_s = k->warned_wall_s;
+        if (later_s > wait_s)
+            wait_s = later_s;
+    }
+    arrival->age_ms = age_s > 0 ? (uint64_t)age_s * 1000 : 0;
+    arrival->wait_ms = (uint64_t)wait_s * 1000;
+    arrival->warned_ms =
+        now_wall_s > warned_wall_s ? (uint64_t)(now_wall_s - warned_wall_s) * 1000 : 0;
+}
 
 static int compare_rids(const void *a, const void *b)
 {
@@ -14,23 +65,45 @@ static int compare_rids(const void *a, const void *b)
 /* Its place in `all`, which is in order. */
 static unsigned place_of(const struct gateway_item *item, uint32_t rid)
 {
-    const uint32_t *found =
-        bsearch(&rid, item->all, item->all_count, sizeof(uint32_t), compare_rids);
+    const uint32_t *all = gateway_item_all(item);
+    const uint32_t *found = bsearch(&rid, all, gateway_item_recipients(item)->all_count,
+                                    sizeof(uint32_t), compare_rids);
 
     ASSERT(found != NULL);
-    return (unsigned)(found - item->all);
+    return (unsigned)(found - all);
+}
+
+/* NULL: no memory. */
+static struct gateway_tries *tries_of(struct gateway_item *item)
+{
+    if (item->tries == NULL)
+        item->tries = calloc(1, sizeof(*item->tries));
+    return item->tries;
 }
 
 void gateway_item_note_failure(struct gateway_item *item, uint32_t rid,
                                struct gateway_failure *failure)
 {
-    gateway_failures_note(&item->failures, item->all_count, place_of(item, rid), failure);
+    if (item->tries == NULL && (failure == NULL || tries_of(item) == NULL))
+        free(failure);
+    else
+        gateway_failures_note(&item->tries->failures, gateway_item_recipients(item)->all_count,
+                              place_of(item, rid), failure);
+}
+
+void gateway_item_note_common(struct gateway_item *item, struct gateway_failure *failure)
+{
+    if (item->tries == NULL && (failure == NULL || tries_of(item) == NULL))
+        free(failure);
+    else
+        gateway_failures_note_common(&item->tries->failures, failure);
 }
 
 const struct gateway_failure *gateway_item_last_failure(const struct gateway_item *item,
                                                         uint32_t rid)
 {
-    return gateway_failures_find(&item->failures, place_of(item, rid));
+    return item->tries != NULL ? gateway_failures_find(&item->tries->failures, place_of(item, rid))
+                               : NULL;
 }
 
 struct gateway_failure *gateway_item_failure(const struct gateway_item *item, uint32_t rid,
@@ -56,19 +129,58 @@ struct gateway_failure *gateway_item_failure(const struct gateway_item *item, ui
     return gateway_failure_create(&facts);
 }
 
-void gateway_item_borrow(struct gateway_item *item)
+enum status gateway_item_borrow(struct gateway_item *item)
 {
-    item->borrows++;
+    struct gateway_tries *tries = tries_of(item);
+
+    if (tries == NULL)
+        return STATUS_NO_MEMORY;
+    if (tries->loan == NULL) {
+        tries->loan = calloc(1, sizeof(*tries->loan));
+        if (tries->loan == NULL)
+            return STATUS_NO_MEMORY;
+        tries->loan->item = item;
+    }
+    tries->loan->borrows++;
+    return STATUS_OK;
 }
 
 void gateway_item_give_back(struct gateway_item *item, struct engine_loop *from)
 {
-    struct gateway_report *parting = item->parting;
+    struct gateway_loan *loan = item->tries->loan;
+    struct gateway_report *parting = loan->parting;
 
-    ASSERT(item->borrows > 0);
-    item->borrows--;
-    if (item->borrows > 0 || parting == NULL)
+    ASSERT(loan->borrows > 0);
+    loan->borrows--;
+    if (loan->borrows > 0)
         return;
-    item->parting = NULL;
-    gateway_report_post(parting, from, true);
+    item->tries->loan = NULL;
+    free(loan);
+    if (parting != NULL)
+        gateway_report_post(parting, from, true);
+}
+
+bool gateway_item_part_later(struct gateway_item *item, struct gateway_report *report)
+{
+    struct gateway_loan *loan = item->tries != NULL ? item->tries->loan : NULL;
+
+    if (loan == NULL)
+        return false;
+    ASSERT(loan->parting == NULL);
+    loan->parting = report;
+    return true;
+}
+
+void gateway_item_finish(struct gateway_item *item)
+{
+    struct gateway_tries *tries = item->tries;
+
+    if (tries == NULL)
+        return;
+    gateway_failures_finish(&tries->failures, gateway_item_recipients(item)->all_count);
+    if (tries->loan != NULL) /* when no worker runs any more */
+        gateway_report_destroy(tries->loan->parting);
+    free(tries->loan);
+    free(tries);
+    item->tries = NULL;
 }

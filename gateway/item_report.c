@@ -8,7 +8,7 @@ static void give_up(struct gateway_worker *w, const struct gateway_item *item, u
 {
     const struct spool_result result = { .rid = rid,
                                          .state = SPOOL_RESULT_BOUNCED,
-                                         .attempts = item->attempts };
+                                         .attempts = delivery_item_attempts(&item->delivery) };
     const struct gateway_failure_facts facts = { .outcome = end->outcome, .words = end->reason };
     struct delivery_destination_state state = { 0 };
     struct slice words = { 0 };
@@ -17,7 +17,8 @@ static void give_up(struct gateway_worker *w, const struct gateway_item *item, u
         delivery_destination_describe(end->destination, &state);
     if (state.failure != DELIVERY_FAILURE_NONE)
         words = slice_from(delivery_failure_text(state.failure));
-    observe_delivery_bounced(w->log, gateway_worker_now_s(w), 0, item->message->mid, rid,
+    observe_delivery_bounced(w->log, gateway_worker_now_s(w), 0, gateway_item_message(item)->mid,
+                             rid,
                              &(struct observe_reply){ .enhanced = slice_from(end->outcome.status),
                                                       .text = end->reason });
     gateway_report_add(report, &result, GATEWAY_NOTICE_FAILED,
@@ -29,7 +30,7 @@ void gateway_item_give_up(struct gateway_worker *w, struct gateway_item *item,
                           struct gateway_report *report, const struct gateway_item_end *end)
 {
     for (unsigned i = 0; i < item->waiting_count; i++)
-        give_up(w, item, item->waiting[i], report, end);
+        give_up(w, item, gateway_item_waiting(item)[i], report, end);
 }
 
 /* --- late ------------------------------------------------------------------------------------ */
@@ -79,8 +80,6 @@ void gateway_item_warn(struct gateway_worker *w, const struct delivery_action *w
     struct gateway_report *report;
     struct delivery_wait wait;
 
-    item->warnings++;
-    item->warned_s = now_s;
     if (gateway_report_create(item, item->waiting_count, &report) != STATUS_OK)
         return;
     delivery_item_explain(&item->delivery, now_ms, &wait);
@@ -88,11 +87,10 @@ void gateway_item_warn(struct gateway_worker *w, const struct delivery_action *w
         report->retry_until_s = now_s + (time_t)((wait.expires_ms - now_ms) / 1000);
     for (unsigned i = 0; i < item->waiting_count; i++) {
         const struct spool_result result = {
-            .rid = item->waiting[i],
+            .rid = gateway_item_waiting(item)[i],
             .state = SPOOL_RESULT_DEFERRED,
             .attempts = wait.attempts,
-            .warnings = item->warnings < SPOOL_RESULT_WARNINGS_MAX ? (uint8_t)item->warnings
-                                                                   : SPOOL_RESULT_WARNINGS_MAX,
+            .warnings = (uint8_t)delivery_item_warnings(&item->delivery),
             .warned_wall_s = (uint32_t)now_s,
         };
 

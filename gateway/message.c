@@ -18,11 +18,24 @@ void gateway_message_destroy(struct gateway_message *m)
     atomic_fetch_sub(&m->home->process->body_bytes, gateway_message_file_bytes(m));
     if (m->errand != NULL)
         gateway_report_destroy(m->errand->bounce_report);
-    free(m->errand);
     for (unsigned i = 0; i < m->items_count; i++)
-        gateway_failures_finish(&m->items[i].failures, m->items[i].all_count);
-    free(m->known);
-    free(m);
+        gateway_item_finish(&m->items[i]);
+    gateway_message_unmake(m);
+}
+
+struct gateway_known *gateway_message_known(const struct gateway_message *m)
+{
+    return (struct gateway_known *)&m->items[m->items_count];
+}
+
+uint32_t *gateway_message_words(const struct gateway_message *m)
+{
+    return (uint32_t *)(gateway_message_known(m) + m->recipients_count);
+}
+
+struct slice gateway_message_listener(const struct gateway_message *m)
+{
+    return m->items_count > 0 ? gateway_lane_listener(m->items[0].lane) : (struct slice){ 0 };
 }
 
 uint64_t gateway_message_size(const struct gateway_message *m)
@@ -56,8 +69,8 @@ void gateway_message_end_errand(struct gateway_message *m)
 static enum status message_create(struct gateway_worker *home, struct spool_message *spool,
                                   struct gateway_message **message_out)
 {
-    struct gateway_message *m =
-        gateway_message_make(spool, slice_from(gateway_view_settings(home->view)->hostname));
+    struct gateway_message *m = gateway_message_make(
+        &home->lanes, spool, slice_from(gateway_view_settings(home->view)->hostname));
 
     if (m == NULL) {
         spool_message_destroy(spool);
@@ -165,13 +178,13 @@ static void deliver_item(struct engine_loop *here, struct engine_message *post)
 {
     struct gateway_item *item = CONTAINER_OF(post, struct gateway_item, post);
 
-    ASSERT(item->owner->loop == here);
-    gateway_dispatch_add(&item->owner->dispatch, item);
+    ASSERT(item->lane->owner->loop == here);
+    item->node = (struct list_node){ 0 };
+    gateway_dispatch_arrive(&item->lane->owner->dispatch, item);
 }
 
 static void post_items(struct gateway_message *m)
 {
-    struct gateway_process *process = m->home->process;
     unsigned count = m->items_count;
 
     /* While we stop, the mail stays in the spool: the other worker may be gone already. */
@@ -179,11 +192,11 @@ static void post_items(struct gateway_message *m)
         return;
     for (unsigned i = 0; i < count; i++) {
         struct gateway_item *item = &m->items[i];
-        uint64_t hash = hash_text_nocase(&process->seed, item->domain);
 
-        item->owner = &process->workers[hash % process->workers_count];
-        item->post.deliver = deliver_item;
-        engine_mailbox_post(item->owner->loop, m->home->loop, &item->post);
+        if (item->waiting_count == 0)
+            continue; /* over before this start */
+        item->post = (struct engine_message){ .deliver = deliver_item };
+        engine_mailbox_post(item->lane->owner->loop, m->home->loop, &item->post);
     }
 }
 
@@ -294,19 +307,6 @@ static bool waits_for_notice(const struct gateway_verdict *v)
     return v->notice == GATEWAY_NOTICE_FAILED || v->notice == GATEWAY_NOTICE_DELAYED;
 }
 
-/* Kept here as well, for compaction, which has to say it again. */
-static void remember(struct gateway_message *m, const struct spool_result *result)
-{
-    if (m->known == NULL && !m->is_known_lost) {
-        m->known = calloc(m->recipients_count, sizeof(*m->known));
-        m->is_known_lost = m->known == NULL;
-        for (unsigned rid = 0; m->known != NULL && rid < m->recipients_count; rid++)
-            m->known[rid].rid = rid;
-    }
-    if (m->known != NULL)
-        spool_result_merge(&m->known[result->rid], result);
-}
-
 /* Records the verdicts that wait for the notice, or all others. */
 static void record(struct gateway_message *m, const struct gateway_report *report, bool is_told)
 {
@@ -316,7 +316,8 @@ static void record(struct gateway_message *m, const struct gateway_report *repor
         if (waits_for_notice(v) == is_told &&
             !(v->notice == GATEWAY_NOTICE_DELAYED && v->is_silent)) {
             gateway_store_results(&m->home->store, m->mid, &v->result, 1);
-            remember(m, &v->result);
+            /* Kept here as well, for compaction, which has to say it again. */
+            gateway_known_merge(&gateway_message_known(m)[v->result.rid], &v->result);
         }
     }
 }

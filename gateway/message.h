@@ -18,6 +18,7 @@
  */
 #pragma once
 #include "gateway/item.h"
+#include "gateway/known.h"
 #include "gateway/report.h"
 #include "smtp/body.h"
 #include "spool/draft.h"
@@ -60,15 +61,25 @@ struct gateway_message {
     uint16_t compaction_pass;   /* for gateway/compaction.c */
     uint16_t recipients_count;
     uint16_t items_count;
-    bool is_tls_optional; /* it says TLS-Required: No, and has no REQUIRETLS (RFC 8689 4.1) */
-    bool is_known_lost;   /* there was no memory for `known` */
-    struct slice listener;
-    struct slice sender;
-    struct spool_result *known; /* what was recorded, by recipient; NULL: nothing */
-    struct gateway_item items[];
+    uint16_t sender_bytes;
+    struct gateway_item items[]; /* then what is known of each recipient, the recipients of each
+                                    item, and the sender */
 };
 
+static_assert(sizeof(struct gateway_message) <= 88, "ten million of them take 880 MB");
+
 static_assert(SPOOL_RECIPIENTS_MAX <= UINT16_MAX, "recipients, and items, are counted in 16 bits");
+
+/* What was recorded of each recipient, by its number. */
+struct gateway_known *gateway_message_known(const struct gateway_message *m);
+
+/* Of struct gateway_item_recipients. */
+uint32_t *gateway_message_words(const struct gateway_message *m);
+
+struct slice gateway_message_sender(const struct gateway_message *m);
+
+/* That it came in at; empty: none, or nobody waits. */
+struct slice gateway_message_listener(const struct gateway_message *m);
 
 /* Of header and body, wherever it lies. */
 uint64_t gateway_message_size(const struct gateway_message *m);

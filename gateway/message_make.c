@@ -4,14 +4,19 @@
 
 #define FEW_RECIPIENTS 16u /* are sorted without an allocation */
 
+static_assert(SPOOL_RECIPIENTS_MAX * 3 <= UINT16_MAX, "places behind the items have 16 bits");
+static_assert(SPOOL_ADDRESS_MAX <= UINT16_MAX && SPOOL_INFO_MAX <= UINT16_MAX,
+              "lengths of names have 16 bits");
+
 /* The recipients, in order of their domains. */
 struct grouping {
     const struct spool_message *spool;
     struct slice hostname;
+    struct gateway_lanes *lanes;
     uint32_t *rids;
     unsigned count;
     unsigned groups;
-    size_t text_bytes; /* of the domains, each once */
+    unsigned words; /* of struct gateway_item_recipients, for all groups */
 };
 
 static struct slice domain_of(const struct grouping *g, uint32_t rid)
@@ -51,6 +56,12 @@ static unsigned group_end(const struct grouping *g, unsigned from)
     return to;
 }
 
+/* Of struct gateway_item_recipients: all of them are listed twice where there are several. */
+static unsigned words_of(unsigned count)
+{
+    return 1 + (count > 1 ? 2 * count : 1);
+}
+
 static void group(struct grouping *g)
 {
     unsigned all = spool_message_recipients_count(g->spool);
@@ -59,46 +70,11 @@ static void group(struct grouping *g)
         g->rids[g->count++] = rid;
     if (g->count > 1)
         qsort_r(g->rids, g->count, sizeof(*g->rids), compare_domains, g);
-    for (unsigned i = 0; i < g->count; i = group_end(g, i)) {
-        g->groups++;
-        g->text_bytes += domain_of(g, g->rids[i]).len;
-    }
-}
-
-static struct slice keep(char **room, struct slice text)
-{
-    struct slice kept = { *room, text.len };
-
-    if (text.len > 0)
-        memcpy(*room, text.data, text.len);
-    *room += text.len;
-    return kept;
-}
-
-static void fill(struct gateway_message *m, const struct grouping *g)
-{
-    uint32_t *all = (uint32_t *)&m->items[g->groups], *waiting = all + g->count;
-    char *texts = (char *)(waiting + g->count);
-
-    memcpy(all, g->rids, g->count * sizeof(*all));
-    memcpy(waiting, g->rids, g->count * sizeof(*waiting));
-    m->sender = keep(&texts, spool_message_sender(g->spool));
-    m->listener = keep(&texts, spool_message_info(g->spool, SPOOL_INFO_LISTENER));
     for (unsigned from = 0, to; from < g->count; from = to) {
-        struct gateway_item *item = &m->items[m->items_count++];
-
         to = group_end(g, from);
-        *item = (struct gateway_item){
-            .message = m,
-            .domain = keep(&texts, domain_of(g, g->rids[from])),
-            .all = all + from,
-            .waiting = waiting + from,
-            .all_count = to - from,
-            .waiting_count = to - from,
-        };
+        g->groups++;
+        g->words += words_of(to - from);
     }
-    ASSERT(m->items_count == g->groups);
-    m->open_count = g->groups;
 }
 
 static bool is_tls_optional(const struct spool_message *spool)
@@ -108,14 +84,82 @@ static bool is_tls_optional(const struct spool_message *spool)
     return (flags & SPOOL_MESSAGE_TLS_OPTIONAL) != 0 && (flags & SPOOL_MESSAGE_REQUIRE_TLS) == 0;
 }
 
+/* The next item, for rids[0..count - 1]; behind it at `word` what it has behind the items. False:
+ * no memory. */
+static bool fill_item(struct gateway_message *m, const struct grouping *g, const uint32_t *rids,
+                      unsigned count, unsigned word)
+{
+    const struct gateway_lane_key key = {
+        .domain = domain_of(g, rids[0]),
+        .listener = spool_message_info(g->spool, SPOOL_INFO_LISTENER),
+        .is_tls_optional = is_tls_optional(g->spool),
+    };
+    struct gateway_item *item = &m->items[m->open_count];
+    struct gateway_item_recipients *r;
+
+    item->lane = gateway_lane_acquire(g->lanes, &key);
+    if (item->lane == NULL)
+        return false;
+    item->place = (uint16_t)m->open_count++;
+    item->recipients_at = (uint16_t)word;
+    item->waiting_count = (uint16_t)count;
+    r = gateway_item_recipients(item);
+    r->all_count = (uint16_t)count;
+    memcpy(r->rids, rids, count * sizeof(*rids));
+    if (count > 1)
+        memcpy(r->rids + count, rids, count * sizeof(*rids));
+    return true;
+}
+
+static bool fill(struct gateway_message *m, const struct grouping *g)
+{
+    struct slice sender = spool_message_sender(g->spool);
+    unsigned word = 0;
+
+    for (unsigned from = 0, to; from < g->count; from = to) {
+        to = group_end(g, from);
+        if (!fill_item(m, g, g->rids + from, to - from, word))
+            return false;
+        word += words_of(to - from);
+    }
+    ASSERT(m->open_count == m->items_count && word == g->words);
+    if (sender.len > 0)
+        memcpy(gateway_message_words(m) + word, sender.data, sender.len);
+    return true;
+}
+
+/* Behind the items. */
+static unsigned words_in(const struct gateway_message *m)
+{
+    const struct gateway_item *last = m->items_count > 0 ? &m->items[m->items_count - 1] : NULL;
+
+    return last != NULL ? last->recipients_at + words_of(gateway_item_recipients(last)->all_count)
+                        : 0;
+}
+
+struct slice gateway_message_sender(const struct gateway_message *m)
+{
+    return (struct slice){ (const char *)(gateway_message_words(m) + words_in(m)),
+                           m->sender_bytes };
+}
+
+static size_t bytes_for(unsigned items, unsigned recipients, unsigned words, size_t sender_bytes)
+{
+    return sizeof(struct gateway_message) + items * sizeof(struct gateway_item) +
+           recipients * sizeof(struct gateway_known) + words * sizeof(uint32_t) + sender_bytes;
+}
+
 size_t gateway_message_own_bytes(const struct gateway_message *m)
 {
-    size_t bytes =
-        sizeof(*m) + m->items_count * sizeof(struct gateway_item) + m->listener.len + m->sender.len;
+    return bytes_for(m->items_count, m->recipients_count, words_in(m), m->sender_bytes);
+}
 
+void gateway_message_unmake(struct gateway_message *m)
+{
     for (unsigned i = 0; i < m->items_count; i++)
-        bytes += m->items[i].all_count * 2 * sizeof(uint32_t) + m->items[i].domain.len;
-    return bytes;
+        gateway_lane_release(m->items[i].lane);
+    free(m->errand);
+    free(m);
 }
 
 /* Seconds since 1970, as a record has them. */
@@ -126,35 +170,35 @@ static uint32_t wall_s(int64_t s)
 
 static struct gateway_message *make(struct grouping *g)
 {
+    unsigned recipients = spool_message_recipients_count(g->spool);
+    struct slice sender = spool_message_sender(g->spool);
     struct gateway_message *m;
-    size_t bytes;
 
     group(g);
-    bytes = sizeof(*m) + g->groups * sizeof(struct gateway_item) + g->count * 2 * sizeof(*g->rids) +
-            g->text_bytes + spool_message_info(g->spool, SPOOL_INFO_LISTENER).len +
-            spool_message_sender(g->spool).len;
-    m = calloc(1, bytes);
+    m = calloc(1, bytes_for(g->groups, recipients, g->words, sender.len));
     if (m == NULL)
         return NULL;
-    if (spool_message_body_in_file(g->spool) && gateway_message_begin_errand(m) != STATUS_OK) {
-        free(m);
-        return NULL;
-    }
     m->mid = spool_message_mid(g->spool);
     m->arrival_wall_s = wall_s(spool_message_arrival_wall_s(g->spool));
-    m->is_tls_optional = is_tls_optional(g->spool);
+    m->recipients_count = (uint16_t)recipients;
+    m->items_count = (uint16_t)g->groups;
+    m->sender_bytes = (uint16_t)sender.len;
+    if ((spool_message_body_in_file(g->spool) && gateway_message_begin_errand(m) != STATUS_OK) ||
+        !fill(m, g)) {
+        gateway_message_unmake(m);
+        return NULL;
+    }
     if (m->errand != NULL)
         m->errand->file_bytes = spool_message_body_bytes(g->spool);
     m->record_text_bytes = (uint32_t)(spool_message_size(g->spool) - gateway_message_file_bytes(m));
-    m->recipients_count = (uint16_t)spool_message_recipients_count(g->spool);
-    fill(m, g);
     return m;
 }
 
-struct gateway_message *gateway_message_make(const struct spool_message *spool,
+struct gateway_message *gateway_message_make(struct gateway_lanes *lanes,
+                                             const struct spool_message *spool,
                                              struct slice hostname)
 {
-    struct grouping g = { .spool = spool, .hostname = hostname };
+    struct grouping g = { .spool = spool, .hostname = hostname, .lanes = lanes };
     unsigned all = spool_message_recipients_count(spool);
     uint32_t few[FEW_RECIPIENTS], *many = NULL;
     struct gateway_message *m;

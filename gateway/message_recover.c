@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "gateway/known.h"
 #include "gateway/message_make.h"
 #include "gateway/shelf.h"
 #include "gateway/worker.h"
@@ -14,7 +15,7 @@ enum status gateway_message_keep(const struct gateway_message_keeping *keeping, 
     struct gateway_message *m;
 
     TRY(spool_message_decode(mid, payload, &spool));
-    m = gateway_message_make(spool, keeping->hostname);
+    m = gateway_message_make(keeping->lanes, spool, keeping->hostname);
     if (m == NULL) {
         spool_message_destroy(spool);
         return STATUS_NO_MEMORY;
@@ -27,84 +28,88 @@ enum status gateway_message_keep(const struct gateway_message_keeping *keeping, 
     return STATUS_OK;
 }
 
-/* What is known of its recipients, as one. */
-static void take_over(struct gateway_item *item, const struct spool_result *known, time_t now_s)
+static bool is_final(const struct spool_result *result)
 {
-    int64_t wait_s = 0;
+    return result->state != SPOOL_RESULT_WAITING && result->state != SPOOL_RESULT_DEFERRED;
+}
+
+/* The number of the last hold or release. */
+static uint16_t holds_of(const struct gateway_item *item, const struct spool_result *results)
+{
+    const uint32_t *waiting = gateway_item_waiting(item);
     bool is_held = false;
+    unsigned holds = 0;
 
-    for (unsigned i = 0; i < item->all_count; i++) {
-        const struct spool_result *r = &known[item->all[i]];
-        int64_t later_s = r->state == SPOOL_RESULT_DEFERRED ? r->next_attempt_wall_s - now_s : 0;
+    for (unsigned i = 0; i < item->waiting_count; i++) {
+        const struct spool_result *r = &results[waiting[i]];
 
-        if (r->attempts > item->attempts)
-            item->attempts = r->attempts;
-        if (r->warnings > item->warnings)
-            item->warnings = r->warnings;
-        if (r->holds > item->holds)
-            item->holds = r->holds;
+        if (r->holds > holds)
+            holds = r->holds;
         is_held = is_held || spool_result_is_held(r);
-        if (r->warned_wall_s > item->warned_s)
-            item->warned_s = r->warned_wall_s;
-        if (later_s > wait_s)
-            wait_s = later_s;
     }
     /* A crash while it was being released may have left some of them held: then all are. */
-    if (is_held)
-        item->holds |= 1;
-    item->wait_ms = (uint64_t)wait_s * 1000;
+    return (uint16_t)(is_held ? holds | 1u : holds);
 }
 
-static bool is_final(const struct spool_result *known)
+/* Who has a final result does not wait. */
+static void shorten(struct gateway_item *item, const struct spool_result *results)
 {
-    return known->state != SPOOL_RESULT_WAITING && known->state != SPOOL_RESULT_DEFERRED;
+    uint32_t *waiting = gateway_item_waiting(item);
+    uint16_t left = 0;
+
+    for (unsigned i = 0; i < item->waiting_count; i++)
+        if (!is_final(&results[waiting[i]]))
+            waiting[left++] = waiting[i];
+    item->waiting_count = left;
 }
 
-/* Leaves out the recipients that have a final result. */
-static void shorten(struct gateway_item *item, const struct spool_result *known)
+void gateway_message_recall(struct gateway_message *m, const struct spool_result *results,
+                            const struct spool_recovered_message *found)
 {
-    unsigned left = 0;
-
-    for (unsigned i = 0; i < item->all_count; i++)
-        if (!is_final(&known[item->all[i]]))
-            item->waiting[left++] = item->all[i];
-    memcpy(item->all, item->waiting, left * sizeof(*item->waiting));
-    item->all_count = item->waiting_count = left;
-}
-
-void gateway_message_recall(struct gateway_message *m, struct spool_result *results,
-                            const struct spool_recovered_message *found, time_t now_s)
-{
-    size_t bytes = gateway_message_own_bytes(m);
-    uint16_t count = 0;
-
     m->location.offset = found->offset;
     m->location.bytes = found->bytes;
     if (results == NULL)
         return;
-    ASSERT(m->known == NULL && found->recipients_count == m->recipients_count);
-    m->known = results;
+    ASSERT(found->recipients_count == m->recipients_count);
+    for (unsigned rid = 0; rid < m->recipients_count; rid++)
+        gateway_known_merge(&gateway_message_known(m)[rid], &results[rid]);
     for (unsigned i = 0; i < m->items_count; i++) {
         struct gateway_item *item = &m->items[i];
 
         shorten(item, results);
-        if (item->all_count == 0)
-            continue;
-        take_over(item, results, now_s);
-        if (count < i)
-            m->items[count] = *item;
-        count++;
+        gateway_item_recipients(item)->holds = holds_of(item, results);
+        if (item->waiting_count == 0)
+            m->open_count--;
     }
-    m->items_count = count;
-    m->open_count = count;
-    atomic_fetch_sub(&m->home->process->queue_bytes, bytes - gateway_message_own_bytes(m));
 }
 
-void gateway_message_settle(struct gateway_message *m, struct gateway_worker *home,
-                            struct spool_segment *segment)
+/* What it was made with belongs to the recovery. */
+static enum status change_lane(struct gateway_item *item, struct gateway_lanes *lanes)
 {
+    const struct gateway_lane_key key = {
+        .domain = gateway_lane_domain(item->lane),
+        .listener = gateway_lane_listener(item->lane),
+        .is_tls_optional = item->lane->is_tls_optional,
+    };
+    struct gateway_lane *lane;
+
+    if (item->lane->lanes == lanes)
+        return STATUS_OK;
+    lane = gateway_lane_acquire(lanes, &key);
+    if (lane == NULL)
+        return STATUS_NO_MEMORY;
+    item->lane = lane;
+    return STATUS_OK;
+}
+
+enum status gateway_message_settle(struct gateway_message *m, struct gateway_worker *home,
+                                   struct spool_segment *segment)
+{
+    for (unsigned i = 0; i < m->items_count; i++)
+        TRY(change_lane(&m->items[i], &home->lanes));
     m->home = home;
     m->location.segment = segment;
     home->living_bytes += m->location.bytes;
     gateway_shelf_settle(m);
+    return STATUS_OK;
 }

@@ -13,8 +13,9 @@
 /* What recovery needs to know of the configuration it was started with. */
 struct gateway_message_keeping {
     struct gateway_process *process;
-    struct slice hostname;  /* the domain of <postmaster> */
-    uint64_t message_bytes; /* memory.messages */
+    struct gateway_lanes *lanes; /* for all that it makes */
+    struct slice hostname;       /* the domain of <postmaster> */
+    uint64_t message_bytes;      /* memory.messages */
 };
 
 /* A message from the payload of its record: in memory where there is room, else on the shelf.
@@ -23,11 +24,11 @@ MUST_USE enum status gateway_message_keep(const struct gateway_message_keeping *
                                           uint64_t mid, struct slice payload,
                                           struct gateway_message **message_out);
 
-/* Everything was read. results: one for each recipient, which it takes; NULL: nothing was recorded.
- * Any thread. */
-void gateway_message_recall(struct gateway_message *m, struct spool_result *results,
-                            const struct spool_recovered_message *found, time_t now_s);
+/* Everything was read. results: one for each recipient; NULL: nothing was recorded. Any thread. */
+void gateway_message_recall(struct gateway_message *m, const struct spool_result *results,
+                            const struct spool_recovered_message *found);
 
-/* It is at home there from now on; on the home's thread. */
-void gateway_message_settle(struct gateway_message *m, struct gateway_worker *home,
-                            struct spool_segment *segment);
+/* It is at home there from now on, and has lanes of the home's instead of those it was made with,
+ * which it does not give back. On the home's thread. STATUS_NO_MEMORY: to be said again. */
+MUST_USE enum status gateway_message_settle(struct gateway_message *m, struct gateway_worker *home,
+                                            struct spool_segment *segment);

@@ -30,7 +30,7 @@ static void set_time(struct gateway_outbound *out)
     uint64_t more_ms = 0;
 
     if (out->is_body_leaving && out->item != NULL && gateway_outbound_body_is_one_piece(out))
-        more_ms = spool_message_body_bytes(out->item->message->spool);
+        more_ms = spool_message_body_bytes(gateway_item_message(out->item)->spool);
     gateway_hop_set_time(&out->hop, more_ms);
 }
 
@@ -50,7 +50,7 @@ static void give_back(struct gateway_outbound *out)
     out->borrowed = NULL;
     if (item == NULL)
         return;
-    gateway_message_let_go(item->message);
+    gateway_message_let_go(gateway_item_message(item));
     gateway_item_give_back(item, out->worker->loop);
 }
 
@@ -242,8 +242,8 @@ static void deliver(struct gateway_outbound *out, struct gateway_item *item)
         give_up(out, DELIVERY_FAILURE_LOCAL);
         return;
     }
-    if (out->is_to_report &&
-        (spool_message_flags(out->item->message->spool) & SPOOL_MESSAGE_TLS_OPTIONAL) == 0) {
+    if (out->is_to_report && (spool_message_flags(gateway_item_message(out->item)->spool) &
+                              SPOOL_MESSAGE_TLS_OPTIONAL) == 0) {
         out->is_to_report = false;
         gateway_outbound_report(out);
     }
@@ -256,14 +256,18 @@ static void deliver(struct gateway_outbound *out, struct gateway_item *item)
 
 static void deliver_or_fetch(struct gateway_outbound *out, struct gateway_item *item)
 {
-    if (gateway_message_hold(item->message)) {
+    if (gateway_message_hold(gateway_item_message(item))) {
         deliver(out, item);
         return;
     }
     enter(out, GATEWAY_OUTBOUND_FETCHING);
     gateway_hop_set_time(&out->hop, GATEWAY_OUTBOUND_FETCH_MS);
     out->fetching = item;
-    gateway_item_fetch(item, out->worker->loop, out);
+    if (gateway_item_fetch(item, out->worker->loop, out) == STATUS_OK)
+        return;
+    out->fetching = NULL;
+    delivery_item_postponed(scheduler_of(out), gateway_worker_now_ms(out->worker), &out->delivery);
+    give_up(out, DELIVERY_FAILURE_LOCAL);
 }
 
 static void take(struct gateway_outbound *out)
@@ -303,14 +307,13 @@ void gateway_outbound_fetched(struct gateway_outbound *out, struct gateway_item 
         return;
     }
     if (status == STATUS_OK) {
-        gateway_message_let_go(item->message);
+        gateway_message_let_go(gateway_item_message(item));
         give_up_fetch(out);
     } else if (status == STATUS_NO_MEMORY) {
         out->fetching = NULL;
         delivery_item_postponed(scheduler_of(out), gateway_worker_now_ms(w), &out->delivery);
     } else {
         out->fetching = NULL;
-        item->attempts++;
         delivery_item_deferred(scheduler_of(out), gateway_worker_now_ms(w), &out->delivery,
                                item->waiting_count, gateway_worker_random(w));
     }
@@ -382,7 +385,8 @@ void gateway_outbound_chunk(struct gateway_outbound *out, enum status status, st
     if (status != STATUS_OK) {
         observe_log_line(out->worker->log, OBSERVE_CRITICAL, gateway_worker_now_s(out->worker),
                          "MID %llu: its body file cannot be read: %s",
-                         (unsigned long long)out->item->message->mid, status_text(status));
+                         (unsigned long long)gateway_item_message(out->item)->mid,
+                         status_text(status));
         if (status != STATUS_NO_MEMORY)
             defer_item(out);
         fail_body(out);

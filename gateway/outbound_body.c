@@ -25,7 +25,7 @@ void gateway_outbound_body_finish(struct gateway_outbound_body *body)
 
 static const struct spool_message *spool_of(const struct gateway_outbound *out)
 {
-    return out->item->message->spool;
+    return gateway_item_message(out->item)->spool;
 }
 
 bool gateway_outbound_body_may_chunk(const struct gateway_outbound *out)
@@ -57,7 +57,7 @@ static enum gateway_body_step disown(const struct gateway_outbound *out)
 {
     observe_log_line(out->worker->log, OBSERVE_CRITICAL, gateway_worker_now_s(out->worker),
                      "MID %llu: its body is not as long as its record says",
-                     (unsigned long long)out->item->message->mid);
+                     (unsigned long long)gateway_item_message(out->item)->mid);
     return GATEWAY_BODY_FAILED;
 }
 
@@ -178,9 +178,11 @@ enum gateway_body_step gateway_outbound_body_start(struct gateway_outbound *out,
         return copy(out, whole);
     if (body->form != GATEWAY_BODY_AS_KEPT)
         return send_next(out);
+    if (gateway_item_borrow(out->item) != STATUS_OK)
+        return GATEWAY_BODY_FAILED;
     out->borrowed = out->item;
-    gateway_item_borrow(out->item);
-    if (!gateway_message_hold(out->item->message)) /* for the kernel; the connection holds it */
+    if (!gateway_message_hold(
+            gateway_item_message(out->item))) /* for the kernel; the connection holds it */
         UNREACHABLE();
     body->taken_bytes = whole.len;
     return send_piece(out, whole);

@@ -119,7 +119,7 @@ static void fill_content(struct gateway_outbound *out, const struct spool_messag
 
 static void release(struct gateway_outbound *out)
 {
-    gateway_message_let_go(out->item->message);
+    gateway_message_let_go(gateway_item_message(out->item));
     for (size_t i = 0; out->refusals != NULL && i < out->envelope.recipients_count; i++)
         if (out->refusals[i] != &refusal_forgotten && out->refusals[i] != &held_back)
             free(out->refusals[i]);
@@ -135,14 +135,20 @@ static void release(struct gateway_outbound *out)
     out->envelope = (struct smtp_client_envelope){ 0 };
 }
 
+/* Those that this try has yet to deal with. */
+static unsigned unsent_of(const struct gateway_item *item)
+{
+    return (unsigned)item->waiting_count - item->left_count;
+}
+
 enum status gateway_outbound_item_begin(struct gateway_outbound *out, struct gateway_item *item)
 {
-    const struct spool_message *spool = item->message->spool;
+    const struct spool_message *spool = gateway_item_message(item)->spool;
     unsigned flags = spool_message_flags(spool);
     unsigned count = delivery_connection_recipients(&out->delivery);
 
     ASSERT(out->item == NULL && count > 0);
-    ASSERT(count <= item->waiting_count - item->left_count);
+    ASSERT(count <= unsent_of(item));
     out->item = item;
     out->recipients = calloc(count, sizeof(*out->recipients));
     out->refusals = calloc(count, sizeof(struct gateway_failure *));
@@ -153,10 +159,10 @@ enum status gateway_outbound_item_begin(struct gateway_outbound *out, struct gat
         return STATUS_NO_MEMORY;
     }
     for (unsigned i = 0; i < count; i++) {
-        const struct spool_dsn dsn = spool_message_dsn(spool, item->waiting[i]);
+        const struct spool_dsn dsn = spool_message_dsn(spool, gateway_item_waiting(item)[i]);
 
         out->recipients[i] = (struct smtp_client_recipient){
-            .address = spool_message_recipient(spool, item->waiting[i]),
+            .address = spool_message_recipient(spool, gateway_item_waiting(item)[i]),
             .orcpt = dsn.orcpt,
             .notify = dsn.notify,
         };
@@ -176,7 +182,8 @@ enum status gateway_outbound_item_begin(struct gateway_outbound *out, struct gat
     fill_content(out, spool);
     out->heard_of_item = false;
     observe_delivery_start(out->worker->log, gateway_worker_now_s(out->worker), out->dcid,
-                           spool_message_mid(spool), (struct observe_rids){ item->waiting, count });
+                           spool_message_mid(spool),
+                           (struct observe_rids){ gateway_item_waiting(item), count });
     return STATUS_OK;
 }
 
@@ -219,7 +226,7 @@ static void log_recipient(struct gateway_outbound *out, uint32_t rid,
                           const struct gateway_failure *f)
 {
     struct gateway_worker *w = out->worker;
-    uint64_t mid = out->item->message->mid;
+    uint64_t mid = gateway_item_message(out->item)->mid;
     struct observe_reply r = {
         .code = f->code,
         .enhanced = slice_from(f->outcome.status),
@@ -236,7 +243,8 @@ static void log_recipient(struct gateway_outbound *out, uint32_t rid,
 static bool is_relayed_silently(const struct gateway_outbound *out, uint32_t rid)
 {
     return !smtp_client_capabilities(&out->hop.smtp)->dsn &&
-           smtp_notify_wants_success(spool_message_dsn(out->item->message->spool, rid).notify);
+           smtp_notify_wants_success(
+               spool_message_dsn(gateway_item_message(out->item)->spool, rid).notify);
 }
 
 /* For one to keep: the recipient's own refusal is taken over, what is common is copied. */
@@ -254,7 +262,7 @@ static struct gateway_failure *take_failure(struct gateway_outbound *out, size_t
 /* What was said last of a recipient that stays. */
 static void note_deferred(struct gateway_outbound *out, size_t i)
 {
-    uint32_t rid = out->item->waiting[i];
+    uint32_t rid = gateway_item_waiting(out->item)[i];
 
     if (out->refusals[i] == &held_back)
         return; /* nothing was */
@@ -268,8 +276,9 @@ static void settle(struct gateway_outbound *out, size_t i, const struct gateway_
 {
     struct gateway_item *item = out->item;
     const struct gateway_failure *f = out->refusals[i] != NULL ? out->refusals[i] : common;
-    uint32_t rid = item->waiting[i];
-    struct spool_result result = { .rid = rid, .attempts = item->attempts + 1 };
+    uint32_t rid = gateway_item_waiting(item)[i];
+    struct spool_result result = { .rid = rid,
+                                   .attempts = delivery_item_attempts(&item->delivery) + 1 };
 
     switch (f->outcome.verdict) {
     case DELIVERY_VERDICT_DELIVERED:
@@ -289,7 +298,7 @@ static void settle(struct gateway_outbound *out, size_t i, const struct gateway_
     case DELIVERY_VERDICT_DEFERRED:
         log_recipient(out, rid, f);
         note_deferred(out, i);
-        item->waiting[(*kept)++] = rid;
+        gateway_item_waiting(item)[(*kept)++] = rid;
         break;
     }
 }
@@ -298,7 +307,7 @@ static void log_done(struct gateway_outbound *out, const uint32_t *rids, unsigne
                      struct slice reply)
 {
     struct gateway_worker *w = out->worker;
-    const struct spool_message *spool = out->item->message->spool;
+    const struct spool_message *spool = gateway_item_message(out->item)->spool;
     uint64_t mid = spool_message_mid(spool);
     struct observe_rids list = { rids, count };
     const struct observe_tls tls = gateway_outbound_tls_facts(out);
@@ -315,7 +324,7 @@ static unsigned accepted(struct gateway_outbound *out)
 
     for (unsigned i = 0; i < out->envelope.recipients_count; i++)
         if (out->refusals[i] == NULL)
-            out->accepted[count++] = out->item->waiting[i];
+            out->accepted[count++] = gateway_item_waiting(out->item)[i];
     return count;
 }
 
@@ -324,16 +333,16 @@ static unsigned accepted(struct gateway_outbound *out)
 static unsigned put_unsent_first(struct gateway_outbound *out, unsigned kept)
 {
     struct gateway_item *item = out->item;
-    uint32_t *waiting = item->waiting;
+    uint32_t *waiting = gateway_item_waiting(item);
     unsigned sent = (unsigned)out->envelope.recipients_count;
-    unsigned unsent = item->waiting_count - item->left_count - sent;
+    unsigned unsent = unsent_of(item) - sent;
 
     memcpy(out->accepted, waiting, kept * sizeof(*waiting));
     memmove(waiting, waiting + sent, unsent * sizeof(*waiting));
     memmove(waiting + unsent + kept, waiting + sent + unsent, item->left_count * sizeof(*waiting));
     memcpy(waiting + unsent, out->accepted, kept * sizeof(*waiting));
-    item->left_count += kept;
-    item->waiting_count = unsent + item->left_count;
+    item->left_count = (uint16_t)(item->left_count + kept);
+    item->waiting_count = (uint16_t)(unsent + item->left_count);
     return unsent;
 }
 
@@ -349,13 +358,14 @@ static void report_deferred(struct gateway_outbound *out, const struct delivery_
 
     for (unsigned i = 0; i < item->waiting_count; i++)
         gateway_report_add(out->report,
-                           &(struct spool_result){ .rid = item->waiting[i],
+                           &(struct spool_result){ .rid = gateway_item_waiting(item)[i],
                                                    .state = SPOOL_RESULT_DEFERRED,
                                                    .attempts = wait->attempts,
                                                    .next_attempt_wall_s = until_s },
                            GATEWAY_NOTICE_NONE, NULL);
-    observe_delivery_pending(w->log, gateway_worker_now_s(w), item->message->mid,
-                             (struct observe_rids){ item->waiting, item->waiting_count }, until_s);
+    observe_delivery_pending(
+        w->log, gateway_worker_now_s(w), gateway_item_message(item)->mid,
+        (struct observe_rids){ gateway_item_waiting(item), item->waiting_count }, until_s);
 }
 
 /* For who looks at the destination. */
@@ -383,9 +393,9 @@ static void note_common(struct gateway_outbound *out, const struct gateway_failu
 
     if (common->outcome.verdict != DELIVERY_VERDICT_DEFERRED)
         return;
-    gateway_failures_note_common(&item->failures, gateway_failure_copy(common));
-    for (size_t i = out->envelope.recipients_count; i < item->waiting_count - item->left_count; i++)
-        gateway_item_note_failure(item, item->waiting[i], NULL);
+    gateway_item_note_common(item, gateway_failure_copy(common));
+    for (size_t i = out->envelope.recipients_count; i < unsent_of(item); i++)
+        gateway_item_note_failure(item, gateway_item_waiting(item)[i], NULL);
 }
 
 void gateway_outbound_item_end(struct gateway_outbound *out, const struct delivery_outcome *outcome,
@@ -416,7 +426,6 @@ void gateway_outbound_item_end(struct gateway_outbound *out, const struct delive
         delivery_item_done(scheduler, gateway_worker_now_ms(w), &out->delivery);
     } else {
         item->left_count = 0;
-        item->attempts++;
         delivery_item_deferred(scheduler, gateway_worker_now_ms(w), &out->delivery,
                                item->waiting_count, gateway_worker_random(w));
         delivery_item_explain(&item->delivery, gateway_worker_now_ms(w), &wait);

@@ -109,7 +109,7 @@ static const struct gateway_next_tlsa *find_policy(const struct gateway_outbound
 static bool is_about_trouble(const struct delivery_item *first)
 {
     return first != NULL &&
-           CONTAINER_OF(first, struct gateway_item, delivery)->message->is_tls_optional;
+           CONTAINER_OF(first, struct gateway_item, delivery)->lane->is_tls_optional;
 }
 
 static void report(const struct gateway_outbound *out, enum observe_tls_result_type type,

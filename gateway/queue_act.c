@@ -6,14 +6,14 @@
 
 static uint64_t mid_of(const struct gateway_item *item)
 {
-    return item->message->mid;
+    return gateway_item_message(item)->mid;
 }
 
 static void say(struct gateway_worker *w, const struct gateway_item *item, const char *what)
 {
     observe_log_line(w->log, OBSERVE_INFO, gateway_worker_now_s(w),
                      "MID %llu to %.*s (%u recipients) %s by the administrator",
-                     (unsigned long long)mid_of(item), SLICE_ARGS(item->domain),
+                     (unsigned long long)mid_of(item), SLICE_ARGS(gateway_item_domain(item)),
                      item->waiting_count, what);
 }
 
@@ -23,16 +23,19 @@ static void say(struct gateway_worker *w, const struct gateway_item *item, const
 static void record_hold(struct gateway_worker *w, struct gateway_item *item,
                         struct gateway_report *report)
 {
-    item->holds++;
+    struct gateway_item_recipients *recipients = gateway_item_recipients(item);
+
+    recipients->holds++;
     report->is_word = true;
     for (unsigned i = 0; i < item->waiting_count; i++)
-        gateway_report_add(report,
-                           &(struct spool_result){ .rid = item->waiting[i],
-                                                   .state = SPOOL_RESULT_DEFERRED,
-                                                   .attempts = item->attempts,
-                                                   .next_attempt_wall_s = gateway_worker_now_s(w),
-                                                   .holds = item->holds },
-                           GATEWAY_NOTICE_NONE, NULL);
+        gateway_report_add(
+            report,
+            &(struct spool_result){ .rid = gateway_item_waiting(item)[i],
+                                    .state = SPOOL_RESULT_DEFERRED,
+                                    .attempts = delivery_item_attempts(&item->delivery),
+                                    .next_attempt_wall_s = gateway_worker_now_s(w),
+                                    .holds = recipients->holds },
+            GATEWAY_NOTICE_NONE, NULL);
     gateway_report_post(report, w->loop, false);
 }
 
@@ -43,7 +46,7 @@ enum gateway_queue_result gateway_queue_hold(struct gateway_worker *w, struct ga
     if (gateway_item_is_held(item))
         return GATEWAY_QUEUE_NOTHING;
     /* The last number has to be that of a release. */
-    if (item->holds + 2 > SPOOL_RESULT_HOLDS_MAX ||
+    if (gateway_item_recipients(item)->holds + 2 > SPOOL_RESULT_HOLDS_MAX ||
         gateway_report_create(item, item->waiting_count, &report) != STATUS_OK)
         return GATEWAY_QUEUE_REFUSED;
     if (!gateway_dispatch_take_out(&w->dispatch, item)) {
@@ -54,6 +57,17 @@ enum gateway_queue_result gateway_queue_hold(struct gateway_worker *w, struct ga
     gateway_dispatch_add(&w->dispatch, item);
     say(w, item, "held");
     return GATEWAY_QUEUE_DONE;
+}
+
+/* Its age counts from now, and it is due. */
+static void rejuvenate(const struct gateway_worker *w, struct gateway_item *item)
+{
+    uint64_t now_ms = gateway_worker_now_ms(w);
+    struct delivery_arrival past = { 0 };
+
+    delivery_item_recall(&item->delivery, now_ms, &past);
+    past.age_ms = past.wait_ms = 0;
+    delivery_item_remember(&item->delivery, now_ms, &past);
 }
 
 enum gateway_queue_result gateway_queue_release(struct gateway_worker *w, struct gateway_item *item)
@@ -67,8 +81,7 @@ enum gateway_queue_result gateway_queue_release(struct gateway_worker *w, struct
     if (!gateway_dispatch_take_out(&w->dispatch, item))
         UNREACHABLE(); /* it has no connection */
     record_hold(w, item, report);
-    item->released_s = (uint32_t)gateway_worker_now_s(w);
-    item->wait_ms = 0;
+    rejuvenate(w, item);
     gateway_dispatch_add(&w->dispatch, item);
     say(w, item, "released");
     return GATEWAY_QUEUE_DONE;
@@ -91,14 +104,14 @@ enum gateway_queue_result gateway_queue_retry(struct gateway_worker *w, struct g
         return GATEWAY_QUEUE_BUSY;
     if (wait.reason == DELIVERY_WAIT_EXPIRED)
         return GATEWAY_QUEUE_NOTHING;
-    if (wait.reason == DELIVERY_WAIT_RETRY || item->is_stranded) {
+    if (wait.reason == DELIVERY_WAIT_RETRY || gateway_dispatch_is_stranded(item)) {
         if (!gateway_dispatch_take_out(&w->dispatch, item))
             return GATEWAY_QUEUE_BUSY;
         gateway_dispatch_add(&w->dispatch, item);
         delivery_item_explain(&item->delivery, now_ms, &wait);
-        is_done = !item->is_stranded;
+        is_done = !gateway_dispatch_is_stranded(item);
     }
-    destination = delivery_scheduler_find(s, item->domain);
+    destination = delivery_scheduler_find(s, gateway_item_domain(item));
     if (destination != NULL &&
         (wait.reason == DELIVERY_WAIT_HOST_DOWN || wait.reason == DELIVERY_WAIT_OURSELVES)) {
         delivery_destination_revive(s, now_ms, destination);
@@ -142,13 +155,15 @@ enum gateway_queue_result gateway_queue_delete(struct gateway_worker *w, struct 
         return GATEWAY_QUEUE_BUSY;
     }
     for (unsigned i = 0; i < item->waiting_count; i++)
-        gateway_report_add(report,
-                           &(struct spool_result){ .rid = item->waiting[i],
-                                                   .state = SPOOL_RESULT_DELETED,
-                                                   .attempts = item->attempts },
-                           GATEWAY_NOTICE_NONE, NULL);
-    observe_delivery_deleted(w->log, gateway_worker_now_s(w), mid_of(item),
-                             (struct observe_rids){ item->waiting, item->waiting_count });
+        gateway_report_add(
+            report,
+            &(struct spool_result){ .rid = gateway_item_waiting(item)[i],
+                                    .state = SPOOL_RESULT_DELETED,
+                                    .attempts = delivery_item_attempts(&item->delivery) },
+            GATEWAY_NOTICE_NONE, NULL);
+    observe_delivery_deleted(
+        w->log, gateway_worker_now_s(w), mid_of(item),
+        (struct observe_rids){ gateway_item_waiting(item), item->waiting_count });
     gateway_report_post(report, w->loop, true);
     return GATEWAY_QUEUE_DONE;
 }

@@ -5,13 +5,13 @@
 
 void gateway_queue_facts(const struct gateway_item *item, struct gateway_queue_facts *facts_out)
 {
-    const struct gateway_message *m = item->message;
+    const struct gateway_message *m = gateway_item_message(item);
 
     *facts_out = (struct gateway_queue_facts){
         .mid = m->mid,
         .arrival_wall_s = m->arrival_wall_s,
-        .domain = item->domain,
-        .sender = m->sender,
+        .domain = gateway_item_domain(item),
+        .sender = gateway_message_sender(m),
         .is_held = gateway_item_is_held(item),
     };
 }
@@ -54,7 +54,7 @@ static void write_why(struct json_writer *j, const struct gateway_queue_why *why
 enum status gateway_queue_write_entry(struct gateway_worker *w, const struct gateway_item *item,
                                       struct buffer *to)
 {
-    struct gateway_message *m = item->message;
+    struct gateway_message *m = gateway_item_message(item);
     bool is_in_memory = gateway_message_hold(m);
     struct gateway_queue_why why;
     struct json_writer j;
@@ -62,10 +62,11 @@ enum status gateway_queue_write_entry(struct gateway_worker *w, const struct gat
     gateway_queue_why(w, item, &why);
     begin(&j, "entry", to);
     json_member_number(&j, "mid", m->mid);
-    json_member_text(&j, "domain", item->domain);
-    json_member_text(&j, "sender", m->sender);
+    json_member_text(&j, "domain", gateway_item_domain(item));
+    json_member_text(&j, "sender", gateway_message_sender(m));
     if (item->waiting_count > 0 && is_in_memory)
-        json_member_text(&j, "to", spool_message_recipient(m->spool, item->waiting[0]));
+        json_member_text(&j, "to",
+                         spool_message_recipient(m->spool, gateway_item_waiting(item)[0]));
     let_go(m, is_in_memory);
     json_member_number(&j, "recipients", item->waiting_count);
     json_member_number(&j, "size", gateway_message_size(m));
@@ -86,16 +87,16 @@ enum status gateway_queue_write_message(const struct gateway_item *item, struct 
         { "group", SPOOL_INFO_GROUP },
         { "tls", SPOOL_INFO_TLS },
     };
-    struct gateway_message *m = item->message;
+    struct gateway_message *m = gateway_item_message(item);
     bool is_in_memory = gateway_message_hold(m);
     struct json_writer j;
 
     begin(&j, "message", to);
     json_member_number(&j, "mid", m->mid);
-    json_member_text(&j, "sender", m->sender);
+    json_member_text(&j, "sender", gateway_message_sender(m));
     json_member_number(&j, "size", gateway_message_size(m));
     json_member_number(&j, "arrived", no_less_than_0(m->arrival_wall_s));
-    json_member_text(&j, "listener", m->listener);
+    json_member_text(&j, "listener", gateway_message_listener(m));
     for (size_t i = 0; i < ARRAY_LEN(infos) && is_in_memory; i++)
         json_member_text(&j, infos[i].name, spool_message_info(m->spool, infos[i].info));
     if (is_in_memory) {
@@ -110,10 +111,10 @@ enum status gateway_queue_write_message(const struct gateway_item *item, struct 
 enum status gateway_queue_write_recipient(const struct gateway_item *item, unsigned place,
                                           const struct gateway_queue_why *why, struct buffer *to)
 {
-    struct gateway_message *m = item->message;
+    struct gateway_message *m = gateway_item_message(item);
     bool is_in_memory = gateway_message_hold(m);
     char last[GATEWAY_QUEUE_WHY_MAX];
-    uint32_t rid = item->waiting[place];
+    uint32_t rid = gateway_item_waiting(item)[place];
     struct json_writer j;
 
     gateway_queue_last_words(gateway_item_last_failure(item, rid), last, sizeof(last));
@@ -123,7 +124,7 @@ enum status gateway_queue_write_recipient(const struct gateway_item *item, unsig
     if (is_in_memory)
         json_member_text(&j, "address", spool_message_recipient(m->spool, rid));
     let_go(m, is_in_memory);
-    json_member_text(&j, "domain", item->domain);
+    json_member_text(&j, "domain", gateway_item_domain(item));
     write_why(&j, why);
     json_member_text(&j, "last", slice_from(last));
     return end(&j, to);

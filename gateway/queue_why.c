@@ -74,8 +74,8 @@ static void say_retry(const struct case_of *c, struct gateway_queue_why *why)
 
     why->reason = "retry";
     if (item->waiting_count > 0)
-        gateway_queue_last_words(gateway_item_last_failure(item, item->waiting[0]), why->text,
-                                 sizeof(why->text));
+        gateway_queue_last_words(gateway_item_last_failure(item, gateway_item_waiting(item)[0]),
+                                 why->text, sizeof(why->text));
     if (why->text[0] == '\0')
         (void)snprintf(why->text, sizeof(why->text), "the last try failed%s",
                        why->attempts > 0 ? ", before this gateway was started" : "");
@@ -102,7 +102,7 @@ static void say_down(const struct case_of *c, struct gateway_queue_why *why)
     if (state.endpoints > 1 && state.failure != DELIVERY_FAILURE_DNS)
         (void)snprintf(why->text, sizeof(why->text),
                        "none of the %u hosts of %.*s can be used; the last one: %s",
-                       state.endpoints, SLICE_ARGS(c->item->domain), trouble);
+                       state.endpoints, SLICE_ARGS(gateway_item_domain(c->item)), trouble);
     else
         (void)snprintf(why->text, sizeof(why->text), "%s",
                        trouble[0] != '\0' ? trouble : "no host can be used");
@@ -117,17 +117,18 @@ static void say_limit(const struct case_of *c, struct gateway_queue_why *why)
         why->reason = "connection limit";
         (void)snprintf(why->text, sizeof(why->text),
                        "the connection limit %s%.*s is reached: %u at a time", of,
-                       SLICE_ARGS(c->item->domain), p->max_connections);
+                       SLICE_ARGS(gateway_item_domain(c->item)), p->max_connections);
     } else if (p->max_recipients > 0) {
         why->reason = "recipient limit";
         (void)snprintf(why->text, sizeof(why->text),
                        "the rate limit %s%.*s is reached: %u recipients in %u seconds", of,
-                       SLICE_ARGS(c->item->domain), p->max_recipients, p->recipients_interval_s);
+                       SLICE_ARGS(gateway_item_domain(c->item)), p->max_recipients,
+                       p->recipients_interval_s);
     } else {
         why->reason = "crowded";
         (void)snprintf(why->text, sizeof(why->text),
                        "the hosts of %.*s take no more connections than they have",
-                       SLICE_ARGS(c->item->domain));
+                       SLICE_ARGS(gateway_item_domain(c->item)));
     }
 }
 
@@ -140,7 +141,7 @@ static void say_turn(const struct case_of *c, struct gateway_queue_why *why)
     why->reason = "turn";
     (void)snprintf(why->text, sizeof(why->text),
                    "it waits for its turn: %zu entries for %.*s are ready, %u connections send",
-                   state.ready, SLICE_ARGS(c->item->domain), state.connections);
+                   state.ready, SLICE_ARGS(gateway_item_domain(c->item)), state.connections);
 }
 
 static void say(const struct case_of *c, struct gateway_queue_why *why)
@@ -179,7 +180,8 @@ static void say(const struct case_of *c, struct gateway_queue_why *why)
     }
     if (c->wait->reason == DELIVERY_WAIT_RESOLVING || c->wait->reason == DELIVERY_WAIT_CONNECTING ||
         c->wait->reason == DELIVERY_WAIT_OURSELVES)
-        (void)snprintf(why->text, sizeof(why->text), "%s %.*s", text, SLICE_ARGS(c->item->domain));
+        (void)snprintf(why->text, sizeof(why->text), "%s %.*s", text,
+                       SLICE_ARGS(gateway_item_domain(c->item)));
     else
         (void)snprintf(why->text, sizeof(why->text), "%s", text);
 }
@@ -191,11 +193,13 @@ void gateway_queue_why(struct gateway_worker *w, const struct gateway_item *item
     struct case_of c = { .item = item, .wait = &wait };
 
     *why_out = (struct gateway_queue_why){ 0 };
-    c.policy = policy_destination_find(gateway_view_policy(w->view), item->domain);
-    why_out->attempts_max =
-        gateway_bounce_profile_of(w->view, item->message->listener, item->domain)->max_retries + 1;
+    c.policy = policy_destination_find(gateway_view_policy(w->view), gateway_item_domain(item));
+    why_out->attempts_max = gateway_bounce_profile_of(w->view, gateway_lane_listener(item->lane),
+                                                      gateway_item_domain(item))
+                                ->max_retries +
+                            1;
     if (gateway_item_is_held(item)) {
-        why_out->attempts = item->attempts;
+        why_out->attempts = delivery_item_attempts(&item->delivery);
         why_out->reason = "held";
         (void)snprintf(why_out->text, sizeof(why_out->text), "held by the administrator");
         return;
@@ -205,6 +209,6 @@ void gateway_queue_why(struct gateway_worker *w, const struct gateway_item *item
     why_out->until_s = wall_s(w, wait.until_ms);
     why_out->expires_s = wall_s(w, wait.expires_ms);
     if (wait.reason != DELIVERY_WAIT_NOTHING)
-        c.destination = delivery_scheduler_find(w->dispatch.scheduler, item->domain);
+        c.destination = delivery_scheduler_find(w->dispatch.scheduler, gateway_item_domain(item));
     say(&c, why_out);
 }

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "gateway/alert_sources.h"
 #include "gateway/message_recover.h"
 #include "gateway/worker.h"
@@ -28,6 +27,7 @@ struct gateway_recovery {
     struct spool_recovery_keeper keeper;
     struct gateway_message_keeping keeping;
     char *hostname;
+    struct gateway_lanes lanes; /* of the messages that have no home yet */
     struct engine_job job;
     enum status status; /* of the last step */
     bool is_over;       /* the last step has been made */
@@ -76,8 +76,10 @@ enum status gateway_recovery_create(struct gateway_process *process,
     r->hostname = strdup(settings->hostname);
     if (r->hostname == NULL)
         return STATUS_NO_MEMORY;
+    TRY(gateway_lanes_init(&r->lanes, process));
     r->keeping = (struct gateway_message_keeping){
         .process = process,
+        .lanes = &r->lanes,
         .hostname = slice_from(r->hostname),
         .message_bytes = settings->memory_message_bytes,
     };
@@ -99,6 +101,7 @@ void gateway_recovery_destroy(struct gateway_recovery *r)
         while ((n = list_take_first(&r->messages[i])) != NULL)
             gateway_message_destroy(CONTAINER_OF(n, struct gateway_message, node));
     spool_recovery_finish(&r->spool);
+    gateway_lanes_finish(&r->lanes);
     free(r->messages);
     free(r->adopted);
     free(r->adoptions);
@@ -140,7 +143,6 @@ static enum status allocate(struct gateway_recovery *r)
 
 static enum status make_ready(struct gateway_recovery *r)
 {
-    time_t now_s = clock_wall_s();
     struct spool_recovered_message *found;
 
     TRY(allocate(r));
@@ -148,7 +150,8 @@ static enum status make_ready(struct gateway_recovery *r)
         struct spool_result *results;
         struct gateway_message *m = spool_recovery_take_kept(found, &results);
 
-        gateway_message_recall(m, results, found, now_s);
+        gateway_message_recall(m, results, found);
+        free(results);
         list_append(&r->messages[found->segment], &m->node);
     }
     spool_recovery_drop_messages(&r->spool);
@@ -238,8 +241,8 @@ static enum status adopt_segments(struct adoption *a)
     return STATUS_OK;
 }
 
-/* False: there are more. */
-static bool adopt_messages(struct adoption *a)
+/* STATUS_LIMIT: there are more. STATUS_NO_MEMORY: the same, and not now. */
+static enum status adopt_messages(struct adoption *a)
 {
     struct gateway_recovery *r = a->recovery;
     unsigned steps = 0;
@@ -251,13 +254,16 @@ static bool adopt_messages(struct adoption *a)
         while (is_of(a, segment) && (n = list_take_first(&r->messages[segment])) != NULL) {
             struct gateway_message *m = CONTAINER_OF(n, struct gateway_message, node);
 
-            gateway_message_settle(m, a->worker, r->adopted[segment]);
+            if (gateway_message_settle(m, a->worker, r->adopted[segment]) != STATUS_OK) {
+                list_prepend(&r->messages[segment], n);
+                return STATUS_NO_MEMORY;
+            }
             gateway_message_start(m);
             if (++steps == GATEWAY_RECOVERY_STEPS_MAX)
-                return false;
+                return STATUS_LIMIT;
         }
     }
-    return true;
+    return STATUS_OK;
 }
 
 static void on_retry(struct engine_timer *timer)
@@ -267,26 +273,37 @@ static void on_retry(struct engine_timer *timer)
     on_run(&a->run);
 }
 
+static void adopted(struct adoption *a)
+{
+    struct gateway_recovery *r = a->recovery;
+    struct gateway_worker *w = a->worker;
+
+    gateway_store_adopted(&w->store);
+    if (atomic_fetch_sub(&r->adopting, 1) > 1)
+        return;
+    gateway_lanes_finish(&r->lanes); /* by the last one */
+    observe_log_line(w->log, OBSERVE_INFO, gateway_worker_now_s(w),
+                     "Spool: recovered %zu messages from %zu segments", r->spool.messages_living,
+                     r->spool.segments_count);
+}
+
 static void on_run(struct engine_task *task)
 {
     struct adoption *a = CONTAINER_OF(task, struct adoption, run);
     struct gateway_worker *w = a->worker;
+    enum status status;
 
     if (gateway_worker_is_stopping(w))
         return; /* what is left stays in the spool */
-    if (adopt_segments(a) != STATUS_OK) {
-        engine_timer_start(w->loop, &a->retry, GATEWAY_RECOVERY_RETRY_MS, on_retry);
-        return;
-    }
-    if (!adopt_messages(a)) {
+    status = adopt_segments(a);
+    if (status == STATUS_OK)
+        status = adopt_messages(a);
+    if (status == STATUS_OK)
+        adopted(a);
+    else if (status == STATUS_LIMIT)
         engine_loop_defer(w->loop, &a->run, on_run);
-        return;
-    }
-    gateway_store_adopted(&w->store);
-    if (atomic_fetch_sub(&a->recovery->adopting, 1) == 1)
-        observe_log_line(w->log, OBSERVE_INFO, gateway_worker_now_s(w),
-                         "Spool: recovered %zu messages from %zu segments",
-                         a->recovery->spool.messages_living, a->recovery->spool.segments_count);
+    else
+        engine_timer_start(w->loop, &a->retry, GATEWAY_RECOVERY_RETRY_MS, on_retry);
 }
 
 static void adopt(struct engine_loop *here, struct engine_message *post)

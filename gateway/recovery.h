@@ -25,7 +25,8 @@ struct gateway_recovery;
  * after a failure. As spool_recovery_begin(). */
 MUST_USE enum status gateway_recovery_create(struct gateway_process *process,
                                              const struct config_settings *settings);
-void gateway_recovery_destroy(struct gateway_recovery *r); /* accepts NULL; no worker runs */
+/* Accepts NULL. No worker runs, and none is finished: a message may be half way to one. */
+void gateway_recovery_destroy(struct gateway_recovery *r);
 
 /* For gateway/spool_start.c, until start(). */
 struct spool_recovery *gateway_recovery_spool(struct gateway_recovery *r);

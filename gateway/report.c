@@ -39,7 +39,7 @@ void gateway_report_add(struct gateway_report *report, const struct spool_result
 static void take(struct engine_loop *here, struct engine_message *post)
 {
     struct gateway_report *report = CONTAINER_OF(post, struct gateway_report, post);
-    struct gateway_message *m = report->item->message;
+    struct gateway_message *m = gateway_item_message(report->item);
 
     ASSERT(m->home->loop == here);
     gateway_message_reported(m, report);
@@ -49,12 +49,9 @@ void gateway_report_post(struct gateway_report *report, struct engine_loop *from
 {
     if (item_ended)
         gateway_dispatch_let_go(report->item);
-    if (item_ended && report->item->borrows > 0) {
-        ASSERT(report->item->parting == NULL);
-        report->item->parting = report;
+    if (item_ended && gateway_item_part_later(report->item, report))
         return;
-    }
     report->item_ended = item_ended;
     report->post.deliver = take;
-    engine_mailbox_post(report->item->message->home->loop, from, &report->post);
+    engine_mailbox_post(gateway_item_message(report->item)->home->loop, from, &report->post);
 }

@@ -20,7 +20,8 @@ struct gateway_fetch {
     struct engine_file_request request;
     struct gateway_message *message;
     struct list_node node;  /* waits for its turn */
-    struct list reports;    /* struct gateway_report, for which it is read */
+    struct list loans;      /* struct gateway_loan, for which it is read */
+    struct list reports;    /* struct gateway_report, the same */
     bool is_for_compaction; /* as well */
     char name[SPOOL_SEGMENT_NAME_MAX];
     int fd;
@@ -194,41 +195,44 @@ static void on_retry(struct engine_timer *timer)
 {
     struct gateway_report *report = CONTAINER_OF(timer, struct gateway_report, retry);
 
-    gateway_shelf_begin_bounce(report->item->message, report);
+    gateway_shelf_begin_bounce(gateway_item_message(report->item), report);
 }
 
 static void answer_item(struct engine_loop *here, struct engine_message *post)
 {
-    struct gateway_item *item = CONTAINER_OF(post, struct gateway_item, fetch);
-    struct gateway_outbound *out = item->wanted_by;
-    enum status status = item->fetched;
+    struct gateway_loan *loan = CONTAINER_OF(post, struct gateway_loan, post);
+    struct gateway_item *item = loan->item;
+    struct gateway_outbound *out = loan->wanted_by;
+    enum status status = loan->fetched;
 
-    item->is_fetching = false;
-    item->wanted_by = NULL;
+    loan->is_fetching = false;
+    loan->wanted_by = NULL;
     if (out != NULL)
         gateway_outbound_fetched(out, item, status);
     else if (status == STATUS_OK)
-        gateway_message_let_go(item->message);
+        gateway_message_let_go(gateway_item_message(item));
     gateway_item_give_back(item, here); /* last: the report that ends it may have waited */
 }
 
+static void answer_loan(struct gateway_loan *loan, enum status status)
+{
+    struct gateway_message *m = gateway_item_message(loan->item);
+
+    loan->fetched = status;
+    if (status == STATUS_OK && !gateway_message_hold(m))
+        UNREACHABLE(); /* it is put away by this thread only */
+    loan->post.deliver = answer_item;
+    engine_mailbox_post(loan->item->lane->owner->loop, m->home->loop, &loan->post);
+}
+
 /* Tells all who wait for the message. */
-static void answer(struct gateway_message *m, struct list *reports, enum status status)
+static void answer(struct gateway_message *m, struct list *loans, struct list *reports,
+                   enum status status)
 {
     struct list_node *n;
 
-    for (unsigned i = 0; i < m->items_count; i++) {
-        struct gateway_item *item = &m->items[i];
-
-        if (!item->is_asking)
-            continue;
-        item->is_asking = false;
-        item->fetched = status;
-        if (status == STATUS_OK && !gateway_message_hold(m))
-            UNREACHABLE(); /* it is put away by this thread only */
-        item->fetch.deliver = answer_item;
-        engine_mailbox_post(item->owner->loop, m->home->loop, &item->fetch);
-    }
+    while ((n = list_take_first(loans)) != NULL)
+        answer_loan(CONTAINER_OF(n, struct gateway_loan, node), status);
     while ((n = list_take_first(reports)) != NULL) {
         struct gateway_report *report = CONTAINER_OF(n, struct gateway_report, node);
 
@@ -259,9 +263,11 @@ static void finish(struct gateway_fetch *fetch, enum status status, struct spool
     struct gateway_message *m = fetch->message;
     struct gateway_shelf *shelf = &m->home->shelf;
     bool moves = fetch->is_for_compaction;
-    struct list reports;
+    struct list loans, reports;
 
+    list_init(&loans);
     list_init(&reports);
+    list_take_all(&loans, &fetch->loans);
     list_take_all(&reports, &fetch->reports);
     m->fetch = NULL;
     fetch_destroy(fetch);
@@ -272,7 +278,7 @@ static void finish(struct gateway_fetch *fetch, enum status status, struct spool
     } else {
         complain(m, status);
     }
-    answer(m, &reports, status);
+    answer(m, &loans, &reports, status);
     if (moves) /* takes what is held */
         gateway_compaction_fetched(m, status);
     else if (status == STATUS_OK)
@@ -359,6 +365,7 @@ static struct gateway_fetch *fetch_of(struct gateway_message *m)
         return NULL;
     fetch->message = m;
     fetch->fd = -1;
+    list_init(&fetch->loans);
     list_init(&fetch->reports);
     list_append(&m->home->shelf.waiting, &fetch->node);
     m->fetch = fetch;
@@ -398,35 +405,44 @@ void gateway_shelf_begin_bounce(struct gateway_message *m, struct gateway_report
 
 static void take_request(struct engine_loop *here, struct engine_message *post)
 {
-    struct gateway_item *item = CONTAINER_OF(post, struct gateway_item, fetch);
-    struct gateway_message *m = item->message;
-    struct list nobody;
+    struct gateway_loan *loan = CONTAINER_OF(post, struct gateway_loan, post);
+    struct gateway_message *m = gateway_item_message(loan->item);
+    struct gateway_fetch *fetch;
 
     ASSERT(m->home->loop == here);
-    item->is_asking = true;
-    list_init(&nobody);
-    if (!is_shelved(m))
-        answer(m, &nobody, STATUS_OK);
-    else if (gateway_worker_is_stopping(m->home) || fetch_of(m) == NULL)
-        answer(m, &nobody, STATUS_NO_MEMORY);
-    else
-        start_next(&m->home->shelf);
+    if (!is_shelved(m)) {
+        answer_loan(loan, STATUS_OK);
+        return;
+    }
+    fetch = gateway_worker_is_stopping(m->home) ? NULL : fetch_of(m);
+    if (fetch == NULL) {
+        answer_loan(loan, STATUS_NO_MEMORY);
+        return;
+    }
+    list_append(&fetch->loans, &loan->node);
+    start_next(&m->home->shelf);
 }
 
-void gateway_item_fetch(struct gateway_item *item, struct engine_loop *from,
-                        struct gateway_outbound *wanted_by)
+enum status gateway_item_fetch(struct gateway_item *item, struct engine_loop *from,
+                               struct gateway_outbound *wanted_by)
 {
-    ASSERT(item->wanted_by == NULL);
-    item->wanted_by = wanted_by;
-    if (item->is_fetching)
-        return;
-    item->is_fetching = true;
-    gateway_item_borrow(item); /* it does not end before the answer */
-    item->fetch.deliver = take_request;
-    engine_mailbox_post(item->message->home->loop, from, &item->fetch);
+    struct gateway_loan *loan;
+
+    TRY(gateway_item_borrow(item)); /* it does not end before the answer */
+    loan = item->tries->loan;
+    ASSERT(loan->wanted_by == NULL);
+    loan->wanted_by = wanted_by;
+    if (loan->is_fetching) {
+        gateway_item_give_back(item, from); /* that one has borrowed as well */
+        return STATUS_OK;
+    }
+    loan->is_fetching = true;
+    loan->post.deliver = take_request;
+    engine_mailbox_post(gateway_item_message(item)->home->loop, from, &loan->post);
+    return STATUS_OK;
 }
 
 void gateway_item_forget_fetch(struct gateway_item *item)
 {
-    item->wanted_by = NULL;
+    item->tries->loan->wanted_by = NULL;
 }

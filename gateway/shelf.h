@@ -73,7 +73,8 @@ MUST_USE bool gateway_message_hold(struct gateway_message *m);
 void gateway_message_let_go(struct gateway_message *m);
 
 /* For the owner of an item: gateway_outbound_fetched() comes for `wanted_by`, unless it is
- * forgotten before; with a fetch under way already, when that ends. */
-void gateway_item_fetch(struct gateway_item *item, struct engine_loop *from,
-                        struct gateway_outbound *wanted_by);
+ * forgotten before; with a fetch under way already, when that ends. STATUS_NO_MEMORY: it does not
+ * come. */
+MUST_USE enum status gateway_item_fetch(struct gateway_item *item, struct engine_loop *from,
+                                        struct gateway_outbound *wanted_by);
 void gateway_item_forget_fetch(struct gateway_item *item);

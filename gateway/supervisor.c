@@ -22,6 +22,7 @@
 #include "gateway/names_supply.h"
 #include "gateway/notify.h"
 #include "gateway/reading.h"
+#include "gateway/recovery.h"
 #include "gateway/spool_start.h"
 #include "gateway/tls_judge.h"
 #include "gateway/tls_reports.h"
@@ -529,6 +530,8 @@ static void tear_down(struct supervisor *s)
     atomic_store(&p->nobody_posts, true);
     for (unsigned i = 0; i < p->workers_count; i++)
         gateway_worker_join(&p->workers[i]);
+    gateway_recovery_destroy(p->recovery);
+    p->recovery = NULL;
     for (unsigned i = 0; i < p->workers_count; i++)
         gateway_worker_finish(&p->workers[i]);
     gateway_admin_destroy(s->admin);

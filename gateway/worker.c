@@ -358,6 +358,7 @@ enum status gateway_worker_init(struct gateway_worker *w, struct gateway_process
     list_init(&w->inbound);
     list_init(&w->outbound);
     list_init(&w->messages);
+    TRY(gateway_lanes_init(&w->lanes, process));
     gateway_shelf_init(&w->shelf, w);
     gateway_originals_init(&w->originals);
     gateway_compaction_init(&w->compaction, w);
@@ -414,6 +415,7 @@ void gateway_worker_finish(struct gateway_worker *w)
     while ((node = list_take_first(&w->messages)) != NULL ||
            (node = list_take_first(&w->shelf.messages)) != NULL)
         gateway_message_destroy(CONTAINER_OF(node, struct gateway_message, node));
+    gateway_lanes_finish(&w->lanes);
     gateway_call_ahead_destroy(w->call_ahead);
     gateway_mta_sts_destroy(w->mta_sts);
     tls_resumption_destroy(w->resumption);

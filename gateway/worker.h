@@ -74,9 +74,10 @@ struct gateway_worker {
     struct list ports;   /* listening sockets */
     struct list inbound; /* connections */
     unsigned inbound_count;
-    bool is_capped;       /* at process->inbound_max: no connection is accepted */
-    struct list outbound; /* connections */
-    struct list messages; /* at home here, in memory */
+    bool is_capped;             /* at process->inbound_max: no connection is accepted */
+    struct list outbound;       /* connections */
+    struct list messages;       /* at home here, in memory */
+    struct gateway_lanes lanes; /* of all that are at home here */
     struct gateway_compaction compaction;
     uint64_t living_bytes;      /* of the records of those messages */
     struct gateway_shelf shelf; /* those that are on disk only */

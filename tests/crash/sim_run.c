@@ -324,23 +324,34 @@ enum status gateway_message_keep(const struct gateway_message_keeping *keeping, 
     return STATUS_OK;
 }
 
-void gateway_message_recall(struct gateway_message *m, struct spool_result *results,
-                            const struct spool_recovered_message *found, time_t now_s)
+void gateway_message_recall(struct gateway_message *m, const struct spool_result *results,
+                            const struct spool_recovered_message *found)
 {
-    (void)now_s;
-    m->known = results;
+    (void)results;
     m->location.offset = found->offset;
     m->location.bytes = found->bytes;
 }
 
-void gateway_message_settle(struct gateway_message *m, struct gateway_worker *home,
-                            struct spool_segment *segment)
+enum status gateway_message_settle(struct gateway_message *m, struct gateway_worker *home,
+                                   struct spool_segment *segment)
 {
     struct sim_run *run = run_of(home);
 
     m->location.segment = segment;
     run->ops->adopted(run, home->index, m->spool, &m->location);
     m->spool = NULL;
+    return STATUS_OK;
+}
+
+enum status gateway_lanes_init(struct gateway_lanes *lanes, struct gateway_process *process)
+{
+    (void)lanes, (void)process;
+    return STATUS_OK;
+}
+
+void gateway_lanes_finish(struct gateway_lanes *lanes)
+{
+    (void)lanes;
 }
 
 void gateway_message_start(struct gateway_message *m)
@@ -351,7 +362,6 @@ void gateway_message_start(struct gateway_message *m)
 void gateway_message_destroy(struct gateway_message *m)
 {
     spool_message_destroy(m->spool);
-    free(m->known);
     free(m);
 }
 

@@ -175,6 +175,8 @@ static void tear_down(struct life *l)
     atomic_store(&p->nobody_posts, true);
     for (unsigned i = 0; i < p->workers_count; i++)
         gateway_worker_join(&p->workers[i]);
+    gateway_recovery_destroy(p->recovery);
+    p->recovery = NULL;
     for (unsigned i = 0; i < p->workers_count; i++)
         gateway_worker_finish(&p->workers[i]);
     gateway_spool_close(p);

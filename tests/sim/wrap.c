@@ -312,10 +312,10 @@ WRAP(void, gateway_bounce_start, struct gateway_message *message, struct gateway
 }
 
 /* As if all its recipients had a final result. */
-WRAP(void, gateway_message_recall, struct gateway_message *m, struct spool_result *results,
-     const struct spool_recovered_message *found, time_t now_s)
+WRAP(void, gateway_message_recall, struct gateway_message *m, const struct spool_result *results,
+     const struct spool_recovered_message *found)
 {
-    __real_gateway_message_recall(m, results, found, now_s);
+    __real_gateway_message_recall(m, results, found);
     if (sim_plant_is(SIM_PLANT_RECOVERY_SKIPS) && sim_below(8) == 0)
-        m->items_count = 0, m->open_count = 0;
+        m->open_count = 0;
 }
