@@ -37,6 +37,8 @@ struct config_tls_judge {
                         const struct config_certificate *certificate, char *why, size_t why_bytes);
     bool (*authorities)(struct config_tls_judge *judge, const char *ca_path, char *why,
                         size_t why_bytes);
+    bool (*signing_key)(struct config_tls_judge *judge, const char *key_path, char *why,
+                        size_t why_bytes); /* of DKIM */
 };
 
 /* This machine (getifaddrs). */

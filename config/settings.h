@@ -25,6 +25,7 @@
 
 #define CONFIG_ORGANIZATION_BYTES_MAX     256
 #define CONFIG_REPORTING_DOMAIN_BYTES_MAX 253
+#define CONFIG_DKIM_SELECTOR_BYTES_MAX    200
 
 /* One certificate chain (PEM, leaf first, then intermediates) and its private key (PEM). */
 struct config_key_pair {
@@ -153,6 +154,9 @@ struct config_tls_reports {
     const char *organization;  /* printable; "": the domain */
     const char *contact;       /* an address; "": postmaster@HOSTNAME */
     const char *domain;        /* that reports; "": HOSTNAME */
+    const char *dkim_domain;   /* that signs reports by mail; "": the one that reports */
+    const char *dkim_selector; /* of its key; "": they are not signed, and the next is "", too */
+    const char *dkim_key_path; /* a private key, PEM */
     bool send;                 /* false: nothing is gathered, kept or sent */
     bool to_private_addresses; /* also of hosts that an https: URI names */
 };

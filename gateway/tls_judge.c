@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "tls/context.h"
+#include "tls/dkim.h"
 
 /* The lowest version is asked for: it decides about no file. */
 static bool tell(enum status status, const struct tls_error *error, char *why, size_t why_bytes)
@@ -52,11 +53,24 @@ static bool judge_authorities(struct config_tls_judge *judge, const char *ca_pat
     return tell(status, &error, why, why_bytes);
 }
 
+static bool judge_signing_key(struct config_tls_judge *judge, const char *key_path, char *why,
+                              size_t why_bytes)
+{
+    struct tls_dkim_key *key = NULL;
+    struct tls_error error = { 0 };
+    enum status status = tls_dkim_key_load(key_path, &key, &error);
+
+    (void)judge;
+    tls_dkim_key_destroy(key);
+    return tell(status, &error, why, why_bytes);
+}
+
 struct config_tls_judge *gateway_tls_judge(void)
 {
     static struct config_tls_judge judge = {
         .certificate = judge_certificate,
         .authorities = judge_authorities,
+        .signing_key = judge_signing_key,
     };
 
     return &judge;

@@ -2,6 +2,7 @@
  * keeper's thread, which holds no generation. */
 #pragma once
 #include "config/settings.h"
+#include "tls/dkim.h"
 
 #define GATEWAY_TLS_REPORT_HOST_MAX 256
 #define GATEWAY_TLS_REPORT_PATH_MAX 4097
@@ -14,4 +15,8 @@ struct gateway_tls_report_settings {
     char organization[CONFIG_ORGANIZATION_BYTES_MAX + 1];
     char contact[CONFIG_ALERT_ADDRESS_BYTES_MAX + 1]; /* an address */
     char ca_path[GATEWAY_TLS_REPORT_PATH_MAX];        /* "": the system's */
+    char dkim_domain[GATEWAY_TLS_REPORT_HOST_MAX];
+    char dkim_selector[CONFIG_DKIM_SELECTOR_BYTES_MAX + 1];
+    char dkim_key_path[GATEWAY_TLS_REPORT_PATH_MAX]; /* "": mail is not signed */
+    struct tls_dkim_key *dkim_key;                   /* NULL: none, or it cannot be used now */
 };

@@ -250,6 +250,28 @@ static void load_folder(struct gateway_tls_reports *k)
         (void)close(fd);
 }
 
+/* --- settings -------------------------------------------------------------------------------- */
+
+static void settings_destroy(struct gateway_tls_report_settings *s)
+{
+    if (s != NULL)
+        tls_dkim_key_destroy(s->dkim_key);
+    free(s);
+}
+
+/* It was judged when the configuration was read. Without it no report goes by mail. */
+static void load_key(struct gateway_tls_reports *k, struct gateway_tls_report_settings *s)
+{
+    struct tls_error error = { 0 };
+    enum status status = STATUS_OK;
+
+    if (s->send && s->dkim_key_path[0] != '\0')
+        status = tls_dkim_key_load(s->dkim_key_path, &s->dkim_key, &error);
+    if (status != STATUS_OK)
+        observe_log_line(k->world.log, OBSERVE_WARNING, clock_wall_s(), "TLS reports: DKIM: %s",
+                         error.text[0] != '\0' ? error.text : status_text(status));
+}
+
 /* --- the keeper ------------------------------------------------------------------------------ */
 
 static void take_settings(struct gateway_tls_reports *k)
@@ -259,6 +281,7 @@ static void take_settings(struct gateway_tls_reports *k)
 
     if (next == NULL)
         return;
+    load_key(k, next);
     k->settings = next;
     open_folder(k, next->send);
     if (before == NULL) {
@@ -266,7 +289,7 @@ static void take_settings(struct gateway_tls_reports *k)
         load_folder(k);
     }
     gateway_tls_reporter_configure(&k->reporter, next);
-    free(before);
+    settings_destroy(before);
 }
 
 /* All batches, the oldest first. */
@@ -452,7 +475,10 @@ enum status gateway_tls_reports_configure(struct gateway_tls_reports *reports,
     choose(s->contact, sizeof(s->contact), from->contact, postmaster);
     /* As for the policies of MTA-STS, which also are fetched from hosts of others. */
     choose(s->ca_path, sizeof(s->ca_path), settings->mta_sts.ca_path, settings->tls_ca_path);
-    free(atomic_exchange(&reports->next_settings, s));
+    choose(s->dkim_domain, sizeof(s->dkim_domain), from->dkim_domain, s->domain);
+    choose(s->dkim_selector, sizeof(s->dkim_selector), from->dkim_selector, "");
+    choose(s->dkim_key_path, sizeof(s->dkim_key_path), from->dkim_key_path, "");
+    settings_destroy(atomic_exchange(&reports->next_settings, s));
     ring(reports);
     return STATUS_OK;
 }
@@ -480,8 +506,8 @@ void gateway_tls_reports_destroy(struct gateway_tls_reports *reports)
         gateway_tls_reporter_finish(&reports->reporter);
     gateway_tls_poster_destroy(reports->poster);
     gateway_tls_quota_destroy(reports->world.quota);
-    free(atomic_load(&reports->next_settings));
-    free(reports->settings);
+    settings_destroy(atomic_load(&reports->next_settings));
+    settings_destroy(reports->settings);
     ASSERT(pthread_mutex_destroy(&reports->lock) == 0);
     if (reports->folder_fd >= 0)
         (void)close(reports->folder_fd);

@@ -46,7 +46,7 @@ struct observe_tls_letter {
 
 /* A message as it would arrive after DATA: lines that end with CRLF, none of them begins with a
  * dot, without the final dot. It says TLS-Required: No (RFC 8689 5), because a report about TLS
- * that failed has to get through although TLS fails (RFC 8460 5.3). It is not signed: RFC 8460 3
- * demands DKIM, which is for whoever signs the mail of the sender's domain. */
+ * that failed has to get through although TLS fails (RFC 8460 5.3). It is not signed here: RFC 8460
+ * 3 demands DKIM, tls/dkim.h. */
 MUST_USE enum status observe_tls_report_letter(const struct observe_tls_letter *letter,
                                                struct buffer *out);

@@ -100,6 +100,14 @@ static bool judge_authorities(struct config_tls_judge *judge, const char *ca_pat
     return true;
 }
 
+static bool judge_signing_key(struct config_tls_judge *judge, const char *key_path, char *why,
+                              size_t why_bytes)
+{
+    (void)judge;
+    (void)snprintf(why, why_bytes, "%s signs nothing", key_path);
+    return false;
+}
+
 static struct config_tls_judge *judge;
 
 /* All problems of a load, without the folder in front of each. */
@@ -304,7 +312,8 @@ static void what_is_in_the_spool_has_to_be_usable(void **unused)
 static void keys_and_authorities_are_judged_at_their_line(void **unused)
 {
     static struct config_tls_judge strict = { .certificate = judge_certificate,
-                                              .authorities = judge_authorities };
+                                              .authorities = judge_authorities,
+                                              .signing_key = judge_signing_key };
     static char lines[TEXT_MAX];
 
     (void)unused;
@@ -314,6 +323,11 @@ static void keys_and_authorities_are_judged_at_their_line(void **unused)
     assert_string_equal(lines, "t.conf:14: workers has to be from 0 to 256\n"
                                "t.conf:14: warning: the CA file: demo.pem is old\n"
                                "t.conf:19: certificate \"demo\": demo.key does not fit\n");
+    write_demo("workers = 0;",
+               "tls_reports = { dkim = { selector = \"s\"; key = \"demo.pem\"; }; };");
+    assert_int_equal(load("t.conf", false, lines), STATUS_INVALID);
+    assert_non_null(strstr(lines, "t.conf:14: dkim: demo.pem signs nothing\n"));
+    write_demo("workers = 0;", "workers = -1; tls = { ca_file = \"demo.pem\"; };");
     (void)unlink(path_of("demo.key"));
     assert_int_equal(load("t.conf", false, lines), STATUS_INVALID);
     assert_string_equal(lines, "t.conf:14: workers has to be from 0 to 256\n"

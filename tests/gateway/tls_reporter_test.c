@@ -363,6 +363,20 @@ static void a_clock_that_is_set_back_does_not_stop_the_storing(void **unused)
     assert_int_equal(rig.stores_count, 2);
 }
 
+static void without_its_key_no_report_goes_by_mail(void **unused)
+{
+    (void)unused;
+    (void)snprintf(rig.settings.dkim_key_path, sizeof(rig.settings.dkim_key_path), "/a/key");
+    see("mail.example");
+    see("https.example");
+    pass_to(DAY0 + DAY + 2 * HOUR);
+    assert_int_equal(occurrences("https://reports.https.example/x"), 1);
+    assert_int_equal(rig.sent_count, 1);
+    rig.settings.dkim_key_path[0] = '\0'; /* a reload */
+    pass_to(DAY0 + 2 * DAY);
+    assert_int_equal(occurrences("tls@mail.example"), 1);
+}
+
 /* Of count domains that all say the same. Returns how many reports went out in a day. */
 static size_t be_attacked(const char *record, size_t count)
 {
@@ -432,6 +446,7 @@ int main(void)
         TEST(only_so_many_parts_are_kept),
         TEST(a_disk_that_fails_is_tried_again),
         TEST(a_clock_that_is_set_back_does_not_stop_the_storing),
+        TEST(without_its_key_no_report_goes_by_mail),
         TEST(domains_without_number_cannot_bury_an_address_or_a_host),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

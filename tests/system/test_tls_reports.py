@@ -1,14 +1,18 @@
 """Reports about TLS (RFC 8460): what was gathered goes by mail and by HTTPS to who asks for it."""
+import base64
 import datetime
 import email
 import email.policy
 import gzip
+import importlib
 import json
 import re
+import subprocess
 import time
 
 import pytest
 
+from postern_lab import CI
 from postern_lab.gateway import run_postern
 from postern_lab.name_servers import NXDOMAIN, TYPES, NameServer, record, response
 from postern_lab.process import wait_until
@@ -162,6 +166,62 @@ def test_a_day_that_is_over_is_reported_by_mail_and_https(
     gateway.wait_log(rf'Info: TLS report: a\.test, {date_of(day)}: is queued for tls@a\.test\n')
     gateway.wait_log(rf'Info: TLS report: a\.test, {date_of(day)}: was taken by https://reports')
     wait_until(lambda: not files_of(gateway), 5, 'the file is gone')
+
+
+@pytest.fixture(name='dkim')
+def fixture_dkim():
+    try:
+        return importlib.import_module('dkim')
+    except ImportError:
+        text = 'python3-dkim is not installed'
+        return pytest.fail(text) if CI else pytest.skip(text)
+
+
+@pytest.mark.parametrize('is_named', [True, False])
+def test_reports_by_mail_are_signed(reporting, next_hop, zones, dkim, tmp_path, is_named):
+    """RFC 8460 3, as another implementation of RFC 6376 verifies it."""
+    key = tmp_path / 'dkim.pem'
+    subprocess.run(['openssl', 'genrsa', '-out', key, '2048'], check=True, capture_output=True)
+    public = subprocess.run(['openssl', 'rsa', '-in', key, '-pubout', '-outform', 'DER'],
+                            check=True, capture_output=True).stdout
+    signer = 'signer.test' if is_named else 'lab.test'
+    wanted = []
+
+    def look_up(name, timeout=5):
+        wanted.append(name)
+        return b'v=DKIM1; k=rsa; s=tlsrpt; p=' + base64.b64encode(public)
+
+    def verify(data):
+        try:
+            return dkim.DKIM(data, tlsrpt='strict').verify(dnsfunc=look_up)
+        except dkim.ValidationError:  # a body that does not fit, say
+            return False
+
+    zones.records = {'a.test': 'v=TLSRPTv1; rua=mailto:tls@a.test'}
+    name = f'domain = "{signer}"; ' if is_named else ''
+    gateway = reporting('send = true; domain = "lab.test"; '
+                        f'dkim = {{ {name}selector = "tls._x"; key = "{key}"; }};')
+    plant(gateway, day_of(ago=1), policies('a.test', successes=3), due=int(time.time()) - 5)
+    gateway.start()
+    message, = next_hop.wait_messages(1)
+    data = b'\r\n'.join(message.data.splitlines()) + b'\r\n'
+    assert verify(data)
+    assert wanted == [f'tls._x._domainkey.{signer}.'.encode()]
+    mail, report = json_of(message)
+    assert report['policies'][0]['summary']['total-successful-session-count'] == 3
+    signature = re.sub(r'\s', '', mail['DKIM-Signature'])
+    assert ';l=' not in signature and f';d={signer};' in signature
+    for old, new in ((b'Submitter: lab', b'Submitter: mal'), (b'aggregate', b'aggregated'),
+                     (b'From: p', b'From: q'), (b'To: tls', b'To: tlt')):
+        assert old in data and not verify(data.replace(old, new))
+
+
+def test_a_key_that_cannot_sign_is_a_problem_of_the_configuration(reporting, tmp_path):
+    key = tmp_path / 'dkim.pem'
+    key.write_text('nothing')
+    gateway = reporting(f'send = true; dkim = {{ selector = "x"; key = "{key}"; }};')
+    result = run_postern('check', '-c', 'postern.conf', cwd=gateway.folder)
+    assert result.returncode == 1 and f'dkim: {key}' in result.stderr
 
 
 def test_what_is_gathered_is_sent_on_demand_and_survives_restarts(reporting, next_hop, zones):
