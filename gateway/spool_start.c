@@ -27,7 +27,9 @@ static bool is_direct(const struct spool_directory *d)
 
     if (block != NULL && fd >= 0) {
         memset(block, 0, PROBE_BYTES);
-        works = pwritev2(fd, &part, 1, 0, RWF_DSYNC) == PROBE_BYTES;
+        errno = 0;
+        /* On a full disk both were accepted, and there was no room for the block. */
+        works = pwritev2(fd, &part, 1, 0, RWF_DSYNC) == PROBE_BYTES || errno == ENOSPC;
     }
     if (fd >= 0)
         (void)close(fd);

@@ -1,28 +1,55 @@
 #include "spool/ids.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "spool/bytes.h"
 #include "spool/crc32c.h"
 
+#define NAME        "ids"
+#define TEMPORARY   "ids.new"
 #define IDS_MAGIC   "POSTIDS\n"
 #define IDS_BYTES   48
 #define IDS_CRC_AT  44
 #define IDS_ID_MAX  (UINT64_MAX / 2)
 #define IDS_VERSION 1
 
+static_assert(IDS_BYTES <= 512, "in one sector");
 static_assert(16 + 8 * SPOOL_ID_COUNT <= IDS_CRC_AT, "the counters fit");
+
+/* Needs no room. The bytes lie in one sector, so that a crash leaves the old ones or the new. */
+static enum status write_over(const struct spool_directory *d, struct slice bytes)
+{
+    int fd = openat(d->path_fd, NAME, O_WRONLY | O_CLOEXEC);
+    enum status status = STATUS_OK;
+
+    if (fd < 0)
+        return STATUS_NO_SPACE; /* there is none: a new spool on a full disk */
+    errno = 0;
+    if (pwrite(fd, bytes.data, bytes.len, 0) != (ssize_t)bytes.len || fsync(fd) != 0)
+        status = errno != 0 ? status_from_errno(errno) : STATUS_IO;
+    (void)close(fd);
+    return status;
+}
 
 static enum status write_ids(const struct spool_directory *d, const uint64_t *reserved)
 {
     char bytes[IDS_BYTES] = { 0 };
+    enum status status;
 
     memcpy(bytes, IDS_MAGIC, 8);
     spool_put_u32(bytes + 8, IDS_VERSION);
     for (int kind = 0; kind < SPOOL_ID_COUNT; kind++)
         spool_put_u64(bytes + 16 + 8 * kind, reserved[kind]);
     spool_put_u32(bytes + IDS_CRC_AT, spool_crc32c(0, bytes, IDS_CRC_AT));
-    return spool_file_replace(d->path_fd, "ids", "ids.new", (struct slice){ bytes, sizeof bytes });
+    status = spool_file_replace(d->path_fd, NAME, TEMPORARY, (struct slice){ bytes, sizeof bytes });
+    if (status != STATUS_NO_SPACE)
+        return status;
+    /* A start must be possible on a full disk: what it delivers makes room. */
+    (void)unlinkat(d->path_fd, TEMPORARY, 0);
+    return write_over(d, (struct slice){ bytes, sizeof bytes });
 }
 
 static enum status read_ids(const struct spool_directory *d, uint64_t *reserved_out)
@@ -30,7 +57,7 @@ static enum status read_ids(const struct spool_directory *d, uint64_t *reserved_
     char bytes[IDS_BYTES + 1];
     size_t len = 0;
 
-    TRY(spool_file_read(d->path_fd, "ids", bytes, sizeof bytes, &len));
+    TRY(spool_file_read(d->path_fd, NAME, bytes, sizeof bytes, &len));
     if (len != IDS_BYTES || memcmp(bytes, IDS_MAGIC, 8) != 0 ||
         spool_get_u32(bytes + IDS_CRC_AT) != spool_crc32c(0, bytes, IDS_CRC_AT))
         return STATUS_CORRUPT;

@@ -10,6 +10,7 @@ import pytest
 from postern_lab import LONG
 from postern_lab.ledger import Ledger, id_of, repeated_without_cause
 from postern_lab.process import wait_until
+from postern_lab.small_disk import SmallDisk
 from postern_lab.traffic import Traffic
 
 ROUNDS = 500 if LONG else 20
@@ -211,4 +212,48 @@ def test_a_disk_without_direct_writes_keeps_its_word_too(make_gateway, next_hop,
     finally:
         gateway.kill()
         subprocess.run(['umount', '-l', str(gateway.spool_path)], check=True)
+    assert ledger.compare(next_hop.bodies())[1:] == ([], [], [])
+
+
+def test_on_a_full_disk_a_gateway_starts_and_delivers(make_gateway, next_hop, ledger, folder):
+    """Not a byte is left. Mail that waits goes; new mail is put off until there is room."""
+    next_hop.stop()
+    disk = SmallDisk(folder / 'gateway1', 1 << 30)
+    if not disk.is_mounted:
+        pytest.skip('mounts a file system on a loop device')
+    gateway = make_gateway(next_hop, workers=1)
+    try:
+        gateway.start()
+        with gateway.connect() as client:
+            client.hello()
+            for _ in range(20):
+                ident, data = ledger.message()
+                assert client.transaction('a@lab.test', ['b@example.com'], data).code == 250
+                ledger.accepted(ident)
+        gateway.kill()
+        disk.fill(left=0)
+        since = len(gateway.log())
+        gateway.start()
+        assert 'written with O_DIRECT and RWF_DSYNC' in gateway.log()[since:]
+        with gateway.connect() as client:
+            client.hello()
+            client.expect(452, 'MAIL FROM:<a@lab.test>')
+        next_hop.start()
+        next_hop.wait_messages(20)
+        gateway.settle()
+        disk.empty()
+        gateway.wait_log('there is room again')
+        with gateway.connect() as client:
+            client.hello()
+            ident, data = ledger.message()
+            assert client.transaction('a@lab.test', ['b@example.com'], data).code == 250
+            ledger.accepted(ident)
+        next_hop.wait_messages(21)
+        gateway.settle()
+        gateway.kill()
+        gateway.start()
+        gateway.stop()
+    finally:
+        gateway.kill()
+        disk.remove()
     assert ledger.compare(next_hop.bodies())[1:] == ([], [], [])
