@@ -1,7 +1,7 @@
 # The front door. Each target works on a fresh Debian 12 or 13, as root or with sudo; the work is
 # done by meson and by the scripts in tools/ and bench/, which can also be called directly.
 .DEFAULT_GOAL := help
-.PHONY: help run test build bench fuzz crash-long sim-long asan vm-test format check clean packages
+.PHONY: help run test build bench fuzz crash-long sim-long soak asan vm-test format check clean packages
 
 PYTHON := /usr/bin/python3
 
@@ -43,6 +43,11 @@ sim-long: ## SIM_HISTORIES (100000) histories of the whole gateway in virtual ti
 	@ninja -C build tests/sim/sim
 	@build/tests/sim/sim --progress --jobs $$(nproc) --seed $${SIM_SEED:-$$(date +%s)} \
 		--histories $${SIM_HISTORIES:-100000}
+
+soak: ## SOAK_SECONDS (3600) of mail with kills, reloads, full disks and a flapping next hop at once
+	@tools/install build run test
+	@tools/build build-bench --buildtype=release
+	@bench/soak
 
 asan: ## unit and system tests under the address and undefined-behaviour sanitizers
 	@tools/install build run test

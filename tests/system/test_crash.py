@@ -11,7 +11,7 @@ from postern_lab import LONG
 from postern_lab.ledger import Ledger, id_of, repeated_without_cause
 from postern_lab.process import wait_until
 from postern_lab.small_disk import SmallDisk
-from postern_lab.traffic import Traffic
+from postern_lab.traffic import Traffic, mixed_bodies
 
 ROUNDS = 500 if LONG else 20
 STARTS_KILLED = 300 if LONG else 10  # with the next hop dead, and again with mail
@@ -20,12 +20,6 @@ KEPT = ['reason', 'attempts', 'to', 'arrived']
 LATER = '450 4.2.1 later'
 RETRY_BY_HAND = '''default = { initial_retry = "6h"; max_retry = "6h"; max_age = "4d";
                 max_retries = 100; };'''
-
-
-def bodies_from(chance):
-    """Small ones, some that take a batch of their own, a few that go to a file."""
-    line = 'x' * 76 + '\n'
-    return lambda: line * chance.choices([1, 260, 14500], [970, 28, 2])[0]
 
 
 def wait_accepted(traffic, count, seconds=20):
@@ -48,7 +42,7 @@ def test_no_promised_message_is_lost_when_the_gateway_is_killed(make_gateway, ne
     next_hop.replies['RCPT'] = lambda *_: LATER if time.monotonic_ns() % 20 == 0 else None
     ledger, kills = Ledger('kill'), []
     gateway = make_gateway(next_hop).start()
-    with Traffic(gateway, ledger, threads=6, body=bodies_from(chance)) as traffic:
+    with Traffic(gateway, ledger, threads=6, body=mixed_bodies(chance)) as traffic:
         for _ in range(ROUNDS):
             wait_accepted(traffic, chance.randrange(40))
             time.sleep(chance.random() * 0.3)
@@ -98,7 +92,7 @@ def test_a_recovery_that_is_killed_again_and_again_loses_nothing(make_gateway, n
     assert (account.lost, account.doubled) == ([], [])
 
     next_hop.stop()
-    with Traffic(gateway, ledger, threads=4, body=bodies_from(chance)) as traffic:
+    with Traffic(gateway, ledger, threads=4, body=mixed_bodies(chance)) as traffic:
         wait_accepted(traffic, 100)
         next_hop.start()
         gateway.kill()

@@ -100,6 +100,10 @@ class NextHop:
                 except OSError:
                     pass
 
+    def keep(self, message):
+        """With the lock held."""
+        self.messages.append(message)
+
     def bodies(self):
         with self.lock:
             return [message.data for message in self.messages]
@@ -272,7 +276,7 @@ class Conversation:
             message = Message(self.sender, self.recipients, b''.join(lines), self.session,
                               self.parameters.strip())
             with self.hop.lock:
-                self.hop.messages.append(message)
+                self.hop.keep(message)
         self.reset()
         return scripted or '250 2.0.0 kept'
 

@@ -13,6 +13,12 @@ import time
 from postern_lab.client import ConnectionEnded
 
 
+def mixed_bodies(chance):
+    """Small ones, some that take a batch of their own, a few that go to a file."""
+    line = 'x' * 76 + '\n'
+    return lambda: line * chance.choices([1, 260, 14500], [970, 28, 2])[0]
+
+
 class Traffic:
     def __init__(self, gateway, ledger, threads=4, per_connection=5, check=None, body='hello'):
         self.gateway = gateway
