@@ -228,7 +228,7 @@ enum status recovery_need_buffer(struct spool_recovery *r, size_t bytes)
 static size_t read_blocks(struct recovery_work *w, int fd, struct spool_recovered_segment *s,
                           char *to, size_t bytes, off_t offset)
 {
-    size_t fill = 0, got;
+    size_t fill = 0, got = 0;
 
     while (fill < bytes) {
         size_t now = bytes - fill < SPOOL_BLOCK_BYTES ? bytes - fill : SPOOL_BLOCK_BYTES;
