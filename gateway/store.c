@@ -108,6 +108,7 @@ static void segment_write(struct spool_storage *s, const struct spool_write *w)
 
     store->write = *w;
     observe_count(&store->worker->counters, OBSERVE_SPOOL_COMMITS, 1);
+    observe_count(&store->worker->counters, OBSERVE_SPOOL_BYTES, w->bytes);
     if (process->spool_is_direct)
         engine_file_write(store->worker->loop, &store->request, w->file.handle, w->data, w->bytes,
                           w->offset, true, on_ring_write);

@@ -52,6 +52,7 @@ static const char *const names[] = {
     [OBSERVE_BYTES_RECEIVED] = "bytes_received",
     [OBSERVE_BYTES_DELIVERED] = "bytes_delivered",
     [OBSERVE_SPOOL_COMMITS] = "spool_commits",
+    [OBSERVE_SPOOL_BYTES] = "spool_bytes",
     [OBSERVE_SPOOL_ERRORS] = "spool_errors",
     [OBSERVE_RESULTS_WAITING_NOW] = "results_waiting_now",
     [OBSERVE_LOG_LINES_LOST] = "log_lines_lost",

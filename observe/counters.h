@@ -60,6 +60,7 @@ enum observe_counter {
     OBSERVE_BYTES_RECEIVED, /* of messages, as accepted */
     OBSERVE_BYTES_DELIVERED,
     OBSERVE_SPOOL_COMMITS, /* synced writes; messages per commit is the batching */
+    OBSERVE_SPOOL_BYTES,   /* of these writes, what fills their last blocks included */
     OBSERVE_SPOOL_ERRORS,
     OBSERVE_RESULTS_WAITING_NOW, /* gauge: records of results that a crash would forget */
     OBSERVE_LOG_LINES_LOST,

@@ -26,6 +26,7 @@ static void sums_run_over_all_workers_and_gauges_never_look_negative(void **unus
     assert_int_equal(sums[OBSERVE_CONNECTIONS_IN_NOW], 1);
     assert_int_equal(sums[OBSERVE_MESSAGES_NOW], 0);
     assert_int_equal(sums[OBSERVE_SPOOL_COMMITS], 0);
+    assert_int_equal(sums[OBSERVE_SPOOL_BYTES], 0);
     observe_counters_sum(sets, 0, sums);
     assert_int_equal(sums[OBSERVE_MESSAGES_ACCEPTED], 0);
 }
