@@ -69,8 +69,10 @@ static void print_latencies(const struct load_stats *s)
         printf(" %9s", percentiles[i].name);
     printf(" %9s\n", "count");
     print_latency_row("session", &s->session_us);
-    if (load_histogram_count(&s->message_us) > 0)
+    if (load_histogram_count(&s->message_us) > 0) {
         print_latency_row("message", &s->message_us);
+        print_latency_row("final dot", &s->dot_us);
+    }
 }
 
 static void print_errors(const struct load_errors *errors)
@@ -187,6 +189,7 @@ static void print_json(const struct load_options *o, const struct load_result *r
     json_errors(&s->errors);
     json_latency("session_latency", &s->session_us);
     json_latency("message_latency", &s->message_us);
+    json_latency("dot_latency", &s->dot_us);
     fputs("}\n", stdout);
 }
 

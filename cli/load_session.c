@@ -93,6 +93,7 @@ static void message_ended(struct load_session *s, bool is_accepted)
     w->stats.ended_ns = cli_now_ns();
     if (is_accepted) {
         load_histogram_record(&w->stats.message_us, (w->stats.ended_ns - s->began_ns) / 1000);
+        load_histogram_record(&w->stats.dot_us, (w->stats.ended_ns - s->dot_ns) / 1000);
         load_worker_accepted(w, s->ticket, load_message_bytes(&s->letter->message));
     } else {
         atomic_fetch_add_explicit(&w->stats.tallies.failed, 1, memory_order_relaxed);
@@ -205,6 +206,7 @@ static void send_body(struct load_session *s)
     }
     s->is_body_leaving = !is_done;
     if (is_done) {
+        s->dot_ns = cli_now_ns();
         event = smtp_client_body_sent(&s->smtp, output);
         gateway_channel_flush(&s->channel);
         renew_deadline(s);

@@ -39,6 +39,7 @@ struct load_session { /* Fields are private, but for node. */
     struct load_letter *letter; /* made with the first message */
     uint64_t ticket;
     uint64_t began_ns;   /* to connect, then the message */
+    uint64_t dot_ns;     /* when its final dot was handed over */
     uint64_t sent_count; /* on this connection */
     uint32_t index;
     uint32_t failures; /* of opening, in a row */

@@ -58,6 +58,7 @@ void load_stats_merge(struct load_stats *into, const struct load_stats *from)
         into->ended_ns = from->ended_ns;
     load_histogram_merge(&into->session_us, &from->session_us);
     load_histogram_merge(&into->message_us, &from->message_us);
+    load_histogram_merge(&into->dot_us, &from->dot_us);
     for (size_t i = 0; i < from->errors.count; i++)
         add(&into->errors, from->errors.items[i].code, from->errors.items[i].count,
             slice_from(from->errors.items[i].text));

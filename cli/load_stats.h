@@ -51,7 +51,8 @@ struct load_stats {
     uint64_t bytes;    /* of accepted messages */
     uint64_t ended_ns; /* when the last message was dealt with */
     struct load_histogram session_us;
-    struct load_histogram message_us;
+    struct load_histogram message_us; /* from MAIL to the final 250 */
+    struct load_histogram dot_us;     /* of it, from the final dot on */
     struct load_errors errors;
     char tls[64]; /* of the first TLS session: "TLSv1.3 TLS_AES_256_GCM_SHA384" */
 };

@@ -61,6 +61,8 @@ def test_what_is_accepted_is_stored_once(folder, background, hop_certificate, tl
     assert (report['accepted'], report['failed'], report['errors']) == (500, 0, [])
     assert report['tls'].startswith('TLSv1.3 ') == tls
     assert report['message_latency']['count'] == 500
+    assert report['dot_latency']['count'] == 500
+    assert report['dot_latency']['p50_ms'] <= report['message_latency']['p50_ms']
     promised = (folder / 'ledger').read_text().split()
     assert len(promised) == 500
     assert sink.ids() == collections.Counter(promised)
