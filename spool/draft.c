@@ -5,6 +5,8 @@
 #include "spool/bytes.h"
 #include "spool/message_layout.h"
 
+#define OWN_BYTES 512 /* of recipients and trace header, which most messages stay below */
+
 #define CONTENT_FLAGS                                                                              \
     (SPOOL_MESSAGE_CONTENT_KNOWN | SPOOL_MESSAGE_HAS_8BIT | SPOOL_MESSAGE_HAS_8BIT_HEADER)
 
@@ -91,10 +93,11 @@ enum status spool_draft_begin(struct spool_draft *d, const struct spool_envelope
         return STATUS_LIMIT;
 
     needed = MESSAGE_FIXED_BYTES + envelope->sender.len + info_bytes(envelope);
+    /* SIZE= says what the client sends; what is ours stands in front of it. Without room for that
+     * each message with a true SIZE= would be copied to twice its size at its end. */
+    capacity += needed + (bytes_hint > 0 ? OWN_BYTES : 0);
     if (capacity < SPOOL_DRAFT_HINT_MIN)
         capacity = SPOOL_DRAFT_HINT_MIN;
-    if (capacity < needed)
-        capacity = needed;
     m = malloc(sizeof *m + capacity);
     if (m == NULL)
         return STATUS_NO_MEMORY;

@@ -50,8 +50,9 @@ void spool_draft_init(struct spool_draft *d);
  * begin again. */
 void spool_draft_finish(struct spool_draft *d);
 
-/* bytes_hint: what the whole message may take (SIZE=, or a guess); 0 when nothing is known.
- * STATUS_LIMIT for a sender or info above its maximum, STATUS_NO_MEMORY. Empty drafts only. */
+/* bytes_hint: of the body (SIZE=, or a guess); 0 when nothing is known. Room for the envelope, a
+ * few recipients and the trace is added to it. STATUS_LIMIT for a sender or info above its maximum,
+ * STATUS_NO_MEMORY. Empty drafts only. */
 MUST_USE enum status spool_draft_begin(struct spool_draft *d, const struct spool_envelope *envelope,
                                        size_t bytes_hint);
 

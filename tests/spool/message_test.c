@@ -61,6 +61,29 @@ static void how_the_body_is_cut_does_not_matter(void **unused)
     }
 }
 
+static void a_true_size_is_room_enough_for_what_is_ours_as_well(void **unused)
+{
+    static const size_t sizes[] = { 1, 100, 1024, 4096, 10000, SPOOL_DRAFT_HINT_MAX };
+    static const char text[SPOOL_DRAFT_HINT_MAX];
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        struct spool_draft d = begun(sizes[i]);
+        size_t bytes = spool_draft_memory_bytes(&d), grown;
+        struct spool_message *m;
+
+        assert_true(bytes < sizes[i] + 1024 + SPOOL_DRAFT_HINT_MIN);
+        assert_int_equal(spool_draft_add_recipient(&d, SLICE("someone@example.com")), STATUS_OK);
+        grown = spool_draft_memory_bytes(&d) - bytes; /* the table of recipients */
+        assert_int_equal(spool_draft_trace(&d, (struct slice){ text, 350 }), STATUS_OK);
+        assert_int_equal(spool_draft_body(&d, (struct slice){ text, sizes[i] }), STATUS_OK);
+        assert_int_equal(spool_draft_memory_bytes(&d), bytes + grown);
+        m = spool_draft_complete(&d);
+        assert_int_equal(spool_message_memory_bytes(m), bytes + grown);
+        spool_message_destroy(m);
+    }
+}
+
 /* RFC 8689 4.1. */
 static void tls_required_no_says_nothing_of_mail_with_requiretls(void **unused)
 {
@@ -405,6 +428,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_reads_back_from_its_payload),
         cmocka_unit_test(how_the_body_is_cut_does_not_matter),
+        cmocka_unit_test(a_true_size_is_room_enough_for_what_is_ours_as_well),
         cmocka_unit_test(tls_required_no_says_nothing_of_mail_with_requiretls),
         cmocka_unit_test(every_limit_is_kept_and_a_refusal_changes_nothing),
         cmocka_unit_test(recipients_together_are_bounded),
