@@ -2,6 +2,7 @@
  *
  *     raw files DIR BYTES SESSIONS     each message is a file: created, written, fsync, closed
  *     raw stream DIR STREAMS SIZES     the writes that SIZES lists, with O_DIRECT and RWF_DSYNC
+ *     raw ring DIR STREAMS SIZES       the same by io_uring instead of pwritev2
  *
  * Each line of standard input is a run of so many messages (files), or of the first so many lines
  * of SIZES, which is read anew (stream); the answer is an object of JSON on a line.
@@ -12,10 +13,13 @@
  *
  * stream: SIZES is a file with the bytes of a write on each line, multiples of 4 KiB. Each stream
  * is one thread that overwrites a file of 64 MiB, which was written and synced before, from end to
- * end and again; one write at a time. Streams take the sizes in turn.
+ * end and again; one write at a time. Streams take the sizes in turn. Where the device has a
+ * volatile cache and no FUA, pwritev2 flushes it itself, and a ring leaves that to a worker of the
+ * kernel: when the processors are busy, these do not wait alike.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <liburing.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -46,6 +50,7 @@ struct thread {
     unsigned index;
     int fd; /* of a stream */
     size_t offset;
+    struct io_uring *ring; /* NULL: pwritev2 */
     struct load_histogram *latency_us;
 };
 
@@ -54,6 +59,7 @@ struct task {
     void (*one)(struct thread *t, size_t number); /* the message, the write */
     size_t count;
     size_t first; /* number of the run's first file */
+    bool by_ring;
     int folder_fd;
     size_t bytes;    /* of each file */
     uint32_t *sizes; /* of the writes */
@@ -97,6 +103,37 @@ static void one_file(struct thread *t, size_t number)
         die(name);
 }
 
+static void make_ring(struct thread *t)
+{
+    struct io_uring_params p = { .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN };
+
+    t->ring = calloc(1, sizeof(*t->ring));
+    errno = t->ring != NULL ? -io_uring_queue_init_params(4, t->ring, &p) : ENOMEM;
+    if (errno != 0)
+        die("io_uring");
+}
+
+static ssize_t ring_write(struct thread *t, const struct iovec *part)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(t->ring);
+    struct io_uring_cqe *cqe;
+    ssize_t result;
+
+    io_uring_prep_write(sqe, t->fd, part->iov_base, (unsigned)part->iov_len, t->offset);
+    sqe->rw_flags = RWF_DSYNC;
+    if (io_uring_submit_and_wait(t->ring, 1) < 0 || io_uring_wait_cqe(t->ring, &cqe) != 0)
+        return -1;
+    result = cqe->res;
+    io_uring_cqe_seen(t->ring, cqe);
+    return result;
+}
+
+static ssize_t write_one(struct thread *t, const struct iovec *part)
+{
+    return t->ring != NULL ? ring_write(t, part)
+                           : pwritev2(t->fd, part, 1, (off_t)t->offset, RWF_DSYNC);
+}
+
 static void one_write(struct thread *t, size_t number)
 {
     struct task *k = t->task;
@@ -104,7 +141,7 @@ static void one_write(struct thread *t, size_t number)
 
     if (t->offset + part.iov_len > STREAM_BYTES)
         t->offset = 0;
-    if (pwritev2(t->fd, &part, 1, (off_t)t->offset, RWF_DSYNC) != (ssize_t)part.iov_len)
+    if (write_one(t, &part) != (ssize_t)part.iov_len)
         die("write");
     t->offset += part.iov_len;
 }
@@ -115,6 +152,8 @@ static void *work(void *thread)
     struct task *k = t->task;
     size_t number;
 
+    if (k->by_ring)
+        make_ring(t);
     (void)pthread_barrier_wait(&k->begin);
     while ((number = atomic_fetch_add(&k->next, 1)) < k->count) {
         uint64_t before = now_us();
@@ -122,6 +161,10 @@ static void *work(void *thread)
         k->one(t, number);
         load_histogram_record(t->latency_us, now_us() - before);
     }
+    if (t->ring != NULL)
+        io_uring_queue_exit(t->ring);
+    free(t->ring);
+    t->ring = NULL;
     return NULL;
 }
 
@@ -306,15 +349,16 @@ int main(int argc, char **argv)
 {
     static struct task k;
     uint64_t bytes = 0, threads = 0;
-    bool is_stream =
-        argc == 5 && strcmp(argv[1], "stream") == 0 && number(argv[3], THREADS_MAX, &threads);
+    bool is_stream = argc == 5 &&
+                     (strcmp(argv[1], "stream") == 0 || strcmp(argv[1], "ring") == 0) &&
+                     number(argv[3], THREADS_MAX, &threads);
     bool is_files = argc == 5 && strcmp(argv[1], "files") == 0 &&
                     number(argv[3], WRITE_BYTES_MAX, &bytes) &&
                     number(argv[4], THREADS_MAX, &threads);
 
     if (!is_files && !is_stream) {
         fputs("usage: raw files DIR BYTES SESSIONS <<< MESSAGES\n"
-              "       raw stream DIR STREAMS SIZES <<< WRITES\n",
+              "       raw stream|ring DIR STREAMS SIZES <<< WRITES\n",
               stderr);
         return 2;
     }
@@ -323,6 +367,7 @@ int main(int argc, char **argv)
         die(argv[2]);
     k.bytes = (size_t)bytes;
     k.threads_count = (unsigned)threads;
+    k.by_ring = strcmp(argv[1], "ring") == 0;
     if (is_files) {
         make_folders(&k);
         serve(&k, NULL);
