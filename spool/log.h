@@ -29,7 +29,7 @@
 #include "spool/storage.h"
 
 #define SPOOL_BATCH_BYTES       (1u << 20)  /* a batch ends here; a larger record goes alone */
-#define SPOOL_BATCH_BYTES_FIRST (64u << 10) /* first allocation, and what an idle log keeps */
+#define SPOOL_BATCH_BYTES_FIRST (64u << 10) /* first allocation of its buffer, which stays */
 #define SPOOL_RESULTS_BYTES_MAX (4u << 20)  /* results waiting to be written */
 #define SPOOL_SPARES_MAX        64          /* prepared segments */
 #define SPOOL_WRITE_FAILURES    2           /* in a row: the log stops */

@@ -124,7 +124,7 @@ static bool batch_make_room(struct spool_log *log, size_t bytes)
 
 void log_trim_batch(struct spool_log *log)
 {
-    if (log->is_writing || log->batch_capacity <= SPOOL_BATCH_BYTES_FIRST)
+    if (log->is_writing || log->batch_capacity <= SPOOL_BATCH_BYTES)
         return;
     free(log->batch);
     log->batch = NULL;

@@ -53,7 +53,8 @@ bool log_next_fits(const struct spool_log *log);
 void log_start_batch(struct spool_log *log);
 void log_finish_batch(struct spool_log *log, enum status status);
 
-/* Gives the batch buffer back when it is larger than an idle log should keep. */
+/* Gives the batch buffer back when a record that went alone has made it larger than others are. One
+ * for the usual batches stays: a new one for each would be new memory for each. */
 void log_trim_batch(struct spool_log *log);
 
 /* --- log.c --- */

@@ -224,12 +224,69 @@ static void recovery_survives_every_failure(void **unused)
     fake_folder_remove(path);
 }
 
+/* --- the buffer of a batch ------------------------------------------------------------------- */
+
+struct large { /* a storage with one segment, larger than the fake's */
+    struct spool_storage storage;
+    struct spool_log log;
+    const char *written_from;
+};
+
+static void large_write(struct spool_storage *s, const struct spool_write *w)
+{
+    CONTAINER_OF(s, struct large, storage)->written_from = w->data;
+}
+
+static void large_ignore(struct spool_storage *s)
+{
+    (void)s;
+}
+
+static void large_commit(struct large *l, size_t body_bytes)
+{
+    struct spool_message *m = fake_message(1, 1, body_bytes);
+    struct spool_ticket ticket;
+
+    assert_int_equal(spool_log_append_message(&l->log, m, NULL, &ticket), STATUS_OK);
+    spool_log_run(&l->log);
+    spool_log_written(&l->log, STATUS_OK);
+    assert_ptr_equal(spool_log_take_committed(&l->log), &ticket);
+    spool_log_run(&l->log);
+    spool_message_destroy(m);
+}
+
+static void only_a_record_that_went_alone_leaves_a_buffer_that_is_given_back(void **unused)
+{
+    static const struct spool_storage_ops ops = { .segment_prepare = large_ignore,
+                                                  .segment_write = large_write };
+    const struct spool_log_options options = { .batch_first = 1, .sequence_first = 1 };
+    struct large l = { .storage.ops = &ops };
+
+    (void)unused;
+    assert_int_equal(spool_log_init(&l.log, &l.storage, &options), STATUS_OK);
+    for (unsigned i = 1; i <= 2; i++) { /* the current one, and one that is kept back */
+        spool_log_run(&l.log);
+        spool_log_segment_ready(&l.log, STATUS_OK,
+                                &(struct spool_segment_file){ .generation = i, .number = i });
+    }
+    large_commit(&l, SPOOL_BODY_INLINE_MAX / 2);
+    assert_ptr_equal(l.log.batch, l.written_from);
+    large_commit(&l, 100);
+    assert_ptr_equal(l.log.batch, l.written_from);
+    assert_int_equal(l.log.batch_capacity, SPOOL_BATCH_BYTES);
+    large_commit(&l, SPOOL_BODY_INLINE_MAX);
+    assert_null(l.log.batch);
+    l.log.is_preparing = false; /* nobody will answer */
+    spool_log_finish(&l.log);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_draft_survives_every_failure),
         cmocka_unit_test(a_log_survives_every_failure),
         cmocka_unit_test(recovery_survives_every_failure),
+        cmocka_unit_test(only_a_record_that_went_alone_leaves_a_buffer_that_is_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
