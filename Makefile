@@ -1,7 +1,7 @@
 # The front door. Each target works on a fresh Debian 12 or 13, as root or with sudo; the work is
 # done by meson and by the scripts in tools/ and bench/, which can also be called directly.
 .DEFAULT_GOAL := help
-.PHONY: help run test build bench fuzz crash-long sim-long soak asan vm-test format check clean packages
+.PHONY: help run test build bench fuzz crash-long sim-long soak bench-spool asan vm-test format check clean packages
 
 PYTHON := /usr/bin/python3
 
@@ -26,6 +26,11 @@ bench: ## measure against Postfix in one run: relay (CPU per message), idle (mem
 	@tools/build build-bench --buildtype=release
 	@bench/relay
 	@bench/idle
+
+bench-spool: ## measure the spool against a file for each message, and against the disk itself
+	@tools/install build run test
+	@tools/build build-bench --buildtype=release
+	@bench/spool
 
 fuzz: ## run every fuzzer for FUZZ_SECONDS (60) each
 	@tools/install build test

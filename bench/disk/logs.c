@@ -68,7 +68,7 @@ struct worker {
     uint64_t refused; /* reservations, because no segment was prepared in time */
     uint32_t *sizes;
     size_t sizes_count;
-    uint64_t batches_seen, bytes_seen; /* of the log's counters */
+    uint64_t messages_seen, bytes_seen; /* of the log's counters */
 };
 
 struct bench {
@@ -242,10 +242,11 @@ static void turned(struct cli_hand *hand)
     struct worker *w = worker_of(hand);
     const struct spool_log_counters *c = spool_log_counters(&w->gateway.store.log);
 
-    /* A turn ends one write at most. */
-    if (c->batches > w->batches_seen && w->sizes_count < SIZES_MAX)
+    /* A turn ends one write at most. One without messages is the last of a run, when its time has
+     * been taken. */
+    if (c->messages > w->messages_seen && w->sizes_count < SIZES_MAX)
         w->sizes[w->sizes_count++] = (uint32_t)(c->batch_bytes - w->bytes_seen);
-    w->batches_seen = c->batches;
+    w->messages_seen = c->messages;
     w->bytes_seen = c->batch_bytes;
     if (is_at_rest(w))
         atomic_store(&w->rests, true);

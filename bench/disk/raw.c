@@ -296,7 +296,7 @@ static int make_stream(const struct task *k, unsigned index)
     char name[NAME_ROOM];
     int fd;
 
-    (void)snprintf(name, sizeof(name), "raw-stream-%u", index);
+    (void)snprintf(name, sizeof(name), "raw-stream-%d-%u", (int)getpid(), index);
     fd = openat(k->folder_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_DIRECT, 0600);
     if (fd < 0 || unlinkat(k->folder_fd, name, 0) != 0)
         die(name);

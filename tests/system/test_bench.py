@@ -9,18 +9,22 @@ from postern_lab import BUILD, PATIENCE, ROOT
 from postern_lab.peers import CANNOT_BE_HAD, missing
 
 
-def domains(*arguments):
+def bench(name, *arguments):
     result = subprocess.run(
-        [ROOT / 'bench' / 'domains', '--json', '--domains', '20', '--hosts', '5', '--rounds', '1',
-         '--messages', '60', '--sessions', '4', *arguments], text=True, check=False,
+        [ROOT / 'bench' / name, '--json', '--rounds', '1', *arguments], text=True, check=False,
         env={**os.environ, 'POSTERN_BUILD': str(BUILD)}, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120 * PATIENCE)
     if result.returncode == CANNOT_BE_HAD:
-        missing('of bench/domains', result.stderr.strip())
+        missing(f'of bench/{name}', result.stderr.strip())
     assert result.returncode == 0, result.stderr
     report = json.loads(result.stdout)
     assert any(line.startswith('postern ') for line in report['machine'])
     return report['results']
+
+
+def domains(*arguments):
+    return bench('domains', '--domains', '20', '--hosts', '5', '--messages', '60',
+                 '--sessions', '4', *arguments)
 
 
 @pytest.mark.full
@@ -41,3 +45,20 @@ def test_a_stalled_host_is_met_and_all_others_have_their_mail():
     assert 0 < figures['messages'] < 100
     assert 0 < figures['stalled_p99_ms'] < 60000 and figures['p99_ratio'] > 0
     assert len(figures['p99_ratios']) == 1
+
+
+@pytest.mark.full
+def test_the_spool_is_measured_against_files_and_against_the_disk(tmp_path):
+    results = bench('spool', '--folder', str(tmp_path), '--seconds', '0.05', '--sizes', '1K', '20K',
+                    '--sessions', '1', '8', '--workers', '1')
+    assert [(one['size'], one['sessions']) for one in results] == [
+        (1024, 1), (1024, 8), (20480, 1), (20480, 8)]
+    for one in results:
+        assert one['files_per_s'] > 0
+        for name in ('gateway', 'logs'):
+            figures = one[name]
+            assert figures['per_s'] > 0 and figures['stream_ratio'] > 0
+            assert 1 <= figures['messages_per_write'] <= one['sessions']
+            assert figures['bytes_per_write'] >= one['size'] * figures['messages_per_write']
+            assert ('latency_ratio' in figures) == (one['sessions'] == 1)
+    assert not list(tmp_path.iterdir())
