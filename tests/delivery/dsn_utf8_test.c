@@ -56,8 +56,10 @@ static char *build(const struct delivery_dsn *dsn, struct delivery_dsn_traits *t
 
 static void assert_holds(size_t i, const char *text, const char *part)
 {
-    if (part != NULL && strstr(text, part) == NULL)
-        fail_msg("case %zu lacks:\n%s\nin:\n%s", i, part, text);
+    if (part == NULL)
+        return;
+    if (text == NULL || strstr(text, part) == NULL)
+        fail_msg("case %zu lacks:\n%s\nin:\n%s", i, part, text != NULL ? text : "");
 }
 
 static void a_report_speaks_utf8_to_who_declared_it_and_where_there_is_some(void **unused)
