@@ -7,7 +7,7 @@
  *
  *     held -> copy appended -> durable -> results said again -> durable -> old place given up
  *
- * Until then both copies count, and recovery takes the newer one; the results are repeated because
+ * Until then both copies count, and recovery takes the older one; the results are repeated because
  * the segments that hold them may go next. At most as much is copied as is freed. A message on the
  * shelf is read first (gateway/shelf.h). One whose copy fails stays where it is; a pass that moves
  * nothing is tried again after GATEWAY_COMPACTION_RETRY_MS.

@@ -172,7 +172,8 @@ void spool_log_unreserve(struct spool_log *log, struct spool_reservation *reserv
 /* Queues a message; the ticket comes back by take_committed, after the write or its failure.
  * Gives the reservation back (may be NULL). STATUS_IO when stopped, STATUS_LIMIT for a record above
  * record_bytes_max, STATUS_NO_SPACE when the prepared space does not hold it; the ticket is not
- * taken then. The same MID may be appended again by compaction; recovery keeps the newest. */
+ * taken then. The same MID may be appended again by compaction; recovery keeps the oldest that is
+ * left. */
 MUST_USE enum status spool_log_append_message(struct spool_log *log,
                                               const struct spool_message *message,
                                               struct spool_reservation *reservation,

@@ -75,19 +75,21 @@ static enum status take_message(struct recovery_work *w, size_t index,
         report_nonsense(w, index, scan);
         return STATUS_OK;
     }
-    if (m == NULL) {
-        m = calloc(1, sizeof *m);
-        if (m == NULL)
-            return STATUS_NO_MEMORY;
-        m->mid = mid;
-        m->recipients_count = facts.recipients_count;
-        table_insert(&w->r->messages, &m->node, hash_number(mid));
-        if (w->r->keeper != NULL)
-            TRY(w->r->keeper->keep(w->r->keeper, mid, scan->payload, &m->kept));
-    } else {
+    /* Segments come by generation: this is a copy that compaction has made. As long as the old
+     * place is there, the message lives at it: behind the copy its results may not have been said
+     * again, and the segments that hold them are released before the copy's. */
+    if (m != NULL) {
         note_reference(w, m, index);
+        return STATUS_OK;
     }
-    /* Segments come by generation: a copy met later is the newer one. */
+    m = calloc(1, sizeof *m);
+    if (m == NULL)
+        return STATUS_NO_MEMORY;
+    m->mid = mid;
+    m->recipients_count = facts.recipients_count;
+    table_insert(&w->r->messages, &m->node, hash_number(mid));
+    if (w->r->keeper != NULL)
+        TRY(w->r->keeper->keep(w->r->keeper, mid, scan->payload, &m->kept));
     m->segment = index;
     m->offset = (uint32_t)scan->offset;
     m->bytes = (uint32_t)scan->item_bytes;

@@ -94,7 +94,7 @@ struct spool_damage {
 struct spool_recovered_message {
     struct table_node node;
     uint64_t mid;
-    size_t segment; /* index into segments, of its newest copy */
+    size_t segment; /* index into segments, of its oldest copy */
     uint32_t offset;
     uint32_t bytes; /* of the record */
     uint32_t recipients_count;
