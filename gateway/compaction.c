@@ -80,6 +80,23 @@ static bool has_results(const struct gateway_message *m)
     return false;
 }
 
+/* What is the same for all recipients of an item; it says nothing else of them. */
+static void append_item(struct gateway_message *m, const struct gateway_item *item)
+{
+    struct gateway_item_recipients *r = gateway_item_recipients(item);
+    const uint32_t *all = gateway_item_all(item);
+    struct spool_result some = { .state = SPOOL_RESULT_DEFERRED,
+                                 .warned_wall_s = r->warned_wall_s,
+                                 .holds = atomic_load(&r->holds) };
+
+    if (some.holds == 0 && some.warned_wall_s == 0)
+        return;
+    for (unsigned i = 0; i < r->all_count; i++) {
+        some.rid = all[i];
+        gateway_store_results(&m->home->store, m->mid, &some, 1);
+    }
+}
+
 /* False: there was no room for all of them. */
 static bool append_results(struct gateway_message *m)
 {
@@ -99,6 +116,8 @@ static bool append_results(struct gateway_message *m)
     }
     if (count > 0)
         gateway_store_results(store, m->mid, some, count);
+    for (unsigned i = 0; i < m->items_count; i++)
+        append_item(m, &m->items[i]);
     return spool_log_counters(&store->log)->results_lost == lost;
 }
 

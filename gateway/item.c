@@ -33,7 +33,7 @@ void gateway_item_past(const struct gateway_item *item, int64_t now_wall_s,
     const struct gateway_known *known = gateway_message_known(m);
     const uint32_t *waiting = gateway_item_waiting(item);
     int64_t age_s = now_wall_s - m->arrival_wall_s, wait_s = 0;
-    uint32_t warned_wall_s = 0;
+    uint32_t warned_wall_s = gateway_item_recipients(item)->warned_wall_s;
 
     for (unsigned i = 0; i < item->waiting_count; i++) {
         const struct gateway_known *k = &known[waiting[i]];
@@ -44,8 +44,6 @@ void gateway_item_past(const struct gateway_item *item, int64_t now_wall_s,
             arrival->attempts = k->attempts;
         if (k->warnings > arrival->warnings)
             arrival->warnings = k->warnings;
-        if (k->warned_wall_s > warned_wall_s)
-            warned_wall_s = k->warned_wall_s;
         if (later_s > wait_s)
             wait_s = later_s;
     }

@@ -7,6 +7,7 @@
  */
 #pragma once
 #include <assert.h>
+#include <stdatomic.h>
 
 #include "base/list.h"
 #include "delivery/scheduler.h"
@@ -40,8 +41,11 @@ struct gateway_tries {
 /* In the message's allocation, behind its items. */
 struct gateway_item_recipients {
     uint16_t all_count;
-    uint16_t holds;  /* as in struct spool_result; the owner's */
-    uint32_t rids[]; /* those that wait; then, where there are several, all in order */
+    _Atomic uint16_t holds; /* as in struct spool_result; the owner counts, the home reads it when
+                               it has to say it again: maybe before its report has come */
+    uint32_t warned_wall_s; /* the same: when the sender was warned last; the home's, once the
+                               owner has the item */
+    uint32_t rids[];        /* those that wait; then, where there are several, all in order */
 };
 
 struct gateway_item {

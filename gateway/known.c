@@ -1,6 +1,6 @@
 #include "gateway/known.h"
 
-static_assert(sizeof(struct gateway_known) <= 16, "every recipient of a deep queue has one");
+static_assert(sizeof(struct gateway_known) <= 8, "every recipient of a deep queue has one");
 
 struct spool_result gateway_known_result(const struct gateway_known *known, uint32_t rid)
 {
@@ -9,9 +9,7 @@ struct spool_result gateway_known_result(const struct gateway_known *known, uint
         .state = (enum spool_result_state)known->state,
         .attempts = known->attempts,
         .next_attempt_wall_s = known->next_attempt_wall_s,
-        .warned_wall_s = known->warned_wall_s,
         .warnings = known->warnings,
-        .holds = known->holds,
     };
 }
 
@@ -26,9 +24,7 @@ void gateway_known_merge(struct gateway_known *known, const struct spool_result 
         .next_attempt_wall_s = next_s < 0            ? 0
                                : next_s > UINT32_MAX ? UINT32_MAX
                                                      : (uint32_t)next_s,
-        .warned_wall_s = r.warned_wall_s,
         .attempts = r.attempts < UINT16_MAX ? (uint16_t)r.attempts : UINT16_MAX,
-        .holds = r.holds,
         .warnings = r.warnings,
         .state = (uint8_t)r.state,
     };

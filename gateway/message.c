@@ -318,6 +318,8 @@ static void record(struct gateway_message *m, const struct gateway_report *repor
             gateway_store_results(&m->home->store, m->mid, &v->result, 1);
             /* Kept here as well, for compaction, which has to say it again. */
             gateway_known_merge(&gateway_message_known(m)[v->result.rid], &v->result);
+            if (v->result.warned_wall_s > 0)
+                gateway_item_recipients(report->item)->warned_wall_s = v->result.warned_wall_s;
         }
     }
 }

@@ -3,8 +3,10 @@
 #include <stdlib.h>
 
 #define FEW_RECIPIENTS 16u /* are sorted without an allocation */
+#define HEAD_WORDS     (sizeof(struct gateway_item_recipients) / sizeof(uint32_t))
 
-static_assert(SPOOL_RECIPIENTS_MAX * 3 <= UINT16_MAX, "places behind the items have 16 bits");
+static_assert(SPOOL_RECIPIENTS_MAX * (HEAD_WORDS + 2) <= UINT16_MAX,
+              "places behind the items have 16 bits");
 static_assert(SPOOL_ADDRESS_MAX <= UINT16_MAX && SPOOL_INFO_MAX <= UINT16_MAX,
               "lengths of names have 16 bits");
 
@@ -59,7 +61,7 @@ static unsigned group_end(const struct grouping *g, unsigned from)
 /* Of struct gateway_item_recipients: all of them are listed twice where there are several. */
 static unsigned words_of(unsigned count)
 {
-    return 1 + (count > 1 ? 2 * count : 1);
+    return HEAD_WORDS + (count > 1 ? 2 * count : 1);
 }
 
 static void group(struct grouping *g)

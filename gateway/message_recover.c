@@ -33,22 +33,24 @@ static bool is_final(const struct spool_result *result)
     return result->state != SPOOL_RESULT_WAITING && result->state != SPOOL_RESULT_DEFERRED;
 }
 
-/* The number of the last hold or release. */
-static uint16_t holds_of(const struct gateway_item *item, const struct spool_result *results)
+/* What is the same for all recipients of an item that wait. */
+static void note_results(struct gateway_item *item, const struct spool_result *results)
 {
-    const uint32_t *waiting = gateway_item_waiting(item);
-    bool is_held = false;
+    struct gateway_item_recipients *r = gateway_item_recipients(item);
     unsigned holds = 0;
+    bool is_held = false;
 
     for (unsigned i = 0; i < item->waiting_count; i++) {
-        const struct spool_result *r = &results[waiting[i]];
+        const struct spool_result *said = &results[r->rids[i]];
 
-        if (r->holds > holds)
-            holds = r->holds;
-        is_held = is_held || spool_result_is_held(r);
+        if (said->holds > holds)
+            holds = said->holds;
+        is_held = is_held || spool_result_is_held(said);
+        if (said->warned_wall_s > r->warned_wall_s)
+            r->warned_wall_s = said->warned_wall_s;
     }
     /* A crash while it was being released may have left some of them held: then all are. */
-    return (uint16_t)(is_held ? holds | 1u : holds);
+    atomic_store(&r->holds, (uint16_t)(is_held ? holds | 1u : holds));
 }
 
 /* Who has a final result does not wait. */
@@ -77,7 +79,7 @@ void gateway_message_recall(struct gateway_message *m, const struct spool_result
         struct gateway_item *item = &m->items[i];
 
         shorten(item, results);
-        gateway_item_recipients(item)->holds = holds_of(item, results);
+        note_results(item, results);
         if (item->waiting_count == 0)
             m->open_count--;
     }

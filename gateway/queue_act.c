@@ -23,9 +23,8 @@ static void say(struct gateway_worker *w, const struct gateway_item *item, const
 static void record_hold(struct gateway_worker *w, struct gateway_item *item,
                         struct gateway_report *report)
 {
-    struct gateway_item_recipients *recipients = gateway_item_recipients(item);
+    unsigned holds = atomic_fetch_add(&gateway_item_recipients(item)->holds, 1) + 1u;
 
-    recipients->holds++;
     report->is_word = true;
     for (unsigned i = 0; i < item->waiting_count; i++)
         gateway_report_add(
@@ -34,7 +33,7 @@ static void record_hold(struct gateway_worker *w, struct gateway_item *item,
                                     .state = SPOOL_RESULT_DEFERRED,
                                     .attempts = delivery_item_attempts(&item->delivery),
                                     .next_attempt_wall_s = gateway_worker_now_s(w),
-                                    .holds = recipients->holds },
+                                    .holds = (uint16_t)holds },
             GATEWAY_NOTICE_NONE, NULL);
     gateway_report_post(report, w->loop, false);
 }
