@@ -22,7 +22,8 @@ static struct gateway_worker worker;
 static struct policy_destination policy;
 static union {
     struct gateway_message message;
-    char room[sizeof(struct gateway_message) + sizeof(struct gateway_item)];
+    char room[sizeof(struct gateway_message) + sizeof(struct gateway_item) +
+              sizeof(struct gateway_item_recipients)];
 } store;
 static struct gateway_message *const message = &store.message;
 static struct gateway_outbound out;
