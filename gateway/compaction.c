@@ -15,8 +15,9 @@ void gateway_compaction_init(struct gateway_compaction *c, struct gateway_worker
 
 static bool is_worth_it(const struct gateway_worker *w)
 {
-    uint64_t chain = (uint64_t)spool_log_segments_count(&w->store.log) * SPOOL_SEGMENT_BYTES;
-    uint64_t spared = (uint64_t)GATEWAY_COMPACTION_SEGMENTS_FREE * SPOOL_SEGMENT_BYTES;
+    uint64_t segment = spool_log_segment_bytes(&w->store.log);
+    uint64_t chain = spool_log_segments_count(&w->store.log) * segment;
+    uint64_t spared = GATEWAY_COMPACTION_SEGMENTS_FREE * segment;
 
     return chain > 2 * w->living_bytes + spared;
 }

@@ -319,6 +319,11 @@ unsigned spool_log_segments_count(const struct spool_log *log)
     return log->segments_count;
 }
 
+uint32_t spool_log_segment_bytes(const struct spool_log *log)
+{
+    return log->options.segment_bytes;
+}
+
 bool spool_log_has_lazy(const struct spool_log *log)
 {
     return buffer_len(&log->results) > log->results_in_flight;

@@ -222,6 +222,7 @@ enum spool_log_event spool_log_take_event(struct spool_log *log);
 enum spool_log_state spool_log_state(const struct spool_log *log);
 const struct spool_log_counters *spool_log_counters(const struct spool_log *log);
 unsigned spool_log_segments_count(const struct spool_log *log); /* the chain, without spares */
+uint32_t spool_log_segment_bytes(const struct spool_log *log);  /* each of them has */
 bool spool_log_has_lazy(const struct spool_log *log);           /* a flush would write something */
 bool spool_log_is_quiet(const struct spool_log *log);           /* no operation in flight */
 

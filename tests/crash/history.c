@@ -10,6 +10,7 @@
 #define LIVES_MAX      6
 #define STEPS_MAX      160
 #define QUIET_MAX      20000 /* steps until nothing waits any more */
+#define FLUSHES_MAX    60    /* so often compaction may meet a message that cannot be read now */
 #define DEPTH_MAX      2     /* a cut within the start after a cut */
 #define DEEP_ONE_IN    24    /* of the steps of such a start */
 #define AGAIN_ONE_IN   4     /* of the cuts: started twice */
@@ -112,9 +113,10 @@ static void trial_recovered(struct sim_run *run)
 }
 
 static void trial_adopted(struct sim_run *run, unsigned worker, struct spool_message *message,
-                          const struct spool_location *location)
+                          const struct spool_location *location,
+                          const struct spool_recovered_message *found)
 {
-    (void)run, (void)worker, (void)location;
+    (void)run, (void)worker, (void)location, (void)found;
     spool_message_destroy(message);
 }
 
@@ -180,11 +182,12 @@ static void life_recovered(struct sim_run *run)
 }
 
 static void life_adopted(struct sim_run *run, unsigned worker, struct spool_message *message,
-                         const struct spool_location *location)
+                         const struct spool_location *location,
+                         const struct spool_recovered_message *found)
 {
     struct frame *f = run->owner;
 
-    mailing_adopt(f->history->ledger, worker, message, location);
+    mailing_adopt(f->history->ledger, &run->workers[worker], message, location, found);
 }
 
 static const struct sim_run_ops life_ops = { .recovered = life_recovered, .adopted = life_adopted };
@@ -193,11 +196,16 @@ static const struct sim_run_ops life_ops = { .recovered = life_recovered, .adopt
 static void check_rest(struct history *h, unsigned index, struct gateway_store *store)
 {
     struct spool_segment *head = spool_log_head(&store->log);
+    uint64_t chain = (uint64_t)spool_log_segments_count(&store->log) * SIM_RUN_SEGMENT_BYTES;
 
     if (!gateway_store_is_quiet(store))
         ledger_fail(h->ledger, "log %u does not come to rest", index);
     if (head != NULL && spool_segment_messages(head) == 0)
         ledger_fail(h->ledger, "log %u does not free a dead segment", index);
+    if (chain >
+        2 * store->worker->living_bytes + GATEWAY_COMPACTION_SEGMENTS_FREE * SIM_RUN_SEGMENT_BYTES)
+        ledger_fail(h->ledger, "log %u takes %llu bytes for %llu", index, (unsigned long long)chain,
+                    (unsigned long long)store->worker->living_bytes);
 }
 
 /* A stop in order: everything that waits is written. */
@@ -207,12 +215,14 @@ static void come_to_rest(struct history *h, struct sim_run *run)
 
     sim_disk_set_faults(h->disk, 0);
     sim_disk_set_size(h->disk, 0);
-    for (unsigned n = 0; n < QUIET_MAX && flushes < 20; n++) {
+    for (unsigned n = 0; n < QUIET_MAX && flushes < FLUSHES_MAX; n++) {
         if (sim_run_step(run, true))
             continue;
+        run->now_ms += GATEWAY_COMPACTION_RETRY_MS;
         for (unsigned i = 0; i < run->process.workers_count; i++) {
             gateway_store_resume(&run->workers[i].store);
             gateway_store_flush(&run->workers[i].store);
+            gateway_compaction_check(&run->workers[i]);
         }
         flushes++;
     }
@@ -229,6 +239,7 @@ static void work(struct history *h, struct sim_run *run)
     bool is_full = sim_below(&h->random, 3) == 0, is_faulty = sim_below(&h->random, 3) == 0;
     uint64_t pace = 2 + sim_below(&h->random, 6);
 
+    h->ledger->ends_many = sim_below(&h->random, 2) == 0;
     if (is_full)
         sim_disk_set_size(h->disk, sim_disk_bytes_used(h->disk) +
                                        (1 + sim_below(&h->random, 6)) * SIM_RUN_SEGMENT_BYTES);
@@ -265,12 +276,13 @@ static void live(struct history *h)
             end_life(&f);
         run->is_ending = true;
         mailing_abandon(h->ledger);
+        h->counts->moved += sim_run_moved(run);
         sim_run_end(run);
         h->ledger->run = NULL;
-        mailing_forget(h->ledger);
     } else if (!sim_disk_is_dead(h->disk)) {
         ledger_fail(h->ledger, "no start: %s", status_text(status));
     }
+    mailing_forget(h->ledger);
     sim_disk_revive(h->disk);
     sim_disk_set_hook(h->disk, NULL, NULL);
     sim_disk_set_faults(h->disk, 0);

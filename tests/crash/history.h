@@ -41,6 +41,7 @@ struct history_counts {
     uint64_t found; /* messages, by all starts */
     uint64_t failed_writes;
     uint64_t full_disks;
+    uint64_t moved; /* by compaction */
 };
 
 /* Adds to the counts. False: a promise was broken, and text says which and at which cut. */

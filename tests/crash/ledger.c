@@ -321,6 +321,8 @@ void ledger_check_quiet(struct ledger *l)
         struct ledger_mail *m = &l->mails[i];
 
         note_durable(m);
+        if (m->is_over && !m->is_ending)
+            ledger_fail(l, "MID %llu: its move does not end", (unsigned long long)m->mid);
         if (m->is_ending && m->promise != PROMISE_GONE)
             ledger_fail(l, "MID %llu: its DONE was not written", (unsigned long long)m->mid);
         for (unsigned rid = 0; rid < m->recipients && m->is_living; rid++)

@@ -29,6 +29,7 @@ struct ledger_mail {
     enum promise promise;
     bool is_of_run; /* this process has sent or adopted it */
     bool is_living; /* the process has it and may deliver it */
+    bool is_over;   /* nothing is open any more; DONE waits while it is being moved */
     bool is_ending; /* DONE was appended */
     bool is_in_file;
     bool may_lack_body; /* its commit failed, and the body file was removed */
@@ -46,15 +47,14 @@ struct ledger_mail {
     struct spool_reservation reservation;
     struct gateway_receipt receipt;
     struct gateway_body *body;
-    struct spool_ticket ticket;
-    struct spool_ticket done;
-    struct spool_location location;
+    struct mailing_queued *queued;
 };
 
 struct ledger {
     struct ledger_mail mails[LEDGER_MAILS_MAX]; /* by mid */
     size_t count;
     uint64_t checks;
+    bool ends_many;      /* more mail goes than comes: little is left of the old segments */
     bool may_show_stale; /* a segment in the making may have old contents of others: no header */
     struct sim_run *run; /* that the mails live in; NULL: none */
     struct history_counts *counts;

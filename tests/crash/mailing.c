@@ -1,7 +1,7 @@
 #include "tests/crash/mailing.h"
 
-#include "gateway/message.h"
 #include "tests/crash/plants.h"
+#include "tests/crash/queue.h"
 
 #define BODY_SMALL_MAX 20000
 #define BODY_FILE_MAX  300000 /* more than two chunks */
@@ -27,31 +27,36 @@ static void commit(struct ledger_mail *m)
     bool is_reserved = m->reservation.bytes > 0;
 
     m->message = spool_draft_complete(&m->draft);
-    if (gateway_store_append(store, m->message, is_reserved ? &m->reservation : NULL, &m->ticket) ==
-        STATUS_OK) {
+    queue_make(m, worker_of(m));
+    if (gateway_store_append(store, m->message, is_reserved ? &m->reservation : NULL,
+                             &queue_message(m)->errand->ticket) == STATUS_OK) {
         m->promise = PROMISE_NONE;
         return;
     }
     spool_log_unreserve(&store->log, &m->reservation);
     if (m->is_in_file)
         gateway_body_unlink(worker_of(m), m->mid);
+    queue_drop(m);
     destroy_message(m);
 }
 
 static void committed(struct ledger_mail *m)
 {
+    const struct spool_ticket *ticket = &queue_message(m)->errand->ticket;
     struct ledger *l = m->ledger;
 
-    destroy_message(m);
     if (l->run->is_ending)
         return;
-    if (m->ticket.status == STATUS_OK) {
+    if (ticket->status == STATUS_OK) {
         l->counts->acknowledged++;
         m->promise = PROMISE_KEPT;
         m->is_living = true;
-        m->location = m->ticket.location;
+        queue_enter(m, m->message, &ticket->location, NULL);
+        m->message = NULL;
         return;
     }
+    queue_drop(m);
+    destroy_message(m);
     l->counts->failed_writes++;
     if (m->is_in_file) {
         m->may_lack_body = true;
@@ -61,14 +66,20 @@ static void committed(struct ledger_mail *m)
 
 void gateway_message_ticket_back(struct spool_ticket *ticket)
 {
-    struct ledger_mail *m;
+    struct gateway_message *message = CONTAINER_OF(ticket, struct gateway_errand, ticket)->message;
+    struct ledger_mail *m = queue_mail(message);
+    bool is_done = ticket->status == STATUS_OK;
 
-    if (ticket->kind == SPOOL_TICKET_MESSAGE) {
-        committed(CONTAINER_OF(ticket, struct ledger_mail, ticket));
+    if (gateway_message_is_moved(message)) {
+        gateway_compaction_ticket_back(message);
         return;
     }
-    m = CONTAINER_OF(ticket, struct ledger_mail, done);
-    if (ticket->status != STATUS_OK || m->ledger->run->is_ending)
+    if (ticket->kind == SPOOL_TICKET_MESSAGE) {
+        committed(m);
+        return;
+    }
+    queue_drop(m);
+    if (!is_done || m->ledger->run->is_ending)
         return;
     m->promise = PROMISE_GONE;
     if (m->is_in_file)
@@ -208,6 +219,7 @@ static void try_one(struct ledger *l, uint64_t *random)
     }
     store = &worker_of(m)->store;
     gateway_store_results(store, m->mid, &result, 1);
+    queue_remember(m, &result);
     known->position = store->log.results_appended;
     if (plant_is(PLANT_RESULTS_FORGOTTEN))
         known->position = 0;
@@ -216,20 +228,9 @@ static void try_one(struct ledger *l, uint64_t *random)
 static void end_one(struct ledger *l, uint64_t *random)
 {
     struct ledger_mail *m = any_living(l, random);
-    struct gateway_store *store;
-    bool with_ticket;
 
-    if (m == NULL)
-        return;
-    with_ticket = m->is_in_file || sim_below(random, 2) == 0;
-    store = &worker_of(m)->store;
-    m->promise = PROMISE_NONE;
-    m->is_living = false;
-    m->is_ending = true;
-    gateway_store_done(store, m->mid, &m->location, with_ticket ? &m->done : NULL);
-    m->done_position = store->log.results_appended;
-    if (m->is_in_file && plant_is(PLANT_DONE_TAKEN_FOR_DURABLE))
-        gateway_body_unlink(worker_of(m), m->mid);
+    if (m != NULL)
+        queue_end(m);
 }
 
 static void drop_a_body(struct ledger *l, uint64_t *random)
@@ -262,6 +263,8 @@ void mailing_step(struct ledger *l, uint64_t *random)
     case 0:
         if (sim_below(random, 8) == 0)
             use_up_ids(l);
+        else
+            gateway_compaction_check(&l->run->workers[worker]);
         break;
     case 1: gateway_store_flush(store); break;
     case 2: gateway_store_resume(store); break;
@@ -276,24 +279,32 @@ void mailing_step(struct ledger *l, uint64_t *random)
     case 11:
     case 12:
     case 13: end_one(l, random); break;
-    default: send_one(l, worker, random); break;
+    default:
+        if (l->ends_many && sim_below(random, 2) == 0)
+            end_one(l, random);
+        else
+            send_one(l, worker, random);
+        break;
     }
 }
 
 /* --- start and end --------------------------------------------------------------------------- */
 
-void mailing_adopt(struct ledger *l, unsigned worker, struct spool_message *message,
-                   const struct spool_location *location)
+void mailing_adopt(struct ledger *l, struct gateway_worker *w, struct spool_message *message,
+                   const struct spool_location *location,
+                   const struct spool_recovered_message *found)
 {
     struct ledger_mail *m = ledger_find(l, spool_message_mid(message));
 
-    spool_message_destroy(message);
-    if (m == NULL)
+    if (m == NULL) {
+        spool_message_destroy(message);
         return;
-    m->worker = worker;
-    m->location = *location;
+    }
+    m->worker = w->index;
     m->is_of_run = true;
     m->is_living = true;
+    queue_make(m, w);
+    queue_enter(m, message, location, found);
 }
 
 void mailing_abandon(struct ledger *l)
@@ -308,8 +319,9 @@ void mailing_forget(struct ledger *l)
     for (size_t i = 0; i < l->count; i++) {
         struct ledger_mail *m = &l->mails[i];
 
+        queue_drop(m);
         destroy_message(m);
         m->reservation.bytes = 0;
-        m->is_living = m->is_ending = m->is_of_run = false;
+        m->is_living = m->is_over = m->is_ending = m->is_of_run = false;
     }
 }

@@ -10,8 +10,9 @@
 void mailing_step(struct ledger *l, uint64_t *random);
 
 /* A message of a run that has just started; takes it. */
-void mailing_adopt(struct ledger *l, unsigned worker, struct spool_message *message,
-                   const struct spool_location *location);
+void mailing_adopt(struct ledger *l, struct gateway_worker *w, struct spool_message *message,
+                   const struct spool_location *location,
+                   const struct spool_recovered_message *found);
 
 /* Before the run ends: nobody waits for anything any more. */
 void mailing_abandon(struct ledger *l);

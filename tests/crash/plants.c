@@ -24,6 +24,11 @@ const char *plant_text(enum plant p)
     case PLANT_START_NOT_SYNCED: return "a start acts on what it has not synced";
     case PLANT_RESULTS_FORGOTTEN: return "results never written";
     case PLANT_DONE_TAKEN_FOR_DURABLE: return "body unlinked before its DONE is durable";
+    case PLANT_SOURCE_FREED_EARLY: return "old place given up before the copy is synced";
+    case PLANT_COPY_GIVEN_UP: return "the copy's place given up for the old one";
+    case PLANT_COPY_STRUCK_OUT: return "DONE for the old place strikes out the copy";
+    case PLANT_RESULTS_NOT_COPIED: return "results forgotten at the copy";
+    case PLANT_RESULTS_NOT_AWAITED: return "old place given up before the results are synced again";
     case PLANT_COUNT: break;
     }
     UNREACHABLE();
@@ -160,4 +165,65 @@ void __wrap_spool_log_append_results(struct spool_log *log, uint64_t mid,
 {
     if (planted != PLANT_RESULTS_FORGOTTEN)
         __real_spool_log_append_results(log, mid, results, count);
+}
+
+/* --- bugs of compaction ----------------------------------------------------------------------- */
+
+static struct gateway_message *being_moved(const struct spool_ticket *ticket)
+{
+    const struct gateway_errand *errand = CONTAINER_OF(ticket, struct gateway_errand, ticket);
+
+    return errand->is_move ? errand->message : NULL;
+}
+
+/* Whose place it is; NULL: a copy's, that is of no use. */
+static struct gateway_message *living_at(struct spool_log *log,
+                                         const struct spool_location *location)
+{
+    struct gateway_worker *w = CONTAINER_OF(log, struct gateway_worker, store.log);
+    struct list *const lists[] = { &w->messages, &w->shelf.messages };
+
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+        LIST_FOR_EACH (n, lists[i])
+            if (location == &CONTAINER_OF(n, struct gateway_message, node)->location)
+                return CONTAINER_OF(n, struct gateway_message, node);
+    return NULL;
+}
+
+enum status __wrap_gateway_store_append(struct gateway_store *store,
+                                        const struct spool_message *message,
+                                        struct spool_reservation *reservation,
+                                        struct spool_ticket *ticket)
+{
+    struct gateway_message *m = being_moved(ticket);
+    enum status status = __real_gateway_store_append(store, message, reservation, ticket);
+
+    if (status == STATUS_OK && m != NULL && planted == PLANT_SOURCE_FREED_EARLY)
+        __real_spool_log_forget(&store->log, &m->location);
+    return status;
+}
+
+void __wrap_spool_log_forget(struct spool_log *log, const struct spool_location *location)
+{
+    struct gateway_message *m = living_at(log, location);
+
+    if (m != NULL && planted == PLANT_SOURCE_FREED_EARLY)
+        return;
+    if (m != NULL && planted == PLANT_COPY_GIVEN_UP)
+        location = &m->errand->new_location;
+    __real_spool_log_forget(log, location);
+    if (m != NULL && planted == PLANT_COPY_STRUCK_OUT)
+        spool_log_append_done(log, m->mid, NULL, NULL);
+}
+
+void __wrap_gateway_store_await_results(struct gateway_store *store, uint64_t mid,
+                                        struct spool_ticket *ticket)
+{
+    if (planted != PLANT_RESULTS_NOT_AWAITED) {
+        __real_gateway_store_await_results(store, mid, ticket);
+        return;
+    }
+    *ticket = (struct spool_ticket){ .kind = SPOOL_TICKET_RESULTS, .mid = mid };
+    list_append(&store->log.committed, &ticket->node);
+    gateway_store_flush(store);
 }

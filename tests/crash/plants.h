@@ -4,6 +4,7 @@
  * function stand before the right one (--wrap). One at a time.
  */
 #pragma once
+#include "gateway/store.h"
 #include "spool/log.h"
 #include "spool/pool.h"
 #include "spool/scan.h"
@@ -23,6 +24,11 @@ enum plant {
     PLANT_START_NOT_SYNCED,
     PLANT_RESULTS_FORGOTTEN,
     PLANT_DONE_TAKEN_FOR_DURABLE,
+    PLANT_SOURCE_FREED_EARLY,
+    PLANT_COPY_GIVEN_UP,
+    PLANT_COPY_STRUCK_OUT,
+    PLANT_RESULTS_NOT_COPIED,
+    PLANT_RESULTS_NOT_AWAITED,
     PLANT_COUNT
 };
 
@@ -79,3 +85,17 @@ void __real_spool_log_append_results(struct spool_log *log, uint64_t mid,
                                      const struct spool_result *results, size_t count);
 void __wrap_spool_log_append_results(struct spool_log *log, uint64_t mid,
                                      const struct spool_result *results, size_t count);
+void __real_spool_log_forget(struct spool_log *log, const struct spool_location *location);
+void __wrap_spool_log_forget(struct spool_log *log, const struct spool_location *location);
+MUST_USE enum status __real_gateway_store_append(struct gateway_store *store,
+                                                 const struct spool_message *message,
+                                                 struct spool_reservation *reservation,
+                                                 struct spool_ticket *ticket);
+MUST_USE enum status __wrap_gateway_store_append(struct gateway_store *store,
+                                                 const struct spool_message *message,
+                                                 struct spool_reservation *reservation,
+                                                 struct spool_ticket *ticket);
+void __real_gateway_store_await_results(struct gateway_store *store, uint64_t mid,
+                                        struct spool_ticket *ticket);
+void __wrap_gateway_store_await_results(struct gateway_store *store, uint64_t mid,
+                                        struct spool_ticket *ticket);

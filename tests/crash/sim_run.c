@@ -311,25 +311,43 @@ static struct sim_run *run_of(const struct gateway_worker *w)
     return CONTAINER_OF(w->process, struct sim_run, process);
 }
 
+/* What is kept of a message: itself, and by and by what recovery has found of it. */
+struct kept {
+    struct spool_recovered_message found;
+    struct gateway_message message;
+};
+
+static struct kept *kept_of(struct gateway_message *m)
+{
+    return CONTAINER_OF(m, struct kept, message);
+}
+
 enum status gateway_message_keep(const struct gateway_message_keeping *keeping, uint64_t mid,
                                  struct slice payload, struct gateway_message **message_out)
 {
-    struct gateway_message *m = calloc(1, sizeof(*m));
+    struct kept *k = calloc(1, sizeof(*k));
 
-    ASSERT(m != NULL);
-    if (spool_message_decode(mid, payload, &m->spool) != STATUS_OK)
+    (void)keeping;
+    ASSERT(k != NULL);
+    if (spool_message_decode(mid, payload, &k->message.spool) != STATUS_OK)
         UNREACHABLE(); /* recovery has looked at it */
-    m->home = &keeping->process->workers[0];
-    *message_out = m;
+    *message_out = &k->message;
     return STATUS_OK;
 }
 
 void gateway_message_recall(struct gateway_message *m, const struct spool_result *results,
                             const struct spool_recovered_message *found)
 {
-    (void)results;
+    struct spool_recovered_message *copy = &kept_of(m)->found;
+    size_t bytes = found->recipients_count * sizeof(*results);
+
     m->location.offset = found->offset;
     m->location.bytes = found->bytes;
+    *copy = *found;
+    copy->results = results != NULL ? malloc(bytes) : NULL;
+    ASSERT(results == NULL || copy->results != NULL);
+    if (results != NULL)
+        memcpy(copy->results, results, bytes);
 }
 
 enum status gateway_message_settle(struct gateway_message *m, struct gateway_worker *home,
@@ -338,7 +356,7 @@ enum status gateway_message_settle(struct gateway_message *m, struct gateway_wor
     struct sim_run *run = run_of(home);
 
     m->location.segment = segment;
-    run->ops->adopted(run, home->index, m->spool, &m->location);
+    run->ops->adopted(run, home->index, m->spool, &m->location, &kept_of(m)->found);
     m->spool = NULL;
     return STATUS_OK;
 }
@@ -362,7 +380,8 @@ void gateway_message_start(struct gateway_message *m)
 void gateway_message_destroy(struct gateway_message *m)
 {
     spool_message_destroy(m->spool);
-    free(m);
+    free(kept_of(m)->found.results);
+    free(kept_of(m));
 }
 
 enum status __wrap_spool_recovery_step(struct spool_recovery *r)
@@ -420,6 +439,20 @@ void observe_log_line(struct observe_log_writer *w, enum observe_level level, ti
     (void)w, (void)level, (void)wall_s, (void)format;
 }
 
+uint64_t gateway_worker_now_ms(const struct gateway_worker *w)
+{
+    return run_of(w)->now_ms;
+}
+
+uint64_t sim_run_moved(const struct sim_run *run)
+{
+    uint64_t moved = 0;
+
+    for (unsigned i = 0; i < run->process.workers_count; i++)
+        moved += observe_counter_value(&run->workers[i].counters, OBSERVE_MESSAGES_COMPACTED);
+    return moved;
+}
+
 /* --- start and end --------------------------------------------------------------------------- */
 
 static struct sim_run *run_create(struct sim_disk *disk, unsigned workers, uint64_t *random)
@@ -446,12 +479,26 @@ static struct sim_run *run_create(struct sim_disk *disk, unsigned workers, uint6
         run->workers[i].process = &run->process;
         run->workers[i].index = i;
         run->workers[i].loop = &run->loops[i];
+        list_init(&run->workers[i].messages);
+        list_init(&run->workers[i].shelf.messages);
+        gateway_compaction_init(&run->workers[i].compaction, &run->workers[i]);
     }
     return run;
 }
 
+/* The messages are their owner's. */
+static void leave_messages(struct list *messages)
+{
+    while (list_take_first(messages) != NULL)
+        ;
+}
+
 static void run_destroy(struct sim_run *run)
 {
+    for (unsigned i = 0; i < run->process.workers_count; i++) {
+        leave_messages(&run->workers[i].messages);
+        leave_messages(&run->workers[i].shelf.messages);
+    }
     free(run->workers);
     free(run);
 }
@@ -498,6 +545,8 @@ void sim_run_end(struct sim_run *run)
 {
     sim_disk_die(run->disk);
     run->is_ending = true;
+    for (unsigned i = 0; i < run->process.workers_count; i++)
+        run->workers[i].state = GATEWAY_WORKER_DRAINING; /* nothing more is moved */
     while (sim_run_step(run, false))
         ;
     for (unsigned i = 0; i < run->process.workers_count; i++)

@@ -14,6 +14,7 @@
 #include "gateway/process.h"
 #include "gateway/receipt.h"
 #include "gateway/worker.h"
+#include "spool/recovery.h"
 #include "tests/crash/sim_disk.h"
 
 #define SIM_RUN_PATH          "/spool"
@@ -28,7 +29,8 @@ struct sim_run_ops {
     void (*recovered)(struct sim_run *run);
     /* A living message, which goes to this worker; takes it. */
     void (*adopted)(struct sim_run *run, unsigned worker, struct spool_message *message,
-                    const struct spool_location *location);
+                    const struct spool_location *location,
+                    const struct spool_recovered_message *found);
 };
 
 /* What engine/loop.h only names. */
@@ -55,6 +57,7 @@ struct sim_run { /* Read freely. */
     uint64_t *random;
     const struct sim_run_ops *ops;
     void *owner;
+    uint64_t now_ms; /* for compaction, whose failures wait */
     bool is_ending;
     bool is_recovered;
 };
@@ -64,6 +67,9 @@ struct sim_run { /* Read freely. */
 MUST_USE enum status sim_run_start(struct sim_disk *disk, unsigned workers, uint64_t *random,
                                    const struct sim_run_ops *ops, void *owner,
                                    struct sim_run **run_out);
+
+/* Messages that compaction has moved. */
+uint64_t sim_run_moved(const struct sim_run *run);
 
 /* The process is killed: the disk is dead from here on, and what was in flight fails. */
 void sim_run_end(struct sim_run *run);
