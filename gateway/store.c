@@ -42,9 +42,13 @@ static void well_again(struct gateway_store *store, unsigned events)
 
 static void written(struct gateway_store *store, enum status status)
 {
-    if (status == STATUS_OK)
-        well_again(store, BIT(SPOOL_LOG_EVENT_WRITE_FAILED) | BIT(SPOOL_LOG_EVENT_STOPPED) |
-                              BIT(SPOOL_LOG_EVENT_RESULTS_LOST));
+    bool has_stopped = spool_log_state(&store->log) == SPOOL_LOG_STOPPED;
+
+    if (status == STATUS_OK) {
+        store->rescues = 0;
+        well_again(store, BIT(SPOOL_LOG_EVENT_WRITE_FAILED) | BIT(SPOOL_LOG_EVENT_RESULTS_LOST) |
+                              (has_stopped ? 0 : BIT(SPOOL_LOG_EVENT_STOPPED)));
+    }
     spool_log_written(&store->log, status);
     settle(store);
 }
@@ -201,6 +205,29 @@ static void on_retry(struct engine_timer *timer)
     settle(store);
 }
 
+static void on_rescue(struct engine_timer *timer)
+{
+    struct gateway_store *store = CONTAINER_OF(timer, struct gateway_store, rescue);
+
+    store->rescues++;
+    spool_log_rescue(&store->log);
+    settle(store);
+}
+
+/* Results wait for a disk that takes them. */
+static void plan_rescue(struct gateway_store *store)
+{
+    uint64_t wait_ms = GATEWAY_STORE_RESCUE_MS;
+
+    if (engine_timer_is_running(&store->rescue) || store->rescues >= GATEWAY_STORE_RESCUES_MAX)
+        return;
+    for (unsigned i = 0; i < store->rescues && wait_ms < GATEWAY_STORE_RESCUE_MS_MAX; i++)
+        wait_ms *= 2;
+    engine_timer_start(
+        store->worker->loop, &store->rescue,
+        wait_ms < GATEWAY_STORE_RESCUE_MS_MAX ? wait_ms : GATEWAY_STORE_RESCUE_MS_MAX, on_rescue);
+}
+
 static void alert(struct gateway_store *store, enum spool_log_event event, enum observe_level level,
                   const char *what)
 {
@@ -292,7 +319,9 @@ static void settle(struct gateway_store *store)
         report(store, event);
     spool_log_run(&store->log);
     count_waiting(store);
-    if (spool_log_has_lazy(&store->log) && !engine_timer_is_running(&store->flush))
+    if (spool_log_has_lazy(&store->log) && spool_log_is_holding(&store->log))
+        plan_rescue(store);
+    else if (spool_log_has_lazy(&store->log) && !engine_timer_is_running(&store->flush))
         engine_timer_start(store->worker->loop, &store->flush, GATEWAY_STORE_FLUSH_MS, on_flush);
     gateway_worker_check_drained(store->worker);
 }
@@ -381,6 +410,12 @@ void gateway_store_flush(struct gateway_store *store)
     run_soon(store);
 }
 
+void gateway_store_flush_last(struct gateway_store *store)
+{
+    spool_log_rescue(&store->log);
+    gateway_store_flush(store);
+}
+
 bool gateway_store_is_settled(const struct gateway_store *store)
 {
     return store->is_settled;
@@ -388,9 +423,14 @@ bool gateway_store_is_settled(const struct gateway_store *store)
 
 bool gateway_store_is_quiet(const struct gateway_store *store)
 {
-    bool can_write = spool_log_state(&store->log) != SPOOL_LOG_STOPPED;
+    bool can_write = !spool_log_is_holding(&store->log);
 
     return spool_log_is_quiet(&store->log) && !(can_write && spool_log_has_lazy(&store->log));
+}
+
+bool gateway_store_has_results(const struct gateway_store *store)
+{
+    return spool_log_has_lazy(&store->log);
 }
 
 bool gateway_store_is_still(const struct gateway_store *store)
@@ -406,10 +446,13 @@ void gateway_store_stop(struct gateway_store *store)
     engine_loop_defer_cancel(loop, &store->run);
     engine_timer_stop(loop, &store->flush);
     engine_timer_stop(loop, &store->retry);
+    engine_timer_stop(loop, &store->rescue);
 }
 
 void gateway_store_resume(struct gateway_store *store)
 {
+    engine_timer_stop(store->worker->loop, &store->rescue);
+    store->rescues = 0;
     spool_log_resume(&store->log);
     run_soon(store);
 }

@@ -17,6 +17,11 @@
 #define GATEWAY_STORE_FLUSH_MS 200  /* results wait at most so long for a batch to ride with */
 #define GATEWAY_STORE_RETRY_MS 1000 /* between attempts to get or free a segment */
 
+/* A log that has stopped tries to write the results that wait, and no more often in a row. */
+#define GATEWAY_STORE_RESCUE_MS     10000  /* after so long, then after twice as long... */
+#define GATEWAY_STORE_RESCUE_MS_MAX 600000 /* up to this */
+#define GATEWAY_STORE_RESCUES_MAX   32     /* each that fails costs a segment */
+
 struct gateway_worker;
 
 struct gateway_store { /* Fields are private. */
@@ -26,6 +31,8 @@ struct gateway_store { /* Fields are private. */
     struct engine_task run;
     struct engine_timer flush;
     struct engine_timer retry;
+    struct engine_timer rescue;
+    unsigned rescues;                   /* that were tried since a write went well */
     struct engine_file_request request; /* the write in flight, by the ring */
     struct engine_job write_job;        /* the same, by the committer */
     struct spool_write write;
@@ -73,12 +80,19 @@ void gateway_store_await_results(struct gateway_store *store, uint64_t mid,
 /* spool_log_adopted(), which is awaited from the beginning. */
 void gateway_store_adopted(struct gateway_store *store);
 
-/* Results that wait are written now; quiet comes soon after. */
+/* Results that wait are written now; quiet comes soon after. A log that has stopped tries it only
+ * every GATEWAY_STORE_RESCUE_MS, and longer. */
 void gateway_store_flush(struct gateway_store *store);
+
+/* The same at the end of a run: one that has stopped tries it once more. */
+void gateway_store_flush_last(struct gateway_store *store);
 
 /* The first segment is there, or could not be had: connections can be answered. */
 bool gateway_store_is_settled(const struct gateway_store *store);
 bool gateway_store_is_quiet(const struct gateway_store *store);
+
+/* Results wait to be written. */
+bool gateway_store_has_results(const struct gateway_store *store);
 
 /* No operation is in flight, whatever waits. */
 bool gateway_store_is_still(const struct gateway_store *store);

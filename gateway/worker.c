@@ -248,15 +248,21 @@ enum status gateway_worker_post_stop(struct gateway_worker *w, uint64_t grace_ms
     return post_note(w, NULL, grace_ms, stop);
 }
 
-/* The disk takes no more: what was delivered and not recorded may be delivered twice. */
 static void on_late(struct engine_timer *timer)
 {
     struct gateway_worker *w = CONTAINER_OF(timer, struct gateway_worker, grace);
 
     w->is_late = true;
-    observe_log_line(w->log, OBSERVE_CRITICAL, gateway_worker_now_s(w),
-                     "Spool: log %u: the last results could not be recorded", w->index);
     gateway_worker_check_drained(w);
+}
+
+/* If the disk took no more, what was delivered and not recorded may be delivered twice. */
+static void committed(struct gateway_worker *w)
+{
+    w->state = GATEWAY_WORKER_DONE;
+    if (gateway_store_has_results(&w->store))
+        observe_log_line(w->log, OBSERVE_CRITICAL, gateway_worker_now_s(w),
+                         "Spool: log %u: the last results could not be recorded", w->index);
 }
 
 /* All workers are drained; every report there will ever be has been delivered before this. */
@@ -270,7 +276,7 @@ static void last_commit(struct engine_loop *here, struct engine_message *message
     ASSERT(w->state == GATEWAY_WORKER_DRAINED);
     w->state = GATEWAY_WORKER_LAST_COMMIT;
     engine_timer_start(w->loop, &w->grace, GATEWAY_WORKER_LAST_COMMIT_MS, on_late);
-    gateway_store_flush(&w->store);
+    gateway_store_flush_last(&w->store);
 }
 
 static void drained(struct gateway_worker *w)
@@ -298,7 +304,7 @@ void gateway_worker_check_drained(struct gateway_worker *w)
     else if (w->state == GATEWAY_WORKER_LAST_COMMIT &&
              (gateway_store_is_quiet(&w->store) ||
               (w->is_late && gateway_store_is_still(&w->store))))
-        w->state = GATEWAY_WORKER_DONE;
+        committed(w);
 }
 
 /* --- the thread ------------------------------------------------------------------------------ */

@@ -271,14 +271,17 @@ void spool_log_written(struct spool_log *log, enum status status)
 {
     log_finish_batch(log, status);
     if (status == STATUS_OK) {
-        log->failures_in_row = 0;
+        if (log->state != SPOOL_LOG_STOPPED)
+            log->failures_in_row = 0;
         return;
     }
     log->counters.write_failures++;
     log->failures_in_row++;
     log_seal_segment(log);
-    log_raise(log, SPOOL_LOG_EVENT_WRITE_FAILED);
-    if (log->failures_in_row < SPOOL_WRITE_FAILURES)
+    if (log->state != SPOOL_LOG_STOPPED) /* no message was in the batch else */
+        log_raise(log, SPOOL_LOG_EVENT_WRITE_FAILED);
+    log->is_holding = log->failures_in_row >= SPOOL_WRITE_FAILURES;
+    if (!log->is_holding || log->state == SPOOL_LOG_STOPPED)
         return;
     log->state = SPOOL_LOG_STOPPED;
     log_fail_waiting(log, STATUS_IO);
@@ -334,6 +337,11 @@ size_t spool_log_results_waiting(const struct spool_log *log)
     return log->entries;
 }
 
+bool spool_log_is_holding(const struct spool_log *log)
+{
+    return log->is_holding;
+}
+
 bool spool_log_is_quiet(const struct spool_log *log)
 {
     return !log->is_writing && !log->is_preparing && !log->is_releasing;
@@ -345,11 +353,20 @@ void spool_log_retry(struct spool_log *log)
     log->release_waits = false;
 }
 
+void spool_log_rescue(struct spool_log *log)
+{
+    if (!log->is_holding)
+        return;
+    log->is_holding = false;
+    spool_log_flush(log);
+}
+
 void spool_log_resume(struct spool_log *log)
 {
     if (log->state != SPOOL_LOG_STOPPED)
         return;
     log->failures_in_row = 0;
+    log->is_holding = false;
     spool_log_retry(log);
     log->state = SPOOL_LOG_STARTING;
     log_check_ready(log);

@@ -13,7 +13,9 @@
  *
  * A failed write is final for its segment: the tickets of the batch fail (answer 451), the
  * segment is sealed and the next batch goes to another; results of the failed batch are written
- * again there. Two failures in a row stop the log until spool_log_resume().
+ * again there. Two failures in a row stop the log until spool_log_resume(): it takes no message.
+ * Its results are held then; spool_log_rescue() writes them to another segment, and from there on
+ * they go as always, until a write fails.
  *
  * Segments form a chain by generation, adopted ones first. The head is released when no message
  * lives in it, and only the head: a DONE record cannot vanish before the MESSAGE it strikes out.
@@ -37,7 +39,8 @@
 enum spool_log_state {
     SPOOL_LOG_STARTING, /* not enough segments yet: reserve says no, appends NO_SPACE */
     SPOOL_LOG_READY,
-    SPOOL_LOG_STOPPED /* after two failed writes in a row; resume() starts it anew */
+    SPOOL_LOG_STOPPED /* after two failed writes in a row; resume() starts it anew. What is recorded
+                         waits for resume() or rescue() */
 };
 
 enum spool_log_event {
@@ -134,6 +137,7 @@ struct spool_log { /* Fields are private; it is open so that a worker can embed 
     bool is_preparing;
     bool is_releasing;
     bool is_flushing;
+    bool is_holding;    /* STOPPED, and results wait for a rescue */
     bool prepare_waits; /* a prepare failed; retry() allows the next */
     bool release_waits;
     struct spool_log_counters counters;
@@ -224,13 +228,18 @@ const struct spool_log_counters *spool_log_counters(const struct spool_log *log)
 unsigned spool_log_segments_count(const struct spool_log *log); /* the chain, without spares */
 uint32_t spool_log_segment_bytes(const struct spool_log *log);  /* each of them has */
 bool spool_log_has_lazy(const struct spool_log *log);           /* a flush would write something */
-bool spool_log_is_quiet(const struct spool_log *log);           /* no operation in flight */
+bool spool_log_is_holding(const struct spool_log *log); /* it has stopped, and writes nothing */
+bool spool_log_is_quiet(const struct spool_log *log);   /* no operation in flight */
 
 /* RESULT and DONE records that are not durable, those in flight included: what a crash forgets. */
 size_t spool_log_results_waiting(const struct spool_log *log);
 
 /* Allows what failed to be asked for again (prepare, release); say once a second. */
 void spool_log_retry(struct spool_log *log);
+
+/* For a log that is holding: results are tried once more, in a segment that was not used yet (a
+ * failure costs one, so the owner bounds how often). Call spool_log_run() next. */
+void spool_log_rescue(struct spool_log *log);
 
 /* After a reload: STOPPED -> STARTING or READY with other segments. */
 void spool_log_resume(struct spool_log *log);

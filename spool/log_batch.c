@@ -256,7 +256,7 @@ void log_start_batch(struct spool_log *log)
     bool lazy = log->is_flushing && buffer_len(&log->results) > 0;
     struct plan p;
 
-    if (log->is_writing || log->state == SPOOL_LOG_STOPPED)
+    if (log->is_writing || log->is_holding)
         return;
     if (list_is_empty(&log->waiting) && !lazy)
         return;

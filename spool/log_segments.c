@@ -69,7 +69,11 @@ static unsigned spares_wanted(const struct spool_log *log)
 
 void log_want_segments(struct spool_log *log)
 {
-    if (log->is_preparing || log->prepare_waits || log->state == SPOOL_LOG_STOPPED)
+    if (log->is_preparing || log->prepare_waits || log->is_holding)
+        return;
+    /* Only for a rescue, which has to write and finds no room. */
+    if (log->state == SPOOL_LOG_STOPPED &&
+        (buffer_len(&log->results) == 0 || log->spares_count > 0 || log_next_fits(log)))
         return;
     if (log->spares_count >= spares_wanted(log))
         return;

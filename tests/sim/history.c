@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gateway/store.h"
 #include "spool/files.h"
 #include "spool/recovery.h"
 #include "tests/sim/backend.h"
@@ -26,6 +27,7 @@
 #define PATIENCE_US    (6 * 3600 * SIM_S) /* max_retry is an hour at most */
 #define STOP_US_MAX    (600 * SIM_S)
 #define DISK_CALLS_MAX 1000
+#define RESCUE_US_MAX  (5 * SIM_S) /* results that waited for a disk are written */
 
 /* How the next life is to end. */
 enum end { END_NONE, END_AT_TIME, END_IN_DISK, END_AFTER_250, END_AFTER_HOP, END_STOP, END_COUNT };
@@ -36,6 +38,7 @@ static struct {
     unsigned ends_left;
     unsigned heard_left; /* of END_AFTER_HOP and END_AFTER_250 */
     uint64_t life;
+    unsigned write_fails; /* when there is no outage */
     bool is_healed;
     bool must_die;
     bool is_last_stop;
@@ -217,11 +220,44 @@ static void lean_on_plant(void)
         h.ends_left = 1;
 }
 
+static void heal_disk(void)
+{
+    sim_disk_faults = (struct sim_disk_faults){ .refuses_direct = sim_disk_faults.refuses_direct };
+    if (sim_ledger_rules.disk_well_us == SIM_EVER)
+        sim_ledger_rules.disk_well_us = sim_now_us();
+}
+
+/* For a while no write goes well, so that the logs stop; later they may record nothing but results
+ * until a reload. */
+static void on_outage_end(void *subject)
+{
+    (void)subject;
+    if (sim_ledger_rules.disk_well_us == SIM_EVER)
+        sim_disk_faults.write_fails = h.write_fails;
+}
+
+static void on_outage(void *subject)
+{
+    (void)subject;
+    if (sim_ledger_rules.disk_well_us != SIM_EVER)
+        return;
+    sim_note("history: the disk takes nothing");
+    sim_disk_faults.write_fails = 1000;
+    sim_after(sim_between(SIM_S / 10, 20 * SIM_S), on_outage_end, NULL);
+}
+
+static void on_disk_well(void *subject)
+{
+    (void)subject;
+    sim_note("history: the disk is well");
+    heal_disk();
+}
+
 static void heal(void)
 {
     sim_hop_faults = (struct sim_hop_faults){ 0 };
     sim_net_faults = (struct sim_net_faults){ 0 };
-    sim_disk_faults = (struct sim_disk_faults){ .refuses_direct = sim_disk_faults.refuses_direct };
+    heal_disk();
     h.ends_left = 0;
     h.heard_left = 0;
     h.is_healed = true;
@@ -306,6 +342,14 @@ static void make_world(const struct sim_history *history)
     }
     sim_ledger_rules.disk_fails = sim_disk_faults.write_fails > 0 ||
                                   sim_disk_faults.sync_fails > 0 || sim_disk_faults.bytes_max > 0;
+    sim_ledger_rules.disk_well_us = sim_ledger_rules.disk_fails ? SIM_EVER : 0;
+    sim_ledger_rules.catch_up_us = GATEWAY_STORE_RESCUE_MS_MAX * SIM_MS + RESCUE_US_MAX;
+    h.write_fails = sim_disk_faults.write_fails;
+    for (uint64_t n = sim_chance(500) ? sim_between(1, 4) : 0; sim_ledger_rules.disk_fails && n > 0;
+         n--)
+        sim_after(sim_below(2 * traffic_us), on_outage, NULL);
+    if (sim_ledger_rules.disk_fails && sim_chance(700))
+        sim_after(sim_between(1, 900 * SIM_S), on_disk_well, NULL);
     sim_ledger_rules.record_us =
         300 * SIM_MS + 30 * SIM_MS * (sim_disk_faults.slow_ms > 10 ? sim_disk_faults.slow_ms : 10);
     for (unsigned i = 0; i < clients; i++)

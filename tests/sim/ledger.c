@@ -258,11 +258,11 @@ void sim_ledger_crashed(void)
     take_end();
 }
 
-/* A log that has stopped, after two failures, records nothing at its end either. */
+/* Nothing may be forgotten in order, whatever the disk did before. */
 void sim_ledger_stopped(void)
 {
     sim_counts.stops++;
-    if (sim_ledger_rules.disk_fails)
+    if (sim_ledger_rules.disk_well_us == SIM_EVER)
         take_end();
 }
 
@@ -291,11 +291,15 @@ bool sim_ledger_is_settled(void)
 /* The gateway cannot have known of it, or cannot have recorded it before it crashed. */
 static bool may_come_again(const struct sim_acceptance *a)
 {
-    if (a->read_us == 0)
+    uint64_t well_us = sim_ledger_rules.disk_well_us;
+    uint64_t recorded_us = a->read_us + sim_ledger_rules.record_us;
+
+    if (a->read_us == 0 || well_us == SIM_EVER)
         return true;
+    if (well_us > 0 && recorded_us < well_us + sim_ledger_rules.catch_up_us)
+        recorded_us = well_us + sim_ledger_rules.catch_up_us;
     for (unsigned i = 0; i < ends_count; i++)
-        if (ends_us[i] >= a->at_us &&
-            (sim_ledger_rules.disk_fails || ends_us[i] < a->read_us + sim_ledger_rules.record_us))
+        if (ends_us[i] >= a->at_us && ends_us[i] < recorded_us)
             return true;
     return false;
 }

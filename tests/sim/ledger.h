@@ -8,7 +8,7 @@
  *
  *   - each recipient whose message got a 250 was delivered, or its sender was told that it failed;
  *   - it was delivered twice only if a next hop's 250 had not been read by the gateway, or if a
- *     crash came before its result can have been recorded;
+ *     crash came before its result can have been recorded, or a stop while the disk failed;
  *   - it failed only if a next hop said so, or its time was over.
  */
 #pragma once
@@ -75,9 +75,11 @@ struct sim_counts {
 extern struct sim_counts sim_counts;
 
 struct sim_ledger_rules {
-    bool disk_fails;     /* results may not have been recorded for long, a 451 may be found */
-    uint64_t record_us;  /* a result is on disk so long after the 250 was read */
-    uint64_t max_age_us; /* of the bounce profile */
+    bool disk_fails;       /* a 451 may be found */
+    uint64_t disk_well_us; /* it fails until then, and results wait; SIM_EVER: it still does */
+    uint64_t record_us;    /* a result is on disk so long after the 250 was read */
+    uint64_t catch_up_us;  /* or, if that is later, so long after the disk was well */
+    uint64_t max_age_us;   /* of the bounce profile */
 };
 
 extern struct sim_ledger_rules sim_ledger_rules;

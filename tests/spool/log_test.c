@@ -280,6 +280,50 @@ static void two_failures_in_a_row_stop_the_log_until_resumed(void **unused)
     teardown(&b);
 }
 
+static void a_stopped_log_keeps_results_and_tries_them_when_told(void **unused)
+{
+    struct bench b;
+    struct spool_result result = { 0, SPOOL_RESULT_DELIVERED, 1 };
+    unsigned opened;
+
+    (void)unused;
+    ready(&b);
+    commit(&b, 100);
+    spool_log_append_results(&b.log, 1, &result, 1);
+    spool_log_flush(&b.log);
+    for (unsigned i = 0; i < 2; i++) {
+        fake_settle(&b.storage);
+        assert_true(fake_answer_write(&b.storage, STATUS_IO));
+    }
+    assert_int_equal(spool_log_state(&b.log), SPOOL_LOG_STOPPED);
+    spool_log_append_results(&b.log, 1, &result, 1);
+    opened = (unsigned)spool_log_counters(&b.log)->segments_opened;
+    spool_log_flush(&b.log);
+    fake_settle(&b.storage);
+    assert_false(fake_answer_write(&b.storage, STATUS_OK)); /* nothing was asked for */
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(spool_log_is_holding(&b.log));
+        spool_log_rescue(&b.log);
+        fake_settle(&b.storage);
+        assert_int_equal(spool_log_counters(&b.log)->segments_opened, opened + 1 + i);
+        assert_true(fake_answer_write(&b.storage, i < 2 ? STATUS_IO : STATUS_OK));
+        assert_int_equal(spool_log_has_lazy(&b.log), i < 2);
+    }
+    assert_int_equal(spool_log_counters(&b.log)->results, 2 + 2 * 2 + 2);
+    assert_int_equal(append(&b, 100), STATUS_IO);    /* and it takes no mail */
+    spool_log_append_results(&b.log, 1, &result, 1); /* from here on as always */
+    spool_log_flush(&b.log);
+    fake_settle(&b.storage);
+    assert_true(fake_answer_write(&b.storage, STATUS_IO));
+    assert_true(spool_log_is_holding(&b.log));
+    spool_log_resume(&b.log);
+    fake_settle(&b.storage);
+    assert_true(fake_answer_write(&b.storage, STATUS_OK));
+    assert_false(spool_log_has_lazy(&b.log));
+    commit(&b, 100);
+    teardown(&b);
+}
+
 static void results_of_a_failed_batch_are_written_again(void **unused)
 {
     struct bench b;
@@ -592,6 +636,7 @@ int main(void)
         cmocka_unit_test(a_full_disk_is_an_event_and_recovers),
         cmocka_unit_test(a_failed_write_fails_its_batch_and_seals_its_segment),
         cmocka_unit_test(two_failures_in_a_row_stop_the_log_until_resumed),
+        cmocka_unit_test(a_stopped_log_keeps_results_and_tries_them_when_told),
         cmocka_unit_test(results_of_a_failed_batch_are_written_again),
         cmocka_unit_test(a_message_whose_write_failed_can_be_struck_out),
         cmocka_unit_test(results_wait_for_a_message_or_a_flush),
