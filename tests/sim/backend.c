@@ -242,6 +242,18 @@ static void do_write(struct sim_op *op)
     sim_after_in_life(sim_disk_delay_us(SIM_DISK_SYNCS), on_durable, op);
 }
 
+static int read_file(const struct engine_request *r)
+{
+    ssize_t got = sim_disk_read(r->fd, r->read.data, r->read.len, r->read.offset);
+
+    if (got <= 0 || !sim_chance(sim_disk_faults.read_fails))
+        return (int)got;
+    if (sim_chance(500))
+        return -EIO;
+    ((char *)r->read.data)[sim_below((uint64_t)got)] ^= 1;
+    return (int)got;
+}
+
 static void on_file_work(void *subject)
 {
     struct sim_op *op = subject;
@@ -251,9 +263,7 @@ static void on_file_work(void *subject)
         return;
     sim_disk_count();
     switch (r->op) {
-    case ENGINE_OP_READ:
-        sim_op_complete(op, (int)sim_disk_read(r->fd, r->read.data, r->read.len, r->read.offset));
-        return;
+    case ENGINE_OP_READ: sim_op_complete(op, read_file(r)); return;
     case ENGINE_OP_WRITE: do_write(op); return;
     case ENGINE_OP_FSYNC:
         if (sim_plant_is(SIM_PLANT_SYNC_OF_BODIES))

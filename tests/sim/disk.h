@@ -26,6 +26,7 @@ struct sim_node; /* a file or a folder */
 struct sim_disk_faults {  /* chances out of 1000 */
     unsigned write_fails; /* EIO; some of its sectors may have been written */
     unsigned sync_fails;  /* EIO */
+    unsigned read_fails;  /* EIO, or a byte differs; of those through the ring */
     unsigned write_is_short;
     unsigned is_slow; /* takes up to slow_ms */
     unsigned slow_ms;

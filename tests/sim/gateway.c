@@ -57,6 +57,9 @@ static enum status read_configuration(struct life *l, struct gateway_generation 
     for (size_t i = 0; status != STATUS_OK && i < problems.count; i++)
         fprintf(stderr, "%s\n", config_problem_format(&problems.items[i], text, sizeof(text)));
     config_problems_finish(&problems);
+    /* Less than a configuration may say. */
+    if (status == STATUS_OK && l->options.memory_bytes > 0)
+        loaded->settings.memory_message_bytes = l->options.memory_bytes;
     if (status == STATUS_OK)
         status = gateway_generation_create(loaded, &kernel, generation_out);
     l->generation++;

@@ -12,6 +12,7 @@
 struct sim_gateway_options {
     const char *configuration;
     unsigned workers;
+    uint64_t memory_bytes; /* of messages; 0: as configured */
 };
 
 enum sim_gateway_state {

@@ -38,6 +38,7 @@ static struct {
     unsigned ends_left;
     unsigned heard_left; /* of END_AFTER_HOP and END_AFTER_250 */
     uint64_t life;
+    uint64_t memory_bytes;
     unsigned write_fails; /* when there is no outage */
     bool is_healed;
     bool must_die;
@@ -108,6 +109,7 @@ static void on_start(void *subject)
     struct sim_gateway_options options = {
         .configuration = h.configuration,
         .workers = (unsigned)sim_between(1, WORKERS_MAX),
+        .memory_bytes = h.memory_bytes,
     };
 
     (void)subject;
@@ -198,6 +200,8 @@ static void make_faults(void)
     };
     sim_disk_faults.is_slow = some(300);
     sim_disk_faults.slow_ms = (unsigned)sim_between(1, 50);
+    if (h.memory_bytes > 0 && sim_chance(300))
+        sim_disk_faults.read_fails = (unsigned)sim_between(1, 300);
     if (!sim_chance(400))
         return;
     sim_disk_faults.write_fails = some(40);
@@ -214,6 +218,8 @@ static void lean_on_plant(void)
         sim_disk_faults.write_fails = 50;
         sim_disk_faults.sync_fails = 50;
     }
+    if (sim_plant_is(SIM_PLANT_READER_NOT_COUNTED) || sim_plant_is(SIM_PLANT_FETCHES_ANOTHER))
+        h.memory_bytes = 32 << 10;
     if (sim_plant_is(SIM_PLANT_SYNC_OF_BODIES))
         sim_client_traits.body_is_large = 700;
     if (sim_plant != SIM_PLANT_NONE && h.ends_left == 0)
@@ -333,6 +339,8 @@ static void make_world(const struct sim_history *history)
         .messages_max = (unsigned)sim_between(1, 6),
     };
     make_configuration();
+    if (sim_chance(500))
+        h.memory_bytes = sim_between(16 << 10, 192 << 10);
     if (!ip_endpoint_parse(SLICE(LISTENS ":25"), 0, &h.listens))
         UNREACHABLE();
     if (!history->is_calm) {
@@ -342,6 +350,7 @@ static void make_world(const struct sim_history *history)
     }
     sim_ledger_rules.disk_fails = sim_disk_faults.write_fails > 0 ||
                                   sim_disk_faults.sync_fails > 0 || sim_disk_faults.bytes_max > 0;
+    sim_ledger_rules.reads_fail = sim_disk_faults.read_fails > 0;
     sim_ledger_rules.disk_well_us = sim_ledger_rules.disk_fails ? SIM_EVER : 0;
     sim_ledger_rules.catch_up_us = GATEWAY_STORE_RESCUE_MS_MAX * SIM_MS + RESCUE_US_MAX;
     h.write_fails = sim_disk_faults.write_fails;

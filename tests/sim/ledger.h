@@ -70,12 +70,15 @@ struct sim_counts {
     unsigned crashes;
     unsigned stops;
     unsigned failed_starts;
+    unsigned fetched; /* messages that came back from the disk */
+    unsigned moved;   /* by compaction, or left where they were */
 };
 
 extern struct sim_counts sim_counts;
 
 struct sim_ledger_rules {
     bool disk_fails;       /* a 451 may be found */
+    bool reads_fail;       /* a message on the disk may not be had now */
     uint64_t disk_well_us; /* it fails until then, and results wait; SIM_EVER: it still does */
     uint64_t record_us;    /* a result is on disk so long after the 250 was read */
     uint64_t catch_up_us;  /* or, if that is later, so long after the disk was well */

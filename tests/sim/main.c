@@ -114,6 +114,8 @@ static void add(struct sim_counts *to, const struct sim_counts *from)
     to->crashes += from->crashes;
     to->stops += from->stops;
     to->failed_starts += from->failed_starts;
+    to->fetched += from->fetched;
+    to->moved += from->moved;
 }
 
 static void fail(const struct options *o, struct total *t, const struct job *job, const char *why)
@@ -226,6 +228,7 @@ static void print_total(const struct total *t)
     printf("%u messages begun, %u acknowledged, for %u recipients: %u delivered, %u bounced, "
            "%u without a sender to tell\n",
            c->messages, c->acknowledged, c->recipients, c->delivered, c->bounced, c->dropped);
+    printf("%u fetched from the shelf, %u looked at by compaction\n", c->fetched, c->moved);
     printf("%u duplicates, all explained; %u delivered without a 250 that left; lost = 0\n",
            c->duplicates, c->unasked);
 }

@@ -18,6 +18,8 @@ enum sim_plant {
     SIM_PLANT_BOUNCE_UNSENT,          /* "bounced" counts before the sender was told */
     SIM_PLANT_RECOVERY_SKIPS,         /* recovery leaves out a message in eight */
     SIM_PLANT_BODY_CHANGED,           /* a byte of a record changes on its way to the disk */
+    SIM_PLANT_READER_NOT_COUNTED,     /* a message is put away while somebody reads it */
+    SIM_PLANT_FETCHES_ANOTHER,        /* what comes back from the disk is another message */
     SIM_PLANT_COUNT
 };
 

@@ -16,14 +16,17 @@
 #include "spool/pool.h"
 #include "tests/sim/backend.h"
 #include "tests/sim/fiber.h"
+#include "tests/sim/ledger.h"
 #include "tests/sim/net.h"
 #include "tests/sim/plant.h"
 #include "tests/sim/world.h"
 #include "tls/resumption.h"
 
-#define WAIT_US      500
-#define FIBERS_MAX   256
-#define LOG_LINE_MAX 400
+#define WAIT_US       500
+#define FIBERS_MAX    256
+#define LOG_LINE_MAX  400
+#define CANNOT_READ   "cannot be read from segment"
+#define UNCOUNTED_MAX 256
 
 struct sim_sizes sim_sizes;
 enum sim_plant sim_plant;
@@ -42,6 +45,8 @@ const char *sim_plant_name(enum sim_plant plant)
         [SIM_PLANT_BOUNCE_UNSENT] = "bounced, and the sender not told",
         [SIM_PLANT_RECOVERY_SKIPS] = "recovery leaves messages out",
         [SIM_PLANT_BODY_CHANGED] = "a byte changes on its way to the disk",
+        [SIM_PLANT_READER_NOT_COUNTED] = "put away while it is read",
+        [SIM_PLANT_FETCHES_ANOTHER] = "another message fetched",
     };
 
     return names[plant];
@@ -236,6 +241,9 @@ WRAP(bool, observe_ring_put, struct observe_ring *ring, uint64_t stamp_ns, struc
     (void)stamp_ns;
     while (line.len > 0 && line.data[line.len - 1] == '\n')
         line.len--;
+    if (!sim_ledger_rules.reads_fail &&
+        memmem(line.data, line.len, CANNOT_READ, strlen(CANNOT_READ)) != NULL)
+        sim_fault("%.*s", SLICE_ARGS(line));
     sim_note("log: %.*s", line.len < LOG_LINE_MAX ? (int)line.len : LOG_LINE_MAX, line.data);
     return true;
 }
@@ -318,4 +326,70 @@ WRAP(void, gateway_message_recall, struct gateway_message *m, const struct spool
     __real_gateway_message_recall(m, results, found);
     if (sim_plant_is(SIM_PLANT_RECOVERY_SKIPS) && sim_below(8) == 0)
         m->open_count = 0;
+}
+
+/* --- the shelf ------------------------------------------------------------------------------- */
+
+/* Whose readers are not counted, once for each of them. */
+static struct gateway_message *uncounted[UNCOUNTED_MAX];
+
+void __real_gateway_message_let_go(struct gateway_message *m);
+
+WRAP(bool, gateway_message_hold, struct gateway_message *m)
+{
+    unsigned i = 0;
+
+    if (!__real_gateway_message_hold(m))
+        return false;
+    while (i < UNCOUNTED_MAX && uncounted[i] != NULL)
+        i++;
+    if (!sim_plant_is(SIM_PLANT_READER_NOT_COUNTED) || i == UNCOUNTED_MAX)
+        return true;
+    uncounted[i] = m;
+    __real_gateway_message_let_go(m);
+    return true;
+}
+
+WRAP(void, gateway_message_let_go, struct gateway_message *m)
+{
+    for (unsigned i = 0; i < UNCOUNTED_MAX; i++) {
+        if (uncounted[i] != m)
+            continue;
+        uncounted[i] = NULL;
+        return;
+    }
+    __real_gateway_message_let_go(m);
+}
+
+/* By the shelf, not by a start, which the supervisor makes. The first one is remembered. */
+WRAP(enum status, spool_message_from_record, uint64_t mid, uint64_t generation, struct slice bytes,
+     struct spool_message **message)
+{
+    static struct {
+        uint64_t mid;
+        uint64_t generation;
+        struct slice bytes;
+    } first;
+    enum status status = __real_spool_message_from_record(mid, generation, bytes, message);
+
+    if (status != STATUS_OK || strcmp(sim_fiber_name(sim_fiber_current()), "supervisor") == 0)
+        return status;
+    sim_counts.fetched++;
+    if (!sim_plant_is(SIM_PLANT_FETCHES_ANOTHER))
+        return STATUS_OK;
+    if (first.mid != 0 && first.mid != mid) {
+        spool_message_destroy(*message);
+        return __real_spool_message_from_record(first.mid, first.generation, first.bytes, message);
+    }
+    first.mid = mid;
+    first.generation = generation;
+    first.bytes.data = memcpy(sim_allocate(bytes.len), bytes.data, bytes.len);
+    first.bytes.len = bytes.len;
+    return STATUS_OK;
+}
+
+WRAP(void, gateway_message_moved, struct gateway_message *m)
+{
+    sim_counts.moved++;
+    __real_gateway_message_moved(m);
 }
