@@ -1,10 +1,13 @@
 #include "gateway/compaction.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "gateway/alert_sources.h"
 #include "gateway/worker.h"
 
 #define RESULTS_AT_ONCE 64u
+#define TEXT_MAX        192
 
 static void on_run(struct engine_task *task);
 
@@ -36,6 +39,9 @@ void gateway_compaction_check(struct gateway_worker *worker)
     c->head = head;
     c->pass++;
     c->moved = 0;
+    c->unreadable = 0;
+    c->is_last_pass = spool_segment_generation(head) == c->failed_generation &&
+                      c->unreadable_passes >= GATEWAY_COMPACTION_UNREADABLE_PASSES;
     c->is_walked = false;
     engine_loop_defer(worker->loop, &c->run, on_run);
 }
@@ -159,12 +165,51 @@ static void copy(struct gateway_message *m)
     keep_old_place(m); /* no room, or the log has stopped */
 }
 
+static unsigned open_recipients(const struct gateway_message *m)
+{
+    unsigned open = m->recipients_count;
+
+    for (unsigned rid = 0; rid < m->recipients_count; rid++)
+        open -= gateway_message_known(m)[rid].state > SPOOL_RESULT_DEFERRED;
+    return open;
+}
+
+/* It gives its place up, so that the segment can go to the quarantine with it. */
+static void put_aside(struct gateway_message *m)
+{
+    struct gateway_worker *w = m->home;
+    char text[TEXT_MAX];
+    int len = snprintf(text, sizeof(text),
+                       "Spool: MID %llu cannot be read and is put aside, %u of its %u recipients "
+                       "have not got it; see postern spool quarantine show %u",
+                       (unsigned long long)m->mid, open_recipients(m), m->recipients_count,
+                       spool_segment_file(m->location.segment)->number);
+
+    observe_log_line(w->log, OBSERVE_CRITICAL, gateway_worker_now_s(w), "%s", text);
+    gateway_alert_raise(w, OBSERVE_ALERT_SPOOL, SLICE("messages"), OBSERVE_SEVERITY_CRITICAL,
+                        (struct slice){ text, (size_t)len });
+    gateway_store_damaged(&w->store, m->location.segment);
+    spool_log_forget(&w->store.log, &m->location);
+    w->living_bytes -= m->location.bytes;
+    m->location = (struct spool_location){ 0 };
+    m->is_aside = true;
+    w->compaction.moved++;
+}
+
 void gateway_compaction_fetched(struct gateway_message *m, enum status status)
 {
-    if (status == STATUS_OK)
+    struct gateway_compaction *c = &m->home->compaction;
+
+    if (status == STATUS_OK) {
         copy(m);
-    else
-        keep_old_place(m);
+        return;
+    }
+    if (status == STATUS_CORRUPT || status == STATUS_IO) {
+        c->unreadable++;
+        if (c->is_last_pass)
+            put_aside(m);
+    }
+    keep_old_place(m);
 }
 
 static bool is_to_move(const struct gateway_compaction *c, const struct gateway_message *m)
@@ -210,7 +255,9 @@ static void stop_at_head(struct gateway_compaction *c)
 {
     struct gateway_worker *w = c->worker;
     bool is_said = c->failed_generation == spool_segment_generation(c->head);
+    bool is_unreadable = c->unreadable == spool_segment_messages(c->head);
 
+    c->unreadable_passes = is_unreadable ? (is_said ? c->unreadable_passes : 0) + 1 : 0;
     c->failed_generation = spool_segment_generation(c->head);
     c->failed_until_ms = gateway_worker_now_ms(w) + GATEWAY_COMPACTION_RETRY_MS;
     if (is_said)

@@ -99,3 +99,18 @@ void gateway_item_warn(struct gateway_worker *w, const struct delivery_action *w
     }
     gateway_report_post(report, w->loop, false);
 }
+
+void gateway_item_delete(struct gateway_worker *w, struct gateway_item *item,
+                         struct gateway_report *report)
+{
+    for (unsigned i = 0; i < item->waiting_count; i++)
+        gateway_report_add(
+            report,
+            &(struct spool_result){ .rid = gateway_item_waiting(item)[i],
+                                    .state = SPOOL_RESULT_DELETED,
+                                    .attempts = delivery_item_attempts(&item->delivery) },
+            GATEWAY_NOTICE_NONE, NULL);
+    observe_delivery_deleted(
+        w->log, gateway_worker_now_s(w), gateway_item_message(item)->mid,
+        (struct observe_rids){ gateway_item_waiting(item), item->waiting_count });
+}

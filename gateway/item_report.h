@@ -15,5 +15,9 @@ struct gateway_item_end {
 void gateway_item_give_up(struct gateway_worker *w, struct gateway_item *item,
                           struct gateway_report *report, const struct gateway_item_end *end);
 
+/* The same without a word to the sender, as deleted. */
+void gateway_item_delete(struct gateway_worker *w, struct gateway_item *item,
+                         struct gateway_report *report);
+
 /* DELIVERY_ACTION_WARN. Without memory the warning is left out: another one may follow. */
 void gateway_item_warn(struct gateway_worker *w, const struct delivery_action *warn);

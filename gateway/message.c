@@ -164,12 +164,15 @@ static void finish_if_over(struct gateway_message *m)
         return;
     w->living_bytes -= m->location.bytes;
     observe_mid_finished(w->log, gateway_worker_now_s(w), m->mid);
-    gateway_store_done(&w->store, m->mid, &m->location,
-                       gateway_message_file_bytes(m) > 0 ? &m->errand->ticket : NULL);
+    /* One that is aside is not struck out, and its body stays: should a start be able to read it
+     * before its segment has gone, all of it is there again. */
+    if (!m->is_aside)
+        gateway_store_done(&w->store, m->mid, &m->location,
+                           gateway_message_file_bytes(m) > 0 ? &m->errand->ticket : NULL);
     /* Behind the DONE: who sees that the message is gone sees that its DONE waits. */
     observe_count(&w->counters, OBSERVE_MESSAGES_FINISHED, 1);
     observe_uncount(&w->counters, OBSERVE_MESSAGES_NOW, 1);
-    if (gateway_message_file_bytes(m) == 0)
+    if (gateway_message_file_bytes(m) == 0 || m->is_aside)
         gateway_message_destroy(m);
     /* Else the file goes when the DONE is durable: gateway_message_ticket_back(). */
 }
@@ -313,6 +316,8 @@ static void record(struct gateway_message *m, const struct gateway_report *repor
     for (unsigned i = 0; i < report->verdicts_count; i++) {
         const struct gateway_verdict *v = &report->verdicts[i];
 
+        if (m->is_aside && v->result.state != SPOOL_RESULT_DELIVERED)
+            continue; /* as in finish_if_over() */
         if (waits_for_notice(v) == is_told &&
             !(v->notice == GATEWAY_NOTICE_DELAYED && v->is_silent)) {
             gateway_store_results(&m->home->store, m->mid, &v->result, 1);
@@ -355,14 +360,27 @@ static bool has_notices(const struct gateway_report *report)
     return false;
 }
 
-void gateway_message_bounced(struct gateway_message *m, struct gateway_report *report)
+static void end_bounce(struct gateway_message *m, struct gateway_report *report)
 {
     ASSERT(m->open_count > 0);
     m->open_count--;
-    gateway_message_let_go(m);
     record(m, report, true);
     gateway_report_destroy(report);
     finish_if_over(m);
+}
+
+void gateway_message_bounced(struct gateway_message *m, struct gateway_report *report)
+{
+    gateway_message_let_go(m);
+    end_bounce(m, report);
+}
+
+void gateway_message_not_told(struct gateway_message *m, struct gateway_report *report)
+{
+    observe_log_line(m->home->log, OBSERVE_CRITICAL, gateway_worker_now_s(m->home),
+                     "MID %llu: the sender cannot be told of %u recipients: it cannot be read",
+                     (unsigned long long)m->mid, report->verdicts_count);
+    end_bounce(m, report);
 }
 
 void gateway_message_reported(struct gateway_message *m, struct gateway_report *report)

@@ -61,7 +61,8 @@ struct gateway_message {
     uint16_t compaction_pass;   /* for gateway/compaction.c */
     uint16_t recipients_count;
     uint16_t items_count;
-    uint16_t sender_bytes;
+    uint16_t sender_bytes : 15;
+    uint16_t is_aside : 1;       /* unreadable: it has no place any more, and ends */
     struct gateway_item items[]; /* then what is known of each recipient, the recipients of each
                                     item, and the sender */
 };
@@ -123,6 +124,9 @@ MUST_USE enum status gateway_message_commit_bounce(struct gateway_worker *home,
 
 /* All bounces for the report, taken here, are on stable storage or are not wanted. */
 void gateway_message_bounced(struct gateway_message *m, struct gateway_report *report);
+
+/* The same, but nobody can be told: the message is aside. */
+void gateway_message_not_told(struct gateway_message *m, struct gateway_report *report);
 
 /* Frees a message whatever its state; when no worker runs any more. */
 void gateway_message_destroy(struct gateway_message *m);

@@ -5,6 +5,7 @@
 
 #include "gateway/alert_sources.h"
 #include "gateway/connect_failure.h"
+#include "gateway/item_report.h"
 #include "gateway/kernel_tls.h"
 #include "gateway/outbound_item.h"
 #include "gateway/outbound_log.h"
@@ -294,6 +295,20 @@ static void take(struct gateway_outbound *out)
     gateway_dispatch_run_soon(&w->dispatch);
 }
 
+/* It is in the quarantine, and its home has said so. False: no memory. */
+static bool end_lost(struct gateway_outbound *out, struct gateway_item *item)
+{
+    struct gateway_worker *w = out->worker;
+    struct gateway_report *report;
+
+    if (gateway_report_create(item, item->waiting_count, &report) != STATUS_OK)
+        return false;
+    gateway_item_delete(w, item, report);
+    delivery_item_done(scheduler_of(out), gateway_worker_now_ms(w), &out->delivery);
+    gateway_report_post(report, w->loop, true);
+    return true;
+}
+
 /* What cannot be read is tried again when its time has come, like what a host defers. */
 void gateway_outbound_fetched(struct gateway_outbound *out, struct gateway_item *item,
                               enum status status)
@@ -312,6 +327,8 @@ void gateway_outbound_fetched(struct gateway_outbound *out, struct gateway_item 
     } else if (status == STATUS_NO_MEMORY) {
         out->fetching = NULL;
         delivery_item_postponed(scheduler_of(out), gateway_worker_now_ms(w), &out->delivery);
+    } else if (status == STATUS_NOT_FOUND && end_lost(out, item)) {
+        out->fetching = NULL;
     } else {
         out->fetching = NULL;
         delivery_item_deferred(scheduler_of(out), gateway_worker_now_ms(w), &out->delivery,

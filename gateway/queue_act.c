@@ -2,7 +2,6 @@
 
 #include "gateway/item_report.h"
 #include "gateway/worker.h"
-#include "observe/mail_events.h"
 
 static uint64_t mid_of(const struct gateway_item *item)
 {
@@ -153,16 +152,7 @@ enum gateway_queue_result gateway_queue_delete(struct gateway_worker *w, struct 
         gateway_report_destroy(report);
         return GATEWAY_QUEUE_BUSY;
     }
-    for (unsigned i = 0; i < item->waiting_count; i++)
-        gateway_report_add(
-            report,
-            &(struct spool_result){ .rid = gateway_item_waiting(item)[i],
-                                    .state = SPOOL_RESULT_DELETED,
-                                    .attempts = delivery_item_attempts(&item->delivery) },
-            GATEWAY_NOTICE_NONE, NULL);
-    observe_delivery_deleted(
-        w->log, gateway_worker_now_s(w), mid_of(item),
-        (struct observe_rids){ gateway_item_waiting(item), item->waiting_count });
+    gateway_item_delete(w, item, report);
     gateway_report_post(report, w->loop, true);
     return GATEWAY_QUEUE_DONE;
 }

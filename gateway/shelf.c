@@ -392,6 +392,10 @@ void gateway_shelf_begin_bounce(struct gateway_message *m, struct gateway_report
         gateway_bounce_start(m, report);
         return;
     }
+    if (m->is_aside) {
+        gateway_message_not_told(m, report);
+        return;
+    }
     fetch = fetch_of(m);
     if (fetch == NULL) {
         engine_timer_start(m->home->loop, &report->retry, GATEWAY_SHELF_RETRY_MS, on_retry);
@@ -412,6 +416,10 @@ static void take_request(struct engine_loop *here, struct engine_message *post)
     ASSERT(m->home->loop == here);
     if (!is_shelved(m)) {
         answer_loan(loan, STATUS_OK);
+        return;
+    }
+    if (m->is_aside) {
+        answer_loan(loan, STATUS_NOT_FOUND);
         return;
     }
     fetch = gateway_worker_is_stopping(m->home) ? NULL : fetch_of(m);

@@ -16,7 +16,8 @@
  *
  * Fetches of a worker are bounded, in number and by the same budget: at least one goes on, the
  * others wait in order. One that fails is asked for again later by who wants it: the item by its
- * back-off, a bounce every GATEWAY_SHELF_RETRY_MS.
+ * back-off, a bounce every GATEWAY_SHELF_RETRY_MS. When compaction has put the message aside the
+ * answer is STATUS_NOT_FOUND, for good.
  */
 #pragma once
 #include "engine/loop.h"

@@ -164,6 +164,8 @@ static void run_release(struct engine_job *job)
 
     struct gateway_process *process = store->worker->process;
 
+    if (store->released_is_damaged)
+        spool_pool_add_damaged(&process->pool, store->released.number);
     store->release_status = spool_pool_release(&process->pool, &store->released);
     atomic_store(&process->segment_bytes, spool_pool_bytes_in_use(&process->pool));
     if (store->release_status == STATUS_OK && store->released.handle >= 0)
@@ -186,6 +188,7 @@ static void segment_release(struct spool_storage *s, const struct spool_segment_
     struct gateway_store *store = store_of(s);
 
     store->released = *file;
+    store->released_is_damaged = file->generation == store->damaged_generation;
     submit(store, store->worker->process->segments, &store->release_job, run_release, on_released);
 }
 
@@ -400,6 +403,13 @@ void gateway_store_done(struct gateway_store *store, uint64_t mid,
 void gateway_store_adopted(struct gateway_store *store)
 {
     spool_log_adopted(&store->log);
+    run_soon(store);
+}
+
+void gateway_store_damaged(struct gateway_store *store, const struct spool_segment *segment)
+{
+    ASSERT(segment == spool_log_head(&store->log));
+    store->damaged_generation = spool_segment_generation(segment);
     run_soon(store);
 }
 

@@ -43,6 +43,8 @@ struct gateway_store { /* Fields are private. */
     struct engine_job release_job;
     struct spool_segment_file released;
     enum status release_status;
+    bool released_is_damaged;
+    uint64_t damaged_generation;   /* of a segment that goes to the quarantine */
     enum spool_log_event reported; /* the trouble that has been said */
     unsigned trouble;              /* that an alert tells of: a bit for each enum spool_log_event */
     bool is_settled;
@@ -79,6 +81,9 @@ void gateway_store_await_results(struct gateway_store *store, uint64_t mid,
 
 /* spool_log_adopted(), which is awaited from the beginning. */
 void gateway_store_adopted(struct gateway_store *store);
+
+/* The segment is not used again: when it is released it goes to the quarantine. For the head. */
+void gateway_store_damaged(struct gateway_store *store, const struct spool_segment *segment);
 
 /* Results that wait are written now; quiet comes soon after. A log that has stopped tries it only
  * every GATEWAY_STORE_RESCUE_MS, and longer. */

@@ -34,12 +34,13 @@ static void print_counts(const struct history_counts *c, uint64_t histories)
 {
     printf(
         "crash: %llu histories, %llu lives, of these %llu killed; %llu sent, %llu acknowledged, "
-        "%llu refused, %llu commits failed, %llu moved to be kept\n"
+        "%llu refused, %llu commits failed, %llu moved, "
+        "%llu unreadable put aside\n"
         "crash: %llu cuts tried, of these %llu within a start; %llu starts, %llu messages found\n",
         (unsigned long long)histories, (unsigned long long)c->lives, (unsigned long long)c->kills,
         (unsigned long long)c->sent, (unsigned long long)c->acknowledged,
         (unsigned long long)c->full_disks, (unsigned long long)c->failed_writes,
-        (unsigned long long)c->moved, (unsigned long long)c->cuts,
+        (unsigned long long)c->moved, (unsigned long long)c->aside, (unsigned long long)c->cuts,
         (unsigned long long)c->cuts_in_starts, (unsigned long long)c->starts,
         (unsigned long long)c->found);
 }

@@ -242,7 +242,6 @@ static void work(struct history *h, struct sim_run *run)
     bool is_full = sim_below(&h->random, 3) == 0, is_faulty = sim_below(&h->random, 3) == 0;
     uint64_t pace = 2 + sim_below(&h->random, 6);
 
-    h->ledger->ends_many = sim_below(&h->random, 2) == 0;
     if (is_full)
         sim_disk_set_size(h->disk, sim_disk_bytes_used(h->disk) +
                                        (1 + sim_below(&h->random, 6)) * SIM_RUN_SEGMENT_BYTES);
@@ -253,18 +252,21 @@ static void work(struct history *h, struct sim_run *run)
         for (uint64_t turns = sim_below(&h->random, pace); turns > 0; turns--)
             (void)sim_run_step(run, sim_below(&h->random, 8) == 0);
     }
-    if (!sim_disk_is_dead(h->disk) && sim_below(&h->random, 3) == 0)
+    if (!sim_disk_is_dead(h->disk) &&
+        (sim_below(&h->random, 3) == 0 || plant_is(PLANT_ASIDE_USED_AGAIN)))
         come_to_rest(h, run);
 }
 
 static void live(struct history *h)
 {
-    unsigned workers = 1 + (unsigned)sim_below(&h->random, SIM_RUN_LOGS_MAX);
+    bool has_survivors = sim_below(&h->random, 2) == 0;
+    unsigned workers = 1 + (unsigned)sim_below(&h->random, has_survivors ? 2 : SIM_RUN_LOGS_MAX);
     struct frame f = { .history = h, .disk = h->disk };
     struct sim_run *run;
     enum status status;
 
     h->counts->lives++;
+    h->ledger->has_survivors = has_survivors;
     if (sim_below(&h->random, 8) == 0)
         f.steps_end = 1 + sim_below(&h->random, 30); /* within the start, or soon after */
     else if (sim_below(&h->random, 3) != 0)

@@ -42,6 +42,7 @@ struct history_counts {
     uint64_t failed_writes;
     uint64_t full_disks;
     uint64_t moved; /* by compaction */
+    uint64_t aside; /* unreadable, and left to the quarantine */
 };
 
 /* Adds to the counts. False: a promise was broken, and text says which and at which cut. */

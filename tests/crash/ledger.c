@@ -276,11 +276,15 @@ uint64_t ledger_check(struct ledger *l, struct sim_run *started)
         check_found(l, started, found);
         sum += number_of(found);
     }
-    for (size_t i = 0; i < l->count; i++)
-        if (l->mails[i].promise == PROMISE_KEPT && l->mails[i].seen != l->checks &&
-            !is_newer(&l->mails[i], started))
-            ledger_fail(l, "MID %llu was acknowledged and is lost",
-                        (unsigned long long)l->mails[i].mid);
+    for (size_t i = 0; i < l->count; i++) {
+        const struct ledger_mail *m = &l->mails[i];
+
+        if (m->promise == PROMISE_KEPT && m->seen != l->checks && !is_newer(m, started))
+            ledger_fail(l, "MID %llu was acknowledged and is lost", (unsigned long long)m->mid);
+        if (m->is_aside && m->seen != l->checks && !is_newer(m, started) &&
+            recovery_of(started)->quarantined == 0)
+            ledger_fail(l, "MID %llu was put aside and is nowhere", (unsigned long long)m->mid);
+    }
     return sum;
 }
 
@@ -310,8 +314,10 @@ void ledger_settle(struct ledger *l, struct sim_run *started)
     for (size_t i = 0; i < l->count; i++) {
         struct ledger_mail *m = &l->mails[i];
 
-        if (!is_newer(m, started))
-            m->promise = m->seen == l->checks ? PROMISE_KEPT : PROMISE_GONE;
+        if (is_newer(m, started))
+            continue;
+        m->promise = m->seen == l->checks ? PROMISE_KEPT : PROMISE_GONE;
+        m->is_aside = m->is_aside && m->promise == PROMISE_GONE;
     }
 }
 

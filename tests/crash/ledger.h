@@ -31,6 +31,7 @@ struct ledger_mail {
     bool is_living; /* the process has it and may deliver it */
     bool is_over;   /* nothing is open any more; DONE waits while it is being moved */
     bool is_ending; /* DONE was appended */
+    bool is_aside;  /* it could not be read; where it is not found, its segment is in quarantine */
     bool is_in_file;
     bool may_lack_body; /* its commit failed, and the body file was removed */
     unsigned worker;
@@ -54,7 +55,8 @@ struct ledger {
     struct ledger_mail mails[LEDGER_MAILS_MAX]; /* by mid */
     size_t count;
     uint64_t checks;
-    bool ends_many;      /* more mail goes than comes: little is left of the old segments */
+    unsigned rotten;     /* mails that no process can read any more */
+    bool has_survivors;  /* most mail goes soon, and a few stay: little is left of old segments */
     bool may_show_stale; /* a segment in the making may have old contents of others: no header */
     struct sim_run *run; /* that the mails live in; NULL: none */
     struct history_counts *counts;

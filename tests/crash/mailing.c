@@ -7,6 +7,8 @@
 #define BODY_FILE_MAX  300000 /* more than two chunks */
 #define PIECE_MAX      60000
 
+#define SURVIVES_ONE_IN 16
+
 static void destroy_message(struct ledger_mail *m)
 {
     spool_message_destroy(m->message);
@@ -229,8 +231,9 @@ static void end_one(struct ledger *l, uint64_t *random)
 {
     struct ledger_mail *m = any_living(l, random);
 
-    if (m != NULL)
-        queue_end(m);
+    if (m == NULL || !queue_is_readable(m) || (l->has_survivors && m->mid % SURVIVES_ONE_IN == 0))
+        return;
+    queue_end(m);
 }
 
 static void drop_a_body(struct ledger *l, uint64_t *random)
@@ -254,6 +257,13 @@ static void use_up_ids(struct ledger *l)
         l->counts->failed_writes++;
 }
 
+/* So late that compaction tries again what it could not read. */
+static void look_at_segments(struct sim_run *run, unsigned worker)
+{
+    run->now_ms += GATEWAY_COMPACTION_RETRY_MS;
+    gateway_compaction_check(&run->workers[worker]);
+}
+
 void mailing_step(struct ledger *l, uint64_t *random)
 {
     unsigned worker = (unsigned)sim_below(random, l->run->process.workers_count);
@@ -264,7 +274,7 @@ void mailing_step(struct ledger *l, uint64_t *random)
         if (sim_below(random, 8) == 0)
             use_up_ids(l);
         else
-            gateway_compaction_check(&l->run->workers[worker]);
+            look_at_segments(l->run, worker);
         break;
     case 1: gateway_store_flush(store); break;
     case 2: gateway_store_resume(store); break;
@@ -280,7 +290,7 @@ void mailing_step(struct ledger *l, uint64_t *random)
     case 12:
     case 13: end_one(l, random); break;
     default:
-        if (l->ends_many && sim_below(random, 2) == 0)
+        if (l->has_survivors && sim_below(random, 3) == 0)
             end_one(l, random);
         else
             send_one(l, worker, random);

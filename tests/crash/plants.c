@@ -29,6 +29,7 @@ const char *plant_text(enum plant p)
     case PLANT_COPY_STRUCK_OUT: return "DONE for the old place strikes out the copy";
     case PLANT_RESULTS_NOT_COPIED: return "results forgotten at the copy";
     case PLANT_RESULTS_NOT_AWAITED: return "old place given up before the results are synced again";
+    case PLANT_ASIDE_USED_AGAIN: return "the segment of an unreadable message used again";
     case PLANT_COUNT: break;
     }
     UNREACHABLE();
@@ -226,4 +227,10 @@ void __wrap_gateway_store_await_results(struct gateway_store *store, uint64_t mi
     *ticket = (struct spool_ticket){ .kind = SPOOL_TICKET_RESULTS, .mid = mid };
     list_append(&store->log.committed, &ticket->node);
     gateway_store_flush(store);
+}
+
+void __wrap_gateway_store_damaged(struct gateway_store *store, const struct spool_segment *segment)
+{
+    if (planted != PLANT_ASIDE_USED_AGAIN)
+        __real_gateway_store_damaged(store, segment);
 }

@@ -29,6 +29,7 @@ enum plant {
     PLANT_COPY_STRUCK_OUT,
     PLANT_RESULTS_NOT_COPIED,
     PLANT_RESULTS_NOT_AWAITED,
+    PLANT_ASIDE_USED_AGAIN,
     PLANT_COUNT
 };
 
@@ -99,3 +100,5 @@ void __real_gateway_store_await_results(struct gateway_store *store, uint64_t mi
                                         struct spool_ticket *ticket);
 void __wrap_gateway_store_await_results(struct gateway_store *store, uint64_t mid,
                                         struct spool_ticket *ticket);
+void __real_gateway_store_damaged(struct gateway_store *store, const struct spool_segment *segment);
+void __wrap_gateway_store_damaged(struct gateway_store *store, const struct spool_segment *segment);

@@ -7,11 +7,14 @@
 #include "gateway/known.h"
 #include "tests/crash/plants.h"
 
-#define FAILS_ONE_IN 16 /* of the reads from the shelf */
+#define FAILS_ONE_IN 16 /* of the reads from the shelf, for now */
+#define ROTS_ONE_IN  8  /* of the messages on it */
+#define ROTTEN_MAX   8  /* of a history: the quarantine has room for 32 segments */
 
 struct mailing_queued {
     struct ledger_mail *mail;
     bool has_ticket; /* of its DONE */
+    bool is_rotten;  /* no read of it goes well any more */
     struct gateway_message message;
 };
 
@@ -62,6 +65,7 @@ void queue_enter(struct ledger_mail *m, struct spool_message *spool,
     struct gateway_message *message = queue_message(m);
     struct gateway_worker *w = message->home;
     bool is_on_shelf = sim_below(run_of(message)->random, 2) == 0;
+    uint64_t rots_one_in = plant_is(PLANT_ASIDE_USED_AGAIN) ? 2 : ROTS_ONE_IN;
 
     message->location = *location;
     w->living_bytes += location->bytes;
@@ -71,7 +75,15 @@ void queue_enter(struct ledger_mail *m, struct spool_message *spool,
         spool_message_destroy(spool);
     else
         message->spool = spool;
+    m->queued->is_rotten = is_on_shelf && m->ledger->rotten < ROTTEN_MAX &&
+                           sim_below(run_of(message)->random, rots_one_in) == 0;
+    m->ledger->rotten += m->queued->is_rotten;
     list_append(is_on_shelf ? &w->shelf.messages : &w->messages, &message->node);
+}
+
+bool queue_is_readable(const struct ledger_mail *m)
+{
+    return !m->queued->is_rotten;
 }
 
 void queue_remember(struct ledger_mail *m, const struct spool_result *result)
@@ -170,8 +182,15 @@ void gateway_message_moved(struct gateway_message *message)
 {
     struct ledger_mail *m = queue_mail(message);
 
-    if (m->is_over && !run_of(message)->is_ending)
+    if (message->is_aside) {
+        m->ledger->counts->aside++;
+        m->promise = PROMISE_NONE;
+        m->is_aside = true;
+        m->is_living = m->is_over = false;
+        queue_drop(m);
+    } else if (m->is_over && !run_of(message)->is_ending) {
         record_end(m);
+    }
 }
 
 bool gateway_message_hold(struct gateway_message *message)
@@ -207,7 +226,8 @@ static void run_reading(struct engine_job *job)
     char *bytes = malloc(r->message->location.bytes);
 
     ASSERT(bytes != NULL);
-    r->status = read_record(r->message, bytes, &r->spool);
+    r->status = queued_of(r->message)->is_rotten ? STATUS_CORRUPT
+                                                 : read_record(r->message, bytes, &r->spool);
     free(bytes);
 }
 
@@ -219,7 +239,8 @@ static void end_reading(struct engine_loop *loop, struct engine_job *job)
     enum status status = r->status;
 
     (void)loop;
-    if (status != STATUS_OK && !run->is_ending && !sim_disk_is_dead(run->disk))
+    if (status != STATUS_OK && !queued_of(message)->is_rotten && !run->is_ending &&
+        !sim_disk_is_dead(run->disk))
         ledger_fail(queue_mail(message)->ledger, "MID %llu cannot be read to be moved: %s",
                     (unsigned long long)message->mid, status_text(status));
     if (status == STATUS_OK) {

@@ -20,6 +20,9 @@ void queue_enter(struct ledger_mail *m, struct spool_message *spool,
                  const struct spool_location *location,
                  const struct spool_recovered_message *found);
 
+/* False: no process can read it any more, and so it does not end. */
+bool queue_is_readable(const struct ledger_mail *m);
+
 /* A result was recorded. */
 void queue_remember(struct ledger_mail *m, const struct spool_result *result);
 

@@ -153,16 +153,20 @@ int __wrap_unlinkat(int at, const char *path, int flags)
 
 int __wrap_renameat(int at, const char *from, int at_new, const char *to)
 {
-    struct sim_file folder;
+    struct sim_file folder, folder_new;
 
-    ASSERT(at == at_new);
-    if (!folder_of(at, &from, &folder))
+    if (!folder_of(at, &from, &folder) || !folder_of(at_new, &to, &folder_new))
         return fail(EBADF);
     if (!sim_step(folder.disk))
         return fail(EIO);
     if (lookup(&folder, from) == NULL)
         return fail(ENOENT);
-    sim_inode_rename(folder.disk, folder.inode, from, to);
+    if (folder_new.inode == folder.inode) {
+        sim_inode_rename(folder.disk, folder.inode, from, to);
+    } else {
+        ASSERT(strcmp(from, to) == 0 && lookup(&folder_new, to) == NULL);
+        sim_inode_move(folder.inode, folder_new.inode, from);
+    }
     return 0;
 }
 

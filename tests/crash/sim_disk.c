@@ -356,3 +356,14 @@ void sim_inode_rename(struct sim_disk *d, struct sim_inode *folder, const char *
     replaced->is_linked = false;
     sim_inode_drop(d, replaced);
 }
+
+/* One step of a journal, which has both. */
+void sim_inode_move(struct sim_inode *folder, struct sim_inode *to, const char *name)
+{
+    struct sim_inode *i = sim_names_find(&folder->names_now, name);
+
+    name_change(to, SIM_LINK, name, "", i);
+    name_change(folder, SIM_UNLINK, name, "", i);
+    sim_inode_sync(to);
+    sim_inode_sync(folder);
+}

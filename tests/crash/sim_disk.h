@@ -10,7 +10,8 @@
  *     sizes         of each growth and cut of a file; a file may have its size and not its data: it
  *                   has zeros there, or old contents of blocks that were freed, the latter not
  *                   where it was allocated before it was written
- *     names         each name made, removed or changed, by directory; a change of a name is one
+ *     names         each name made, removed or changed, by directory; a change of a name is one,
+ *                   and a move to another directory makes the names of both stable at once
  *
  * fsync and fdatasync of a file make its data and size stable, fsync of a directory the names in
  * it and nothing else, syncfs everything, a write with RWF_DSYNC its own sectors. A cut of the

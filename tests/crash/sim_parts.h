@@ -125,4 +125,5 @@ void sim_inode_link(struct sim_inode *folder, const char *name, struct sim_inode
 void sim_inode_unlink(struct sim_disk *d, struct sim_inode *folder, const char *name);
 void sim_inode_rename(struct sim_disk *d, struct sim_inode *folder, const char *from,
                       const char *to);
+void sim_inode_move(struct sim_inode *folder, struct sim_inode *to, const char *name);
 void sim_inode_drop(struct sim_disk *d, struct sim_inode *i); /* frees its room if nobody has it */

@@ -391,6 +391,42 @@ static void test_the_oldest_that_nobody_reads_are_put_away_first(void **state)
     gateway_message_let_go(read);
 }
 
+/* The worker has no log: whatever would be recorded of it ends the test. */
+static void test_what_was_put_aside_ends_and_leaves_no_record(void **state)
+{
+    static const char *const recipients[] = { "a@x.example", "b@y.example" };
+    struct gateway_message *m = start(recipients, ARRAY_LEN(recipients), NULL);
+    const enum gateway_notice notices[] = { GATEWAY_NOTICE_NONE, GATEWAY_NOTICE_FAILED };
+    struct gateway_report *report;
+    struct observe_log *log;
+
+    (void)state;
+    assert_int_equal(observe_log_create("/dev/null", 1, &log), STATUS_OK);
+    worker.log = observe_log_writer(log, 0);
+    config.settings.memory_message_bytes = 1; /* it goes to the shelf */
+    gateway_shelf_check(&worker);
+    poke(2);
+    assert_null(m->spool);
+    m->is_aside = true;
+    assert_int_equal(gateway_item_fetch(&m->items[0], worker.loop, NULL), STATUS_OK);
+    poke(3);
+    assert_null(m->items[0].tries->loan); /* it is answered, */
+    assert_null(m->fetch);                /* and nothing was read */
+    for (unsigned i = 0; i < 2; i++) {
+        struct spool_result result = { .rid = i,
+                                       .state =
+                                           i == 0 ? SPOOL_RESULT_DELETED : SPOOL_RESULT_BOUNCED };
+
+        assert_int_equal(m->open_count, 2 - i);
+        assert_int_equal(gateway_report_create(&m->items[i], 1, &report), STATUS_OK);
+        gateway_report_add(report, &result, notices[i], NULL);
+        gateway_report_post(report, worker.loop, true);
+        poke(1);
+    }
+    assert_true(list_is_empty(&worker.shelf.messages)); /* it is gone */
+    observe_log_destroy(log);
+}
+
 static void test_mail_made_here_says_what_it_holds(void **state)
 {
     static const struct {
@@ -448,6 +484,8 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_oldest_that_nobody_reads_are_put_away_first,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_was_put_aside_ends_and_leaves_no_record, set_up,
+                                        tear_down),
         cmocka_unit_test(test_mail_made_here_says_what_it_holds),
     };
 
