@@ -13,6 +13,13 @@
 #include "tests/sim/plant.h"
 #include "tests/sim/world.h"
 
+/* In an ordinary run. The sanitizers take seven times as long. */
+#ifdef __SANITIZE_ADDRESS__
+#define HISTORIES 60
+#else
+#define HISTORIES 120
+#endif
+
 #define JOBS_MAX    64
 #define AGAIN_EACH  50  /* of so many histories one is run twice */
 #define PLANT_SEEDS 400 /* a planted bug is found within so many */
@@ -335,7 +342,7 @@ static void read_options(int argc, char **argv, struct options *o)
 int main(int argc, char **argv)
 {
     const char *seed = getenv("SIM_SEED"), *histories = getenv("SIM_HISTORIES");
-    struct options o = { .seed = 1, .histories = 200, .jobs = 2 };
+    struct options o = { .seed = 1, .histories = HISTORIES, .jobs = 2 };
 
     (void)setenv("TZ", "UTC", 1);
     tzset();
