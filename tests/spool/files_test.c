@@ -236,6 +236,28 @@ static void a_lost_file_does_not_bring_old_identifiers_back(void **unused)
     fake_folder_remove(path);
 }
 
+/* What is written to ids.new finds no room. */
+static void a_full_disk_does_not_keep_identifiers_from_being_reserved(void **unused)
+{
+    const char *path = fake_folder();
+    struct spool_directory d = opened(path);
+    struct spool_ids ids;
+
+    (void)unused;
+    assert_int_equal(symlinkat("/dev/full", d.path_fd, "ids.new"), 0);
+    assert_int_equal(spool_ids_open(&ids, &d, 0), STATUS_NO_SPACE); /* there is no file yet */
+    assert_int_equal(spool_ids_open(&ids, &d, 0), STATUS_OK);
+    for (uint64_t run = 1; run < 4; run++) {
+        assert_int_equal(symlinkat("/dev/full", d.path_fd, "ids.new"), 0);
+        assert_int_equal(spool_ids_open(&ids, &d, 0), STATUS_OK);
+        for (int kind = 0; kind < SPOOL_ID_COUNT; kind++)
+            assert_int_equal(spool_ids_take(&ids, (enum spool_id_kind)kind),
+                             1 + run * SPOOL_IDS_BLOCK);
+    }
+    spool_directory_close(&d);
+    fake_folder_remove(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +268,7 @@ int main(void)
         cmocka_unit_test(no_identifier_is_given_twice_across_crashes),
         cmocka_unit_test(an_identifier_behind_the_reserved_ones_is_not_given),
         cmocka_unit_test(a_lost_file_does_not_bring_old_identifiers_back),
+        cmocka_unit_test(a_full_disk_does_not_keep_identifiers_from_being_reserved),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
