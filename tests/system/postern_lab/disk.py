@@ -1,0 +1,103 @@
+"""A small file system of its own for the spool of one gateway, to be filled, broken and mended.
+
+    with Disk(gateway, 'tmpfs', 'size=300m') as disk:
+        gateway.start(); ...; disk.leave(4096); ...; disk.leave(1 << 30)
+
+It is mounted in a mount namespace that only the gateway enters: nothing else of the machine sees
+it, and it goes when the test ends, however that is. disk.path is the place of the spool, as this
+process sees it. Needs root. Where it cannot be had, the test is skipped by name; with CI=true that
+is a failure.
+"""
+import ctypes
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+from postern_lab import CI
+from postern_lab.process import wait_until
+
+CLONE_NEWNS = 0x20000
+_libc = ctypes.CDLL(None, use_errno=True)
+_setns = _libc.setns  # looked up here: a child of a process with threads must take no lock
+
+
+class Disk:
+    def __init__(self, gateway, kind, options):
+        self.gateway = gateway
+        self.kind = kind
+        self.options = options
+        self.place = gateway.folder / 'disk'
+        self.keeper = None
+        self.root = None  # of the file system, as this process reaches it
+        self.path = None  # of the spool on it
+
+    def __enter__(self):
+        self.place.mkdir(exist_ok=True)
+        self.keeper = subprocess.Popen(['unshare', '--mount', '--propagation', 'private', 'cat'],
+                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE)
+        try:
+            self.keeper.stdin.write(b'\n')
+            self.keeper.stdin.flush()
+            is_there = self.keeper.stdout.readline() != b''
+        except BrokenPipeError:
+            is_there = False
+        if not is_there:
+            self.cannot(self.keeper.stderr.read().decode())
+        self.root = pathlib.Path(f'/proc/{self.keeper.pid}/root{self.place}')
+        self.path = self.root / 'spool'
+        self.mount()
+        self.gateway.before_start = self.enter
+        self.gateway.spool_path = self.path
+        self.gateway.configure(spool=self.place / 'spool')
+        return self
+
+    def __exit__(self, *_):
+        self.gateway.kill()
+        self.keeper.stdin.close()
+        self.keeper.wait()
+
+    def cannot(self, why):
+        text = f'file systems cannot be mounted here: {why.strip()}'
+        pytest.fail(text) if CI else pytest.skip(text)
+
+    def enter(self, _):
+        """In the child that becomes the gateway."""
+        fd = os.open(f'/proc/{self.keeper.pid}/ns/mnt', os.O_RDONLY)
+        if _setns(fd, CLONE_NEWNS) != 0:
+            raise OSError(ctypes.get_errno(), 'setns')
+        os.close(fd)
+        os.chdir(self.gateway.folder)
+
+    def run(self, *command, check=True):
+        """Runs it where the disk is seen; returns the CompletedProcess, output as text."""
+        return subprocess.run(['nsenter', f'--mount=/proc/{self.keeper.pid}/ns/mnt',
+                               *map(str, command)], check=check, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def mount(self):
+        result = self.run('mount', '-t', self.kind, '-o', self.options, 'postern-lab', self.place,
+                          check=False)
+        if result.returncode != 0:
+            self.cannot(result.stderr)
+        self.path.mkdir(exist_ok=True)
+
+    def unmount(self):
+        """Nobody may use it any more."""
+        self.run('umount', self.place)
+
+    def remount(self, options):
+        self.run('mount', '-o', f'remount,{options}', self.place)
+
+    def leave(self, free_bytes):
+        """A tmpfs only: as much room as that, and no more, is free from now on."""
+        now = os.statvfs(self.root)
+        used = (now.f_blocks - now.f_bfree) * now.f_frsize
+        self.remount(f'size={used + free_bytes}')
+
+    def wait_spare(self):
+        """Until the one worker has the segments it wants without mail: one in use, two ahead."""
+        segments = self.path / 'segments'
+        wait_until(lambda: len(list(segments.iterdir())) >= 2, 10, 'a segment to spare')

@@ -1,0 +1,179 @@
+"""Disks that fail, for real: full at each allocation, read-only, gone. What the client is told, what
+is logged and alerted, that it takes mail again, and that nothing that had its 250 is lost."""
+import contextlib
+import re
+
+import pytest
+
+from postern_lab import LONG
+from postern_lab.disk import Disk
+from postern_lab.process import wait_until
+
+MIB = 1 << 20
+SEGMENT = 64 * MIB
+PAGE = 4096
+NO_ROOM = r'Critical: Spool: log 0: no new segment could be prepared; is the disk full\?'
+SEGMENTS_ALERT = r'Critical: Alert spool: Spool: log 0: no new segment could be prepared'
+SEGMENTS_WELL = r'Info: Alert spool: Recovered: Spool: log 0: no new segment could be prepared'
+
+
+def put_off(hop):
+    hop.replies = {'RCPT': lambda *_: '450 4.2.1 later'}
+
+
+def take_all(hop):
+    hop.replies = {}
+
+
+@contextlib.contextmanager
+def session(gateway):
+    with gateway.connect() as client:
+        client.hello()
+        yield client
+
+
+def send(gateway, ledger, body='hello', size=None):
+    """One message; returns (the verb that was answered last, its Reply)."""
+    ident, data = ledger.message(body)
+    declared = '' if size is None else f' SIZE={size or len(data)}'
+    with session(gateway) as client:
+        for verb, what in (('MAIL', f'MAIL FROM:<a@lab.test>{declared}'),
+                           ('RCPT', 'RCPT TO:<b@example.com>'), ('DATA', 'DATA'),
+                           ('BODY', data + b'.\r\n')):
+            reply = client.say(what)
+            if reply.code >= 400:
+                ledger.rejected(ident)
+                return verb, reply
+    ledger.accepted(ident)
+    return 'BODY', reply
+
+
+def assert_refused(answer, verb, code, text):
+    assert answer[0] == verb and answer[1].code == code and answer[1].text.startswith(text), answer
+
+
+def assert_accepted(answer):
+    assert answer[0] == 'BODY' and answer[1].code == 250, answer
+
+
+def assert_all_delivered(ledger, hop, gateway):
+    """All that had its 250 came, once, and nothing that was refused."""
+    wait_until(lambda: not ledger.compare(hop.bodies()).lost, 20, 'all arrive')
+    gateway.stop()
+    account = ledger.compare(hop.bodies())
+    print(account)
+    assert account.lost == account.doubled == account.unknown == []
+
+
+@pytest.fixture(name='make_disk')
+def fixture_make_disk(make_gateway, next_hop):
+    """make_disk(kind, options, ...): a Disk with a gateway of one worker, not started."""
+    with contextlib.ExitStack() as stack:
+        def make(kind='tmpfs', options='size=1g', **sections):
+            sections.setdefault('spool_more', 'min_free = "0";')
+            gateway = make_gateway(next_hop, workers=1, **sections)
+            return stack.enter_context(Disk(gateway, kind, options))
+        yield make
+
+
+def try_start(gateway):
+    """Starts it; False when it could not, with the reason in its log."""
+    try:
+        gateway.start()
+        return True
+    except AssertionError:
+        assert not gateway.running(), gateway.tail()
+        assert gateway.process.returncode == 1, gateway.tail()
+        gateway.kill()
+        return False
+
+
+def test_a_start_without_room_says_so_and_takes_mail_when_there_is(make_disk, ledger, next_hop):
+    """Each file that a start makes, and each block of them, is once the one for which there is no
+    room. It ends and says where it stood, or runs and refuses mail."""
+    disk = make_disk()
+    gateway = disk.gateway
+    said = []
+    for options in (*(f'size=1g,nr_inodes={count}' for count in range(2, 10)),
+                    *(f'size={size}' for size in (PAGE, 2 * PAGE, SEGMENT, 2 * SEGMENT))):
+        disk.unmount()
+        disk.options = options
+        disk.mount()
+        gateway.log_path.unlink(missing_ok=True)
+        runs = try_start(gateway)
+        is_full = runs and not re.search('log 0: ready for mail', gateway.log())
+        if is_full:
+            gateway.wait_log(NO_ROOM)
+            gateway.wait_log(SEGMENTS_ALERT)
+            assert_refused(send(gateway, ledger), 'MAIL', 452, '4.3.1 Mail system full')
+            said.append('MAIL')
+        elif not runs:
+            said.append(re.search(r'^postern: .*?([^:/]+): no space$', gateway.log(), re.M)[1])
+        disk.remount('size=1g,nr_inodes=1000')
+        if not runs:
+            gateway.start()
+        gateway.wait_log('log 0: ready for mail')
+        if is_full:
+            gateway.wait_log(SEGMENTS_WELL)
+        assert_accepted(send(gateway, ledger))
+        wait_until(lambda: not ledger.compare(next_hop.bodies()).lost, 20, 'it arrives')
+        gateway.stop()
+    assert [word.strip() for word in said] == [
+        'lock', 'open segments of', 'open bodies of', 'read the format of', 'identifiers',
+        'mta-sts', 'MAIL', 'MAIL', 'identifiers', 'MAIL', 'MAIL', 'MAIL']
+
+
+@pytest.mark.parametrize('leave', [0, SEGMENT - PAGE, SEGMENT + PAGE] if LONG else [0])
+def test_a_log_that_is_full_refuses_mail_until_some_has_left(make_disk, ledger, next_hop, leave):
+    """Also over a crash, after which nothing at all can be written, not even results."""
+    put_off(next_hop)
+    disk = make_disk()
+    gateway = disk.gateway.start()
+    disk.wait_spare()
+    disk.leave(leave)
+    count, body = 0, ('y' * 70 + '\n') * 13000
+    while (answer := send(gateway, ledger, body, size=0))[1].code == 250:
+        count += 1
+    assert count > 50
+    assert_refused(answer, answer[0] if answer[0] == 'MAIL' else 'DATA', 452,
+                   '4.3.1 Mail system full')
+    gateway.wait_log(NO_ROOM)
+    gateway.wait_log(SEGMENTS_ALERT)
+    gateway.kill()
+    disk.leave(0)
+    since = len(gateway.log())
+    gateway.start()
+    gateway.wait_log(f'recovered {count} messages', since=since)
+    assert_refused(send(gateway, ledger), 'MAIL', 452, '4.3.1 Mail system full')
+    if LONG:  # it takes ten seconds
+        gateway.stop()
+        gateway.wait_log('log 0: the last results could not be recorded')
+        gateway.start()
+    take_all(next_hop)
+    wait_until(lambda: send(gateway, ledger)[1].code == 250, 20, 'mail is taken again')
+    gateway.wait_log(SEGMENTS_WELL, since=since)
+    assert_all_delivered(ledger, next_hop, gateway)
+
+
+@pytest.mark.parametrize('declared', [True, False])
+def test_a_body_without_room_is_refused_and_leaves_nothing(make_disk, ledger, next_hop, declared):
+    disk = make_disk()
+    gateway = disk.gateway.start()
+    disk.wait_spare()
+    body = ('z' * 70 + '\n') * (2 * MIB // 71)
+    whole = (len(body) + 13 * 71) // PAGE * PAGE
+    answers = []
+    for leave in (*range(0, 4 * PAGE, PAGE), MIB // 4 - PAGE, MIB // 4, MIB // 2, MIB,
+                  whole - 16 * PAGE, whole + 64 * PAGE):
+        disk.leave(leave)
+        answer = send(gateway, ledger, body, size=0 if declared else None)
+        answers.append(answer[1].code)
+        if answer[1].code != 250:
+            assert_refused(answer, 'BODY', 452, '4.3.1 Mail system full')
+            wait_until(lambda: not list((disk.path / 'bodies').iterdir()), 5, 'it is unlinked')
+        else:
+            wait_until(lambda: not ledger.compare(next_hop.bodies()).lost, 20, 'it arrives')
+    print(answers)
+    assert answers[-1] == 250 and 250 not in answers[:-1]
+    assert_accepted(send(gateway, ledger))
+    assert_all_delivered(ledger, next_hop, gateway)
