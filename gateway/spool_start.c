@@ -16,7 +16,9 @@
 #define PROBE_BYTES              4096
 #define PROBE_NAME               "probe.tmp"
 
-/* Whether O_DIRECT and RWF_DSYNC work here: some file systems (tmpfs, overlays) refuse them. */
+/* Whether O_DIRECT and RWF_DSYNC work here: some file systems (tmpfs, overlays) refuse them. A disk
+ * without room for the probe has not refused them: who refuses O_DIRECT does so when a file is
+ * opened, and one that is there already needs no room. */
 static bool is_direct(const struct spool_directory *d)
 {
     char *block = aligned_alloc(PROBE_BYTES, PROBE_BYTES);
@@ -25,10 +27,12 @@ static bool is_direct(const struct spool_directory *d)
     struct iovec part = { .iov_base = block, .iov_len = PROBE_BYTES };
     bool works = false;
 
-    if (block != NULL && fd >= 0) {
+    if (fd < 0 && errno == ENOSPC) {
+        fd = openat(d->path_fd, "format", O_RDWR | O_DIRECT | O_CLOEXEC);
+        works = fd >= 0;
+    } else if (block != NULL && fd >= 0) {
         memset(block, 0, PROBE_BYTES);
         errno = 0;
-        /* On a full disk both were accepted, and there was no room for the block. */
         works = pwritev2(fd, &part, 1, 0, RWF_DSYNC) == PROBE_BYTES || errno == ENOSPC;
     }
     if (fd >= 0)

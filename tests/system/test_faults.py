@@ -144,6 +144,7 @@ def test_a_log_that_is_full_refuses_mail_until_some_has_left(make_disk, ledger, 
     since = len(gateway.log())
     gateway.start()
     gateway.wait_log(f'recovered {count} messages', since=since)
+    gateway.wait_log('written with O_DIRECT and RWF_DSYNC', since=since)
     assert_refused(send(gateway, ledger), 'MAIL', 452, '4.3.1 Mail system full')
     if LONG:  # it takes ten seconds
         gateway.stop()
