@@ -249,25 +249,39 @@ bool spool_pool_is_damaged(const struct spool_pool *p, uint32_t number)
     return find_damaged(p, number) < p->damaged_count;
 }
 
-static enum status quarantine(struct spool_pool *p, uint32_t number)
+/* No such file is among ours any more. */
+static void forget_file(struct spool_pool *p, uint32_t number)
 {
     size_t place = find_damaged(p, number);
 
-    ASSERT(place < p->damaged_count && p->files_count > 0);
-    TRY(spool_quarantine_take(p->directory, number));
-    p->damaged_numbers[place] = p->damaged_numbers[--p->damaged_count];
+    ASSERT(p->files_count > 0);
     p->files_count--;
-    return STATUS_OK;
+    if (place < p->damaged_count)
+        p->damaged_numbers[place] = p->damaged_numbers[--p->damaged_count];
+}
+
+/* Frees it, or puts it aside when it is damaged. */
+static enum status let_go(struct spool_pool *p, const struct spool_segment_file *file)
+{
+    uint32_t bytes = 0;
+
+    if (spool_pool_is_damaged(p, file->number)) {
+        TRY(spool_quarantine_take(p->directory, file->number));
+        forget_file(p, file->number);
+        return STATUS_OK;
+    }
+    TRY(mark_free(p, file, &bytes));
+    return spool_pool_add_free(p, file->number, bytes);
 }
 
 enum status spool_pool_release(struct spool_pool *p, const struct spool_segment_file *file)
 {
-    uint32_t bytes = 0;
+    enum status status = let_go(p, file);
 
-    if (spool_pool_is_damaged(p, file->number))
-        return quarantine(p, file->number);
-    TRY(mark_free(p, file, &bytes));
-    return spool_pool_add_free(p, file->number, bytes);
+    if (status != STATUS_NOT_FOUND)
+        return status;
+    forget_file(p, file->number);
+    return STATUS_OK;
 }
 
 uint64_t spool_pool_bytes_in_use(const struct spool_pool *p)

@@ -46,7 +46,7 @@ void spool_pool_add_damaged(struct spool_pool *p, uint32_t number);
 bool spool_pool_is_damaged(const struct spool_pool *p, uint32_t number);
 
 /* Storage operation segment_release. Does not close the handle. STATUS_LIMIT for a damaged one when
- * the quarantine is full; it stays where it is then. */
+ * the quarantine is full; it stays where it is then. One that somebody has deleted is free. */
 MUST_USE enum status spool_pool_release(struct spool_pool *p,
                                         const struct spool_segment_file *file);
 

@@ -168,6 +168,31 @@ static void segments_are_made_released_and_used_again(void **unused)
     fake_folder_remove(path);
 }
 
+/* By hand; the chain behind it is not to wait for it for ever. */
+static void a_segment_that_was_deleted_is_released(void **unused)
+{
+    const char *path = fake_folder();
+    struct spool_directory d = opened(path);
+    char name[SPOOL_SEGMENT_NAME_MAX];
+    struct spool_segment_file files[2];
+    struct spool_pool p;
+
+    (void)unused;
+    assert_int_equal(spool_pool_init(&p, &d, SPOOL_SEGMENT_BYTES_MIN, 1, 1, 0, 8), STATUS_OK);
+    for (unsigned i = 0; i < ARRAY_LEN(files); i++) {
+        assert_int_equal(spool_pool_prepare(&p, 0, &files[i]), STATUS_OK);
+        assert_int_equal(unlinkat(d.segments_fd, spool_segment_name(files[i].number, name), 0), 0);
+    }
+    spool_pool_add_damaged(&p, files[1].number);
+    for (unsigned i = 0; i < ARRAY_LEN(files); i++)
+        assert_int_equal(spool_pool_release(&p, &files[i]), STATUS_OK);
+    assert_int_equal(spool_pool_bytes_in_use(&p), 0);
+    assert_false(spool_pool_is_damaged(&p, files[1].number));
+    spool_pool_finish(&p);
+    spool_directory_close(&d);
+    fake_folder_remove(path);
+}
+
 /* A crash is a run that ends without a word: nothing but the file is left. */
 static void no_identifier_is_given_twice_across_crashes(void **unused)
 {
@@ -265,6 +290,7 @@ int main(void)
         cmocka_unit_test(a_format_that_is_not_ours_is_refused),
         cmocka_unit_test(only_segment_names_are_segment_names),
         cmocka_unit_test(segments_are_made_released_and_used_again),
+        cmocka_unit_test(a_segment_that_was_deleted_is_released),
         cmocka_unit_test(no_identifier_is_given_twice_across_crashes),
         cmocka_unit_test(an_identifier_behind_the_reserved_ones_is_not_given),
         cmocka_unit_test(a_lost_file_does_not_bring_old_identifiers_back),
