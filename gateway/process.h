@@ -70,6 +70,7 @@ struct gateway_process {
     _Atomic uint64_t body_bytes;    /* on disk: body files of living messages */
     _Atomic size_t quarantined;     /* segments in the spool's quarantine */
     _Atomic bool spool_is_low;      /* at spool.max_size or spool.min_free: MAIL gets 452 */
+    _Atomic bool spool_is_gone;     /* its folder is not in its place: MAIL gets 451 */
     _Atomic unsigned workers_running;
     _Atomic bool has_failed;   /* it cannot go on: it is to stop, and to say so to who started it */
     _Atomic bool nobody_posts; /* all workers and helpers have ended: loops may go */

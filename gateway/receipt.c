@@ -39,8 +39,10 @@ enum status gateway_receipt_create(struct gateway_worker *worker, struct gateway
     r->sender_bytes = (uint16_t)envelope->sender.len;
     buffer_init(&r->waiting, GATEWAY_RECEIPT_WAITING_MAX);
     spool_draft_init(&r->draft);
-    if (atomic_load(&worker->process->spool_is_low) ||
-        !gateway_store_reserve(&worker->store, &r->reservation, GATEWAY_RECEIPT_MAIL_BYTES))
+    if (atomic_load(&worker->process->spool_is_gone))
+        status = STATUS_NOT_FOUND;
+    else if (atomic_load(&worker->process->spool_is_low) ||
+             !gateway_store_reserve(&worker->store, &r->reservation, GATEWAY_RECEIPT_MAIL_BYTES))
         status = STATUS_NO_SPACE;
     else
         status = spool_draft_begin(&r->draft, envelope, hint);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -40,10 +41,23 @@ static void well_again(struct gateway_store *store, unsigned events)
     gateway_alert_clear(store->worker, OBSERVE_ALERT_SPOOL, log_name(store, subject));
 }
 
+/* Whether somebody has deleted the segment. What is written to it is kept until it is closed, and
+ * the next start does not find it. The answer is in memory: no disk is asked, no server. */
+static bool is_unlinked(int fd)
+{
+    struct statx info;
+
+    return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_NLINK, &info) == 0 &&
+           (info.stx_mask & STATX_NLINK) != 0 && info.stx_nlink == 0;
+}
+
 static void written(struct gateway_store *store, enum status status)
 {
     bool has_stopped = spool_log_state(&store->log) == SPOOL_LOG_STOPPED;
 
+    if (status == STATUS_OK && is_unlinked(store->write.file.handle))
+        status = STATUS_NOT_FOUND;
+    store->is_unlinked = status == STATUS_NOT_FOUND;
     if (status == STATUS_OK) {
         store->rescues = 0;
         well_again(store, BIT(SPOOL_LOG_EVENT_WRITE_FAILED) | BIT(SPOOL_LOG_EVENT_RESULTS_LOST) |
@@ -259,7 +273,10 @@ static void report(struct gateway_store *store, enum spool_log_event event)
         gateway_worker_store_settled(w);
         break;
     case SPOOL_LOG_EVENT_WRITE_FAILED:
-        text = "a write failed, its segment is sealed; the messages in it were answered 451";
+        text = store->is_unlinked
+                   ? "a segment that is in use was deleted; the messages that were written to it "
+                     "last were answered 451"
+                   : "a write failed, its segment is sealed; the messages in it were answered 451";
         break;
     case SPOOL_LOG_EVENT_STOPPED:
         text = "writes failed twice in a row, no more mail is accepted until a reload";

@@ -6,7 +6,8 @@
  * refuses these). Only when that write has completed does gateway_message_ticket_back() run for
  * each of them, and only there is the 250 said: at that moment envelope, Received header and
  * body are on stable storage in one checksummed record (docs/SPOOL.md). A body in a file of its
- * own was synced, file and directory, before its message was handed over.
+ * own was synced, file and directory, before its message was handed over. A segment that somebody
+ * has deleted meanwhile is no stable storage: its batch has failed.
  */
 #pragma once
 #include "engine/file.h"
@@ -48,6 +49,7 @@ struct gateway_store { /* Fields are private. */
     enum spool_log_event reported; /* the trouble that has been said */
     unsigned trouble;              /* that an alert tells of: a bit for each enum spool_log_event */
     bool is_settled;
+    bool is_unlinked; /* the segment of the last write has no name any more */
 };
 
 /* batch_first, sequence_first: of the recovery. */

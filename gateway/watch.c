@@ -1,6 +1,8 @@
 #include "gateway/watch.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "gateway/alerts.h"
 #include "gateway/spool_start.h"
@@ -8,6 +10,7 @@
 #include "spool/quarantine.h"
 
 #define NO_ROOM         "spool: no room (spool.max_size or spool.min_free), MAIL gets 452"
+#define GONE            "spool: its folder is not in its place any more, MAIL gets 451"
 #define NO_IDS          "spool: identifiers cannot be reserved"
 #define QUARANTINED     "spool: damaged segments are in quarantine, see postern spool quarantine"
 #define WORKER_NAME_MAX 24
@@ -35,6 +38,51 @@ enum status gateway_watch_take(struct gateway_watch *watch, const struct gateway
 {
     gateway_certificate_watch_take(&watch->certificates, view);
     return gateway_alerts_configure(watch->process->alerts, gateway_view_settings(view));
+}
+
+/* Where the folder lies that we have open; its descriptor goes with it wherever it is moved. */
+static void find_place(struct gateway_watch *watch)
+{
+    char link[64];
+    ssize_t len;
+
+    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", watch->process->directory.path_fd);
+    len = readlink(link, watch->place, sizeof(watch->place) - 1);
+    watch->place[len > 0 ? len : 0] = '\0';
+}
+
+static bool is_same(const char *folder, const char *name, int fd)
+{
+    char path[PATH_MAX + 16];
+    struct stat there, ours;
+
+    (void)snprintf(path, sizeof(path), "%s%s", folder, name);
+    return stat(path, &there) == 0 && fstat(fd, &ours) == 0 && there.st_dev == ours.st_dev &&
+           there.st_ino == ours.st_ino;
+}
+
+/* A spool that was moved or deleted is still written to, and the next start will not find it. */
+static const char *look_at_place(struct gateway_watch *watch, enum observe_level *level_out)
+{
+    const struct spool_directory *d = &watch->process->directory;
+    bool is_gone;
+
+    if (watch->place[0] == '\0')
+        find_place(watch);
+    is_gone = watch->place[0] != '\0' && !(is_same(watch->place, "", d->path_fd) &&
+                                           is_same(watch->place, "/segments", d->segments_fd) &&
+                                           is_same(watch->place, "/bodies", d->bodies_fd));
+    if (is_gone == watch->is_gone)
+        return NULL;
+    watch->is_gone = is_gone;
+    atomic_store(&watch->process->spool_is_gone, is_gone);
+    *level_out = is_gone ? OBSERVE_CRITICAL : OBSERVE_INFO;
+    if (is_gone) {
+        raise_alert(watch, OBSERVE_ALERT_SPOOL, "place", GONE);
+        return GONE;
+    }
+    clear_alert(watch, OBSERVE_ALERT_SPOOL, "place");
+    return "spool: its folder is in its place again";
 }
 
 static const char *look_at_space(struct gateway_watch *watch,
@@ -94,8 +142,10 @@ static const char *look_at_quarantine(struct gateway_watch *watch, enum observe_
 const char *gateway_watch_look(struct gateway_watch *watch, const struct config_settings *settings,
                                enum observe_level *level_out)
 {
-    const char *text = look_at_space(watch, settings, level_out);
+    const char *text = look_at_place(watch, level_out);
 
+    if (text == NULL)
+        text = look_at_space(watch, settings, level_out);
     if (text == NULL)
         text = look_at_identifiers(watch, level_out);
     return text != NULL ? text : look_at_quarantine(watch, level_out);
@@ -140,6 +190,8 @@ void gateway_watch_repeat(struct gateway_watch *watch, uint64_t now_ms, int64_t 
     if (now_ms - watch->repeated_ms < GATEWAY_WATCH_REPEAT_MS)
         return;
     watch->repeated_ms = now_ms;
+    if (watch->is_gone)
+        raise_alert(watch, OBSERVE_ALERT_SPOOL, "place", GONE);
     if (watch->is_low)
         raise_alert(watch, OBSERVE_ALERT_SPOOL, "space", NO_ROOM);
     if (watch->ids_failed)

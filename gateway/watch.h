@@ -6,6 +6,8 @@
  * Belongs to the supervisor's thread.
  */
 #pragma once
+#include <limits.h>
+
 #include "gateway/certificate_watch.h"
 #include "gateway/process.h"
 
@@ -16,6 +18,8 @@ struct gateway_watch { /* Fields are private; zeroed at first, but for process. 
     struct gateway_certificate_watch certificates;
     uint64_t repeated_ms;
     size_t quarantined; /* segments of the spool, when it was last looked at */
+    char place[PATH_MAX]; /* of the spool's folder, when it was first looked at; empty: unknown */
+    bool is_gone;
     bool is_low;
     bool ids_failed;
     bool is_silent[CONFIG_WORKERS_MAX];
@@ -26,7 +30,7 @@ struct gateway_watch { /* Fields are private; zeroed at first, but for process. 
 MUST_USE enum status gateway_watch_take(struct gateway_watch *watch,
                                         const struct gateway_view *view);
 
-/* Looks after the room of the spool and its quarantine, and reserves more identifiers when they get
+/* Looks after the place of the spool, its room and its quarantine, and reserves more identifiers when they get
  * few. A line for the log when one of these has turned; then once more. NULL: nothing to say. */
 const char *gateway_watch_look(struct gateway_watch *watch, const struct config_settings *settings,
                                enum observe_level *level_out);

@@ -1,5 +1,6 @@
-"""Disks that fail, for real: full at each allocation, read-only, gone. What the client is told, what
-is logged and alerted, that it takes mail again, and that nothing that had its 250 is lost."""
+"""Disks that fail, for real: full at each allocation, read-only, broken, gone. What the client is
+told, what is logged and alerted, that it takes mail again, and that nothing that had its 250 is
+lost."""
 import contextlib
 import re
 
@@ -178,3 +179,73 @@ def test_a_body_without_room_is_refused_and_leaves_nothing(make_disk, ledger, ne
     assert answers[-1] == 250 and 250 not in answers[:-1]
     assert_accepted(send(gateway, ledger))
     assert_all_delivered(ledger, next_hop, gateway)
+
+
+def flood(gateway, ledger, count=10):
+    """Replies to so many messages, as a set of (verb, code)."""
+    return {(verb, reply.code) for verb, reply in (send(gateway, ledger) for _ in range(count))}
+
+
+REFUSED = {('MAIL', 451)}
+
+
+def test_a_spool_that_is_moved_takes_no_mail_until_it_is_back(make_disk, ledger, next_hop):
+    put_off(next_hop)
+    disk = make_disk()
+    gateway = disk.gateway.start()
+    assert flood(gateway, ledger) == {('BODY', 250)}
+
+    for away, back in ((('spool',), ('away',)), (('spool', 'bodies'), ('away',))):
+        away, back = disk.place.joinpath(*away), disk.place.joinpath(*back)
+        since = len(gateway.log())
+        disk.run('mv', away, back)
+        gateway.wait_log(r'Critical: spool: its folder is not in its place any more', since=since)
+        assert flood(gateway, ledger) == REFUSED
+        assert 'its folder is gone: MAIL gets 451' in gateway.command('status')
+        disk.run('mv', back, away)
+        gateway.wait_log(r'Info: spool: its folder is in its place again', since=since)
+        assert flood(gateway, ledger) == {('BODY', 250)}
+    # The second time is held back, as alerts are.
+    gateway.wait_log(r'Critical: Alert spool: spool: its folder is not in its place any more')
+    gateway.wait_log(r'Info: Alert spool: Recovered: spool: its folder is not in its place')
+    gateway.kill()
+    gateway.start()
+    take_all(next_hop)
+    assert_all_delivered(ledger, next_hop, gateway)
+
+
+def test_nothing_is_promised_to_a_spool_that_was_deleted(make_disk, ledger, next_hop):
+    """What was promised before is in memory, and is delivered as long as the gateway runs."""
+    put_off(next_hop)
+    disk = make_disk()
+    gateway = disk.gateway.start()
+    disk.wait_spare()
+    assert flood(gateway, ledger) == {('BODY', 250)}
+    disk.run('rm', '-r', disk.place / 'spool')
+    # At once, and from the next look at the folder on already at MAIL.
+    assert flood(gateway, ledger, 1) <= {('BODY', 451), ('MAIL', 451)}
+    gateway.wait_log('its folder is not in its place any more')
+    assert flood(gateway, ledger) <= REFUSED
+    take_all(next_hop)
+    assert_all_delivered(ledger, next_hop, gateway)
+    assert not try_start(gateway)
+    assert 'cannot use the spool folder' in gateway.log()
+
+
+def test_a_segment_that_is_deleted_costs_no_promise(make_disk, ledger, next_hop):
+    put_off(next_hop)
+    disk = make_disk()
+    gateway = disk.gateway.start()
+    disk.wait_spare()
+    assert flood(gateway, ledger) == {('BODY', 250)}
+    disk.run('rm', disk.place / 'spool/segments/00000001.seg')
+    assert flood(gateway, ledger, 1) == {('BODY', 451)}
+    gateway.wait_log(r'Critical: Spool: log 0: a segment that is in use was deleted; the messages')
+    gateway.wait_log(r'Critical: Alert spool: Spool: log 0: a segment that is in use was deleted')
+    assert flood(gateway, ledger) == {('BODY', 250)}
+    gateway.wait_log(r'Info: Alert spool: Recovered: Spool: log 0: a segment that is in use')
+    take_all(next_hop)
+    wait_until(lambda: not ledger.compare(next_hop.bodies()).lost, 20, 'all arrive')
+    # The place it had in the log is given up, and what comes behind it is freed.
+    assert_all_delivered(ledger, next_hop, gateway)
+    assert 'could not be freed' not in gateway.log()
