@@ -11,8 +11,8 @@
 #include "gateway/queue_job.h"
 #include "gateway/worker.h"
 
-#define BIT(event)   (1u << (event))
-#define LOG_NAME_MAX 24
+#define BIT(event)  (1u << (event))
+#define SUBJECT_MAX 32
 
 static void settle(struct gateway_store *store);
 
@@ -21,10 +21,14 @@ static struct gateway_store *store_of(struct spool_storage *s)
     return CONTAINER_OF(s, struct gateway_store, storage);
 }
 
-static struct slice log_name(const struct gateway_store *store, char name[static LOG_NAME_MAX])
+/* What an alert of this kind of trouble is about. That the log has stopped is told apart: what led
+ * to it was told a moment before, and the second alert about one thing is held back. */
+static struct slice subject_of(const struct gateway_store *store, enum spool_log_event event,
+                               char subject[static SUBJECT_MAX])
 {
-    (void)snprintf(name, LOG_NAME_MAX, "log %u", store->worker->index);
-    return slice_from(name);
+    (void)snprintf(subject, SUBJECT_MAX, "log %u%s", store->worker->index,
+                   event == SPOOL_LOG_EVENT_STOPPED ? " stopped" : "");
+    return slice_from(subject);
 }
 
 /* --- writing --------------------------------------------------------------------------------- */
@@ -32,13 +36,17 @@ static struct slice log_name(const struct gateway_store *store, char name[static
 /* What was wrong of these kinds is well again. */
 static void well_again(struct gateway_store *store, unsigned events)
 {
-    char subject[LOG_NAME_MAX];
-    unsigned before = store->trouble;
+    const unsigned stopped = BIT(SPOOL_LOG_EVENT_STOPPED);
+    unsigned before = store->trouble, now = before & ~events;
+    char subject[SUBJECT_MAX];
 
-    store->trouble &= ~events;
-    if (before == 0 || store->trouble != 0)
-        return;
-    gateway_alert_clear(store->worker, OBSERVE_ALERT_SPOOL, log_name(store, subject));
+    store->trouble = now;
+    if ((before & stopped) != 0 && (now & stopped) == 0)
+        gateway_alert_clear(store->worker, OBSERVE_ALERT_SPOOL,
+                            subject_of(store, SPOOL_LOG_EVENT_STOPPED, subject));
+    if ((before & ~stopped) != 0 && (now & ~stopped) == 0)
+        gateway_alert_clear(store->worker, OBSERVE_ALERT_SPOOL,
+                            subject_of(store, SPOOL_LOG_EVENT_NONE, subject));
 }
 
 /* Whether somebody has deleted the segment. What is written to it is kept until it is closed, and
@@ -248,11 +256,11 @@ static void plan_rescue(struct gateway_store *store)
 static void alert(struct gateway_store *store, enum spool_log_event event, enum observe_level level,
                   const char *what)
 {
-    char subject[LOG_NAME_MAX], text[256];
+    char subject[SUBJECT_MAX], text[256];
     int len = snprintf(text, sizeof(text), "Spool: log %u: %s", store->worker->index, what);
 
     store->trouble |= BIT(event);
-    gateway_alert_raise(store->worker, OBSERVE_ALERT_SPOOL, log_name(store, subject),
+    gateway_alert_raise(store->worker, OBSERVE_ALERT_SPOOL, subject_of(store, event, subject),
                         level == OBSERVE_CRITICAL ? OBSERVE_SEVERITY_CRITICAL
                                                   : OBSERVE_SEVERITY_WARNING,
                         (struct slice){ text, (size_t)len });

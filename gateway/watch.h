@@ -17,7 +17,7 @@ struct gateway_watch { /* Fields are private; zeroed at first, but for process. 
     struct gateway_process *process;
     struct gateway_certificate_watch certificates;
     uint64_t repeated_ms;
-    size_t quarantined; /* segments of the spool, when it was last looked at */
+    size_t quarantined;   /* segments of the spool, when it was last looked at */
     char place[PATH_MAX]; /* of the spool's folder, when it was first looked at; empty: unknown */
     bool is_gone;
     bool is_low;
@@ -30,8 +30,9 @@ struct gateway_watch { /* Fields are private; zeroed at first, but for process. 
 MUST_USE enum status gateway_watch_take(struct gateway_watch *watch,
                                         const struct gateway_view *view);
 
-/* Looks after the place of the spool, its room and its quarantine, and reserves more identifiers when they get
- * few. A line for the log when one of these has turned; then once more. NULL: nothing to say. */
+/* Looks after the place of the spool, its room and its quarantine, and reserves more identifiers
+ * when they get few. A line for the log when one of these has turned; then once more. NULL: nothing
+ * to say. */
 const char *gateway_watch_look(struct gateway_watch *watch, const struct config_settings *settings,
                                enum observe_level *level_out);
 

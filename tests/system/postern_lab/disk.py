@@ -9,8 +9,10 @@ process sees it. Needs root. Where it cannot be had, the test is skipped by name
 is a failure.
 """
 import ctypes
+import fcntl
 import os
 import pathlib
+import struct
 import subprocess
 
 import pytest
@@ -19,6 +21,8 @@ from postern_lab import CI
 from postern_lab.process import wait_until
 
 CLONE_NEWNS = 0x20000
+EXT4_IOC_SHUTDOWN, SHUTDOWN_AT_ONCE = 0x8004587d, 2  # nothing is written any more, no log either
+IMAGE_BYTES = 1 << 30  # it has holes
 _libc = ctypes.CDLL(None, use_errno=True)
 _setns = _libc.setns  # looked up here: a child of a process with threads must take no lock
 
@@ -78,7 +82,14 @@ class Disk:
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def mount(self):
-        result = self.run('mount', '-t', self.kind, '-o', self.options, 'postern-lab', self.place,
+        """A tmpfs, or a file with an ext4 in it that is made when it is mounted first."""
+        image = self.gateway.folder / 'disk.img'
+        if self.kind == 'ext4' and not image.exists():
+            with open(image, 'wb') as file:
+                file.truncate(IMAGE_BYTES)
+            self.run('mkfs.ext4', '-q', '-E', 'lazy_itable_init=0,nodiscard', image)
+        source = image if self.kind == 'ext4' else 'postern-lab'
+        result = self.run('mount', '-t', self.kind, '-o', self.options, source, self.place,
                           check=False)
         if result.returncode != 0:
             self.cannot(result.stderr)
@@ -96,6 +107,19 @@ class Disk:
         now = os.statvfs(self.root)
         used = (now.f_blocks - now.f_bfree) * now.f_frsize
         self.remount(f'size={used + free_bytes}')
+
+    def shut_down(self):
+        """An ext4 only: whatever is asked of it fails with EIO until it is mounted anew."""
+        fd = os.open(self.root, os.O_RDONLY)
+        try:
+            fcntl.ioctl(fd, EXT4_IOC_SHUTDOWN, struct.pack('I', SHUTDOWN_AT_ONCE))
+        finally:
+            os.close(fd)
+
+    def find_error(self):
+        """An ext4 only: it finds an error in itself, and does with it as its options say."""
+        device = self.run('findmnt', '-n', '-o', 'SOURCE', self.place).stdout.strip()
+        pathlib.Path(f'/sys/fs/ext4/{device.rpartition("/")[2]}/trigger_fs_error').write_text('1')
 
     def wait_spare(self):
         """Until the one worker has the segments it wants without mail: one in use, two ahead."""
