@@ -26,6 +26,18 @@ void gateway_alert_clear(struct gateway_worker *w, enum observe_alert_kind kind,
     gateway_alerts_clear(w->process->alerts, kind, subject);
 }
 
+void gateway_alert_unreadable(struct gateway_worker *w, uint64_t mid, const char *what)
+{
+    char text[PART_MAX];
+    int len = snprintf(text, sizeof(text), "Spool: MID %llu %s", (unsigned long long)mid, what);
+
+    ASSERT(len > 0 && (size_t)len < sizeof(text));
+    observe_count(&w->counters, OBSERVE_SPOOL_ERRORS, 1);
+    observe_log_line(w->log, OBSERVE_CRITICAL, gateway_worker_now_s(w), "%s", text);
+    gateway_alert_raise(w, OBSERVE_ALERT_SPOOL, SLICE("messages"), OBSERVE_SEVERITY_CRITICAL,
+                        (struct slice){ text, (size_t)len });
+}
+
 /* Its place among the hashes, or count. */
 static unsigned find(const struct gateway_alert_domains *d, uint64_t hash)
 {

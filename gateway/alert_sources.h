@@ -15,6 +15,10 @@ void gateway_alert_raise(struct gateway_worker *w, enum observe_alert_kind kind,
 void gateway_alert_clear(struct gateway_worker *w, enum observe_alert_kind kind,
                          struct slice subject);
 
+/* A message cannot be read any more; what: "cannot be read from segment 7: I/O error". A line in
+ * the log, and an alert about `messages`, which is not cleared: mail may be lost there. */
+void gateway_alert_unreadable(struct gateway_worker *w, uint64_t mid, const char *what);
+
 /* The domains that this worker has raised an alert about and not yet cleared; embedded in the
  * worker, zeroed at first. A hash stands for a domain: two that share one share their recovery. */
 struct gateway_alert_domains { /* Fields are private. */

@@ -400,10 +400,11 @@ void gateway_outbound_chunk(struct gateway_outbound *out, enum status status, st
     if (out->state == GATEWAY_OUTBOUND_CLOSING)
         return;
     if (status != STATUS_OK) {
-        observe_log_line(out->worker->log, OBSERVE_CRITICAL, gateway_worker_now_s(out->worker),
-                         "MID %llu: its body file cannot be read: %s",
-                         (unsigned long long)gateway_item_message(out->item)->mid,
-                         status_text(status));
+        char what[64];
+
+        (void)snprintf(what, sizeof(what), "has a body file that cannot be read: %s",
+                       status_text(status));
+        gateway_alert_unreadable(out->worker, gateway_item_message(out->item)->mid, what);
         if (status != STATUS_NO_MEMORY)
             defer_item(out);
         fail_body(out);

@@ -55,9 +55,8 @@ static enum gateway_body_form form_of(const struct spool_message *spool, bool by
 
 static enum gateway_body_step disown(const struct gateway_outbound *out)
 {
-    observe_log_line(out->worker->log, OBSERVE_CRITICAL, gateway_worker_now_s(out->worker),
-                     "MID %llu: its body is not as long as its record says",
-                     (unsigned long long)gateway_item_message(out->item)->mid);
+    gateway_alert_unreadable(out->worker, gateway_item_message(out->item)->mid,
+                             "has a body that is not as long as its record says");
     return GATEWAY_BODY_FAILED;
 }
 

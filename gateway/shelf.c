@@ -245,16 +245,11 @@ static void answer(struct gateway_message *m, struct list *loans, struct list *r
 
 static void complain(const struct gateway_message *m, enum status status)
 {
-    struct gateway_worker *w = m->home;
-    char text[TEXT_MAX];
-    int len = snprintf(text, sizeof(text), "Spool: MID %llu cannot be read from segment %u: %s",
-                       (unsigned long long)m->mid, spool_segment_file(m->location.segment)->number,
-                       status_text(status));
+    char what[TEXT_MAX];
 
-    observe_count(&w->counters, OBSERVE_SPOOL_ERRORS, 1);
-    observe_log_line(w->log, OBSERVE_CRITICAL, gateway_worker_now_s(w), "%s", text);
-    gateway_alert_raise(w, OBSERVE_ALERT_SPOOL, SLICE("messages"), OBSERVE_SEVERITY_CRITICAL,
-                        (struct slice){ text, (size_t)len });
+    (void)snprintf(what, sizeof(what), "cannot be read from segment %u: %s",
+                   spool_segment_file(m->location.segment)->number, status_text(status));
+    gateway_alert_unreadable(m->home, m->mid, what);
 }
 
 /* The end of every fetch. Takes spool. The next one may begin. */

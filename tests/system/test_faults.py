@@ -2,12 +2,14 @@
 told, what is logged and alerted, that it takes mail again, and that nothing that had its 250 is
 lost."""
 import contextlib
+import os
 import re
 
 import pytest
 
-from postern_lab import LONG
+from postern_lab import LONG, POSTERN
 from postern_lab.disk import Disk
+from postern_lab.ledger import Ledger
 from postern_lab.process import wait_until
 from postern_lab.traffic import Traffic
 
@@ -285,3 +287,31 @@ def test_a_file_system_that_fails_loses_no_promise(make_disk, ledger, next_hop, 
     print(account)
     # A record may have arrived whole although the write failed; nobody could strike it out.
     assert account.lost == account.doubled == [] and set(account.unknown) <= ledger.refused
+
+
+def test_a_body_file_that_is_deleted_is_told_and_holds_up_nothing_else(make_disk, ledger, next_hop):
+    put_off(next_hop)
+    disk = make_disk()
+    gateway = disk.gateway.start()
+    large = ('x' * 70 + '\n') * 30000
+    assert_accepted(send(gateway, Ledger('deleted'), large))
+    assert_accepted(send(gateway, ledger, large))
+    deleted, kept = sorted((disk.path / 'bodies').iterdir())
+    mid = int(deleted.name, 16)
+    deleted.unlink()
+    take_all(next_hop)
+    gateway.wait_log(rf'Critical: Spool: MID {mid} has a body file that cannot be read: not found')
+    gateway.wait_log(rf'Critical: Alert spool: Spool: MID {mid} has a body file that cannot be')
+    assert_accepted(send(gateway, ledger))
+    wait_until(lambda: not kept.exists(), 20, 'the other one is delivered')
+    assert f'"mid": {mid}' in gateway.command('queue', 'list', '--json')  # it stays
+    gateway.kill()
+    since = len(gateway.log())
+    gateway.start()
+    gateway.wait_log('Critical: Spool: recovery found 1 of: body file missing or too short',
+                     since=since)
+    gateway.wait_log('Critical: Alert spool: Spool: recovery found 1 of: body file missing',
+                     since=since)
+    assert_accepted(send(gateway, ledger))
+    gateway.command('queue', 'delete', str(mid))
+    assert_all_delivered(ledger, next_hop, gateway)
