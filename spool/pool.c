@@ -129,7 +129,7 @@ static enum status make_salt(uint64_t *salt_out)
     return STATUS_OK;
 }
 
-/* A new file: zeros, then the header, then the name in the directory. */
+/* A new file: zeros, durably, then the header, then the name in the directory. */
 static enum status make_file(struct spool_pool *p, const struct spool_segment_header *h,
                              uint32_t number)
 {
@@ -139,6 +139,9 @@ static enum status make_file(struct spool_pool *p, const struct spool_segment_he
     TRY(spool_segment_open(p->directory, number, O_RDWR | O_CREAT | O_EXCL, &fd));
     p->files_count++;
     status = fill_with_zeros(fd, h->bytes);
+    /* A header vouches for the length: a file that is shorter has lost something. */
+    if (status == STATUS_OK)
+        status = sync_fd(fd);
     if (status == STATUS_OK)
         status = write_header(fd, h);
     if (status == STATUS_OK)

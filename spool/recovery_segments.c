@@ -62,6 +62,20 @@ static void use_first_record(struct spool_recovery *r, struct spool_recovered_se
                        });
 }
 
+/* A file is as long as its header says before it has one: somebody has cut off what was behind, and
+ * nobody knows whether that were records. */
+static void report_cut(struct spool_recovery *r, struct spool_recovered_segment *s,
+                       uint32_t file_bytes)
+{
+    s->is_damaged = true;
+    recovery_report(r, &(struct spool_damage){
+                           .kind = SPOOL_DAMAGE_RECORD,
+                           .segment = s->number,
+                           .offset = file_bytes,
+                           .bytes = s->header.bytes - file_bytes,
+                       });
+}
+
 static enum status read_header(struct spool_recovery *r, struct spool_recovered_segment *s)
 {
     char head[2 * SPOOL_BLOCK_BYTES];
@@ -87,6 +101,8 @@ static enum status read_header(struct spool_recovery *r, struct spool_recovered_
     status = spool_segment_header_decode((struct slice){ head, got }, &s->header);
     if (status == STATUS_OK && s->header.bytes != bytes && s->header.is_free)
         s->header.bytes = 0; /* not to be used again */
+    if (status == STATUS_OK && s->header.bytes > bytes)
+        report_cut(r, s, bytes);
     if (status != STATUS_CORRUPT)
         return status;
     if (is_zero(head, got) && info.st_size >= (off_t)got) {

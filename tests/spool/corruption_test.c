@@ -273,10 +273,52 @@ static void damage_anywhere_costs_no_other_message_and_is_told(void **unused)
     teardown(&w);
 }
 
+static void cut(const struct world *w, uint32_t number, off_t bytes)
+{
+    int fd;
+
+    assert_int_equal(spool_segment_open(&w->directory, number, O_WRONLY, &fd), STATUS_OK);
+    assert_int_equal(ftruncate(fd, bytes), 0);
+    assert_int_equal(close(fd), 0);
+}
+
+/* Whether records were behind the cut, nobody can tell: it is never passed over. */
+static void a_segment_that_was_cut_short_is_damaged(void **unused)
+{
+    static const off_t lengths[] = { FAKE_SEGMENT_BYTES - 1, 3 * SPOOL_BLOCK_BYTES,
+                                     SPOOL_BLOCK_BYTES + 8, SPOOL_BLOCK_BYTES };
+    const struct spool_recovery_options options = { .is_reader = true };
+    uint64_t random = 1;
+    struct world w;
+
+    (void)unused;
+    setup(&w, &random);
+    for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
+        uint32_t number = (uint32_t)number_of(&w, 0);
+        struct spool_recovery r;
+
+        cut(&w, number, lengths[i]);
+        assert_int_equal(spool_recover(&r, &w.directory, &options), STATUS_OK);
+        assert_true(r.damage_counts[SPOOL_DAMAGE_RECORD] > 0);
+        for (size_t n = 0; n < r.segments_count; n++)
+            assert_int_equal(r.segments[n].is_damaged, r.segments[n].number == number);
+        for (unsigned m = 0; m < MESSAGES; m++) {
+            const struct spool_location *l = &w.tickets[m].location;
+
+            check_message(&w, &r, m,
+                          number_of(&w, m) == number &&
+                              (off_t)l->offset + (off_t)l->bytes > lengths[i]);
+        }
+        spool_recovery_finish(&r);
+    }
+    teardown(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(damage_anywhere_costs_no_other_message_and_is_told),
+        cmocka_unit_test(a_segment_that_was_cut_short_is_damaged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -315,3 +315,31 @@ def test_a_body_file_that_is_deleted_is_told_and_holds_up_nothing_else(make_disk
     assert_accepted(send(gateway, ledger))
     gateway.command('queue', 'delete', str(mid))
     assert_all_delivered(ledger, next_hop, gateway)
+
+
+def test_a_segment_that_is_cut_short_costs_what_was_cut(make_disk, ledger, next_hop):
+    """And it is said, and what is left is delivered, and what is left of it is kept."""
+    put_off(next_hop)
+    disk = make_disk(bounce='default = { initial_retry = "1h"; max_age = "5h"; };')
+    gateway = disk.gateway.start()
+    before, behind = Ledger('before'), Ledger('behind')
+    assert flood(gateway, before) == {('BODY', 250)}
+    wait_until(lambda: gateway.log().count('pending till') == 10, 10, 'it is put off')
+    assert flood(gateway, behind, 5) == {('BODY', 250)}
+    gateway.kill()
+    segment = disk.path / 'segments/00000001.seg'
+    os.truncate(segment, segment.read_bytes().index(b'X-Lab-Id: behind-3') // PAGE * PAGE)
+    verify = disk.run(POSTERN, 'spool', 'verify', disk.place / 'spool', check=False)
+    assert verify.returncode == 1 and 'damaged record' in verify.stdout
+    take_all(next_hop)
+    gateway.start()
+    gateway.wait_log(r'Critical: Spool: recovery found 1 of: damaged record')
+    gateway.wait_log(r'Critical: Alert spool: Spool: recovery found 1 of: damaged record')
+    gateway.wait_log('recovered 12 messages')
+    assert_accepted(send(gateway, ledger))
+    gateway.command('flush', 'example.com')
+    gateway.wait_log(r'Critical: Alert spool: spool: damaged segments are in quarantine')
+    assert before.compare(next_hop.bodies()).lost == []
+    assert behind.compare(next_hop.bodies()).lost == ['behind-3', 'behind-4', 'behind-5']
+    wait_until(lambda: not ledger.compare(next_hop.bodies()).lost, 20, 'it arrives')
+    assert [path.name for path in (disk.path / 'quarantine').iterdir()] == ['00000001.seg']

@@ -19,6 +19,7 @@ from postern_lab.process import wait_until
 from postern_lab.traffic import Traffic
 
 BLOCK = 4096
+SEGMENT_MIN = 16 * BLOCK
 HEADER = 80
 MESSAGE, RESULT, DONE = 1, 2, 3
 LARGE = b'X-Lab-Id: large\r\nSubject: large\r\n\r\n' + b'.line of a large body\r\n' * 60000
@@ -109,6 +110,22 @@ def fill(gateway):
     return mids
 
 
+def crc32c(data):
+    crc = 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
+
+
+def shortened(segment, size):
+    """A segment of which only the beginning is left, with a header that says so."""
+    head = segment[:36] + struct.pack('<I', size) + segment[40:60]
+    head += struct.pack('<I', crc32c(head))
+    return head + segment[len(head):size].ljust(size - len(head), b'\0')
+
+
 def copy_spool(source, target, whole=False):
     """Without the segments that are not used, and only what is written of the others, unless they
     are to be whole: one run then takes no time."""
@@ -121,8 +138,9 @@ def copy_spool(source, target, whole=False):
         path = source / 'segments' / name
         with open(target / 'segments' / name, 'wb') as file:
             data = path.read_bytes().rstrip(b'\0')
-            file.write(data)
-            file.truncate(path.stat().st_size if whole else len(data) // BLOCK * BLOCK + BLOCK)
+            size = max(len(data) // BLOCK * BLOCK + BLOCK, SEGMENT_MIN)
+            file.write(data if whole else shortened(data, size))
+            file.truncate(path.stat().st_size if whole else size)
 
 
 @pytest.fixture(name='original', scope='module')
