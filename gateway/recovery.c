@@ -346,6 +346,8 @@ static void on_step(struct engine_loop *loop, struct engine_job *job)
         return;
     }
     tell_damage(first, &r->spool);
+    if (r->process->ids.was_damaged)
+        complain(first, "Spool: the file of identifiers was damaged, they go on far ahead");
     hand_out(r);
 }
 

@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "gateway/recovery.h"
 #include "spool/record.h"
 
@@ -71,7 +72,7 @@ static enum status open_ids(struct gateway_process *process)
     uint64_t highest;
 
     TRY(find_mids(process, &highest));
-    TRY(spool_ids_open(&process->ids, &process->directory, highest));
+    TRY(spool_ids_open(&process->ids, &process->directory, highest, clock_wall_s()));
     gateway_recovery_spool(process->recovery)->mid_limit =
         atomic_load(&process->ids.next[SPOOL_ID_MID]);
     return STATUS_OK;

@@ -78,8 +78,19 @@ enum status spool_ids_look(const struct spool_directory *d)
     return read_ids(d, reserved);
 }
 
+/* By the time: a number of blocks that was never reached. STATUS_CORRUPT for a clock that cannot be
+ * right. */
+static enum status begin_far_ahead(int64_t now_s, uint64_t *first_out)
+{
+    if (now_s < 1 || (uint64_t)now_s >= IDS_ID_MAX / SPOOL_IDS_BLOCK)
+        return STATUS_CORRUPT;
+    for (int kind = 0; kind < SPOOL_ID_COUNT; kind++)
+        first_out[kind] = (uint64_t)now_s * SPOOL_IDS_BLOCK;
+    return STATUS_OK;
+}
+
 enum status spool_ids_open(struct spool_ids *ids, const struct spool_directory *d,
-                           uint64_t mid_highest)
+                           uint64_t mid_highest, int64_t now_s)
 {
     uint64_t first[SPOOL_ID_COUNT], reserved[SPOOL_ID_COUNT];
     enum status status = read_ids(d, first);
@@ -87,9 +98,15 @@ enum status spool_ids_open(struct spool_ids *ids, const struct spool_directory *
     if (status == STATUS_NOT_FOUND) {
         for (int kind = 0; kind < SPOOL_ID_COUNT; kind++)
             first[kind] = 1;
-    } else if (status != STATUS_OK) {
-        return status;
+        status = STATUS_OK;
     }
+    ids->was_damaged = status == STATUS_CORRUPT;
+    /* To begin again behind mid_highest would be wrong: records of messages that are over may still
+     * speak of higher ones, and strike out new mail. To refuse would keep the mail that waits. */
+    if (status == STATUS_CORRUPT)
+        status = begin_far_ahead(now_s, first);
+    if (status != STATUS_OK)
+        return status;
     if (mid_highest >= IDS_ID_MAX)
         return STATUS_CORRUPT;
     if (first[SPOOL_ID_MID] <= mid_highest)

@@ -18,16 +18,18 @@ enum spool_id_kind { SPOOL_ID_ICID, SPOOL_ID_MID, SPOOL_ID_DCID, SPOOL_ID_COUNT 
 
 struct spool_ids {
     const struct spool_directory *directory;
+    bool was_damaged; /* the file, at the start; to be told */
     _Atomic uint64_t next[SPOOL_ID_COUNT];
     _Atomic uint64_t reserved[SPOOL_ID_COUNT]; /* next must stay below */
 };
 
 /* Reads what was reserved, reserves a block of each kind. mid_highest: the highest MID that
  * recovery saw, or 0; nothing at or below it is handed out even if the file was lost. Who opens
- * before recovery is over needs the file, if the spool holds anything: spool_ids_look().
- * STATUS_CORRUPT for a damaged file, STATUS_IO... */
+ * before recovery is over needs the file, if the spool holds anything: spool_ids_look(). now_s:
+ * seconds since 1970. Behind a damaged file identifiers go on from that many blocks, which no spool
+ * gets to that has not used up a block in each second since. STATUS_IO, STATUS_NO_SPACE... */
 MUST_USE enum status spool_ids_open(struct spool_ids *ids, const struct spool_directory *d,
-                                    uint64_t mid_highest);
+                                    uint64_t mid_highest, int64_t now_s);
 
 /* STATUS_NOT_FOUND: there is no file; else as open() would say. */
 MUST_USE enum status spool_ids_look(const struct spool_directory *d);

@@ -14,6 +14,8 @@
 #include "spool/pool.h"
 #include "tests/spool/fake_storage.h"
 
+#define NOW_S 1700000000
+
 static struct spool_directory opened(const char *path)
 {
     struct spool_directory d;
@@ -204,7 +206,7 @@ static void no_identifier_is_given_twice_across_crashes(void **unused)
     for (unsigned run = 0; run < 20; run++) {
         struct spool_ids ids;
 
-        assert_int_equal(spool_ids_open(&ids, &d, 0), STATUS_OK);
+        assert_int_equal(spool_ids_open(&ids, &d, 0, NOW_S), STATUS_OK);
         for (unsigned take = 0; take < 5 + run; take++)
             for (int kind = 0; kind < SPOOL_ID_COUNT; kind++) {
                 uint64_t id = spool_ids_take(&ids, (enum spool_id_kind)kind);
@@ -234,7 +236,7 @@ static void an_identifier_behind_the_reserved_ones_is_not_given(void **unused)
     struct spool_ids ids;
 
     (void)unused;
-    assert_int_equal(spool_ids_open(&ids, &d, 0), STATUS_OK);
+    assert_int_equal(spool_ids_open(&ids, &d, 0, NOW_S), STATUS_OK);
     assert_int_equal(spool_ids_take(&ids, SPOOL_ID_ICID), 1);
     atomic_store(&ids.next[SPOOL_ID_ICID], SPOOL_IDS_BLOCK);
     assert_int_equal(spool_ids_take(&ids, SPOOL_ID_ICID), SPOOL_IDS_BLOCK);
@@ -253,10 +255,40 @@ static void a_lost_file_does_not_bring_old_identifiers_back(void **unused)
     struct spool_ids ids;
 
     (void)unused;
-    assert_int_equal(spool_ids_open(&ids, &d, 123456), STATUS_OK);
+    assert_int_equal(spool_ids_open(&ids, &d, 123456, NOW_S), STATUS_OK);
     assert_int_equal(spool_ids_take(&ids, SPOOL_ID_MID), 123457);
-    write_text(d.path_fd, "ids", SLICE("POSTIDS\n and then something else, long enough .."));
-    assert_int_equal(spool_ids_open(&ids, &d, 0), STATUS_CORRUPT);
+    spool_directory_close(&d);
+    fake_folder_remove(path);
+}
+
+static void behind_a_damaged_file_identifiers_go_on_far_ahead(void **unused)
+{
+    static const struct slice damaged[] = {
+        SLICE("POSTIDS\n and then something else, long enough .."),
+        SLICE("POSTIDS\n"),
+        SLICE(""),
+    };
+    const char *path = fake_folder();
+    struct spool_directory d = opened(path);
+    uint64_t expected = (uint64_t)NOW_S * SPOOL_IDS_BLOCK;
+    struct spool_ids ids;
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(damaged); i++) {
+        write_text(d.path_fd, "ids", damaged[i]);
+        assert_int_equal(spool_ids_open(&ids, &d, 123456, 0), STATUS_CORRUPT);
+        assert_int_equal(spool_ids_open(&ids, &d, 123456, NOW_S), STATUS_OK);
+        assert_true(ids.was_damaged);
+        for (int kind = 0; kind < SPOOL_ID_COUNT; kind++)
+            assert_int_equal(spool_ids_take(&ids, (enum spool_id_kind)kind), expected);
+        assert_int_equal(spool_ids_open(&ids, &d, 0, NOW_S), STATUS_OK);
+        assert_false(ids.was_damaged);
+        assert_int_equal(spool_ids_take(&ids, SPOOL_ID_MID), expected + SPOOL_IDS_BLOCK);
+    }
+    /* What recovery has seen counts in any case. */
+    write_text(d.path_fd, "ids", damaged[0]);
+    assert_int_equal(spool_ids_open(&ids, &d, 2 * expected, NOW_S), STATUS_OK);
+    assert_int_equal(spool_ids_take(&ids, SPOOL_ID_MID), 2 * expected + 1);
     spool_directory_close(&d);
     fake_folder_remove(path);
 }
@@ -270,11 +302,12 @@ static void a_full_disk_does_not_keep_identifiers_from_being_reserved(void **unu
 
     (void)unused;
     assert_int_equal(symlinkat("/dev/full", d.path_fd, "ids.new"), 0);
-    assert_int_equal(spool_ids_open(&ids, &d, 0), STATUS_NO_SPACE); /* there is no file yet */
-    assert_int_equal(spool_ids_open(&ids, &d, 0), STATUS_OK);
+    assert_int_equal(spool_ids_open(&ids, &d, 0, NOW_S),
+                     STATUS_NO_SPACE); /* there is no file yet */
+    assert_int_equal(spool_ids_open(&ids, &d, 0, NOW_S), STATUS_OK);
     for (uint64_t run = 1; run < 4; run++) {
         assert_int_equal(symlinkat("/dev/full", d.path_fd, "ids.new"), 0);
-        assert_int_equal(spool_ids_open(&ids, &d, 0), STATUS_OK);
+        assert_int_equal(spool_ids_open(&ids, &d, 0, NOW_S), STATUS_OK);
         for (int kind = 0; kind < SPOOL_ID_COUNT; kind++)
             assert_int_equal(spool_ids_take(&ids, (enum spool_id_kind)kind),
                              1 + run * SPOOL_IDS_BLOCK);
@@ -294,6 +327,7 @@ int main(void)
         cmocka_unit_test(no_identifier_is_given_twice_across_crashes),
         cmocka_unit_test(an_identifier_behind_the_reserved_ones_is_not_given),
         cmocka_unit_test(a_lost_file_does_not_bring_old_identifiers_back),
+        cmocka_unit_test(behind_a_damaged_file_identifiers_go_on_far_ahead),
         cmocka_unit_test(a_full_disk_does_not_keep_identifiers_from_being_reserved),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
