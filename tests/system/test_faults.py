@@ -3,6 +3,7 @@ told, what is logged and alerted, that it takes mail again, and that nothing tha
 lost."""
 import contextlib
 import os
+import random
 import re
 
 import pytest
@@ -343,3 +344,46 @@ def test_a_segment_that_is_cut_short_costs_what_was_cut(make_disk, ledger, next_
     assert behind.compare(next_hop.bodies()).lost == ['behind-3', 'behind-4', 'behind-5']
     wait_until(lambda: not ledger.compare(next_hop.bodies()).lost, 20, 'it arrives')
     assert [path.name for path in (disk.path / 'quarantine').iterdir()] == ['00000001.seg']
+
+
+def spoil(path, chance):
+    """A byte, or a block, of what was written of a segment, or of another file of the spool."""
+    data = path.read_bytes().rstrip(b'\0')
+    size = chance.choice([1, 1, 512, PAGE])
+    at = chance.randrange(len(data)) // size * size
+    with open(path, 'r+b') as file:
+        file.seek(at)
+        file.write(bytes(byte ^ chance.randrange(1, 256) for byte in data[at:at + size]))
+    return f'{path.name}: {size} at {at}'
+
+
+def test_damage_anywhere_is_told_and_costs_no_other_message(make_disk, next_hop):
+    """tests/spool/corruption_test.c has thousands; these go through the program."""
+    put_off(next_hop)
+    disk, ledger = make_disk(), Ledger('damage')
+    gateway = disk.gateway.start()
+    assert flood(gateway, ledger, 20) == {('BODY', 250)}
+    wait_until(lambda: gateway.log().count('pending till') >= 20, 10, 'all are put off')
+    gateway.kill()
+    disk.run('cp', '-a', '--sparse=always', disk.place / 'spool', disk.place / 'kept')
+    take_all(next_hop)
+    chance = random.Random(11)
+    for number in range(60 if LONG else 4):
+        path = disk.path / ('ids' if number == 2 else 'segments/00000001.seg')
+        what = spoil(path, chance)
+        verify = disk.run(POSTERN, 'spool', 'verify', disk.place / 'spool', check=False)
+        assert verify.returncode in (0, 1) and not verify.stderr, (what, verify)
+        next_hop.messages.clear()
+        since = len(gateway.log())
+        gateway.start()
+        told = re.findall(r'Critical: Spool: (.*)|Info: Spool: (recovery found .* of: torn.*)',
+                          gateway.log()[since:])
+        match = gateway.wait_log(r'recovered (\d+) messages', since=since)
+        wait_until(lambda n=int(match[1]): len(next_hop.messages) >= n, 20, 'it is delivered')
+        gateway.stop()
+        lost = ledger.compare(next_hop.bodies()).lost
+        print(what, told, lost)
+        assert told or not lost, what
+        assert len(lost) <= 1 or ': 4096 at' in what or ': 512 at' in what, (what, lost)
+        disk.run('rm', '-r', disk.place / 'spool')
+        disk.run('cp', '-a', '--sparse=always', disk.place / 'kept', disk.place / 'spool')
