@@ -5,11 +5,12 @@ import contextlib
 import os
 import random
 import re
+import time
 
 import pytest
 
 from postern_lab import LONG, POSTERN
-from postern_lab.disk import Disk
+from postern_lab.disk import Disk, ThinDisk
 from postern_lab.ledger import Ledger
 from postern_lab.process import wait_until
 from postern_lab.traffic import Traffic
@@ -387,3 +388,71 @@ def test_damage_anywhere_is_told_and_costs_no_other_message(make_disk, next_hop)
         assert len(lost) <= 1 or ': 4096 at' in what or ': 512 at' in what, (what, lost)
         disk.run('rm', '-r', disk.place / 'spool')
         disk.run('cp', '-a', '--sparse=always', disk.place / 'kept', disk.place / 'spool')
+
+
+THIN_REFUSED = {('BODY', 451), ('BODY', 452)}  # by what the kernel says of it
+
+
+@pytest.mark.parametrize('count', [1, 2])
+def test_writes_that_fail_cost_no_promise(make_gateway, ledger, next_hop, count):
+    """The device fails them in the segment in use and in no other, or in the next one as well."""
+    put_off(next_hop)
+    gateway = make_gateway(next_hop, workers=1, spool_more='min_free = "0";',
+                           bounce='default = { initial_retry = "1h"; max_age = "5h"; };')
+    with ThinDisk(gateway) as disk:
+        gateway.start()
+        disk.wait_spare()
+        assert flood(gateway, ledger) == {('BODY', 250)}
+        wait_until(lambda: gateway.log().count('pending till') == 10, 10, 'they are put off')
+        time.sleep(1)  # that is recorded after 0.2 s
+        written = (disk.path / 'segments/00000001.seg').read_bytes().rstrip(b'\0')
+        disk.take_away('segments/00000001.seg', -(-len(written) // PAGE) * PAGE)
+        if count == 2:
+            disk.take_away('segments/00000002.seg', PAGE)
+        replies = [send(gateway, ledger) for _ in range(4)]
+        gateway.wait_log('Critical: Spool: log 0: a write failed, its segment is sealed')
+        gateway.wait_log('Critical: Alert spool: Spool: log 0: a write failed')
+        assert {(verb, reply.code) for verb, reply in replies} & THIN_REFUSED, replies
+        if count == 2:
+            gateway.wait_log('Critical: Alert spool: Spool: log 0: writes failed twice in a row')
+            assert flood(gateway, ledger) == {('MAIL', 452)}
+            disk.give_back()
+            gateway.reload()
+            gateway.wait_log('Recovered: Spool: log 0: writes failed twice in a row')
+        wait_until(lambda: flood(gateway, ledger, 1) == {('BODY', 250)}, 10, 'mail is taken again')
+        disk.give_back()
+        gateway.wait_log('Recovered: Spool: log 0: a write failed')
+        gateway.kill()
+        take_all(next_hop)
+        gateway.start()
+        gateway.command('flush', 'example.com')
+        wait_until(lambda: not ledger.compare(next_hop.bodies()).lost, 20, 'all arrive')
+        gateway.stop()
+    account = ledger.compare(next_hop.bodies())
+    print(account)
+    assert account.lost == account.doubled == account.unknown == []
+
+
+def test_a_body_whose_sync_fails_is_not_promised(make_gateway, ledger, next_hop):
+    """It was written to the page cache; what is below has no place for it."""
+    gateway = make_gateway(next_hop, workers=1, spool_more='min_free = "0";')
+    with ThinDisk(gateway) as disk:
+        gateway.start()
+        disk.wait_spare()
+        body = ('y' * 70 + '\r\n') * 40000
+        with session(gateway) as client:
+            client.expect(250, f'MAIL FROM:<a@lab.test> SIZE={len(body)}')
+            client.expect(250, 'RCPT TO:<b@example.com>')
+            client.expect(354, 'DATA')
+            half = len(body) // 144 * 72
+            client.send(body[:half].encode())
+            wait_until(lambda: list((disk.path / 'bodies').iterdir()), 10, 'its file')
+            file, = (disk.path / 'bodies').iterdir()
+            disk.take_away(f'bodies/{file.name}')
+            client.send(body[half:].encode() + b'.\r\n')
+            reply = client.read()
+        assert ('BODY', reply.code) in THIN_REFUSED, reply
+        wait_until(lambda: not list((disk.path / 'bodies').iterdir()), 10, 'it is unlinked')
+        disk.give_back()
+        assert_accepted(send(gateway, ledger, ('x' * 70 + '\n') * 30000))
+        assert_all_delivered(ledger, next_hop, gateway)

@@ -12,6 +12,7 @@ import ctypes
 import fcntl
 import os
 import pathlib
+import re
 import struct
 import subprocess
 
@@ -23,6 +24,7 @@ from postern_lab.process import wait_until
 CLONE_NEWNS = 0x20000
 EXT4_IOC_SHUTDOWN, SHUTDOWN_AT_ONCE = 0x8004587d, 2  # nothing is written any more, no log either
 IMAGE_BYTES = 1 << 30  # it has holes
+THIN_BYTES = 320 << 20
 _libc = ctypes.CDLL(None, use_errno=True)
 _setns = _libc.setns  # looked up here: a child of a process with threads must take no lock
 
@@ -125,3 +127,43 @@ class Disk:
         """Until the one worker has the segments it wants without mail: one in use, two ahead."""
         segments = self.path / 'segments'
         wait_until(lambda: len(list(segments.iterdir())) >= 2, 10, 'a segment to spare')
+
+
+class ThinDisk(Disk):
+    """An ext4 on a device that has not all of the blocks that it says it has, like a thin volume
+    whose pool is full: a loop device on a file in a tmpfs without room. A write to a block that was
+    taken away fails, and no other does: with ENOSPC, or EIO where the kernel does not tell.
+
+    A loop device calls a write complete of which a part has found room. So what is taken away has
+    to begin where the next write does, and the pool may not have a single page left."""
+
+    def __init__(self, gateway):
+        super().__init__(gateway, 'ext4', 'loop,errors=remount-ro')
+        self.pool = gateway.folder / 'pool'
+        self.image = self.pool / 'disk.img'
+
+    def mount(self):
+        self.pool.mkdir(exist_ok=True)
+        self.run('mount', '-t', 'tmpfs', '-o', 'size=1g', 'postern-lab', self.pool)
+        self.run('fallocate', '-l', THIN_BYTES, self.image)
+        self.run('mkfs.ext4', '-q', '-E', 'nodiscard,lazy_itable_init=0', self.image)
+        self.run('fallocate', '-l', THIN_BYTES, self.image)  # what it has punched into it
+        self.run('mount', '-o', self.options, self.image, self.place)
+        self.path.mkdir()
+
+    def take_away(self, name, offset=0):
+        """The blocks of a file of the spool, from offset on: they read as zeros, and writes fail.
+        The gateway has to be quiet."""
+        found = self.run('filefrag', '-s', '-v', '-b4096', self.place / 'spool' / name).stdout
+        for first, last, place in re.findall(r'^ *\d+: +(\d+)\.\. +(\d+): +(\d+)\.\.', found, re.M):
+            first, last, place = int(first), int(last), int(place)
+            skipped = max(offset // 4096 - first, 0)
+            if skipped <= last - first:
+                self.run('fallocate', '--punch-hole', '-o', (place + skipped) * 4096, '-l',
+                         (last - first + 1 - skipped) * 4096, self.image)
+        now = os.statvfs(f'/proc/{self.keeper.pid}/root{self.pool}')
+        self.run('mount', '-o', f'remount,size={(now.f_blocks - now.f_bfree) * now.f_frsize}',
+                 self.pool)
+
+    def give_back(self):
+        self.run('mount', '-o', 'remount,size=1g', self.pool)
