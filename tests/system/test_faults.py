@@ -94,6 +94,7 @@ def try_start(gateway):
         return False
 
 
+@pytest.mark.full
 def test_a_start_without_room_says_so_and_takes_mail_when_there_is(make_disk, ledger, next_hop):
     """Each file that a start makes, and each block of them, is once the one for which there is no
     room. It ends and says where it stood, or runs and refuses mail."""
@@ -129,6 +130,7 @@ def test_a_start_without_room_says_so_and_takes_mail_when_there_is(make_disk, le
         'mta-sts', 'MAIL', 'MAIL', 'identifiers', 'MAIL', 'MAIL', 'MAIL']
 
 
+@pytest.mark.full
 @pytest.mark.parametrize('leave', [0, SEGMENT - PAGE, SEGMENT + PAGE] if LONG else [0])
 def test_a_log_that_is_full_refuses_mail_until_some_has_left(make_disk, ledger, next_hop, leave):
     """Also over a crash, after which nothing at all can be written, not even results."""
@@ -259,6 +261,7 @@ def test_a_segment_that_is_deleted_costs_no_promise(make_disk, ledger, next_hop)
     assert 'could not be freed' not in gateway.log()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize('failure', ['find_error', 'shut_down'])
 def test_a_file_system_that_fails_loses_no_promise(make_disk, ledger, next_hop, failure):
     """ext4 turns read-only because of an error in it (EROFS), or answers all calls with EIO."""
@@ -360,6 +363,7 @@ def spoil(path, chance):
     return f'{path.name}: {size} at {at}'
 
 
+@pytest.mark.full
 def test_damage_anywhere_is_told_and_costs_no_other_message(make_disk, next_hop):
     """tests/spool/corruption_test.c has thousands; these go through the program."""
     put_off(next_hop)

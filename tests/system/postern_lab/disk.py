@@ -13,6 +13,7 @@ import fcntl
 import os
 import pathlib
 import re
+import shutil
 import struct
 import subprocess
 
@@ -25,6 +26,7 @@ CLONE_NEWNS = 0x20000
 EXT4_IOC_SHUTDOWN, SHUTDOWN_AT_ONCE = 0x8004587d, 2  # nothing is written any more, no log either
 IMAGE_BYTES = 1 << 30  # it has holes
 THIN_BYTES = 320 << 20
+TOOLS = ['unshare', 'nsenter', 'findmnt', 'fallocate', 'mkfs.ext4', 'e2fsck', 'filefrag']
 _libc = ctypes.CDLL(None, use_errno=True)
 _setns = _libc.setns  # looked up here: a child of a process with threads must take no lock
 
@@ -40,6 +42,9 @@ class Disk:
         self.path = None  # of the spool on it
 
     def __enter__(self):
+        missing = [tool for tool in TOOLS if not shutil.which(tool)]
+        if missing:
+            self.cannot(f'no {" and ".join(missing)}')
         self.place.mkdir(exist_ok=True)
         self.keeper = subprocess.Popen(['unshare', '--mount', '--propagation', 'private', 'cat'],
                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
