@@ -325,15 +325,12 @@ void gateway_outbound_fetched(struct gateway_outbound *out, struct gateway_item 
         gateway_message_let_go(gateway_item_message(item));
         give_up_fetch(out);
     } else if (status == STATUS_NO_MEMORY) {
-        out->fetching = NULL;
         delivery_item_postponed(scheduler_of(out), gateway_worker_now_ms(w), &out->delivery);
-    } else if (status == STATUS_NOT_FOUND && end_lost(out, item)) {
-        out->fetching = NULL;
-    } else {
-        out->fetching = NULL;
+    } else if (status != STATUS_NOT_FOUND || !end_lost(out, item)) {
         delivery_item_deferred(scheduler_of(out), gateway_worker_now_ms(w), &out->delivery,
                                item->waiting_count, gateway_worker_random(w));
     }
+    out->fetching = NULL;
     enter(out, GATEWAY_OUTBOUND_IDLE);
     take(out);
 }

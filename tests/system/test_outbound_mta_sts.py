@@ -86,7 +86,7 @@ CASES = [
     Case('bogus-tlsa', WAITS, is_signed=True, tlsa='bogus', sts=False,
          log=(r'no host of {domain} can be used: ', ALERT)),
     # The host leaves in place of the 220, or behind it; who needs no TLS waits for another time.
-    *(Case(f'{name}-{mode}', WAITS, mode=mode, step=step, said=said,
+    *(Case(f'{name}-{mode}', WAITS, mode=mode, sts=mode != 'none', step=step, said=said,
            log=((ALERT,) if mode == 'enforce' else ()))
       for mode in ('enforce', 'testing', 'none')
       for name, step, said in (('leaves', 'STARTTLS', Say(then=CLOSE)),

@@ -77,9 +77,9 @@ class Gateway(Process):
         fresh.rename(self.config_path)
 
     def start(self, wait=True):
-        """Returns, unless wait is False, when it accepts mail, and has what it held before in its queue. A probe of the
-        port would not tell: the kernel may keep the sockets of a gateway that was killed for a
-        moment."""
+        """Returns, unless wait is False, when it accepts mail and has what it held before in its
+        queue. A probe of the port would not tell: the kernel may keep the sockets of a gateway
+        that was killed for a moment."""
         since = len(self.log())
         super().start()
         if not wait:

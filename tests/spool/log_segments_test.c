@@ -1,0 +1,135 @@
+/* The chain of a log: what is recycled, and what a start puts in front. */
+#include "tests/spool/log_bench.h"
+
+/* Fills until the chain has so many segments. */
+static void fill_segments(struct bench *b, unsigned segments)
+{
+    while (spool_log_segments_count(&b->log) < segments)
+        commit(b, 12000);
+}
+
+static void a_segment_is_recycled_only_as_head_of_the_chain(void **unused)
+{
+    struct bench b;
+    unsigned first_of[8] = { 0 }, segments = 0;
+    uint64_t generation = 0;
+
+    (void)unused;
+    ready(&b);
+    fill_segments(&b, 4);
+    for (unsigned i = 0; i < b.count; i++)
+        if (spool_segment_generation(b.tickets[i].location.segment) != generation) {
+            generation = spool_segment_generation(b.tickets[i].location.segment);
+            first_of[segments++] = i;
+        }
+    assert_int_equal(segments, 4);
+
+    /* Segments 2 and 3 die first: nothing may go while segment 1 lives. */
+    for (unsigned i = first_of[1]; i < first_of[3]; i++)
+        spool_log_append_done(&b.log, i + 1, &b.tickets[i].location, NULL);
+    fake_settle(&b.storage);
+    assert_int_equal(b.storage.released_count, 0);
+    for (unsigned i = 0; i < first_of[1]; i++)
+        spool_log_append_done(&b.log, i + 1, &b.tickets[i].location, NULL);
+
+    /* One release at a time, and none before the one before was answered. */
+    spool_log_run(&b.log);
+    assert_true(b.storage.is_releasing);
+    assert_int_equal(b.storage.releasing.number, 1);
+    assert_true(fake_answer_release(&b.storage, STATUS_IO));
+    assert_int_equal(spool_log_take_event(&b.log), SPOOL_LOG_EVENT_RELEASE_FAILED);
+    spool_log_run(&b.log);
+    assert_false(b.storage.is_releasing);
+    spool_log_retry(&b.log);
+    fake_settle(&b.storage);
+    assert_int_equal(b.storage.released_count, 3);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(b.storage.released[i], i + 1);
+    assert_int_equal(spool_log_segments_count(&b.log), 1);
+    assert_null(spool_log_head(&b.log));
+    teardown(&b);
+}
+
+static void adopted_segments_stand_first_in_the_chain(void **unused)
+{
+    struct bench b;
+    struct spool_segment *adopted;
+    const struct spool_segment_file file = {
+        .generation = 1, .salt = 1, .number = 9, .handle = -1
+    };
+    struct spool_location location = { .offset = 4096, .bytes = 88 };
+
+    (void)unused;
+    setup(&b);
+    b.disk.segments[9].bytes = calloc(1, FAKE_SEGMENT_BYTES);
+    b.disk.segments[9].header = (struct spool_segment_header){ 1, 1, 2, FAKE_SEGMENT_BYTES, false };
+    b.disk.generation_next = 2;
+    assert_int_equal(spool_log_adopt(&b.log, &file, 1, &adopted), STATUS_OK);
+    fake_settle(&b.storage);
+    fill_segments(&b, 3);
+    for (unsigned i = 0; i < b.count; i++)
+        spool_log_append_done(&b.log, i + 1, &b.tickets[i].location, NULL);
+    fake_settle(&b.storage);
+    assert_int_equal(b.storage.released_count, 0);
+    assert_ptr_equal(spool_log_head(&b.log), adopted);
+    location.segment = adopted;
+    spool_log_append_done(&b.log, 1000, &location, NULL);
+    fake_settle(&b.storage);
+    assert_int_equal(b.storage.released_count, 2);
+    assert_int_equal(b.storage.released[0], 9);
+    teardown(&b);
+}
+
+static void segments_are_adopted_while_new_mail_comes(void **unused)
+{
+    struct bench b;
+    struct spool_segment *adopted[2];
+    struct spool_segment_file file = { .generation = 1, .salt = 1, .number = 8, .handle = -1 };
+    struct spool_location location = { .offset = 4096, .bytes = 88 };
+
+    (void)unused;
+    setup(&b);
+    b.log.is_adopting = true; /* as options.is_adopting has it */
+    for (unsigned i = 0; i < 2; i++) {
+        b.disk.segments[8 + i].bytes = calloc(1, FAKE_SEGMENT_BYTES);
+        b.disk.segments[8 + i].header =
+            (struct spool_segment_header){ 1 + i, 1, 2, FAKE_SEGMENT_BYTES, false };
+    }
+    b.disk.generation_next = 3;
+    fake_settle(&b.storage);
+    fill_segments(&b, 3);
+    for (unsigned i = 0; i < b.count; i++)
+        spool_log_append_done(&b.log, i + 1, &b.tickets[i].location, NULL);
+    fake_settle(&b.storage);
+    assert_null(spool_log_head(&b.log));
+    assert_int_equal(b.storage.released_count, 0);
+
+    assert_int_equal(spool_log_adopt(&b.log, &file, 0, &adopted[0]), STATUS_OK);
+    file.generation = 2;
+    file.number = 9;
+    assert_int_equal(spool_log_adopt(&b.log, &file, 1, &adopted[1]), STATUS_OK);
+    fake_settle(&b.storage);
+    assert_int_equal(b.storage.released_count, 0);
+    spool_log_adopted(&b.log);
+    fake_settle(&b.storage);
+    assert_int_equal(b.storage.released_count, 1);
+    assert_int_equal(b.storage.released[0], 8);
+    assert_ptr_equal(spool_log_head(&b.log), adopted[1]);
+    location.segment = adopted[1];
+    spool_log_append_done(&b.log, 1000, &location, NULL);
+    fake_settle(&b.storage);
+    assert_true(b.storage.released_count > 2);
+    assert_int_equal(b.storage.released[1], 9);
+    teardown(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_segment_is_recycled_only_as_head_of_the_chain),
+        cmocka_unit_test(adopted_segments_stand_first_in_the_chain),
+        cmocka_unit_test(segments_are_adopted_while_new_mail_comes),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
