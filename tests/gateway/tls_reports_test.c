@@ -62,7 +62,13 @@ static int set_up(void **unused)
         .hostname = "mx.example.com",
         .tls_ca_path = "",
         .mta_sts.ca_path = "",
-        .tls_reports = { .organization = "", .contact = "", .domain = "", .send = true },
+        .tls_reports = { .organization = "",
+                         .contact = "",
+                         .domain = "",
+                         .dkim_domain = "",
+                         .dkim_selector = "",
+                         .dkim_key_path = "",
+                         .send = true },
     };
     generation = (struct gateway_generation){ .config = &loaded };
     view = (struct gateway_view){ .generation = &generation, .users_count = 1 };

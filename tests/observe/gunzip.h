@@ -1,5 +1,12 @@
 /* tests/observe/gunzip.h - what observe/gzip.h has made, as it was. */
 #pragma once
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
 #include <zlib.h>
 
 #include "base/slice.h"

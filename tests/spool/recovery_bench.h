@@ -79,7 +79,12 @@ static inline void flush(struct bench *b, unsigned log)
 static inline void result(struct bench *b, unsigned log, uint64_t mid, uint32_t rid,
                           enum spool_result_state state, uint32_t attempts)
 {
-    const struct spool_result r = { rid, state, attempts, 5000 + attempts, 4000 + attempts, 1 };
+    const struct spool_result r = { .rid = rid,
+                                    .state = state,
+                                    .attempts = attempts,
+                                    .next_attempt_wall_s = 5000 + attempts,
+                                    .warned_wall_s = 4000 + attempts,
+                                    .warnings = 1 };
 
     spool_log_append_results(&b->logs[log], mid, &r, 1);
     flush(b, log);
