@@ -8,7 +8,6 @@
 #define SEGMENT_CRC_AT     60
 #define SEGMENT_HEADER_END 64
 
-#define RECORD_MAGIC  0x31525350u /* "PSR1" */
 #define RECORD_CRC_AT 76
 
 static_assert(SEGMENT_HEADER_END <= 512, "the header lies in one sector");
@@ -82,7 +81,7 @@ size_t spool_record_encode(const struct spool_record *r, struct slice payload, c
     ASSERT((r->mid == 0) == (r->type == SPOOL_RECORD_PAD));
 
     memset(to, 0, SPOOL_RECORD_HEADER);
-    spool_put_u32(to, RECORD_MAGIC);
+    spool_put_u32(to, SPOOL_RECORD_MAGIC);
     to[4] = (char)r->type;
     spool_put_u32(to + 8, (uint32_t)payload.len);
     spool_put_u64(to + 16, r->generation);
@@ -123,7 +122,7 @@ enum status spool_record_decode(struct slice bytes, struct spool_record *record_
     const char *from = bytes.data;
     struct spool_record r;
 
-    if (bytes.len < SPOOL_RECORD_HEADER || spool_get_u32(from) != RECORD_MAGIC)
+    if (bytes.len < SPOOL_RECORD_HEADER || spool_get_u32(from) != SPOOL_RECORD_MAGIC)
         return STATUS_CORRUPT;
     if (spool_get_u32(from + RECORD_CRC_AT) != spool_crc32c(0, from, RECORD_CRC_AT))
         return STATUS_CORRUPT;

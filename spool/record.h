@@ -27,7 +27,8 @@
 #define SPOOL_RECORD_HEADER     80
 #define SPOOL_RECORD_BYTES_MAX  (8u << 20) /* header, payload and padding to 8 */
 #define SPOOL_RECORD_ALIGN      8
-#define SPOOL_LOGS_MAX          1024 /* log ids are below this */
+#define SPOOL_RECORD_MAGIC      0x31525350u /* "PSR1", as it lies there */
+#define SPOOL_LOGS_MAX          1024        /* log ids are below this */
 #define SPOOL_RECIPIENTS_MAX    10000
 
 /* Batches of a log are numbered without gaps. After a failed write and after a restart the

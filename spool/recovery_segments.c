@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include "spool/recovery_parts.h"
 
 #define READ_CHUNK (4u << 20)
+#define HUGE_PAGE  ((size_t)2 << 20)
 
 /* Reads up to bytes; *got_out is less at the end of the file. */
 static enum status read_at(int fd, char *to, size_t bytes, off_t offset, size_t *got_out)
@@ -231,9 +233,12 @@ enum status recovery_need_buffer(struct spool_recovery *r, size_t bytes)
 
     if (bytes <= r->buffer_bytes)
         return STATUS_OK;
-    buffer = malloc(bytes);
+    bytes = (bytes + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
+    buffer = aligned_alloc(HUGE_PAGE, bytes);
     if (buffer == NULL)
         return STATUS_NO_MEMORY;
+    /* It is filled and walked for each segment: fewer faults and misses. Refused, it is as well. */
+    (void)madvise(buffer, bytes, MADV_HUGEPAGE);
     free(r->buffer);
     r->buffer = buffer;
     r->buffer_bytes = bytes;

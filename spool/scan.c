@@ -1,5 +1,7 @@
 #include "spool/scan.h"
 
+#include "spool/bytes.h"
+
 void spool_scan_init(struct spool_scan *s, struct slice bytes, uint64_t generation, uint64_t salt)
 {
     *s = (struct spool_scan){
@@ -65,7 +67,8 @@ static enum spool_scan_item search(struct spool_scan *s)
     struct spool_record r;
 
     for (size_t at = from; at + SPOOL_RECORD_HEADER <= s->bytes.len; at += SPOOL_RECORD_ALIGN) {
-        if (!header_at(s, at, &r))
+        /* Most of a segment may be zeros: no call for each of them. */
+        if (spool_get_u32(s->bytes.data + at) != SPOOL_RECORD_MAGIC || !header_at(s, at, &r))
             continue;
         if (r.batch == s->batch)
             return hole(s, at, r.batch, 0);
