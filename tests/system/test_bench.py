@@ -62,3 +62,11 @@ def test_the_spool_is_measured_against_files_and_against_the_disk(tmp_path):
             assert figures['bytes_per_write'] >= one['size'] * figures['messages_per_write']
             assert ('latency_ratio' in figures) == (one['sessions'] == 1)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.full
+def test_a_start_is_measured_against_reading_the_same_files(tmp_path):
+    result = bench('recovery', '--messages', '300', '--folder', str(tmp_path))[0]
+    assert result['messages'] == 300  # all of them were found, or it had failed
+    assert 0 < result['ready_seconds'] <= result['found_seconds']
+    assert result['cat_seconds'] > 0 and result['cpu_seconds'] > 0
