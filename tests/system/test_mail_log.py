@@ -101,7 +101,8 @@ def test_a_log_file_is_opened_anew_at_sigusr1(make_gateway, next_hop, folder):
     gateway = make_gateway(next_hop)
     text = gateway.config_path.read_text()
     gateway.config_path.write_text(text.replace('file = "-"', 'file = "mail.log"'))
-    gateway.start()
+    gateway.start(wait=False)
+    gateway.wait_log('is ready')
     path = gateway.folder / 'mail.log'
     assert swaks(gateway.port).returncode == 0
     wait_until(lambda: 'Message finished' in path.read_text(), 5, 'the message in the file')
