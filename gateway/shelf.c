@@ -225,14 +225,11 @@ static void answer_loan(struct gateway_loan *loan, enum status status)
     engine_mailbox_post(loan->item->lane->owner->loop, m->home->loop, &loan->post);
 }
 
-/* Tells all who wait for the message. */
-static void answer(struct gateway_message *m, struct list *loans, struct list *reports,
-                   enum status status)
+/* For those that are to be told of: the message may be over, and gone, with the last of them. */
+static void answer_reports(struct gateway_message *m, struct list *reports, enum status status)
 {
     struct list_node *n;
 
-    while ((n = list_take_first(loans)) != NULL)
-        answer_loan(CONTAINER_OF(n, struct gateway_loan, node), status);
     while ((n = list_take_first(reports)) != NULL) {
         struct gateway_report *report = CONTAINER_OF(n, struct gateway_report, node);
 
@@ -253,12 +250,16 @@ static void complain(const struct gateway_message *m, enum status status)
 }
 
 /* The end of every fetch. Takes spool. The next one may begin. */
-static void finish(struct gateway_fetch *fetch, enum status status, struct spool_message *spool)
+static void finish(struct gateway_fetch *fetch, enum status said, struct spool_message *spool)
 {
     struct gateway_message *m = fetch->message;
     struct gateway_shelf *shelf = &m->home->shelf;
+    /* That its segment is not there, or may not be read, is as bad as a read that fails, and no
+     * worse: somebody may put it back. NOT_FOUND is the answer for what was put aside. */
+    enum status status = said == STATUS_NOT_FOUND || said == STATUS_DENIED ? STATUS_IO : said;
     bool moves = fetch->is_for_compaction;
     struct list loans, reports;
+    struct list_node *n;
 
     list_init(&loans);
     list_init(&reports);
@@ -273,11 +274,13 @@ static void finish(struct gateway_fetch *fetch, enum status status, struct spool
     } else {
         complain(m, status);
     }
-    answer(m, &loans, &reports, status);
+    while ((n = list_take_first(&loans)) != NULL)
+        answer_loan(CONTAINER_OF(n, struct gateway_loan, node), status);
     if (moves) /* takes what is held */
         gateway_compaction_fetched(m, status);
     else if (status == STATUS_OK)
         gateway_message_let_go(m);
+    answer_reports(m, &reports, status);
     gateway_shelf_check(shelf->worker);
 }
 

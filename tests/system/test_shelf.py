@@ -92,3 +92,39 @@ def test_a_message_that_cannot_be_read_stays_and_is_tried_again(make_gateway, ne
     assert len(lost) == 1
     gateway.start()  # what is left of it is not thrown away
     gateway.wait_log('Spool: recovery found 1 of: damaged record')
+
+
+def test_mail_that_nobody_is_told_of_ends_on_the_disk(make_gateway, next_hop, ledger):
+    """The message is over with the bounce that is not sent, while it has just been read for it."""
+    next_hop.stop()
+    gateway = make_gateway(next_hop, extra=MEMORY,
+                           bounce='default = { initial_retry = "1h"; send_bounces = false; };')
+    gateway.start()
+    fill(gateway, ledger, count=500)
+    gateway.command('queue', 'bounce', '--all', code=None)
+    wait_until(lambda: gateway.status()['counters']['messages_now'] == 0, 30, 'all are gone')
+    gateway.stop()
+
+
+def test_a_segment_that_is_away_for_a_while_deletes_nothing(make_gateway, next_hop, ledger):
+    next_hop.stop()
+    gateway = make_gateway(next_hop, workers=1, extra=MEMORY,
+                           bounce='default = { initial_retry = "1s"; max_retry = "2s"; };')
+    gateway.start()
+    fill(gateway, ledger, count=600)
+    gateway.kill()
+    gateway.start()
+    folder, away = gateway.spool_path / 'segments', gateway.spool_path / 'away'
+    away.mkdir()
+    for path in folder.iterdir():
+        path.rename(away / path.name)
+    next_hop.start()
+    gateway.wait_log(r'MID \d+ cannot be read from segment \d+', seconds=30)
+    gateway.kill()
+    for path in away.iterdir():
+        path.rename(folder / path.name)
+    gateway.start()
+    next_hop.wait_messages(600, 60)
+    gateway.kill()
+    assert 'Deleted: MID' not in gateway.log()
+    assert ledger.compare(next_hop.bodies())[1] == []
