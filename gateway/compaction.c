@@ -38,6 +38,8 @@ void gateway_compaction_check(struct gateway_worker *worker)
         return;
     c->head = head;
     c->pass++;
+    if (c->pass == 0) /* that is what a message has which was never looked at */
+        c->pass = 1;
     c->moved = 0;
     c->unreadable = 0;
     c->is_last_pass = spool_segment_generation(head) == c->failed_generation &&

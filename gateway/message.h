@@ -57,12 +57,13 @@ struct gateway_message {
     uint32_t record_text_bytes; /* of header and body, without a body file */
     uint32_t arrival_wall_s;    /* since 1970, up to 2106 */
     _Atomic int readers;        /* of `spool`; for gateway/shelf.c */
-    uint32_t open_count;        /* items that have not ended, and bounces on their way */
+    uint16_t open_count;        /* items that have not ended, and bounces on their way */
+    bool is_aside;              /* unreadable: it has no place any more, and ends */
+    bool has_file;              /* for its body: then errand is there as long as the message */
     uint16_t compaction_pass;   /* for gateway/compaction.c */
     uint16_t recipients_count;
     uint16_t items_count;
-    uint16_t sender_bytes : 15;
-    uint16_t is_aside : 1;       /* unreadable: it has no place any more, and ends */
+    uint16_t sender_bytes;
     struct gateway_item items[]; /* then what is known of each recipient, the recipients of each
                                     item, and the sender */
 };
@@ -85,10 +86,10 @@ struct slice gateway_message_listener(const struct gateway_message *m);
 /* Of header and body, wherever it lies. */
 uint64_t gateway_message_size(const struct gateway_message *m);
 
-/* Of a body in its own file; 0: it has none. */
+/* Of a body in its own file; 0: it has none. For whoever may read the message's object. */
 static inline uint64_t gateway_message_file_bytes(const struct gateway_message *m)
 {
-    return m->errand != NULL ? m->errand->file_bytes : 0;
+    return m->has_file ? m->errand->file_bytes : 0;
 }
 
 static inline bool gateway_message_is_moved(const struct gateway_message *m)

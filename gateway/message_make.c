@@ -7,8 +7,8 @@
 
 static_assert(SPOOL_RECIPIENTS_MAX * (HEAD_WORDS + 2) <= UINT16_MAX,
               "places behind the items have 16 bits");
-static_assert(SPOOL_ADDRESS_MAX <= 0x7fff && SPOOL_INFO_MAX <= UINT16_MAX,
-              "lengths of names have 15 and 16 bits");
+static_assert(SPOOL_ADDRESS_MAX <= UINT16_MAX && SPOOL_INFO_MAX <= UINT16_MAX,
+              "lengths of names have 16 bits");
 
 /* The recipients, in order of their domains. */
 struct grouping {
@@ -184,13 +184,14 @@ static struct gateway_message *make(struct grouping *g)
     m->arrival_wall_s = wall_s(spool_message_arrival_wall_s(g->spool));
     m->recipients_count = (uint16_t)recipients;
     m->items_count = (uint16_t)g->groups;
-    m->sender_bytes = sender.len & 0x7fff;
+    m->sender_bytes = (uint16_t)sender.len;
     if ((spool_message_body_in_file(g->spool) && gateway_message_begin_errand(m) != STATUS_OK) ||
         !fill(m, g)) {
         gateway_message_unmake(m);
         return NULL;
     }
-    if (m->errand != NULL)
+    m->has_file = m->errand != NULL;
+    if (m->has_file)
         m->errand->file_bytes = spool_message_body_bytes(g->spool);
     m->record_text_bytes = (uint32_t)(spool_message_size(g->spool) - gateway_message_file_bytes(m));
     return m;
