@@ -29,6 +29,7 @@ struct gateway_recovery {
     char *hostname;
     struct gateway_lanes lanes; /* of the messages that have no home yet */
     struct engine_job job;
+    struct engine_timer again;
     enum status status; /* of the last step */
     bool is_over;       /* the last step has been made */
 
@@ -132,12 +133,12 @@ static enum status allocate(struct gateway_recovery *r)
     size_t count = r->spool.segments_count + 1; /* never nothing */
 
     r->messages = calloc(count, sizeof(*r->messages));
+    for (size_t i = 0; r->messages != NULL && i < count; i++)
+        list_init(&r->messages[i]);
     r->adopted = calloc(count, sizeof(struct spool_segment *));
     r->adoptions = calloc(r->process->workers_count, sizeof(*r->adoptions));
     if (r->messages == NULL || r->adopted == NULL || r->adoptions == NULL)
         return STATUS_NO_MEMORY;
-    for (size_t i = 0; i < count; i++)
-        list_init(&r->messages[i]);
     return STATUS_OK;
 }
 
@@ -254,12 +255,13 @@ static enum status adopt_messages(struct adoption *a)
         while (is_of(a, segment) && (n = list_take_first(&r->messages[segment])) != NULL) {
             struct gateway_message *m = CONTAINER_OF(n, struct gateway_message, node);
 
+            steps += 1 + m->items_count;
             if (gateway_message_settle(m, a->worker, r->adopted[segment]) != STATUS_OK) {
                 list_prepend(&r->messages[segment], n);
                 return STATUS_NO_MEMORY;
             }
             gateway_message_start(m);
-            if (++steps == GATEWAY_RECOVERY_STEPS_MAX)
+            if (steps >= GATEWAY_RECOVERY_STEPS_MAX)
                 return STATUS_LIMIT;
         }
     }
@@ -294,7 +296,11 @@ static void on_run(struct engine_task *task)
     enum status status;
 
     if (gateway_worker_is_stopping(w))
-        return; /* what is left stays in the spool */
+        return;          /* what is left stays in the spool */
+    if (!w->has_begun) { /* it has nobody to ask for hosts yet */
+        engine_timer_start(w->loop, &a->retry, GATEWAY_RECOVERY_BEGIN_MS, on_retry);
+        return;
+    }
     status = adopt_segments(a);
     if (status == STATUS_OK)
         status = adopt_messages(a);
@@ -329,6 +335,14 @@ static void hand_out(struct gateway_recovery *r)
 
 static void next_step(struct gateway_recovery *r);
 
+static void on_again(struct engine_timer *timer)
+{
+    struct gateway_recovery *r = CONTAINER_OF(timer, struct gateway_recovery, again);
+
+    if (!gateway_worker_is_stopping(&r->process->workers[0]))
+        next_step(r);
+}
+
 static void on_step(struct engine_loop *loop, struct engine_job *job)
 {
     struct gateway_recovery *r = CONTAINER_OF(job, struct gateway_recovery, job);
@@ -337,6 +351,10 @@ static void on_step(struct engine_loop *loop, struct engine_job *job)
     (void)loop;
     if (gateway_worker_is_stopping(first))
         return;
+    if (r->status == STATUS_BUSY) { /* connections may have taken all there is, for a while */
+        engine_timer_start(first->loop, &r->again, GATEWAY_RECOVERY_RETRY_MS, on_again);
+        return;
+    }
     if (r->status != STATUS_OK) {
         give_up(first, r->status);
         return;

@@ -9,14 +9,16 @@
  * that was there before is touched. So a crash at any time finds all of it again, and the new
  * mail as well.
  *
- * A spool that cannot be read - memory, or the disk - is a reason to end: what it holds would
- * wait for ever. process->has_failed tells the supervisor.
+ * Where memory or descriptors are short a segment is read later. A spool that cannot be read all
+ * the same is a reason to end: what it holds would wait for ever. process->has_failed tells the
+ * supervisor.
  */
 #pragma once
 #include "gateway/process.h"
 #include "spool/recovery.h"
 
-#define GATEWAY_RECOVERY_STEPS_MAX 512u /* messages that a worker adopts in one go */
+#define GATEWAY_RECOVERY_STEPS_MAX 1024u /* messages and items that a worker adopts in one go */
+#define GATEWAY_RECOVERY_BEGIN_MS  20u   /* while it has not begun */
 #define GATEWAY_RECOVERY_RETRY_MS  1000u
 
 struct gateway_recovery;

@@ -51,12 +51,15 @@ static enum status complain(const struct config_settings *settings, const char *
     return status;
 }
 
-/* Without its file the identifiers that were given out are known from the records only. */
+/* Without its file, or with one that is older than the spool, the identifiers that were given out
+ * are known from the records only. */
 static enum status find_mids(struct gateway_process *process, uint64_t *highest_out)
 {
     struct spool_recovery reader;
+    uint64_t next;
 
-    if (spool_ids_look(&process->directory) != STATUS_NOT_FOUND) {
+    if (spool_ids_look(&process->directory, &next) == STATUS_OK &&
+        next > gateway_recovery_spool(process->recovery)->mid_seen) {
         *highest_out = 0;
         return STATUS_OK;
     }

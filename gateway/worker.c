@@ -124,6 +124,7 @@ void gateway_worker_store_settled(struct gateway_worker *w)
 
 static void begin(struct gateway_worker *w)
 {
+    w->has_begun = true;
     gateway_store_start(&w->store);
     if (w->index == 0)
         gateway_recovery_start(w->process->recovery);

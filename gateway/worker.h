@@ -87,6 +87,7 @@ struct gateway_worker {
     uint64_t accept_pauses_said;
     _Atomic uint64_t beat_ms; /* when the loop last ran, for the watchdog */
     enum gateway_worker_state state;
+    bool has_begun;                    /* it has had its first view */
     bool is_late;                      /* the last commit takes too long */
     struct gateway_host_marks shunned; /* changed their key where this kernel cannot follow: OpenSSL
                                           makes their records, or their mail would never leave */

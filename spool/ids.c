@@ -71,11 +71,13 @@ static enum status read_ids(const struct spool_directory *d, uint64_t *reserved_
     return STATUS_OK;
 }
 
-enum status spool_ids_look(const struct spool_directory *d)
+enum status spool_ids_look(const struct spool_directory *d, uint64_t *mid_out)
 {
     uint64_t reserved[SPOOL_ID_COUNT];
 
-    return read_ids(d, reserved);
+    TRY(read_ids(d, reserved));
+    *mid_out = reserved[SPOOL_ID_MID];
+    return STATUS_OK;
 }
 
 /* By the time: a number of blocks that was never reached. STATUS_CORRUPT for a clock that cannot be

@@ -31,8 +31,9 @@ struct spool_ids {
 MUST_USE enum status spool_ids_open(struct spool_ids *ids, const struct spool_directory *d,
                                     uint64_t mid_highest, int64_t now_s);
 
-/* STATUS_NOT_FOUND: there is no file; else as open() would say. */
-MUST_USE enum status spool_ids_look(const struct spool_directory *d);
+/* The first MID that open() would give out, from the file alone. STATUS_NOT_FOUND: there is none;
+ * STATUS_CORRUPT, STATUS_IO... */
+MUST_USE enum status spool_ids_look(const struct spool_directory *d, uint64_t *mid_out);
 
 /* Any thread. The identifier, from 1 up; 0 when the block is used up, which needs 2^20 of them
  * within the time the supervisor takes: refuse the connection or message. */

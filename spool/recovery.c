@@ -88,9 +88,11 @@ static enum status take_message(struct recovery_work *w, size_t index,
     m->mid = mid;
     m->recipients_count = facts.recipients_count;
     table_insert(&w->r->messages, &m->node, hash_number(mid));
+    *w->last = m;
+    w->last = &m->next;
     if (w->r->keeper != NULL)
         TRY(w->r->keeper->keep(w->r->keeper, mid, scan->payload, &m->kept));
-    m->segment = index;
+    m->segment = (uint32_t)index;
     m->offset = (uint32_t)scan->offset;
     m->bytes = (uint32_t)scan->item_bytes;
     m->body_in_file = facts.body_in_file;
@@ -166,8 +168,17 @@ static enum status scan_segment(struct recovery_work *w, size_t index)
     struct spool_recovered_segment *s = &w->r->segments[index];
     struct spool_scan scan;
     struct slice bytes;
+    enum status status = recovery_read_segment(w, index, &bytes);
 
-    TRY(recovery_read_segment(w, index, &bytes));
+    if (status == STATUS_NO_MEMORY || status == STATUS_LIMIT)
+        return STATUS_BUSY;
+    if (status != STATUS_OK) { /* it has gone since it was listed, or cannot be opened */
+        s->is_damaged = true;
+        recovery_report(w->r, &(struct spool_damage){ .kind = SPOOL_DAMAGE_UNREADABLE,
+                                                      .segment = s->number,
+                                                      .bytes = s->header.bytes });
+        return STATUS_OK;
+    }
     spool_scan_init(&scan, bytes, s->header.generation, s->header.salt);
     for (;;) {
         enum spool_scan_item item = spool_scan_next(&scan);
@@ -263,6 +274,7 @@ enum status spool_recovery_begin(struct spool_recovery *r, const struct spool_di
         return STATUS_NO_MEMORY;
     w->r = r;
     w->options = *options;
+    w->last = &r->walk;
     for (uint32_t i = 0; i < SPOOL_LOGS_MAX; i++)
         w->leaders[i] = i;
     status = begin(w);
@@ -312,7 +324,7 @@ enum status spool_recovery_step(struct spool_recovery *r)
 
     ASSERT(!spool_recovery_is_over(r));
     status = step(r->work);
-    return status == STATUS_OK ? STATUS_OK : fail(r, status);
+    return status == STATUS_OK || status == STATUS_BUSY ? status : fail(r, status);
 }
 
 bool spool_recovery_is_over(const struct spool_recovery *r)
@@ -324,8 +336,13 @@ enum status spool_recover(struct spool_recovery *r, const struct spool_directory
                           const struct spool_recovery_options *options)
 {
     TRY(spool_recovery_begin(r, d, options));
-    while (!spool_recovery_is_over(r))
-        TRY(spool_recovery_step(r));
+    while (!spool_recovery_is_over(r)) {
+        enum status status = spool_recovery_step(r);
+
+        if (status == STATUS_BUSY)
+            return fail(r, STATUS_NO_MEMORY);
+        TRY(status);
+    }
     return STATUS_OK;
 }
 
@@ -346,6 +363,7 @@ void spool_recovery_drop_messages(struct spool_recovery *r)
         }
     }
     table_finish(&r->messages);
+    r->walk = NULL;
 }
 
 void spool_recovery_finish(struct spool_recovery *r)
@@ -360,19 +378,12 @@ void spool_recovery_finish(struct spool_recovery *r)
 
 struct spool_recovered_message *spool_recovery_next(struct spool_recovery *r)
 {
-    for (;;) {
-        struct spool_recovered_message *m;
+    struct spool_recovered_message *m = r->walk;
 
-        while (r->walk == NULL) {
-            if (r->walk_bucket >= r->messages.buckets_count)
-                return NULL;
-            r->walk = r->messages.buckets[r->walk_bucket++];
-        }
-        m = CONTAINER_OF(r->walk, struct spool_recovered_message, node);
-        r->walk = r->walk->next;
-        if (!m->is_done)
-            return m;
-    }
+    while (m != NULL && m->is_done)
+        m = m->next;
+    r->walk = m != NULL ? m->next : NULL;
+    return m;
 }
 
 enum status spool_recovery_load(struct spool_recovery *r, const struct spool_recovered_message *m,

@@ -94,7 +94,8 @@ struct spool_damage {
 struct spool_recovered_message {
     struct table_node node;
     uint64_t mid;
-    size_t segment; /* index into segments, of its oldest copy */
+    struct spool_recovered_message *next; /* in the order of their records */
+    uint32_t segment;                     /* index into segments */
     uint32_t offset;
     uint32_t bytes; /* of the record */
     uint32_t recipients_count;
@@ -122,6 +123,7 @@ struct spool_recovery {                       /* Read freely; change nothing. */
     uint64_t batch_next;      /* begins a new era */
     uint64_t sequence_next;
     uint32_t number_next;
+    uint64_t mid_seen; /* some MID of each segment is not above it; known from begin() on */
     uint64_t mid_highest;
     uint64_t mid_limit;   /* set it after begin(): from here on MIDs are given out in this run; 0:
                              none   are. A message that has such a one all the same is damage */
@@ -129,9 +131,9 @@ struct spool_recovery {                       /* Read freely; change nothing. */
     const struct spool_directory *directory;
     uint32_t unsupported_segment; /* with STATUS_UNSUPPORTED: which */
     struct spool_recovery_keeper *keeper;
+    uint64_t generation_gap;    /* private, like the rest */
     struct recovery_work *work; /* private, like the rest; NULL: it is over */
-    struct table_node *walk;
-    size_t walk_bucket;
+    struct spool_recovered_message *walk;
     char *buffer;
     size_t buffer_bytes;
 };
@@ -141,7 +143,8 @@ struct spool_recovery {                       /* Read freely; change nothing. */
  * directory, and what the options refer to. */
 MUST_USE enum status spool_recovery_begin(struct spool_recovery *r, const struct spool_directory *d,
                                           const struct spool_recovery_options *options);
-/* Any thread, one at a time. */
+/* Any thread, one at a time. STATUS_BUSY: there was no memory or no descriptor to read the next
+ * segment with; nothing has happened, and the step can be made again. */
 MUST_USE enum status spool_recovery_step(struct spool_recovery *r);
 bool spool_recovery_is_over(const struct spool_recovery *r);
 
@@ -149,7 +152,8 @@ MUST_USE enum status spool_recover(struct spool_recovery *r, const struct spool_
                                    const struct spool_recovery_options *options);
 void spool_recovery_finish(struct spool_recovery *r); /* accepts a zeroed one */
 
-/* The next living message, in no particular order; NULL at the end. One walk per recovery. */
+/* The next living message, in the order of their records; NULL at the end. One walk per recovery.
+ */
 struct spool_recovered_message *spool_recovery_next(struct spool_recovery *r);
 
 /* Hands over what was kept of it, and its results: the caller owns both. */

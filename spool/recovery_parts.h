@@ -19,6 +19,7 @@ struct recovery_hole {
 struct recovery_work {
     struct spool_recovery *r;
     struct spool_recovery_options options;
+    struct spool_recovered_message **last; /* where the next one is linked */
     struct recovery_hole *holes;
     size_t holes_count;
     size_t holes_capacity;

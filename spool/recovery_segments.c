@@ -12,6 +12,10 @@
 #define READ_CHUNK (4u << 20)
 #define HUGE_PAGE  ((size_t)2 << 20)
 
+/* Between what is known and what is given out, while a segment is there of which nothing is known:
+ * its generation is not to be met again when it can be read. More than a run uses. */
+#define GENERATION_GAP (1u << 16)
+
 /* Reads up to bytes; *got_out is less at the end of the file. */
 static enum status read_at(int fd, char *to, size_t bytes, off_t offset, size_t *got_out)
 {
@@ -78,9 +82,42 @@ static void report_cut(struct spool_recovery *r, struct spool_recovered_segment 
                        });
 }
 
+/* The first two blocks, each for itself. False: the device does not give all that is there; what it
+ * keeps is zeros here. */
+static bool read_head(int fd, char head[static 2 * SPOOL_BLOCK_BYTES], size_t *got_out)
+{
+    bool is_whole = true;
+    size_t got = 0;
+
+    memset(head, 0, 2 * SPOOL_BLOCK_BYTES);
+    *got_out = 0;
+    for (size_t at = 0; at < 2 * SPOOL_BLOCK_BYTES; at += SPOOL_BLOCK_BYTES) {
+        if (read_at(fd, head + at, SPOOL_BLOCK_BYTES, (off_t)at, &got) != STATUS_OK) {
+            is_whole = false;
+            got = SPOOL_BLOCK_BYTES;
+            memset(head + at, 0, got);
+        }
+        *got_out += got;
+    }
+    return is_whole;
+}
+
+/* A MID of the segment, without reading it. */
+static void note_first_mid(struct spool_recovery *r, const struct spool_recovered_segment *s,
+                           struct slice head)
+{
+    struct spool_record first;
+
+    if (!s->is_free && head.len > SPOOL_BLOCK_BYTES &&
+        spool_record_decode(slice_after(head, SPOOL_BLOCK_BYTES), &first) == STATUS_OK &&
+        first.generation == s->header.generation && first.mid > r->mid_seen)
+        r->mid_seen = first.mid;
+}
+
 static enum status read_header(struct spool_recovery *r, struct spool_recovered_segment *s)
 {
     char head[2 * SPOOL_BLOCK_BYTES];
+    bool is_whole;
     struct stat info;
     enum status status;
     uint32_t bytes;
@@ -93,9 +130,7 @@ static enum status read_header(struct spool_recovery *r, struct spool_recovered_
         (void)close(fd);
         return status;
     }
-    /* A header that the device does not give is a broken one. */
-    if (read_at(fd, head, sizeof head, 0, &got) != STATUS_OK)
-        got = 0;
+    is_whole = read_head(fd, head, &got);
     (void)close(fd);
 
     bytes =
@@ -105,9 +140,12 @@ static enum status read_header(struct spool_recovery *r, struct spool_recovered_
         s->header.bytes = 0; /* not to be used again */
     if (status == STATUS_OK && s->header.bytes > bytes)
         report_cut(r, s, bytes);
+    if (status == STATUS_OK)
+        note_first_mid(r, s, (struct slice){ head, got });
     if (status != STATUS_CORRUPT)
         return status;
-    if (is_zero(head, got) && info.st_size >= (off_t)got) {
+    /* What the device does not give is no zeros: the segment may hold mail. */
+    if (is_whole && is_zero(head, got) && info.st_size >= (off_t)got) {
         /* A crash came while the segment was being made: it never got a header. */
         s->header = (struct spool_segment_header){ .bytes = 0 };
         s->is_free = true;
@@ -155,8 +193,10 @@ static enum status add_file(struct spool_recovery *r, const char *name)
     if (s->header.generation >= r->generation_next)
         r->generation_next = s->header.generation + 1;
     /* Nothing is known of it: it was reported, and is left alone. */
-    if (!s->is_free && s->header.generation == 0)
+    if (!s->is_free && s->header.generation == 0) {
         r->segments_count--;
+        r->generation_gap = GENERATION_GAP;
+    }
     return STATUS_OK;
 }
 
@@ -224,6 +264,7 @@ enum status recovery_list_segments(struct recovery_work *w)
     if (r->segments_count > 0)
         qsort(r->segments, r->segments_count, sizeof *r->segments, by_generation);
     drop_copies(r);
+    r->generation_next += r->generation_gap;
     return status;
 }
 

@@ -479,6 +479,7 @@ static struct sim_run *run_create(struct sim_disk *disk, unsigned workers, uint6
         run->workers[i].process = &run->process;
         run->workers[i].index = i;
         run->workers[i].loop = &run->loops[i];
+        run->workers[i].has_begun = true;
         list_init(&run->workers[i].messages);
         list_init(&run->workers[i].shelf.messages);
         gateway_compaction_init(&run->workers[i].compaction, &run->workers[i]);

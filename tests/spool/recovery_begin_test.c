@@ -34,6 +34,30 @@ static void new_mail_may_come_as_soon_as_the_segments_are_listed(void **unused)
     teardown(&b);
 }
 
+/* Every read fails, which a folder in the place of the file does as well as a device. It is not
+ * taken for an empty segment, and what may be in it keeps its generation. */
+static void a_segment_that_the_device_does_not_give_is_kept(void **unused)
+{
+    char name[SPOOL_SEGMENT_NAME_MAX];
+    struct bench b;
+
+    (void)unused;
+    setup(&b);
+    commit(&b, 0, 100);
+    fake_disk_save(&b.disk, b.path);
+    assert_int_equal(spool_directory_open(&b.directory, b.path, false), STATUS_OK);
+    assert_int_equal(mkdirat(b.directory.segments_fd, spool_segment_name(77, name), 0700), 0);
+    assert_int_equal(recover(&b, false), STATUS_OK);
+    ASSERT_DAMAGE(&b, [SPOOL_DAMAGE_HEADER] = 1);
+    assert_int_equal(b.recovery.messages_living, 1);
+    for (size_t i = 0; i < b.recovery.segments_count; i++)
+        assert_true(b.recovery.segments[i].number != 77);
+    assert_true(b.recovery.number_next > 77);
+    assert_true(b.recovery.generation_next > 60000);
+    assert_int_equal(unlinkat(b.directory.segments_fd, name, AT_REMOVEDIR), 0);
+    teardown(&b);
+}
+
 static void bodies_of_new_mail_are_no_orphans(void **unused)
 {
     const struct spool_recovery_options options = { .is_reader = false };
@@ -142,6 +166,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(new_mail_may_come_as_soon_as_the_segments_are_listed),
+        cmocka_unit_test(a_segment_that_the_device_does_not_give_is_kept),
         cmocka_unit_test(bodies_of_new_mail_are_no_orphans),
         cmocka_unit_test(what_is_kept_of_messages_is_taken_or_dropped),
     };
