@@ -582,6 +582,10 @@ int gateway_run(const char *config_path)
         gateway_tls_reports_stop(s->process.tls_reports);
         if (!s->has_threads)
             observe_log_destroy(s->process.log);
+        if (s->process.log == NULL) { /* the spool could not be had: there is nothing else yet */
+            gateway_generation_destroy(s->current);
+            free(s);
+        }
         return 1;
     }
     live(s);
