@@ -558,8 +558,8 @@ def test_a_key_update_is_followed_or_ends_the_session(lab, part, begin, forged, 
     after = kernel_tls.counters()
     if follows:
         assert after['TlsRxRekeyOk'] - before['TlsRxRekeyOk'] == (3 if word == 'both' else 0)
-        assert after['TlsTxRekeyOk'] - before['TlsTxRekeyOk'] == (
-            3 if wants_answer and word != 'off' else 0)
+        answers = after['TlsTxRekeyOk'] - before['TlsTxRekeyOk']  # one for several: RFC 8446 4.6.3
+        assert 1 <= answers <= 3 if wants_answer and word != 'off' else answers == 0
 
 
 def finish_among_key_updates(client, part, wants_answer):
