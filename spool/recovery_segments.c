@@ -274,12 +274,14 @@ enum status recovery_need_buffer(struct spool_recovery *r, size_t bytes)
 
     if (bytes <= r->buffer_bytes)
         return STATUS_OK;
-    bytes = (bytes + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
-    buffer = aligned_alloc(HUGE_PAGE, bytes);
+    if (bytes >= HUGE_PAGE)
+        bytes = (bytes + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
+    buffer = bytes >= HUGE_PAGE ? aligned_alloc(HUGE_PAGE, bytes) : malloc(bytes);
     if (buffer == NULL)
         return STATUS_NO_MEMORY;
     /* It is filled and walked for each segment: fewer faults and misses. Refused, it is as well. */
-    (void)madvise(buffer, bytes, MADV_HUGEPAGE);
+    if (bytes >= HUGE_PAGE)
+        (void)madvise(buffer, bytes, MADV_HUGEPAGE);
     free(r->buffer);
     r->buffer = buffer;
     r->buffer_bytes = bytes;
