@@ -7,10 +7,11 @@
 
 #include <cmocka.h>
 
+#include "tests/delivery/dsn_built.h"
+
 #include "base/hash.h"
 #include "delivery/dsn.h"
 
-#define OUT_MAX       ((size_t)1024 * 1024)
 #define COPY_MAX      ((size_t)10 * 1024)
 #define HOSTILE_BYTES 3000u
 
@@ -43,21 +44,6 @@ static struct delivery_dsn example(struct slice original)
         .original_is_stuffed = true,
         .original_bytes_max = COPY_MAX,
     };
-}
-
-/* The text of the DSN, with a NUL behind it; the caller frees. */
-static char *build(const struct delivery_dsn *dsn, struct delivery_dsn_traits *traits)
-{
-    struct buffer out;
-    char *text;
-
-    buffer_init(&out, OUT_MAX);
-    assert_int_equal(delivery_dsn_build(dsn, &out, traits), STATUS_OK);
-    text = strndup(buffer_contents(&out).data, buffer_len(&out));
-    assert_non_null(text);
-    assert_int_equal(strlen(text), buffer_len(&out)); /* no NUL in it */
-    buffer_finish(&out);
-    return text;
 }
 
 static const char golden[] =
@@ -111,7 +97,7 @@ static void a_dsn_is_a_report_of_three_parts(void **unused)
     struct delivery_dsn dsn = example(SLICE("From: alice@example.com\r\nSubject: hello\r\n\r\n"
                                             "..a line that was stuffed\r\n"));
     struct delivery_dsn_traits traits;
-    char *text = build(&dsn, &traits);
+    char *text = dsn_built(&dsn, &traits);
 
     (void)unused;
     assert_string_equal(text, golden);
@@ -121,7 +107,7 @@ static void a_dsn_is_a_report_of_three_parts(void **unused)
     dsn.original = SLICE("From: alice@example.com\r\nSubject: hello\r\n\r\n"
                          ".a line that was stuffed\r\n");
     dsn.original_is_stuffed = false;
-    text = build(&dsn, &traits);
+    text = dsn_built(&dsn, &traits);
     assert_string_equal(text, golden);
     free(text);
 }
@@ -174,7 +160,7 @@ static void only_a_small_and_proper_original_comes_back_whole(void **unused)
         char *text;
 
         dsn.original_is_cut = cases[i].is_cut;
-        text = build(&dsn, &traits);
+        text = dsn_built(&dsn, &traits);
         part = last_part(text, "--=_42.0_=\r\nContent-Type: message/delivery-status");
         part = last_part(part, "--=_42.0_=\r\nContent-Type: ");
         assert_memory_equal(part, cases[i].part, strlen(cases[i].part));
@@ -198,7 +184,7 @@ static void a_header_is_cut_at_the_end_of_a_line(void **unused)
         memcpy(header + i, "X: ", 3);
         memcpy(header + i + 98, "\r\n", 2);
     }
-    text = build(&dsn, &traits);
+    text = dsn_built(&dsn, &traits);
     part = last_part(text, "text/rfc822-headers\r\n\r\n");
     assert_int_equal(strlen(part) - strlen("\r\n--=_42.0_=--\r\n"),
                      DELIVERY_DSN_HEADER_MAX / 100 * 100);
@@ -209,7 +195,7 @@ static void a_boundary_in_the_original_is_not_used(void **unused)
 {
     struct delivery_dsn dsn = example(SLICE("A: b\r\n\r\n--=_42.0_=\r\n--=_42.1_=--\r\n"));
     struct delivery_dsn_traits traits;
-    char *text = build(&dsn, &traits);
+    char *text = dsn_built(&dsn, &traits);
 
     (void)unused;
     assert_non_null(strstr(text, "boundary=\"=_42.2_=\""));
@@ -228,7 +214,7 @@ static void an_original_with_every_boundary_stays_away(void **unused)
     for (unsigned i = 0; i < 100; i++)
         len += (size_t)snprintf(original + len, sizeof original - len, "X: =_42.%u_=\r\n", i);
     dsn = example((struct slice){ original, len });
-    text = build(&dsn, &traits);
+    text = dsn_built(&dsn, &traits);
     assert_string_equal(last_part(text, "Content-Type: text/rfc822-headers"),
                         "\r\n\r\n\r\n--=_42.15_=--\r\n");
     free(text);
@@ -393,7 +379,7 @@ static void no_value_of_an_enemy_makes_a_line_of_its_own(void **unused)
             .recipients_count = 1,
             .original_bytes_max = COPY_MAX,
         };
-        buffer_init(&out, OUT_MAX);
+        buffer_init(&out, DSN_BUILT_MAX);
         if (!delivery_dsn_wanted(dsn.to))
             dsn.to = SLICE("x");
         if (delivery_dsn_build(&dsn, &out, &traits) != STATUS_OK)
@@ -427,7 +413,7 @@ static void without_room_or_reason_nothing_is_written(void **unused)
             assert_true(room > 1000);
         buffer_finish(&out);
     }
-    buffer_init(&out, OUT_MAX);
+    buffer_init(&out, DSN_BUILT_MAX);
     dsn.recipients_count = DELIVERY_DSN_RECIPIENTS_MAX + 1;
     assert_int_equal(delivery_dsn_build(&dsn, &out, &traits), STATUS_LIMIT);
     dsn.recipients_count = 0;

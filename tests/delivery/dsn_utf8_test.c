@@ -9,11 +9,12 @@
 
 #include <cmocka.h>
 
+#include "tests/delivery/dsn_built.h"
+
 #include "base/hash.h"
 #include "delivery/dsn.h"
 #include "delivery/dsn_text.h"
 
-#define OUT_MAX   ((size_t)1024 * 1024)
 #define MAIL      "\xd0\xbf\xd0\xbe\xd1\x87\xd1\x82\xd0\xb0@\xd0\xbf\xd1\x80.example"
 #define JUERGEN   "j\xc3\xbcrgen@example.net"
 #define EIGHT_BIT "Content-Transfer-Encoding: 8bit\r\n"
@@ -36,22 +37,8 @@ static struct delivery_dsn example(const char *original)
         .recipients_count = 1,
         .original = slice_from(original),
         .original_is_stuffed = true,
-        .original_bytes_max = OUT_MAX,
+        .original_bytes_max = DSN_BUILT_MAX,
     };
-}
-
-/* The text, with a NUL behind it; the caller frees. */
-static char *build(const struct delivery_dsn *dsn, struct delivery_dsn_traits *traits)
-{
-    struct buffer out;
-    char *text;
-
-    buffer_init(&out, OUT_MAX);
-    assert_int_equal(delivery_dsn_build(dsn, &out, traits), STATUS_OK);
-    text = strndup(buffer_contents(&out).data, buffer_len(&out));
-    assert_non_null(text);
-    buffer_finish(&out);
-    return text;
 }
 
 static void assert_holds(size_t i, const char *text, const char *part)
@@ -117,7 +104,7 @@ static void a_report_speaks_utf8_to_who_declared_it_and_where_there_is_some(void
 
         dsn.recipients = &r;
         dsn.original_is_smtputf8 = cases[i].is_smtputf8;
-        text = build(&dsn, &traits);
+        text = dsn_built(&dsn, &traits);
         assert_holds(i, text, cases[i].speaks_utf8 ? utf8_human : ascii_human);
         assert_holds(i, text, cases[i].speaks_utf8 ? utf8_status : ascii_status);
         assert_holds(i, text, cases[i].human);
@@ -144,7 +131,7 @@ static void only_an_address_in_its_header_asks_for_smtputf8(void **unused)
     dsn.recipients = &r;
     dsn.original_is_smtputf8 = true;
     dsn.to = SLICE(JUERGEN);
-    text = build(&dsn, &traits);
+    text = dsn_built(&dsn, &traits);
     assert_holds(0, text, "\r\nTo: <" JUERGEN ">\r\n");
     assert_holds(0, text, "charset=us-ascii");
     assert_true(traits.smtputf8 && traits.eight_bit);
@@ -184,7 +171,7 @@ static void the_original_comes_back_in_the_type_of_its_header(void **unused)
         dsn.recipients = &r;
         dsn.original_is_smtputf8 = cases[i].is_smtputf8;
         dsn.original_is_cut = cases[i].is_cut;
-        text = build(&dsn, &traits);
+        text = dsn_built(&dsn, &traits);
         (void)snprintf(part, sizeof part, "\r\nContent-Type: %s", cases[i].part);
         assert_holds(i, text, part);
         assert_int_equal(traits.eight_bit, delivery_dsn_has_eight_bit(slice_from(text)));
@@ -216,7 +203,7 @@ static void no_character_is_cut(void **unused)
             dsn.original_is_cut = true;
             dsn.original_is_smtputf8 = true;
             dsn.recipients = &r;
-            text = build(&dsn, &traits);
+            text = dsn_built(&dsn, &traits);
             assert_true(delivery_dsn_is_utf8(slice_from(text)));
             assert_null(strchr(text, '?'));
             free(text);
@@ -246,7 +233,7 @@ static void a_value_of_any_bytes_is_utf8_in_the_end(void **unused)
         r.address = r.original = r.reply = r.remote_name = (struct slice){ bytes, sizeof bytes };
         dsn.recipients = &r;
         dsn.original_is_smtputf8 = round % 2 == 0;
-        text = build(&dsn, &traits);
+        text = dsn_built(&dsn, &traits);
         assert_true(delivery_dsn_is_utf8(slice_from(text)));
         if (!dsn.original_is_smtputf8)
             assert_false(delivery_dsn_has_eight_bit(slice_from(text)));

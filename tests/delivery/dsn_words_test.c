@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#define OUT_MAX ((size_t)1024 * 1024)
+#include "tests/delivery/dsn_built.h"
 
 static struct delivery_dsn example(struct slice original)
 {
@@ -25,20 +25,6 @@ static struct delivery_dsn example(struct slice original)
         .original = original,
         .original_is_stuffed = true,
     };
-}
-
-/* The text, with a NUL behind it; the caller frees. */
-static char *build(const struct delivery_dsn *dsn, struct delivery_dsn_traits *traits)
-{
-    struct buffer out;
-    char *text;
-
-    buffer_init(&out, OUT_MAX);
-    assert_int_equal(delivery_dsn_build(dsn, &out, traits), STATUS_OK);
-    text = strndup(buffer_contents(&out).data, buffer_len(&out));
-    assert_non_null(text);
-    buffer_finish(&out);
-    return text;
 }
 
 /* The parts that differ by action, each from its first line to its last. */
@@ -95,7 +81,7 @@ static void each_action_has_its_words(void **unused)
         dsn.action = cases[i].action;
         dsn.is_double = cases[i].is_double;
         dsn.retry_until = SLICE("Wed, 25 Nov 2026 17:00:00 +0000");
-        text = build(&dsn, &traits);
+        text = dsn_built(&dsn, &traits);
         for (size_t line = 0; cases[i].lines[line] != NULL; line++)
             if (strstr(text, cases[i].lines[line]) == NULL)
                 fail_msg("case %zu lacks:\n%s\nin:\n%s", i, cases[i].lines[line], text);
@@ -147,7 +133,7 @@ static void the_host_and_its_words_are_told_as_far_as_they_are_known(void **unus
         char *text;
 
         dsn.recipients = &r;
-        text = build(&dsn, &traits);
+        text = dsn_built(&dsn, &traits);
         if (strstr(text, cases[i].human) == NULL || strstr(text, cases[i].field) == NULL)
             fail_msg("case %zu:\n%s", i, text);
         free(text);
@@ -183,7 +169,7 @@ static void the_caller_says_how_much_of_the_original_comes_back(void **unused)
         dsn.recipients = &r;
         dsn.original_bytes_max = cases[i].bytes_max;
         memcpy(original + cases[i].bytes - 2, "\r\n", 2);
-        text = build(&dsn, &traits);
+        text = dsn_built(&dsn, &traits);
         assert_int_equal(strstr(text, "Content-Type: message/rfc822\r\n") != NULL,
                          cases[i].is_whole);
         assert_int_equal(strstr(text, "xxxx") != NULL, cases[i].is_whole);
