@@ -70,9 +70,12 @@ class Ledger:
             unknown=sorted(str(ident) for ident in seen if ident not in self.promised))
 
 
+Stray = collections.namedtuple('Stray', 'id recipient before again')
+
+
 def repeated_without_cause(messages, kills):
-    """(id, recipient) of what came again though no kill, of these times, can have made the gateway
-    forget that they had arrived."""
+    """A Stray for each recipient to whom a message came again though no kill, of these times, can
+    have made the gateway forget that it had arrived."""
     strays, last = [], {}
     for message in sorted(messages, key=lambda message: message.received):
         now = message.received
@@ -82,7 +85,7 @@ def repeated_without_cause(messages, kills):
             if before is not None and not any(
                     before - LATE_SECONDS <= kill <= min(before + FORGOTTEN_SECONDS, now)
                     for kill in kills):
-                strays.append(key)
+                strays.append(Stray(*key, before, now))
             last[key] = now
     return strays
 
