@@ -54,9 +54,9 @@ soak: ## SOAK_SECONDS (3600) of mail with kills, reloads, full disks and a flapp
 	@tools/build build-bench --buildtype=release
 	@bench/soak
 
-asan: ## unit and system tests under the address and undefined-behaviour sanitizers
+asan: ## unit and all system tests under the address and undefined-behaviour sanitizers
 	@tools/install build run test
-	@tools/test asan asan-system
+	@ASAN_ROWS=$${ASAN_ROWS:-1} tools/test asan asan-system
 
 vm-test: ## what wants kernel TLS, in guests that have it: kernels 6.1, 6.12 and the newest
 	@tools/install build run test
