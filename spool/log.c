@@ -41,6 +41,7 @@ enum status spool_log_init(struct spool_log *log, struct spool_storage *storage,
     list_init(&log->chain);
     list_init(&log->spares);
     list_init(&log->waiting);
+    list_init(&log->laid_out);
     list_init(&log->writing);
     list_init(&log->committed);
     list_init(&log->dones);
@@ -70,10 +71,12 @@ void spool_log_finish(struct spool_log *log)
     drop_segments(&log->chain);
     drop_segments(&log->spares);
     drop_tickets(&log->waiting);
+    drop_tickets(&log->laid_out);
     drop_tickets(&log->committed);
     drop_tickets(&log->dones);
     buffer_finish(&log->results);
-    free(log->batch);
+    free(log->next.bytes);
+    free(log->flight.bytes);
     *log = (struct spool_log){ .storage = NULL };
 }
 
@@ -95,7 +98,9 @@ static void fail_all(struct spool_log *log, struct list *tickets, enum status st
 
 void log_fail_waiting(struct spool_log *log, enum status status)
 {
+    fail_all(log, &log->laid_out, status);
     fail_all(log, &log->waiting, status);
+    log->next_bytes = 0;
     log->waiting_messages = 0;
     log->waiting_bytes = 0;
 }
@@ -108,12 +113,14 @@ void log_fail_dones(struct spool_log *log, enum status status)
 void spool_log_run(struct spool_log *log)
 {
     log_want_segments(log);
+    log_lay_out(log);
     log_start_batch(log);
-    /* Again, because a segment may have been opened. */
+    /* Again, because a segment may have been opened, and a batch has room. */
     log_want_segments(log);
+    log_lay_out(log);
     log_release_head(log);
-    if (list_is_empty(&log->waiting))
-        log_trim_batch(log);
+    if (log->waiting_messages == 0)
+        log_trim_buffers(log);
 }
 
 /* --- appending ------------------------------------------------------------------------------- */

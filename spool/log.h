@@ -5,17 +5,20 @@
  *
  * Messages wait in a queue. When no write is in flight, spool_log_run() makes one batch of what
  * waits (up to SPOOL_BATCH_BYTES) and hands it to the storage; what is appended meanwhile forms
- * the next batch. There is no timer. Results and DONE records are lazy: they ride with the next
- * batch, or go when spool_log_flush() was called (the owner has a timer for that, say 200 ms).
+ * the next batch, and spool_log_run() lays it out while the write is in flight, so that little is
+ * left to do between two writes. There is no timer. Results and DONE records are lazy: they ride
+ * behind the messages of the next batch, or go when spool_log_flush() was called (the owner has a
+ * timer for that, say 200 ms).
  *
  * After each completion call (spool_log_written, _segment_ready, _segment_released) the owner
- * drains spool_log_take_committed() and spool_log_take_event() and then calls spool_log_run().
+ * calls spool_log_run(), and drains spool_log_take_committed() and spool_log_take_event(): before
+ * it or after it. Before is simpler; after keeps the disk busy meanwhile.
  *
  * A failed write is final for its segment: the tickets of the batch fail (answer 451), the
- * segment is sealed and the next batch goes to another; results of the failed batch are written
- * again there. Two failures in a row stop the log until spool_log_resume(): it takes no message.
- * Its results are held then; spool_log_rescue() writes them to another segment, and from there on
- * they go as always, until a write fails.
+ * segment is sealed and the next batch goes to another, also one that was laid out meanwhile;
+ * results of the failed batch are written again there. Two failures in a row stop the log until
+ * spool_log_resume(): it takes no message. Its results are held then; spool_log_rescue() writes
+ * them to another segment, and from there on they go as always, until a write fails.
  *
  * Segments form a chain by generation, adopted ones first. The head is released when no message
  * lives in it, and only the head: a DONE record cannot vanish before the MESSAGE it strikes out.
@@ -30,11 +33,13 @@
 #include "spool/message.h"
 #include "spool/storage.h"
 
-#define SPOOL_BATCH_BYTES       (1u << 20)  /* a batch ends here; a larger record goes alone */
+#define SPOOL_BATCH_BYTES       (1u << 20) /* of messages in a batch; a larger record goes alone */
+#define SPOOL_BATCH_BYTES_LAZY  (SPOOL_BATCH_BYTES / 4) /* of results in it, behind the messages */
 #define SPOOL_BATCH_BYTES_FIRST (64u << 10) /* first allocation of its buffer, which stays */
-#define SPOOL_RESULTS_BYTES_MAX (4u << 20)  /* results waiting to be written */
-#define SPOOL_SPARES_MAX        64          /* prepared segments */
-#define SPOOL_WRITE_FAILURES    2           /* in a row: the log stops */
+#define SPOOL_BATCH_BYTES_KEPT  (SPOOL_BATCH_BYTES + SPOOL_BATCH_BYTES_LAZY) /* as large as this */
+#define SPOOL_RESULTS_BYTES_MAX (4u << 20) /* results waiting to be written */
+#define SPOOL_SPARES_MAX        64         /* prepared segments */
+#define SPOOL_WRITE_FAILURES    2          /* in a row: the log stops */
 
 enum spool_log_state {
     SPOOL_LOG_STARTING, /* not enough segments yet: reserve says no, appends NO_SPACE */
@@ -103,6 +108,12 @@ struct spool_log_counters {
     uint64_t segments_released;
 };
 
+/* What a batch is laid out in, aligned to 4 KiB. */
+struct spool_log_buffer {
+    char *bytes;
+    size_t capacity;
+};
+
 struct spool_log { /* Fields are private; it is open so that a worker can embed it. */
     struct spool_storage *storage;
     struct spool_log_options options;
@@ -113,21 +124,23 @@ struct spool_log { /* Fields are private; it is open so that a worker can embed 
     unsigned spares_count;
     unsigned segments_count; /* of the chain */
     struct list waiting;     /* tickets */
+    struct list laid_out;    /* tickets of the next batch */
     struct list writing;     /* tickets of the batch in flight */
     struct list committed;   /* tickets that may be taken */
-    size_t waiting_messages;
-    size_t waiting_bytes; /* records of waiting messages, each rounded up to blocks */
+    size_t waiting_messages; /* those laid out included */
+    size_t waiting_bytes;    /* of their records, each rounded up to blocks */
     size_t reserved_bytes;
-    struct buffer results;      /* not yet durable, those in flight first */
-    size_t results_in_flight;   /* bytes of it */
-    size_t entries;             /* RESULT and DONE records to be, in results */
-    size_t entries_in_flight;   /* of those */
-    uint64_t results_appended;  /* bytes of it, ever */
-    uint64_t results_committed; /* of those */
-    struct list dones;          /* tickets of DONE records, and of who awaits results */
-    char *batch;
-    size_t batch_capacity;
-    size_t batch_bytes; /* of the batch in flight */
+    struct buffer results;          /* not yet durable, those in flight first */
+    size_t results_in_flight;       /* bytes of it */
+    size_t entries;                 /* RESULT and DONE records to be, in results */
+    size_t entries_in_flight;       /* of those */
+    uint64_t results_appended;      /* bytes of it, ever */
+    uint64_t results_committed;     /* of those */
+    struct list dones;              /* tickets of DONE records, and of who awaits results */
+    struct spool_log_buffer next;   /* the records of the messages laid out: all but headers */
+    size_t next_bytes;              /* of these records */
+    struct spool_log_buffer flight; /* of the batch in flight, or of the last */
+    size_t flight_bytes;
     uint64_t batch_next;
     uint64_t sequence_next;
     unsigned failures_in_row;

@@ -49,18 +49,21 @@ void log_check_ready(struct spool_log *log); /* STARTING -> READY */
 /* Whether the current segment has room for what is written next. */
 bool log_next_fits(const struct spool_log *log);
 
+/* Makes messages that wait part of the next batch. */
+void log_lay_out(struct spool_log *log);
+
 /* Starts a batch if none is in flight and something may go. */
 void log_start_batch(struct spool_log *log);
 void log_finish_batch(struct spool_log *log, enum status status);
 
-/* Gives the batch buffer back when a record that went alone has made it larger than others are. One
- * for the usual batches stays: a new one for each would be new memory for each. */
-void log_trim_batch(struct spool_log *log);
+/* Gives a buffer back when a record that went alone has made it larger than others are. Those for
+ * the usual batches stay: a new one for each would be new memory for each. */
+void log_trim_buffers(struct spool_log *log);
 
 /* --- log.c --- */
 
 void log_raise(struct spool_log *log, enum spool_log_event event);
 
-/* Completes the tickets of all waiting messages. */
+/* Completes the tickets of all waiting messages, those laid out included. */
 void log_fail_waiting(struct spool_log *log, enum status status);
 void log_fail_dones(struct spool_log *log, enum status status);

@@ -70,20 +70,33 @@ enum status spool_segment_header_decode(struct slice block, struct spool_segment
     return STATUS_OK;
 }
 
-size_t spool_record_encode(const struct spool_record *r, struct slice payload, char *to)
+size_t spool_record_encode_payload(struct slice payload, char *to)
 {
     size_t bytes = spool_record_bytes(payload.len);
     size_t end = SPOOL_RECORD_HEADER + payload.len;
+
+    ASSERT(bytes <= SPOOL_RECORD_BYTES_MAX);
+    memset(to, 0, SPOOL_RECORD_HEADER);
+    spool_put_u32(to + 8, (uint32_t)payload.len);
+    if (payload.len > 0)
+        memcpy(to + SPOOL_RECORD_HEADER, payload.data, payload.len);
+    memset(to + end, 0, bytes - end);
+    /* The checksum is taken from the copy: it is what goes to disk, and it is warm. */
+    spool_put_u32(to + 12, spool_crc32c(0, to + SPOOL_RECORD_HEADER, payload.len));
+    return bytes;
+}
+
+size_t spool_record_encode_header(const struct spool_record *r, char *to)
+{
+    size_t bytes = spool_record_bytes(spool_get_u32(to + 8));
 
     ASSERT(bytes <= SPOOL_RECORD_BYTES_MAX && bytes <= r->batch_bytes);
     ASSERT(r->generation > 0 && r->batch > 0 && r->log_id < SPOOL_LOGS_MAX);
     ASSERT(is_blocks(r->batch_start) && is_blocks(r->batch_bytes));
     ASSERT((r->mid == 0) == (r->type == SPOOL_RECORD_PAD));
 
-    memset(to, 0, SPOOL_RECORD_HEADER);
     spool_put_u32(to, SPOOL_RECORD_MAGIC);
     to[4] = (char)r->type;
-    spool_put_u32(to + 8, (uint32_t)payload.len);
     spool_put_u64(to + 16, r->generation);
     spool_put_u64(to + 24, r->salt);
     spool_put_u64(to + 32, r->batch);
@@ -92,13 +105,14 @@ size_t spool_record_encode(const struct spool_record *r, struct slice payload, c
     spool_put_u32(to + 56, r->batch_start);
     spool_put_u32(to + 60, r->batch_bytes);
     spool_put_u32(to + 64, r->log_id);
-    if (payload.len > 0)
-        memcpy(to + SPOOL_RECORD_HEADER, payload.data, payload.len);
-    memset(to + end, 0, bytes - end);
-    /* The checksum is taken from the copy: it is what goes to disk, and it is warm. */
-    spool_put_u32(to + 12, spool_crc32c(0, to + SPOOL_RECORD_HEADER, payload.len));
     spool_put_u32(to + RECORD_CRC_AT, spool_crc32c(0, to, RECORD_CRC_AT));
     return bytes;
+}
+
+size_t spool_record_encode(const struct spool_record *r, struct slice payload, char *to)
+{
+    (void)spool_record_encode_payload(payload, to);
+    return spool_record_encode_header(r, to);
 }
 
 static bool record_makes_sense(const struct spool_record *r)

@@ -92,6 +92,11 @@ static inline size_t spool_record_bytes(size_t payload_bytes)
  * number. r->payload_bytes and r->payload_crc are computed here. */
 size_t spool_record_encode(const struct spool_record *r, struct slice payload, char *to);
 
+/* The same in two steps, each of which returns that number: what takes time is done before it is
+ * known where the record will lie. The second may be repeated with another header. */
+size_t spool_record_encode_payload(struct slice payload, char *to);
+size_t spool_record_encode_header(const struct spool_record *r, char *to);
+
 /* Reads the record header at the start of bytes: magic, checksum, and limits that need no
  * context. Does not look at the payload. STATUS_CORRUPT when it is none. */
 MUST_USE enum status spool_record_decode(struct slice bytes, struct spool_record *record_out);

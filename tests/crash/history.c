@@ -245,7 +245,7 @@ static void work(struct history *h, struct sim_run *run)
     if (is_full)
         sim_disk_set_size(h->disk, sim_disk_bytes_used(h->disk) +
                                        (1 + sim_below(&h->random, 6)) * SIM_RUN_SEGMENT_BYTES);
-    if (is_faulty || plant_is(PLANT_ERROR_IGNORED))
+    if (is_faulty || plant_is(PLANT_ERROR_IGNORED) || plant_is(PLANT_LAID_OUT_FOR_GOOD))
         sim_disk_set_faults(h->disk, 30 + (unsigned)sim_below(&h->random, 100));
     for (uint64_t n = 0; n < steps && !sim_disk_is_dead(h->disk); n++) {
         mailing_step(h->ledger, &h->random);

@@ -23,6 +23,7 @@ const char *plant_text(enum plant p)
     case PLANT_SMALL_FILE_NOT_SYNCED: return "ids and format renamed before the sync";
     case PLANT_START_NOT_SYNCED: return "a start acts on what it has not synced";
     case PLANT_RESULTS_FORGOTTEN: return "results never written";
+    case PLANT_LAID_OUT_FOR_GOOD: return "a batch keeps its headers when the write before it fails";
     case PLANT_DONE_TAKEN_FOR_DURABLE: return "body unlinked before its DONE is durable";
     case PLANT_SOURCE_FREED_EARLY: return "old place given up before the copy is synced";
     case PLANT_COPY_GIVEN_UP: return "the copy's place given up for the old one";
@@ -159,6 +160,26 @@ bool __wrap_spool_record_payload_is_whole(const struct spool_record *r, struct s
         return false;
     *payload_out = (struct slice){ bytes.data + SPOOL_RECORD_HEADER, r->payload_bytes };
     return true;
+}
+
+/* As if headers had been made when the record was laid out, while a write was in flight that
+ * failed: the first batch of an era within a run says that it follows the one before, in its
+ * segment. */
+size_t __wrap_spool_record_encode_header(const struct spool_record *r, char *to)
+{
+    static struct spool_record last[SPOOL_LOGS_MAX];
+    struct spool_record *before = &last[r->log_id], wrong = *r;
+
+    if (before->batch != 0 && r->batch == spool_batch_next_era(before->batch) &&
+        planted == PLANT_LAID_OUT_FOR_GOOD) {
+        wrong.generation = before->generation;
+        wrong.salt = before->salt;
+        wrong.batch = before->batch + 1;
+        wrong.batch_start = before->batch_start + before->batch_bytes;
+        return __real_spool_record_encode_header(&wrong, to);
+    }
+    *before = *r;
+    return __real_spool_record_encode_header(r, to);
 }
 
 void __wrap_spool_log_append_results(struct spool_log *log, uint64_t mid,

@@ -23,6 +23,7 @@ enum plant {
     PLANT_SMALL_FILE_NOT_SYNCED,
     PLANT_START_NOT_SYNCED,
     PLANT_RESULTS_FORGOTTEN,
+    PLANT_LAID_OUT_FOR_GOOD,
     PLANT_DONE_TAKEN_FOR_DURABLE,
     PLANT_SOURCE_FREED_EARLY,
     PLANT_COPY_GIVEN_UP,
@@ -76,6 +77,8 @@ MUST_USE enum status __real_spool_record_decode(struct slice bytes,
                                                 struct spool_record *record_out);
 MUST_USE enum status __wrap_spool_record_decode(struct slice bytes,
                                                 struct spool_record *record_out);
+size_t __real_spool_record_encode_header(const struct spool_record *r, char *to);
+size_t __wrap_spool_record_encode_header(const struct spool_record *r, char *to);
 bool __real_spool_record_payload_is_whole(const struct spool_record *r, struct slice bytes,
                                           struct slice *payload_out);
 bool __wrap_spool_record_payload_is_whole(const struct spool_record *r, struct slice bytes,

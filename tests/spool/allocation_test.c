@@ -242,9 +242,9 @@ static void large_ignore(struct spool_storage *s)
     (void)s;
 }
 
-static void large_commit(struct large *l, size_t body_bytes)
+static void large_commit(struct large *l, unsigned recipients, size_t body_bytes)
 {
-    struct spool_message *m = fake_message(1, 1, body_bytes);
+    struct spool_message *m = fake_message(1, recipients, body_bytes);
     struct spool_ticket ticket;
 
     assert_int_equal(spool_log_append_message(&l->log, m, NULL, &ticket), STATUS_OK);
@@ -269,13 +269,14 @@ static void only_a_record_that_went_alone_leaves_a_buffer_that_is_given_back(voi
         spool_log_segment_ready(&l.log, STATUS_OK,
                                 &(struct spool_segment_file){ .generation = i, .number = i });
     }
-    large_commit(&l, SPOOL_BODY_INLINE_MAX / 2);
-    assert_ptr_equal(l.log.batch, l.written_from);
-    large_commit(&l, 100);
-    assert_ptr_equal(l.log.batch, l.written_from);
-    assert_int_equal(l.log.batch_capacity, SPOOL_BATCH_BYTES);
-    large_commit(&l, SPOOL_BODY_INLINE_MAX);
-    assert_null(l.log.batch);
+    large_commit(&l, 1, SPOOL_BODY_INLINE_MAX / 2);
+    assert_ptr_equal(l.log.next.bytes, l.written_from);
+    large_commit(&l, 1, 100);
+    assert_ptr_equal(l.log.next.bytes, l.written_from);
+    assert_int_equal(l.log.next.capacity, SPOOL_BATCH_BYTES);
+    assert_null(l.log.flight.bytes); /* nothing came while a write was in flight */
+    large_commit(&l, SPOOL_RECIPIENTS_MAX, SPOOL_BODY_INLINE_MAX);
+    assert_null(l.log.next.bytes);
     l.log.is_preparing = false; /* nobody will answer */
     spool_log_finish(&l.log);
 }

@@ -28,6 +28,27 @@ static void what_comes_while_a_batch_is_written_is_the_next_batch(void **unused)
     teardown(&b);
 }
 
+/* The record of a message that is through, as it lies on the disk. */
+static struct spool_record record_of(const struct bench *b, unsigned i)
+{
+    const struct spool_location *l = &b->tickets[i].location;
+    const struct spool_segment_file *file = spool_segment_file(l->segment);
+    struct slice bytes = { b->disk.segments[file->number].bytes + l->offset, l->bytes };
+    struct spool_record r = { .mid = 0 };
+    struct slice payload;
+
+    assert_int_equal(spool_record_decode(bytes, &r), STATUS_OK);
+    assert_int_equal(r.mid, i + 1);
+    assert_int_equal(r.log_id, 2);
+    assert_int_equal(r.generation, file->generation);
+    assert_int_equal(r.salt, file->salt);
+    assert_true(l->offset >= r.batch_start &&
+                l->offset + l->bytes <= r.batch_start + r.batch_bytes);
+    assert_true(spool_record_payload_is_whole(&r, bytes, &payload));
+    assert_true(slice_equal(payload, spool_message_payload(b->messages[i])));
+    return r;
+}
+
 static void a_location_is_where_the_record_lies(void **unused)
 {
     struct bench b;
@@ -36,19 +57,128 @@ static void a_location_is_where_the_record_lies(void **unused)
     ready(&b);
     commit(&b, 3000);
     commit(&b, 200);
-    for (unsigned i = 0; i < 2; i++) {
-        const struct spool_location *l = &b.tickets[i].location;
-        const struct spool_segment_file *file = spool_segment_file(l->segment);
-        struct slice bytes = { b.disk.segments[file->number].bytes + l->offset, l->bytes };
-        struct spool_record r;
-        struct slice payload;
+    for (unsigned i = 0; i < 2; i++)
+        (void)record_of(&b, i);
+    teardown(&b);
+}
 
-        assert_int_equal(spool_record_decode(bytes, &r), STATUS_OK);
-        assert_int_equal(r.mid, i + 1);
-        assert_int_equal(r.log_id, 2);
-        assert_true(spool_record_payload_is_whole(&r, bytes, &payload));
-        assert_true(slice_equal(payload, spool_message_payload(b.messages[i])));
+static void the_next_batch_is_laid_out_while_one_is_written(void **unused)
+{
+    struct bench b;
+
+    (void)unused;
+    ready(&b);
+    assert_int_equal(append(&b, 100), STATUS_OK);
+    spool_log_run(&b.log);
+    for (int i = 0; i < 9; i++) {
+        assert_int_equal(append(&b, 100), STATUS_OK);
+        spool_log_run(&b.log);
+        assert_true(list_is_empty(&b.log.waiting)); /* nothing is left to be copied */
     }
+    assert_int_equal(b.storage.writes, 1);
+    assert_true(fake_answer_write(&b.storage, STATUS_OK));
+    spool_log_run(&b.log); /* before anybody has heard of the first */
+    assert_int_equal(b.storage.writes, 2);
+    assert_taken(&b, 0, 0, STATUS_OK);
+    assert_true(fake_answer_write(&b.storage, STATUS_OK));
+    assert_taken(&b, 1, 9, STATUS_OK);
+    for (unsigned i = 0; i < 10; i++) {
+        struct spool_record r = record_of(&b, i);
+
+        assert_int_equal(r.batch, i == 0 ? 1 : 2);
+        assert_int_equal(r.sequence, i + 1);
+    }
+    teardown(&b);
+}
+
+static void a_batch_that_is_laid_out_when_a_write_fails_goes_elsewhere(void **unused)
+{
+    struct bench b;
+    struct spool_result result = { 0, SPOOL_RESULT_DEFERRED, 1, 5 };
+    struct spool_segment *before;
+
+    (void)unused;
+    ready(&b);
+    commit(&b, 100);
+    before = b.tickets[0].location.segment;
+    spool_log_append_results(&b.log, 1, &result, 1);
+    assert_int_equal(append(&b, 5000), STATUS_OK);
+    spool_log_run(&b.log);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(append(&b, 3000), STATUS_OK);
+    spool_log_run(&b.log);
+    assert_true(list_is_empty(&b.log.waiting));
+    spool_log_append_results(&b.log, 2, &result, 1);
+    assert_true(fake_answer_write(&b.storage, STATUS_IO));
+    fake_settle(&b.storage);
+    assert_taken(&b, 1, 1, STATUS_IO);
+    assert_true(fake_answer_write(&b.storage, STATUS_OK));
+    assert_taken(&b, 2, 4, STATUS_OK);
+    for (unsigned i = 2; i < 5; i++) {
+        struct spool_record r = record_of(&b, i);
+
+        assert_ptr_not_equal(b.tickets[i].location.segment, before);
+        assert_int_equal(r.batch_start, SPOOL_BLOCK_BYTES);
+        assert_int_equal(r.batch, SPOOL_BATCH_ERA); /* the one in flight was 2 */
+    }
+    assert_false(spool_log_has_lazy(&b.log)); /* those of the failed write too */
+    assert_int_equal(spool_log_results_waiting(&b.log), 0);
+    teardown(&b);
+}
+
+static void two_failures_in_a_row_fail_what_is_laid_out_too(void **unused)
+{
+    struct bench b;
+
+    (void)unused;
+    ready(&b);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(append(&b, 100), STATUS_OK);
+        fake_settle(&b.storage);
+        assert_int_equal(append(&b, 100), STATUS_OK);
+        fake_settle(&b.storage);
+        assert_int_equal(append(&b, 100), STATUS_OK); /* not laid out yet */
+        assert_true(fake_answer_write(&b.storage, STATUS_IO));
+        fake_settle(&b.storage);
+    }
+    assert_taken(&b, 0, 5, STATUS_IO);
+    assert_int_equal(spool_log_state(&b.log), SPOOL_LOG_STOPPED);
+    assert_false(fake_answer_write(&b.storage, STATUS_OK)); /* nothing was asked for */
+    spool_log_resume(&b.log);
+    fake_settle(&b.storage);
+    commit(&b, 100);
+    (void)record_of(&b, 6);
+    teardown(&b);
+}
+
+static void a_batch_that_finds_no_room_is_laid_out_for_the_next_segment(void **unused)
+{
+    struct bench b;
+    struct spool_segment *first;
+
+    (void)unused;
+    ready(&b);
+    for (unsigned i = 0; i < 4; i++) /* four blocks each: 60 KiB less 64 leave no 15 */
+        commit(&b, 12000);
+    first = b.tickets[0].location.segment;
+    assert_int_equal(append(&b, 8000), STATUS_OK);
+    fake_settle(&b.storage);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(append(&b, 12000), STATUS_OK);
+        fake_settle(&b.storage);
+        assert_true(list_is_empty(&b.log.waiting));
+    }
+    assert_ptr_equal(b.log.current, b.tickets[3].location.segment);
+    assert_true(fake_answer_write(&b.storage, STATUS_OK));
+    fake_settle(&b.storage);
+    assert_taken(&b, 4, 4, STATUS_OK);
+    assert_true(fake_answer_write(&b.storage, STATUS_OK));
+    assert_taken(&b, 5, 6, STATUS_OK);
+    for (unsigned i = 0; i < 7; i++)
+        (void)record_of(&b, i);
+    assert_ptr_not_equal(b.tickets[5].location.segment, first);
+    assert_int_equal(record_of(&b, 5).batch_start, SPOOL_BLOCK_BYTES);
+    assert_int_equal(record_of(&b, 6).batch, record_of(&b, 5).batch);
     teardown(&b);
 }
 
@@ -421,6 +551,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_comes_while_a_batch_is_written_is_the_next_batch),
         cmocka_unit_test(a_location_is_where_the_record_lies),
+        cmocka_unit_test(the_next_batch_is_laid_out_while_one_is_written),
+        cmocka_unit_test(a_batch_that_is_laid_out_when_a_write_fails_goes_elsewhere),
+        cmocka_unit_test(two_failures_in_a_row_fail_what_is_laid_out_too),
+        cmocka_unit_test(a_batch_that_finds_no_room_is_laid_out_for_the_next_segment),
         cmocka_unit_test(nothing_is_accepted_before_there_is_space_for_results_too),
         cmocka_unit_test(reserved_space_is_there_when_the_disk_is_full),
         cmocka_unit_test(a_full_disk_is_an_event_and_recovers),
