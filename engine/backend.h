@@ -10,7 +10,8 @@
  * Requests: push() takes a copy of the request; what its pointers name stays pinned until the
  * completion that carries the same token. Every request has exactly one completion, except one
  * with `quiet`, which has one only when it failed. Completions may come in any order and never
- * from inside push().
+ * from inside push(). What was pushed is on its way after the next wait() at the latest; a durable
+ * write is at once: peers wait for it, and the disk has nothing to do until then.
  */
 #pragma once
 #include <sys/types.h>

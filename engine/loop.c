@@ -222,6 +222,22 @@ static void feed_starved(struct engine_loop *loop)
     }
 }
 
+static bool is_write(const struct engine_completion *c)
+{
+    return engine_token_op(c->token) == ENGINE_OP_WRITE;
+}
+
+/* Writes first: the disk waits for the next one meanwhile, and of the others there may be many. */
+static void dispatch_all(struct engine_loop *loop, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (is_write(&loop->completions[i]))
+            dispatch(loop, &loop->completions[i]);
+    for (unsigned i = 0; i < count; i++)
+        if (!is_write(&loop->completions[i]))
+            dispatch(loop, &loop->completions[i]);
+}
+
 void engine_loop_turn(struct engine_loop *loop)
 {
     uint64_t wait_ms;
@@ -236,8 +252,7 @@ void engine_loop_turn(struct engine_loop *loop)
     engine_mailbox_awake(loop);
     refresh_clock(loop);
     loop->counters.turns++;
-    for (unsigned i = 0; i < count; i++)
-        dispatch(loop, &loop->completions[i]);
+    dispatch_all(loop, count);
     engine_mailbox_deliver(loop);
     run_timers(loop);
     run_tasks(loop);

@@ -143,13 +143,18 @@ static bool is_passing(int result)
            result == -EBUSY;
 }
 
+static void hand_over(struct ring *r)
+{
+    r->counters.enters++;
+    ASSERT(is_passing(io_uring_submit(&r->uring)));
+}
+
 static struct io_uring_sqe *next_sqe(struct ring *r)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&r->uring);
 
     for (unsigned i = 0; sqe == NULL && i < FLUSH_TRIES_MAX; i++) {
-        r->counters.enters++;
-        ASSERT(is_passing(io_uring_submit(&r->uring)));
+        hand_over(r);
         sqe = io_uring_get_sqe(&r->uring);
     }
     ASSERT(sqe != NULL);
@@ -239,6 +244,8 @@ static void ring_push(struct engine_backend *b, const struct engine_request *q)
     if (q->quiet)
         sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
     io_uring_sqe_set_data64(sqe, q->token); /* after prep, which clears it */
+    if (q->op == ENGINE_OP_WRITE && q->write.durable)
+        hand_over(r);
 }
 
 static unsigned collect(struct ring *r, struct engine_completion *out, unsigned max)

@@ -146,6 +146,47 @@ static void a_write_ends_as_the_disk_says(void **unused)
     engine_loop_destroy(loop);
 }
 
+struct ordered {
+    struct engine_file_request request;
+    unsigned *count;
+    unsigned place; /* among those that were done, from 1 */
+};
+
+static void done_in_order(struct engine_file_request *r, enum status status, size_t bytes)
+{
+    struct ordered *o = CONTAINER_OF(r, struct ordered, request);
+
+    (void)bytes;
+    assert_int_equal(status, STATUS_OK);
+    o->place = ++*o->count;
+}
+
+static void writes_are_looked_at_before_what_else_is_complete(void **unused)
+{
+    struct engine_loop_options options = { .backend = &fake_backend_ops };
+    struct engine_loop *loop = peer_loop(&options);
+    struct fake_backend *f = fake_backend_of(loop);
+    unsigned count = 0;
+    struct ordered work[4];
+    char in[1];
+
+    (void)unused;
+    for (unsigned i = 0; i < 4; i++)
+        work[i] = (struct ordered){ .count = &count };
+    engine_file_read(loop, &work[0].request, 5, in, 1, 0, done_in_order);
+    engine_file_write(loop, &work[1].request, 6, "x", 1, 0, true, done_in_order);
+    engine_file_read(loop, &work[2].request, 7, in, 1, 0, done_in_order);
+    engine_file_write(loop, &work[3].request, 8, "x", 1, 0, true, done_in_order);
+    for (int fd = 5; fd <= 8; fd++)
+        fake_complete(f, fd % 2 != 0 ? ENGINE_OP_READ : ENGINE_OP_WRITE, fd, 1);
+    engine_loop_turn(loop);
+    assert_int_equal(work[1].place, 1);
+    assert_int_equal(work[3].place, 2);
+    assert_int_equal(work[0].place, 3);
+    assert_int_equal(work[2].place, 4);
+    engine_loop_destroy(loop);
+}
+
 static void a_disk_that_never_has_time_is_given_up(void **unused)
 {
     struct engine_loop_options options = { .backend = &fake_backend_ops };
@@ -183,6 +224,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_goes_through_its_whole_life),
         cmocka_unit_test(a_write_ends_as_the_disk_says),
+        cmocka_unit_test(writes_are_looked_at_before_what_else_is_complete),
         cmocka_unit_test(a_disk_that_never_has_time_is_given_up),
         cmocka_unit_test(beyond_the_limit_of_owners_a_request_fails_later),
     };
