@@ -332,12 +332,15 @@ static void count_waiting(struct gateway_store *store)
                 spool_log_results_waiting(&store->log));
 }
 
-/* After every answer of the storage: hands back what is through, and goes on. */
+/* After every answer of the storage: goes on, and hands back what is through. The next write does
+ * not wait for that: a batch may be laid out, and 250s and deliveries take longer than its start.
+ */
 static void settle(struct gateway_store *store)
 {
     struct spool_ticket *ticket;
     enum spool_log_event event;
 
+    spool_log_run(&store->log);
     while ((ticket = spool_log_take_committed(&store->log)) != NULL)
         if (ticket->kind == SPOOL_TICKET_RESULTS && ticket->mid == 0)
             gateway_queue_job_synced(ticket);
@@ -345,7 +348,7 @@ static void settle(struct gateway_store *store)
             gateway_message_ticket_back(ticket);
     while ((event = spool_log_take_event(&store->log)) != SPOOL_LOG_EVENT_NONE)
         report(store, event);
-    spool_log_run(&store->log);
+    spool_log_run(&store->log); /* whoever heard of it may have given a place up */
     count_waiting(store);
     if (spool_log_has_lazy(&store->log) && spool_log_is_holding(&store->log))
         plan_rescue(store);
