@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "base/allocations.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "gateway/alerts.h"
@@ -178,6 +179,7 @@ static void write_status(struct gateway_process *p, const struct gateway_listing
         json_close(w);
     }
     json_close(w);
+    json_member_number(w, "allocations", allocations_count());
     json_member_number(w, "message_bytes", atomic_load(&p->message_bytes));
     json_member_number(w, "queue_bytes", atomic_load(&p->queue_bytes));
     json_member_number(w, "spool_segment_bytes", atomic_load(&p->segment_bytes));

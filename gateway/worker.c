@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/allocations.h"
 #include "base/clock.h"
 #include "gateway/inbound.h"
 #include "gateway/message.h"
@@ -327,9 +328,23 @@ static void on_heart(struct engine_timer *timer)
     engine_timer_start(w->loop, &w->heart, GATEWAY_WORKER_BEAT_MS, on_heart);
 }
 
+/* What the engine and the allocator count themselves. */
+static void copy_counters(struct gateway_worker *w, const uint64_t *allocated)
+{
+    struct engine_counters e;
+
+    engine_loop_counters(w->loop, &e);
+    observe_set(&w->counters, OBSERVE_RING_ENTERS, e.enters);
+    observe_set(&w->counters, OBSERVE_RING_COMPLETIONS, e.completions);
+    observe_set(&w->counters, OBSERVE_SOCKET_RECEIVES, e.recvs);
+    observe_set(&w->counters, OBSERVE_SOCKET_SENDS, e.sends);
+    observe_set(&w->counters, OBSERVE_ALLOCATED_BYTES, *allocated);
+}
+
 static void run(struct engine_thread *thread)
 {
     struct gateway_worker *w = CONTAINER_OF(thread, struct gateway_worker, thread);
+    const uint64_t *allocated = allocations_thread_bytes();
     struct engine_loop_options options = { 0 };
 
     if (engine_loop_create(&options, &w->loop, &w->start_reason) != STATUS_OK) {
@@ -342,6 +357,7 @@ static void run(struct engine_thread *thread)
            !gateway_store_is_still(&w->store)) {
         engine_loop_turn(w->loop);
         observe_log_flush(w->log);
+        copy_counters(w, allocated);
     }
     gateway_dispatch_finish(&w->dispatch);
     gateway_store_stop(&w->store); /* the helpers go before the loop does */

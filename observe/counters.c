@@ -56,6 +56,11 @@ static const char *const names[] = {
     [OBSERVE_SPOOL_ERRORS] = "spool_errors",
     [OBSERVE_RESULTS_WAITING_NOW] = "results_waiting_now",
     [OBSERVE_LOG_LINES_LOST] = "log_lines_lost",
+    [OBSERVE_RING_ENTERS] = "ring_enters",
+    [OBSERVE_RING_COMPLETIONS] = "ring_completions",
+    [OBSERVE_SOCKET_RECEIVES] = "socket_receives",
+    [OBSERVE_SOCKET_SENDS] = "socket_sends",
+    [OBSERVE_ALLOCATED_BYTES] = "allocated_bytes",
 };
 
 void observe_counters_init(struct observe_counters *c)

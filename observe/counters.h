@@ -64,6 +64,11 @@ enum observe_counter {
     OBSERVE_SPOOL_ERRORS,
     OBSERVE_RESULTS_WAITING_NOW, /* gauge: records of results that a crash would forget */
     OBSERVE_LOG_LINES_LOST,
+    OBSERVE_RING_ENTERS, /* system calls of the rings; per message is how well work is gathered */
+    OBSERVE_RING_COMPLETIONS,
+    OBSERVE_SOCKET_RECEIVES,
+    OBSERVE_SOCKET_SENDS,
+    OBSERVE_ALLOCATED_BYTES, /* by workers, freed since or not; 0 where the allocator is another */
     OBSERVE_COUNTERS_COUNT
 };
 

@@ -66,6 +66,10 @@ def test_status_tells_how_the_gateway_is(make_gateway, next_hop):
     after = status(gateway)
     assert after['counters']['messages_accepted'] == 1
     assert after['counters']['connections_in'] == 1 and after['counters']['messages_now'] == 0
+    for name in ('ring_enters', 'ring_completions', 'socket_receives', 'socket_sends'):
+        assert after['counters'][name] > before['counters'][name], name
+    # Both are of the allocator, which is another one under the sanitizers.
+    assert (after['allocations'] > 0) == (after['counters']['allocated_bytes'] > 0)
     table = gateway.command('status')
     for line in (r'version +0\.', rf'process +{gateway.pid}', r'running for +0 d 00:',
                  r'configuration +generation 1, in force', r'connections +0 in', r'messages +0,',
