@@ -70,3 +70,14 @@ def test_a_start_is_measured_against_reading_the_same_files(tmp_path):
     assert result['messages'] == 300  # all of them were found, or it had failed
     assert 0 < result['ready_seconds'] <= result['found_seconds']
     assert result['cat_seconds'] > 0 and result['cpu_seconds'] > 0
+
+
+@pytest.mark.full
+def test_a_relay_is_measured_against_a_receiver_a_sender_and_the_disk():
+    results = bench('limits', '--only', 'relay', '--messages', '1000')
+    assert len(results) == 4
+    for one in results:
+        assert 0 < one['figure'] < 1000
+    for one in (results[0], results[3]):
+        assert one['medians']['receive_us'] > 0 and one['medians']['send_us'] > 0
+        assert 1 < one['medians']['messages_per_write'] < 1000

@@ -1,0 +1,106 @@
+"""The durable relay against a tight receiver, a tight sender, and the raw writes that it needs.
+
+Each round: the gateway relays; the same generator gives the same messages to bench/limit/receive;
+bench/limit/send gives as many of the same size to the same sink; bench/disk/raw writes in as many
+writes what the gateway's spool has written, batches and all. All are CPU of one process, from
+clocks of nanoseconds. As many threads everywhere as the gateway has workers.
+"""
+import limits_parts as parts
+import rig
+from tools import Tool, write_sizes
+
+SESSIONS = 100
+GOAL = 1.6
+ENTERS_GOAL = 3
+WARM_RUNS = 2
+
+
+class Bench:
+    """A gateway and its limits, that stay for all rounds."""
+
+    def __init__(self, folder, per_connection, generate, options):
+        self.generate, self.per_connection = generate, per_connection
+        self.messages = options.messages
+        self.sizes = folder / 'sizes'
+        self.sink = parts.start_sink(folder)
+        self.gateway = parts.Relay(folder, self.sink.port).start()
+        self.receiver = parts.Program(folder, 'receive', parts.CPUS).start()
+        for _ in range(WARM_RUNS):
+            seen = self.relay(self.messages)
+        self.run_receiver(self.messages)
+        self.sender = Tool('limit/send', self.sink.port, parts.CPUS, SESSIONS,
+                           seen['bytes_delivered'] // self.messages)
+        self.sender.run(self.messages)
+        self.sizes.write_text('')
+        self.raw = Tool('disk/raw', 'stream', folder, 1, self.sizes)
+
+    def close(self):
+        for one in (self.sender, self.raw):
+            one.close()
+        for one in (self.receiver, self.gateway, self.sink):
+            one.kill()
+
+    def relay(self, messages):
+        before = self.gateway.facts()
+        self.generate(self.gateway.port, SESSIONS, messages, self.per_connection)
+        self.gateway.drain()
+        return parts.growth(before, self.gateway.facts())
+
+    def run_receiver(self, messages):
+        before = parts.cpu_seconds(self.receiver.pid)
+        self.generate(self.receiver.port, SESSIONS, messages, self.per_connection)
+        return parts.cpu_seconds(self.receiver.pid) - before
+
+    def round(self):
+        n = self.messages
+        seen = self.relay(n)
+        receive = self.run_receiver(n)
+        send = self.sender.run(n)['cpu_seconds']
+        write_sizes(self.sizes, {'bytes': seen['spool_bytes'], 'writes': seen['spool_commits']})
+        raw = self.raw.run(seen['spool_commits'])['cpu_seconds']
+        one = {'gateway_us': parts.us(seen['cpu_seconds'], n), 'receive_us': parts.us(receive, n),
+               'send_us': parts.us(send, n), 'write_us': parts.us(raw, n),
+               'messages_per_write': n / seen['spool_commits']}
+        one['limit_us'] = one['receive_us'] + one['send_us'] + one['write_us']
+        one['ratio'] = one['gateway_us'] / one['limit_us']
+        for name in ('ring_enters', 'ring_completions', 'socket_receives', 'socket_sends',
+                     'allocations', 'allocated_bytes', 'connections_out'):
+            one[name] = seen[name] / n
+        return one
+
+
+def measure(name, title, per_connection, generate, options):
+    folder = parts.fresh_folder(f'relay-{name}')
+    bench = Bench(folder, per_connection, generate, options)
+    try:
+        rounds = [bench.round() for _ in range(options.rounds)]
+    finally:
+        bench.close()
+    m = parts.medians(rounds)
+    detail = (f'gateway {m["gateway_us"]:.1f} us; limit {m["limit_us"]:.1f} = receive '
+              f'{m["receive_us"]:.1f} + send {m["send_us"]:.1f} + write {m["write_us"]:.1f}; '
+              f'{m["messages_per_write"]:.0f} messages/write')
+
+    def of(member):
+        return [one[member] for one in rounds]
+
+    figures = [parts.Figure(f'{title}: CPU / limit', of('ratio'), GOAL, detail=detail, more={
+        'medians': m})]
+    if name == 'load':
+        figures += [
+            parts.Figure(f'{title}: ring enters a message', of('ring_enters'), ENTERS_GOAL,
+                         detail=f'{m["ring_completions"]:.1f} completions, '
+                         f'{m["socket_receives"]:.1f} receives, {m["socket_sends"]:.1f} sends'),
+            parts.Figure(f'{title}: allocations a message', of('allocations'), 0,
+                         detail=f'{m["allocated_bytes"]:.0f} bytes; after '
+                         f'{WARM_RUNS * options.messages} messages')]
+    return figures
+
+
+def run(options):
+    def ours(*load):
+        parts.load(*load, '--workers', max(1, parts.CPUS // 2))
+
+    figures = measure('load', 'relay 4 KiB, 10 a connection', 10, ours, options)
+    rig.require_peer()
+    return figures + measure('source', 'the same from smtp-source', 10, parts.smtp_source, options)
