@@ -120,8 +120,8 @@ class Program(Process):
         return super().start().wait_listening(self.port)
 
 
-def start_sink(folder, *words):
-    port = ports.free_port()
+def start_sink(folder, *words, port=None):
+    port = port or ports.free_port()
     sink = Process('sink', [POSTERN, 'sink', '--listen', f'127.0.0.1:{port}', *words], folder)
     sink.port = port
     return sink.start().wait_listening(port)

@@ -81,3 +81,14 @@ def test_a_relay_is_measured_against_a_receiver_a_sender_and_the_disk():
     for one in (results[0], results[3]):
         assert one['medians']['receive_us'] > 0 and one['medians']['send_us'] > 0
         assert 1 < one['medians']['messages_per_write'] < 1000
+
+
+@pytest.mark.full
+def test_handshakes_bodies_and_latency_are_measured_against_their_limits():
+    results = bench('limits', '--only', 'handshakes', 'bodies', 'session', '--sessions', '50',
+                    '--bodies', '2')
+    assert len(results) == 8
+    for one in results:
+        assert 0 < one['figure'] < 1000 and len(one['rounds']) == 1
+    limits = [one['medians'] for one in results if 'medians' in one]
+    assert all(value > 0 for one in limits for value in one.values())
