@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "spool/bytes.h"
@@ -19,6 +20,18 @@
 static_assert(IDS_BYTES <= 512, "in one sector");
 static_assert(16 + 8 * SPOOL_ID_COUNT <= IDS_CRC_AT, "the counters fit");
 
+/* One that was damaged may be longer, and would stay so: damaged, at every start. */
+static enum status cut_off(int fd)
+{
+    struct stat info;
+
+    if (fstat(fd, &info) != 0)
+        return status_from_errno(errno);
+    if (info.st_size <= IDS_BYTES || ftruncate(fd, IDS_BYTES) == 0)
+        return STATUS_OK;
+    return status_from_errno(errno);
+}
+
 /* Needs no room. The bytes lie in one sector, so that a crash leaves the old ones or the new. */
 static enum status write_over(const struct spool_directory *d, struct slice bytes)
 {
@@ -28,8 +41,12 @@ static enum status write_over(const struct spool_directory *d, struct slice byte
     if (fd < 0)
         return STATUS_NO_SPACE; /* there is none: a new spool on a full disk */
     errno = 0;
-    if (pwrite(fd, bytes.data, bytes.len, 0) != (ssize_t)bytes.len || fsync(fd) != 0)
+    if (pwrite(fd, bytes.data, bytes.len, 0) != (ssize_t)bytes.len)
         status = errno != 0 ? status_from_errno(errno) : STATUS_IO;
+    if (status == STATUS_OK)
+        status = cut_off(fd);
+    if (status == STATUS_OK && fsync(fd) != 0)
+        status = status_from_errno(errno);
     (void)close(fd);
     return status;
 }

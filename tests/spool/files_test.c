@@ -316,9 +316,28 @@ static void a_full_disk_does_not_keep_identifiers_from_being_reserved(void **unu
     fake_folder_remove(path);
 }
 
+static void a_full_disk_does_not_keep_a_damaged_file_of_identifiers_damaged(void **unused)
+{
+    const char *path = fake_folder();
+    struct spool_directory d = opened(path);
+    struct spool_ids ids;
+
+    (void)unused;
+    write_text(d.path_fd, "ids",
+               SLICE("somebody has written much more into this file than it ever has"));
+    for (unsigned run = 0; run < 2; run++) {
+        assert_int_equal(symlinkat("/dev/full", d.path_fd, "ids.new"), 0);
+        assert_int_equal(spool_ids_open(&ids, &d, 0, NOW_S), STATUS_OK);
+        assert_int_equal(ids.was_damaged, run == 0);
+    }
+    spool_directory_close(&d);
+    fake_folder_remove(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_full_disk_does_not_keep_a_damaged_file_of_identifiers_damaged),
         cmocka_unit_test(a_spool_is_made_private_and_held_by_one),
         cmocka_unit_test(a_format_that_is_not_ours_is_refused),
         cmocka_unit_test(only_segment_names_are_segment_names),
