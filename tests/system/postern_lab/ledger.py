@@ -4,8 +4,10 @@ A client puts ledger.new() into each message as the header HEADER and calls acce
 has arrived. What a next hop received is then held against that: nothing accepted may be lost.
 """
 import collections
+import email.utils
 import re
 import threading
+import time
 import zlib
 
 HEADER = 'X-Lab-Id'
@@ -13,6 +15,8 @@ HEADER = 'X-Lab-Id'
 FORGOTTEN_SECONDS = 3
 # What lies in a socket when the gateway dies is received a little later.
 LATE_SECONDS = 1
+DATE_SECONDS = 1  # what the Date of a message leaves out
+_DATE = re.compile(rb'^Date: (.+?)\r?$', re.M)
 _ID = re.compile(rb'^X-Lab-Id: (\S+)\r?$', re.M | re.I)
 
 
@@ -20,6 +24,12 @@ def id_of(data):
     """The id in a message's bytes; None when it has none."""
     match = _ID.search(data)
     return match and match.group(1).decode()
+
+
+def marks_of(data):
+    """All that this module looks at in a message's bytes, for who keeps many of them."""
+    found = [match.group(0).strip() for match in (_ID.search(data), _DATE.search(data)) if match]
+    return b'\n'.join(found) + b'\n'
 
 
 class Ledger:
@@ -73,20 +83,39 @@ class Ledger:
 Stray = collections.namedtuple('Stray', 'id recipient before again')
 
 
+def made_at(message):
+    """When a bounce was written, by its Date and on the clock of `received`; None of other mail."""
+    match = None if message.sender else _DATE.search(message.data)
+    if match is None:
+        return None
+    date = email.utils.parsedate_to_datetime(match.group(1).decode())
+    return date.timestamp() - time.time() + time.monotonic()
+
+
+def may_be_forgotten(since, until, kills):
+    """Whether one of the kills can have made the gateway forget what it did at `since`; until then
+    it had done it again."""
+    return any(since - LATE_SECONDS <= kill <= min(since + FORGOTTEN_SECONDS, until)
+               for kill in kills)
+
+
 def repeated_without_cause(messages, kills):
     """A Stray for each recipient to whom a message came again though no kill, of these times, can
-    have made the gateway forget that it had arrived."""
+    have made the gateway forget that it had arrived, or that it had written the bounce. Those two
+    bounces may well arrive together, long after the kill."""
     strays, last = [], {}
     for message in sorted(messages, key=lambda message: message.received):
-        now = message.received
+        now, made = message.received, made_at(message)
         for recipient in message.recipients:
             key = (id_of(message.data), recipient)
-            before = last.get(key)
-            if before is not None and not any(
-                    before - LATE_SECONDS <= kill <= min(before + FORGOTTEN_SECONDS, now)
-                    for kill in kills):
+            before, made_before = last.get(key, (None, None))
+            is_explained = before is None or may_be_forgotten(before, now, kills)
+            if not is_explained and None not in (made, made_before):
+                first, second = sorted((made_before, made))
+                is_explained = may_be_forgotten(first, second + DATE_SECONDS, kills)
+            if not is_explained:
                 strays.append(Stray(*key, before, now))
-            last[key] = now
+            last[key] = now, made
     return strays
 
 
