@@ -25,6 +25,7 @@
 #endif
 
 static long failing = -1; /* so many succeed, the next fails; below 0: none fails */
+static bool all_fail;
 
 #if CAN_FAIL
 
@@ -35,7 +36,7 @@ void *__libc_memalign(size_t alignment, size_t bytes);
 
 static bool fails(void)
 {
-    return failing >= 0 && failing-- == 0;
+    return all_fail || (failing >= 0 && failing-- == 0);
 }
 
 void *malloc(size_t bytes)
@@ -230,11 +231,17 @@ struct large { /* a storage with one segment, larger than the fake's */
     struct spool_storage storage;
     struct spool_log log;
     const char *written_from;
+    size_t written_bytes;
+    unsigned writes;
 };
 
 static void large_write(struct spool_storage *s, const struct spool_write *w)
 {
-    CONTAINER_OF(s, struct large, storage)->written_from = w->data;
+    struct large *l = CONTAINER_OF(s, struct large, storage);
+
+    l->written_from = w->data;
+    l->written_bytes = w->bytes;
+    l->writes++;
 }
 
 static void large_ignore(struct spool_storage *s)
@@ -255,20 +262,33 @@ static void large_commit(struct large *l, unsigned recipients, size_t body_bytes
     spool_message_destroy(m);
 }
 
-static void only_a_record_that_went_alone_leaves_a_buffer_that_is_given_back(void **unused)
+static void large_begin(struct large *l)
 {
     static const struct spool_storage_ops ops = { .segment_prepare = large_ignore,
                                                   .segment_write = large_write };
     const struct spool_log_options options = { .batch_first = 1, .sequence_first = 1 };
-    struct large l = { .storage.ops = &ops };
 
-    (void)unused;
-    assert_int_equal(spool_log_init(&l.log, &l.storage, &options), STATUS_OK);
+    *l = (struct large){ .storage.ops = &ops };
+    assert_int_equal(spool_log_init(&l->log, &l->storage, &options), STATUS_OK);
     for (unsigned i = 1; i <= 2; i++) { /* the current one, and one that is kept back */
-        spool_log_run(&l.log);
-        spool_log_segment_ready(&l.log, STATUS_OK,
+        spool_log_run(&l->log);
+        spool_log_segment_ready(&l->log, STATUS_OK,
                                 &(struct spool_segment_file){ .generation = i, .number = i });
     }
+}
+
+static void large_end(struct large *l)
+{
+    l->log.is_preparing = false; /* nobody will answer */
+    spool_log_finish(&l->log);
+}
+
+static void only_a_record_that_went_alone_leaves_a_buffer_that_is_given_back(void **unused)
+{
+    struct large l;
+
+    (void)unused;
+    large_begin(&l);
     large_commit(&l, 1, SPOOL_BODY_INLINE_MAX / 2);
     assert_ptr_equal(l.log.next.bytes, l.written_from);
     large_commit(&l, 1, 100);
@@ -277,8 +297,74 @@ static void only_a_record_that_went_alone_leaves_a_buffer_that_is_given_back(voi
     assert_null(l.log.flight.bytes); /* nothing came while a write was in flight */
     large_commit(&l, SPOOL_RECIPIENTS_MAX, SPOOL_BODY_INLINE_MAX);
     assert_null(l.log.next.bytes);
-    l.log.is_preparing = false; /* nobody will answer */
-    spool_log_finish(&l.log);
+    large_end(&l);
+}
+
+static void the_next_batch_ends_where_every_batch_does(void **unused)
+{
+    static const struct spool_result result = { 0, SPOOL_RESULT_DEFERRED, 1, 5 };
+    struct spool_message *m = fake_message(1, 1, 300000);
+    struct spool_ticket tickets[9], *t;
+    unsigned back = 0;
+    struct large l;
+
+    (void)unused;
+    large_begin(&l);
+    for (unsigned i = 0; i < ARRAY_LEN(tickets); i++) {
+        assert_int_equal(spool_log_append_message(&l.log, m, NULL, &tickets[i]), STATUS_OK);
+        for (unsigned k = 0; k < 3000; k++) /* more than ride with one batch */
+            spool_log_append_results(&l.log, 1, &result, 1);
+        spool_log_run(&l.log);
+        assert_true(l.log.next_bytes <= SPOOL_BATCH_BYTES);
+    }
+    for (unsigned writes = 1; back < ARRAY_LEN(tickets); writes++) {
+        assert_int_equal(l.writes, writes);
+        assert_true(l.written_bytes <= SPOOL_BATCH_BYTES_KEPT);
+        assert_true(l.log.next.capacity <= SPOOL_BATCH_BYTES_KEPT);
+        spool_log_written(&l.log, STATUS_OK);
+        spool_log_run(&l.log); /* before anybody has heard of it */
+        while ((t = spool_log_take_committed(&l.log)) != NULL) {
+            assert_ptr_equal(t, &tickets[back++]);
+            assert_int_equal(t->status, STATUS_OK);
+        }
+    }
+    assert_int_equal(l.writes, 4); /* 1, 3, 3, 2 */
+    spool_message_destroy(m);
+    large_end(&l);
+}
+
+static void without_memory_for_a_second_buffer_messages_wait_for_the_first(void **unused)
+{
+    struct spool_message *m = fake_message(1, 1, 1000);
+    struct spool_ticket tickets[3];
+    struct large l;
+
+    (void)unused;
+    skip_without_failures();
+    large_begin(&l);
+    assert_int_equal(spool_log_append_message(&l.log, m, NULL, &tickets[0]), STATUS_OK);
+    spool_log_run(&l.log);
+    all_fail = true;
+    assert_int_equal(spool_log_append_message(&l.log, m, NULL, &tickets[1]), STATUS_OK);
+    spool_log_run(&l.log);
+    assert_null(spool_log_take_committed(&l.log));
+    spool_log_written(&l.log, STATUS_OK);
+    spool_log_run(&l.log);
+    assert_int_equal(l.writes, 2);
+    assert_ptr_equal(spool_log_take_committed(&l.log), &tickets[0]);
+    spool_log_written(&l.log, STATUS_OK);
+    assert_ptr_equal(spool_log_take_committed(&l.log), &tickets[1]);
+    spool_message_destroy(m);
+    all_fail = false;
+    m = fake_message(1, 1, SPOOL_BODY_INLINE_MAX / 2); /* more than the first holds */
+    all_fail = true;
+    assert_int_equal(spool_log_append_message(&l.log, m, NULL, &tickets[2]), STATUS_OK);
+    spool_log_run(&l.log);
+    assert_ptr_equal(spool_log_take_committed(&l.log), &tickets[2]);
+    assert_int_equal(tickets[2].status, STATUS_NO_MEMORY);
+    all_fail = false;
+    spool_message_destroy(m);
+    large_end(&l);
 }
 
 int main(void)
@@ -288,6 +374,8 @@ int main(void)
         cmocka_unit_test(a_log_survives_every_failure),
         cmocka_unit_test(recovery_survives_every_failure),
         cmocka_unit_test(only_a_record_that_went_alone_leaves_a_buffer_that_is_given_back),
+        cmocka_unit_test(the_next_batch_ends_where_every_batch_does),
+        cmocka_unit_test(without_memory_for_a_second_buffer_messages_wait_for_the_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
