@@ -136,16 +136,17 @@ static bool is_in_the_way(const struct delivery_connection *c)
 {
     const struct delivery_destination *d = c->destination;
 
-    return d->diverted_count > 0 && list_is_empty(&c->host->diverted) &&
+    return d->diverted_count > 0 && slim_list_is_empty(&c->host->diverted) &&
            d->limits.scope == DELIVERY_LIMIT_DOMAIN &&
            d->connections - d->closing >= d->limits.connections_max && hosts_lack_connection(d);
 }
 
 static struct delivery_item *next_item(const struct delivery_connection *c)
 {
-    if (!list_is_empty(&c->host->diverted))
-        return item_of_node(c->host->diverted.head.next);
-    return c->destination->ready_count > 0 ? item_of_node(c->destination->ready.head.next) : NULL;
+    if (!slim_list_is_empty(&c->host->diverted))
+        return item_of_node(slim_list_first(&c->host->diverted));
+    return c->destination->ready_count > 0 ? item_of_node(slim_list_first(&c->destination->ready))
+                                           : NULL;
 }
 
 static enum delivery_take take_item(struct delivery_connection *c, uint64_t now_ms,

@@ -39,9 +39,9 @@ enum status destination_open(struct delivery_scheduler *s, struct slice domain,
     d->is_tls_optional = is_tls_optional;
     d->domain_len = domain.len;
     memcpy(d->domain, domain.data, domain.len);
-    list_init(&d->ready);
-    list_init(&d->given_up);
-    list_init(&d->late);
+    slim_list_init(&d->ready);
+    slim_list_init(&d->given_up);
+    slim_list_init(&d->late);
     d->scheduler = s;
     list_init(&d->hosts);
     table_insert(&s->by_name, &d->by_name, hash);
@@ -197,13 +197,13 @@ uint64_t destination_due(const struct delivery_destination *d, uint64_t now_ms)
 
     if (destination_is_empty(d))
         return destination_forget_due(d);
-    if (d->given_up_count > 0 || d->flushed.root != NULL || !list_is_empty(&d->late))
+    if (d->given_up_count > 0 || d->flushed.root != NULL || !slim_list_is_empty(&d->late))
         return 0;
     due = delivery_heap_earliest(&d->delayed);
     if (d->ready_count == 0 && d->diverted_count == 0)
         return due;
     if (d->bad_until_ms > now_ms ||
-        (d->ready_count > 0 && item_is_exhausted(item_of_node(d->ready.head.next))))
+        (d->ready_count > 0 && item_is_exhausted(item_of_node(slim_list_first(&d->ready)))))
         return 0;
     if (delivery_heap_earliest(&d->expiries) < due)
         due = delivery_heap_earliest(&d->expiries);
@@ -300,7 +300,7 @@ bool delivery_destination_is_tls_optional(const struct delivery_destination *d)
 const struct delivery_item *delivery_destination_first(const struct delivery_destination *d)
 {
     if (d->ready_count > 0)
-        return item_of_node(d->ready.head.next);
+        return item_of_node(slim_list_first(&d->ready));
     return d->diverted_count > 0 ? item_of_timer(d->expiries.root) : NULL;
 }
 

@@ -45,10 +45,11 @@ struct destination_host {
     uint64_t down_until_ms;
     unsigned crowded_max; /* connections, until crowded_until_ms */
     uint64_t crowded_until_ms;
-    uint64_t used;        /* the last turn it had */
-    unsigned slot;        /* no other host of the destination has it; below DELIVERY_HOSTS_MAX */
-    struct list idle;     /* connections */
-    struct list diverted; /* items that have tried a better host in this round; listed hosts only */
+    uint64_t used;    /* the last turn it had */
+    unsigned slot;    /* no other host of the destination has it; below DELIVERY_HOSTS_MAX */
+    struct list idle; /* connections */
+    struct slim_list
+        diverted; /* items that have tried a better host in this round; listed hosts only */
     struct delivery_budget budget;
 };
 
@@ -66,9 +67,9 @@ struct delivery_destination {
     struct delivery_attachment *attachment;
     struct delivery_limits limits;
 
-    struct list ready;
-    struct list given_up;
-    struct list late;              /* delayed ones whose senders are to be warned */
+    struct slim_list ready;
+    struct slim_list given_up;
+    struct slim_list late;         /* delayed ones whose senders are to be warned */
     struct delivery_heap expiries; /* of the ready ones; and when to think of a warning */
     struct delivery_heap delayed;
     struct delivery_heap flushed; /* were delayed; on their way to ready */
@@ -234,7 +235,7 @@ static inline struct delivery_item *item_of_timer(struct delivery_heap_node *n)
     return CONTAINER_OF(n, struct delivery_item, timer);
 }
 
-static inline struct delivery_item *item_of_node(struct list_node *n)
+static inline struct delivery_item *item_of_node(struct slim_node *n)
 {
     return CONTAINER_OF(n, struct delivery_item, node);
 }

@@ -138,7 +138,7 @@ struct destination_host *hosts_choose_untried(struct delivery_destination *d, ui
 static uint64_t divert_due(const struct delivery_destination *d, const struct destination_host *h,
                            uint64_t now_ms)
 {
-    if (list_is_empty(&h->diverted) || !list_is_empty(&h->idle) || h->connecting > 0)
+    if (slim_list_is_empty(&h->diverted) || !list_is_empty(&h->idle) || h->connecting > 0)
         return UINT64_MAX;
     if (h->open > 0 && d->progress_ms + DELIVERY_STALL_MS > now_ms)
         return d->progress_ms + DELIVERY_STALL_MS;
@@ -171,7 +171,7 @@ struct destination_host *hosts_choose_diverted(struct delivery_destination *d, u
 bool hosts_lack_connection(const struct delivery_destination *d)
 {
     for (struct destination_host *h = first(d); h != NULL; h = next(d, h))
-        if (!list_is_empty(&h->diverted) && h->open == 0 && h->connecting == 0)
+        if (!slim_list_is_empty(&h->diverted) && h->open == 0 && h->connecting == 0)
             return true;
     return false;
 }
@@ -179,7 +179,7 @@ bool hosts_lack_connection(const struct delivery_destination *d)
 /* An idle connection to h could do something. */
 static bool has_idle_work(const struct delivery_destination *d, const struct destination_host *h)
 {
-    return !list_is_empty(&h->idle) && (d->ready_count > 0 || !list_is_empty(&h->diverted));
+    return !list_is_empty(&h->idle) && (d->ready_count > 0 || !slim_list_is_empty(&h->diverted));
 }
 
 struct destination_host *hosts_choose_idle(struct delivery_destination *d, uint64_t now_ms)
@@ -247,12 +247,12 @@ void hosts_worked(struct delivery_destination *d, struct destination_host *h)
 /* Items that wait for h go to another host, or have failed; at most DELIVERY_DIVERTED_MAX. */
 static void send_elsewhere(struct destination_host *h, uint64_t now_ms, uint64_t seed)
 {
-    struct list items;
+    struct slim_list items;
 
-    list_init(&items);
-    list_take_all(&items, &h->diverted);
-    while (!list_is_empty(&items)) {
-        struct delivery_item *item = item_of_node(items.head.next);
+    slim_list_init(&items);
+    slim_list_take_all(&items, &h->diverted);
+    while (!slim_list_is_empty(&items)) {
+        struct delivery_item *item = item_of_node(slim_list_first(&items));
 
         item_detach(item);
         if (!item_divert(item, now_ms))
@@ -337,7 +337,7 @@ void hosts_broke_off(struct delivery_destination *d, uint64_t now_ms, struct des
 static void host_free(struct delivery_destination *d, struct destination_host *h)
 {
     ASSERT(h->open == 0 && h->connecting == 0);
-    ASSERT(list_is_empty(&h->idle) && list_is_empty(&h->diverted));
+    ASSERT(list_is_empty(&h->idle) && slim_list_is_empty(&h->diverted));
     list_remove(&h->node);
     d->hosts_count--;
     free(h);
@@ -354,7 +354,7 @@ void hosts_free(struct delivery_destination *d)
 static bool drop_one(struct delivery_destination *d, const uint64_t *now_ms)
 {
     for (struct destination_host *h = first(d); h != NULL; h = next(d, h)) {
-        if (h->is_listed || h->open > 0 || h->connecting > 0 || !list_is_empty(&h->diverted))
+        if (h->is_listed || h->open > 0 || h->connecting > 0 || !slim_list_is_empty(&h->diverted))
             continue;
         if (now_ms != NULL && (h->down_until_ms > *now_ms ||
                                delivery_budget_whole(&h->budget, destination_rate(d)) > *now_ms))
@@ -390,7 +390,7 @@ static struct destination_host *host_create(struct delivery_destination *d)
         return NULL;
     h->slot = free_slot(d);
     list_init(&h->idle);
-    list_init(&h->diverted);
+    slim_list_init(&h->diverted);
     list_append(&d->hosts, &h->node);
     d->hosts_count++;
     return h;

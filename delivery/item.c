@@ -107,10 +107,10 @@ void item_make_ready(struct delivery_item *item, uint64_t now_ms)
 {
     struct delivery_destination *d = item->destination;
 
-    ASSERT(item->state == ITEM_NONE);
+    ASSERT(item->state == ITEM_NONE && item->tried == 0);
     item->state = ITEM_READY;
     item->round = d->round;
-    list_append(&d->ready, &item->node);
+    slim_list_append(&d->ready, &item->node);
     delivery_heap_insert(&d->expiries, &item->timer, item_look_ms(item, now_ms));
     d->ready_count++;
 }
@@ -133,7 +133,7 @@ static void make_diverted(struct delivery_item *item, struct destination_host *h
 
     ASSERT(item->state == ITEM_NONE && h->is_listed);
     item->state = ITEM_DIVERTED;
-    list_append(&h->diverted, &item->node);
+    slim_list_append(&h->diverted, &item->node);
     delivery_heap_insert(&d->expiries, &item->timer, item_look_ms(item, now_ms));
     d->diverted_count++;
 }
@@ -156,7 +156,7 @@ void item_give_up(struct delivery_item *item, enum item_state why)
     ASSERT(item->state == ITEM_NONE);
     ASSERT(why == ITEM_TOO_OLD || why == ITEM_TRIED_ENOUGH);
     item->state = why & 7u;
-    list_append(&d->given_up, &item->node);
+    slim_list_append(&d->given_up, &item->node);
     d->given_up_count++;
 }
 
@@ -165,10 +165,11 @@ void item_detach(struct delivery_item *item)
     struct delivery_destination *d = item->destination;
 
     item->attempts = (uint16_t)item_attempts(item);
-    list_remove(&item->node);
+    slim_list_remove(&item->node);
     switch ((enum item_state)item->state) {
     case ITEM_READY:
         delivery_heap_remove(&d->expiries, &item->timer);
+        item->tried = 0; /* where its round was */
         d->ready_count--;
         break;
     case ITEM_DIVERTED:
@@ -244,7 +245,7 @@ void item_defer(struct delivery_item *item, uint64_t now_ms, uint64_t seed)
     else
         item_make_delayed(item, now_ms + delivery_backoff_ms(profile, item->attempts - 1u, seed));
     if (item->state == ITEM_DELAYED && item_is_late(item, now_ms))
-        list_append(&item->destination->late, &item->node);
+        slim_list_append(&item->destination->late, &item->node);
 }
 
 void delivery_item_deferred(struct delivery_scheduler *s, uint64_t now_ms,
@@ -262,16 +263,16 @@ void delivery_item_deferred(struct delivery_scheduler *s, uint64_t now_ms,
  * it. They are found close to the front; the walk is bounded all the same. */
 static void move_to_front(struct delivery_item *item)
 {
-    struct list *ready = &item->destination->ready;
-    struct list_node *before;
+    struct slim_list *ready = &item->destination->ready;
+    struct slim_node *before;
 
-    list_remove(&item->node);
-    before = ready->head.next;
+    slim_list_remove(&item->node);
+    before = slim_list_next(&ready->head);
     for (unsigned i = 0; i < DELIVERY_STEPS_MAX && before != &ready->head &&
                          item_of_node(before)->queued_ds < item->queued_ds;
          i++)
-        before = before->next;
-    list_insert_before(&item->node, before);
+        before = slim_list_next(before);
+    slim_list_insert_before(&item->node, before);
 }
 
 /* To the front of the queue that it was taken from. Where that is the queue of a host which has
@@ -287,8 +288,8 @@ static void put_back(struct delivery_item *item, struct destination_host *h, uin
         move_to_front(item);
     } else if (may_wait) {
         make_diverted(item, h, now_ms);
-        list_remove(&item->node);
-        list_prepend(&h->diverted, &item->node);
+        slim_list_remove(&item->node);
+        slim_list_prepend(&h->diverted, &item->node);
     } else if (!item_divert(item, now_ms)) {
         item_defer(item, now_ms, seed);
     }

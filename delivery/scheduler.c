@@ -179,7 +179,7 @@ static struct delivery_item *next_expired(struct delivery_destination *d, uint64
     struct delivery_item *item;
 
     if (d->given_up_count > 0) {
-        item = item_of_node(d->given_up.head.next);
+        item = item_of_node(slim_list_first(&d->given_up));
         *expiry_out = item->state == ITEM_TOO_OLD ? DELIVERY_EXPIRY_AGE : DELIVERY_EXPIRY_RETRIES;
         return item;
     }
@@ -191,7 +191,7 @@ static struct delivery_item *next_expired(struct delivery_destination *d, uint64
         return item;
     }
     if (d->ready_count > 0)
-        item = item_of_node(d->ready.head.next);
+        item = item_of_node(slim_list_first(&d->ready));
     if (item_is_exhausted(item)) {
         *expiry_out = DELIVERY_EXPIRY_RETRIES;
         return item;
@@ -209,7 +209,7 @@ static bool serve_warning(struct delivery_destination *d, uint64_t now_ms,
                           struct delivery_action *action_out)
 {
     struct delivery_item *item;
-    struct list_node *n = list_take_first(&d->late);
+    struct slim_node *n = slim_list_take_first(&d->late);
     bool is_late = n != NULL;
 
     if (n != NULL) {
@@ -356,9 +356,9 @@ uint64_t delivery_scheduler_next_due(const struct delivery_scheduler *s)
 static struct delivery_item *any_item(const struct delivery_destination *d)
 {
     if (d->given_up_count > 0)
-        return item_of_node(d->given_up.head.next);
+        return item_of_node(slim_list_first(&d->given_up));
     if (d->ready_count > 0)
-        return item_of_node(d->ready.head.next);
+        return item_of_node(slim_list_first(&d->ready));
     if (d->diverted_count > 0)
         return item_of_timer(d->expiries.root);
     return item_of_timer(d->flushed.root != NULL ? d->flushed.root : d->delayed.root);

@@ -202,7 +202,7 @@ static struct delivery_limits limits_for(const struct gateway_worker *w, struct 
 enum status gateway_dispatch_init(struct gateway_dispatch *d, struct gateway_worker *worker)
 {
     *d = (struct gateway_dispatch){ .worker = worker };
-    list_init(&d->stranded);
+    slim_list_init(&d->stranded);
     list_init(&d->sites);
     gateway_holdings_init(&d->holdings);
     TRY(delivery_scheduler_create(&worker->process->seed, &d->scheduler));
@@ -225,12 +225,12 @@ void gateway_dispatch_finish(struct gateway_dispatch *d)
 static void on_stranded(struct engine_timer *timer)
 {
     struct gateway_dispatch *d = CONTAINER_OF(timer, struct gateway_dispatch, stranded_retry);
-    struct list again;
-    struct list_node *n;
+    struct slim_list again;
+    struct slim_node *n;
 
-    list_init(&again);
-    list_take_all(&again, &d->stranded);
-    while ((n = list_take_first(&again)) != NULL) {
+    slim_list_init(&again);
+    slim_list_take_all(&again, &d->stranded);
+    while ((n = slim_list_take_first(&again)) != NULL) {
         struct delivery_item *delivery = CONTAINER_OF(n, struct delivery_item, node);
 
         gateway_dispatch_add(d, CONTAINER_OF(delivery, struct gateway_item, delivery));
@@ -239,12 +239,12 @@ static void on_stranded(struct engine_timer *timer)
 
 bool gateway_dispatch_is_stranded(const struct gateway_item *item)
 {
-    return !delivery_item_is_queued(&item->delivery) && list_is_linked(&item->delivery.node);
+    return !delivery_item_is_queued(&item->delivery) && slim_list_is_linked(&item->delivery.node);
 }
 
 static void strand(struct gateway_dispatch *d, struct gateway_item *item)
 {
-    list_append(&d->stranded, &item->delivery.node);
+    slim_list_append(&d->stranded, &item->delivery.node);
     if (!engine_timer_is_running(&d->stranded_retry))
         engine_timer_start(d->worker->loop, &d->stranded_retry, GATEWAY_DISPATCH_STRANDED_MS,
                            on_stranded);
@@ -303,7 +303,7 @@ bool gateway_dispatch_take_out(struct gateway_dispatch *d, struct gateway_item *
         return true;
     }
     if (gateway_dispatch_is_stranded(item)) {
-        list_remove(&item->delivery.node);
+        slim_list_remove(&item->delivery.node);
         return true;
     }
     if (!delivery_item_remove(d->scheduler, gateway_worker_now_ms(d->worker), &item->delivery))

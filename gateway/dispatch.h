@@ -27,7 +27,7 @@ struct gateway_dispatch { /* Fields are private, except scheduler for gateway/ou
     struct engine_task run;
     struct engine_timer due;
     struct list sites;                /* what is known of the hosts of each destination */
-    struct list stranded;             /* items the scheduler had no memory for */
+    struct slim_list stranded;        /* items the scheduler had no memory for */
     struct gateway_holdings holdings; /* all items, held and stranded ones included */
     struct engine_timer stranded_retry;
     struct gateway_bounce_profiles profiles; /* of listeners */

@@ -27,18 +27,18 @@ static uint64_t draw(uint64_t below)
 /* The nodes of a tree that is in order and leftist; 0 or more. */
 static size_t check_tree(const struct delivery_heap_node *n, const struct delivery_heap_node *up)
 {
-    unsigned left, right;
+    const struct delivery_heap_node *left, *right;
 
     if (n == NULL)
         return 0;
-    assert_ptr_equal(n->parent, up);
+    left = slim_pointer_get(&n->left);
+    right = slim_pointer_get(&n->right);
+    assert_ptr_equal(slim_pointer_get(&n->parent), up);
     if (up != NULL)
-        assert_true(up->key <= n->key);
-    left = n->left != NULL ? (unsigned)n->left->rank : 0;
-    right = n->right != NULL ? (unsigned)n->right->rank : 0;
-    assert_true(left >= right);
-    assert_int_equal(n->rank, right + 1);
-    return 1 + check_tree(n->left, n) + check_tree(n->right, n);
+        assert_true(delivery_heap_key(up) <= delivery_heap_key(n));
+    assert_true((left != NULL ? left->rank : 0) >= (right != NULL ? right->rank : 0));
+    assert_int_equal(n->rank, (right != NULL ? right->rank : 0) + 1);
+    return 1 + check_tree(left, n) + check_tree(right, n);
 }
 
 static void nodes_come_out_by_key_whatever_was_removed(void **unused)
