@@ -4,6 +4,7 @@
 
 #define FIRST_BUCKETS 16
 #define BUCKETS_MAX   ((size_t)1 << 26)
+#define NODES_EACH    2u /* in a bucket, before there are more of them */
 
 enum status table_init(struct table *t)
 {
@@ -39,7 +40,7 @@ static void grow(struct table *t)
     struct table old = *t;
     struct table_node **buckets;
 
-    if (t->nodes_count < t->buckets_count || t->buckets_count >= BUCKETS_MAX)
+    if (t->nodes_count < t->buckets_count * NODES_EACH || t->buckets_count >= BUCKETS_MAX)
         return;
     buckets = calloc(old.buckets_count * 2, sizeof(struct table_node *));
     if (buckets == NULL)

@@ -63,6 +63,34 @@ static void report_nonsense(struct recovery_work *w, size_t index, const struct 
                           });
 }
 
+/* Of a record that is at hand. */
+static enum status make_message(struct recovery_work *w, uint64_t mid, struct slice payload,
+                                struct spool_recovered_message **message_out)
+{
+    struct spool_recovery_keeper *keeper = w->r->keeper;
+    struct spool_recovered_message *m = NULL;
+    void *kept = NULL;
+    bool is_lodged;
+
+    if (keeper != NULL)
+        TRY(keeper->keep(keeper, mid, payload, &kept));
+    is_lodged = keeper != NULL && keeper->room != NULL;
+    m = is_lodged ? keeper->room(keeper, kept) : malloc(sizeof *m);
+    if (m == NULL) {
+        if (kept != NULL)
+            keeper->drop(keeper, kept);
+        return STATUS_NO_MEMORY;
+    }
+    *m = (struct spool_recovered_message){ .mid = mid, .kept = kept, .is_lodged = is_lodged };
+    table_insert(&w->r->messages, &m->node, hash_number(mid));
+    if (!is_lodged) {
+        *w->last = m;
+        w->last = &m->next;
+    }
+    *message_out = m;
+    return STATUS_OK;
+}
+
 static enum status take_message(struct recovery_work *w, size_t index,
                                 const struct spool_scan *scan)
 {
@@ -82,16 +110,8 @@ static enum status take_message(struct recovery_work *w, size_t index,
         note_reference(w, m, index);
         return STATUS_OK;
     }
-    m = calloc(1, sizeof *m);
-    if (m == NULL)
-        return STATUS_NO_MEMORY;
-    m->mid = mid;
+    TRY(make_message(w, mid, scan->payload, &m));
     m->recipients_count = facts.recipients_count;
-    table_insert(&w->r->messages, &m->node, hash_number(mid));
-    *w->last = m;
-    w->last = &m->next;
-    if (w->r->keeper != NULL)
-        TRY(w->r->keeper->keep(w->r->keeper, mid, scan->payload, &m->kept));
     m->segment = (uint32_t)index;
     m->offset = (uint32_t)scan->offset;
     m->bytes = (uint32_t)scan->item_bytes;
@@ -129,11 +149,27 @@ static enum status take_results(struct recovery_work *w, size_t index,
     return STATUS_OK;
 }
 
-static void drop_kept(const struct recovery_work *w, struct spool_recovered_message *m)
+/* A DONE has been read: nothing is kept of it, but it is not forgotten. */
+static enum status bury(struct recovery_work *w, struct spool_recovered_message *m)
 {
-    if (m->kept != NULL)
-        w->r->keeper->drop(w->r->keeper, m->kept);
-    m->kept = NULL;
+    struct spool_recovered_message *dead = m;
+    void *kept = m->kept;
+
+    if (m->is_lodged) {
+        dead = malloc(sizeof *dead);
+        if (dead == NULL)
+            return STATUS_NO_MEMORY;
+        table_remove(&w->r->messages, &m->node);
+        *dead = *m;
+        dead->is_lodged = false;
+        m->results = NULL;
+        table_insert(&w->r->messages, &dead->node, hash_number(dead->mid));
+    }
+    dead->is_done = true;
+    dead->kept = NULL;
+    if (kept != NULL)
+        w->r->keeper->drop(w->r->keeper, kept);
+    return STATUS_OK;
 }
 
 static enum status take_record(struct recovery_work *w, size_t index, const struct spool_scan *scan)
@@ -152,12 +188,10 @@ static enum status take_record(struct recovery_work *w, size_t index, const stru
     case SPOOL_RECORD_RESULT: return take_results(w, index, scan);
     case SPOOL_RECORD_DONE:
         m = recovery_find(w->r, scan->record.mid);
-        if (m != NULL) {
-            note_reference(w, m, index);
-            m->is_done = true;
-            drop_kept(w, m);
-        }
-        return STATUS_OK;
+        if (m == NULL)
+            return STATUS_OK;
+        note_reference(w, m, index);
+        return bury(w, m);
     case SPOOL_RECORD_PAD: return STATUS_OK;
     }
     UNREACHABLE();
@@ -346,6 +380,21 @@ enum status spool_recover(struct spool_recovery *r, const struct spool_directory
     return STATUS_OK;
 }
 
+static void free_message(struct spool_recovery *r, struct spool_recovered_message *m)
+{
+    bool is_lodged = m->is_lodged;
+    void *kept = m->kept;
+
+    if (is_lodged && kept == NULL)
+        return; /* it was taken, with its results */
+    free(m->results);
+    m->results = NULL;
+    if (kept != NULL)
+        r->keeper->drop(r->keeper, kept);
+    if (!is_lodged)
+        free(m);
+}
+
 void spool_recovery_drop_messages(struct spool_recovery *r)
 {
     for (size_t i = 0; i < r->messages.buckets_count; i++) {
@@ -356,10 +405,7 @@ void spool_recovery_drop_messages(struct spool_recovery *r)
                 CONTAINER_OF(n, struct spool_recovered_message, node);
 
             next = n->next;
-            if (m->kept != NULL)
-                r->keeper->drop(r->keeper, m->kept);
-            free(m->results);
-            free(m);
+            free_message(r, m);
         }
     }
     table_finish(&r->messages);

@@ -47,6 +47,11 @@ struct spool_recovery_keeper {
                         void **kept_out);
     /* It is done, or the recovery is finished and nobody took it: spool_recovery_take_kept(). */
     void (*drop)(struct spool_recovery_keeper *keeper, void *kept);
+    /* NULL, or where the recovery may note what it finds of the message: memory that is part of
+     * what was kept, so that millions of them need no other. It is the recovery's until the message
+     * is dropped, or else until spool_recovery_drop_messages(), also when what is kept was taken.
+     * The keeper goes through what he keeps by himself then: spool_recovery_next() does not. */
+    struct spool_recovered_message *(*room)(struct spool_recovery_keeper *keeper, void *kept);
 };
 
 struct spool_recovery_options {
@@ -103,6 +108,7 @@ struct spool_recovered_message {
     bool is_done;
     bool body_in_file;
     bool body_missing;
+    bool is_lodged;               /* in room that the keeper has given */
     struct spool_result *results; /* recipients_count of them; NULL: all waiting */
     void *kept;                   /* by the keeper; NULL: nothing, or it was taken */
 };
@@ -152,8 +158,8 @@ MUST_USE enum status spool_recover(struct spool_recovery *r, const struct spool_
                                    const struct spool_recovery_options *options);
 void spool_recovery_finish(struct spool_recovery *r); /* accepts a zeroed one */
 
-/* The next living message, in the order of their records; NULL at the end. One walk per recovery.
- */
+/* The next living message, in the order of their records; NULL at the end. One walk per recovery,
+ * and none with a keeper who gives room. */
 struct spool_recovered_message *spool_recovery_next(struct spool_recovery *r);
 
 /* Hands over what was kept of it, and its results: the caller owns both. */

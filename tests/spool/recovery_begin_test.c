@@ -114,6 +114,92 @@ static void drop(struct spool_recovery_keeper *base, void *kept)
     *mid = 0;
 }
 
+/* A keeper who gives room for what is found: it goes with what he keeps. */
+struct lodging {
+    struct spool_recovery_keeper base;
+    struct lodger {
+        struct spool_recovered_message found;
+        uint64_t mid;
+    } * lodgers[MANY];
+    unsigned count;
+};
+
+static enum status keep_lodger(struct spool_recovery_keeper *base, uint64_t mid,
+                               struct slice payload, void **kept_out)
+{
+    struct lodging *l = CONTAINER_OF(base, struct lodging, base);
+    struct lodger *lodger = malloc(sizeof(*lodger));
+
+    (void)payload;
+    assert_non_null(lodger);
+    memset(lodger, 0xaa, sizeof(*lodger)); /* the room need not be clean */
+    lodger->mid = mid;
+    l->lodgers[l->count++] = lodger;
+    *kept_out = lodger;
+    return STATUS_OK;
+}
+
+static void drop_lodger(struct spool_recovery_keeper *base, void *kept)
+{
+    struct lodging *l = CONTAINER_OF(base, struct lodging, base);
+
+    for (unsigned i = 0; i < l->count; i++)
+        if (l->lodgers[i] == kept)
+            l->lodgers[i] = NULL;
+    free(kept);
+}
+
+static struct spool_recovered_message *room_of(struct spool_recovery_keeper *base, void *kept)
+{
+    struct lodger *lodger = kept;
+
+    (void)base;
+    return &lodger->found;
+}
+
+static void what_is_found_is_noted_in_room_of_the_keeper(void **unused)
+{
+    struct lodging l = {
+        .base = { .keep = keep_lodger, .drop = drop_lodger, .room = room_of },
+    };
+    const struct spool_recovery_options options = { .keeper = &l.base };
+    struct spool_result *results;
+    struct bench b;
+
+    (void)unused;
+    setup(&b);
+    for (unsigned n = 0; n < 4; n++)
+        commit(&b, 0, 50);
+    result(&b, 0, 1, 1, SPOOL_RESULT_DELIVERED, 2);
+    result(&b, 0, 2, 0, SPOOL_RESULT_DEFERRED, 1);
+    flush(&b, 0);
+    spool_log_append_done(&b.logs[0], 2, &b.tickets[1].location, NULL);
+    flush(&b, 0);
+    result(&b, 0, 2, 1, SPOOL_RESULT_DEFERRED, 1); /* of one that is over */
+    flush(&b, 0);
+    fake_disk_save(&b.disk, b.path);
+    assert_int_equal(spool_directory_open(&b.directory, b.path, false), STATUS_OK);
+    assert_int_equal(spool_recover(&b.recovery, &b.directory, &options), STATUS_OK);
+    assert_int_equal(l.count, 4);
+    assert_null(l.lodgers[1]);
+    assert_int_equal(b.recovery.messages_living, 3);
+    assert_int_equal(b.recovery.messages_dead, 1);
+    assert_null(spool_recovery_next(&b.recovery));
+    assert_ptr_equal(find(&b, 1), &l.lodgers[0]->found);
+    assert_null(find(&b, 2)); /* it is not among the living */
+    assert_ptr_equal(spool_recovery_take_kept(&l.lodgers[0]->found, &results), l.lodgers[0]);
+    assert_int_equal(results[1].attempts, 2);
+    free(results);
+    assert_int_equal(l.lodgers[2]->found.bytes, b.tickets[2].location.bytes);
+    assert_ptr_equal(spool_recovery_take_kept(&l.lodgers[2]->found, &results), l.lodgers[2]);
+    assert_null(results);
+    spool_recovery_drop_messages(&b.recovery);
+    assert_null(l.lodgers[3]); /* nobody took it */
+    free(l.lodgers[0]);
+    free(l.lodgers[2]);
+    teardown(&b);
+}
+
 static void what_is_kept_of_messages_is_taken_or_dropped(void **unused)
 {
     static const struct {
@@ -169,6 +255,7 @@ int main(void)
         cmocka_unit_test(a_segment_that_the_device_does_not_give_is_kept),
         cmocka_unit_test(bodies_of_new_mail_are_no_orphans),
         cmocka_unit_test(what_is_kept_of_messages_is_taken_or_dropped),
+        cmocka_unit_test(what_is_found_is_noted_in_room_of_the_keeper),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
