@@ -92,15 +92,14 @@ static bool has_results(const struct gateway_message *m)
 /* What is the same for all recipients of an item; it says nothing else of them. */
 static void append_item(struct gateway_message *m, const struct gateway_item *item)
 {
-    struct gateway_item_recipients *r = gateway_item_recipients(item);
-    const uint32_t *all = gateway_item_all(item);
+    const uint16_t *all = gateway_item_all(item);
     struct spool_result some = { .state = SPOOL_RESULT_DEFERRED,
-                                 .warned_wall_s = r->warned_wall_s,
-                                 .holds = atomic_load(&r->holds) };
+                                 .warned_wall_s = *gateway_item_warned_wall_s(item),
+                                 .holds = atomic_load(&item->holds) };
 
     if (some.holds == 0 && some.warned_wall_s == 0)
         return;
-    for (unsigned i = 0; i < r->all_count; i++) {
+    for (unsigned i = 0; i < item->all_count; i++) {
         some.rid = all[i];
         gateway_store_results(&m->home->store, m->mid, &some, 1);
     }
@@ -236,18 +235,19 @@ static void move(struct gateway_compaction *c, struct gateway_message *m)
 /* --- the walk -------------------------------------------------------------------------------- */
 
 /* The next one that was not looked at in this pass; it goes to the end of its list. */
-static struct gateway_message *next_of(const struct gateway_compaction *c, struct list *messages)
+static struct gateway_message *next_of(const struct gateway_compaction *c,
+                                       struct slim_list *messages)
 {
     struct gateway_message *m;
 
-    if (list_is_empty(messages))
+    if (slim_list_is_empty(messages))
         return NULL;
-    m = CONTAINER_OF(messages->head.next, struct gateway_message, node);
+    m = CONTAINER_OF(slim_list_first(messages), struct gateway_message, node);
     if (m->compaction_pass == c->pass)
         return NULL;
     m->compaction_pass = c->pass;
-    list_remove(&m->node);
-    list_append(messages, &m->node);
+    slim_list_remove(&m->node);
+    slim_list_append(messages, &m->node);
     return m;
 }
 

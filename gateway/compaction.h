@@ -30,7 +30,7 @@
 struct gateway_compaction { /* Fields are private. */
     struct gateway_worker *worker;
     struct spool_segment *head; /* is being emptied; NULL: none */
-    uint16_t pass;              /* stamps the messages that were looked at */
+    uint8_t pass : 7;           /* stamps the messages that were looked at */
     unsigned copies;            /* under way */
     unsigned moved;             /* in this pass */
     unsigned unreadable;        /* the same */

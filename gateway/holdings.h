@@ -9,10 +9,10 @@
  * Costs an item its list node, and nothing in any step. The nodes are the caller's; one thread.
  */
 #pragma once
-#include "base/list.h"
+#include "base/slim_list.h"
 
 struct gateway_holdings { /* Fields are private. */
-    struct list items;
+    struct slim_list items;
     struct list walks;
     size_t count;
 };
@@ -20,17 +20,17 @@ struct gateway_holdings { /* Fields are private. */
 /* Zero-initialise. */
 struct gateway_holdings_walk { /* Fields are private. */
     struct list_node node;
-    struct list_node *next;
+    struct slim_node *next;
     size_t left; /* of those that were there when it began, at most */
 };
 
 void gateway_holdings_init(struct gateway_holdings *h);
 
 /* Does nothing when it is there already. */
-void gateway_holdings_add(struct gateway_holdings *h, struct list_node *item);
+void gateway_holdings_add(struct gateway_holdings *h, struct slim_node *item);
 
 /* Does nothing to one that is nowhere. */
-void gateway_holdings_remove(struct gateway_holdings *h, struct list_node *item);
+void gateway_holdings_remove(struct gateway_holdings *h, struct slim_node *item);
 
 size_t gateway_holdings_count(const struct gateway_holdings *h);
 
@@ -38,11 +38,11 @@ size_t gateway_holdings_count(const struct gateway_holdings *h);
 void gateway_holdings_walk_begin(struct gateway_holdings *h, struct gateway_holdings_walk *walk);
 
 /* The next one, which may be removed; NULL: there are no more. */
-struct list_node *gateway_holdings_walk_next(struct gateway_holdings *h,
+struct slim_node *gateway_holdings_walk_next(struct gateway_holdings *h,
                                              struct gateway_holdings_walk *walk);
 
 /* The same without going on to it. */
-struct list_node *gateway_holdings_walk_peek(const struct gateway_holdings *h,
+struct slim_node *gateway_holdings_walk_peek(const struct gateway_holdings *h,
                                              const struct gateway_holdings_walk *walk);
 
 /* Before or after its last item; does nothing to one that has ended. */

@@ -12,18 +12,19 @@ struct gateway_message *gateway_item_message(const struct gateway_item *item)
     return CONTAINER_OF(first, struct gateway_message, items);
 }
 
-struct gateway_item_recipients *gateway_item_recipients(const struct gateway_item *item)
+uint16_t *gateway_item_waiting(const struct gateway_item *item)
 {
-    uint32_t *words = gateway_message_words(gateway_item_message(item));
-
-    return (struct gateway_item_recipients *)(words + item->recipients_at);
+    return gateway_message_rids(gateway_item_message(item)) + item->recipients_at;
 }
 
-const uint32_t *gateway_item_all(const struct gateway_item *item)
+const uint16_t *gateway_item_all(const struct gateway_item *item)
 {
-    const struct gateway_item_recipients *r = gateway_item_recipients(item);
+    return gateway_item_waiting(item) + (item->all_count > 1 ? item->all_count : 0);
+}
 
-    return r->rids + (r->all_count > 1 ? r->all_count : 0);
+uint32_t *gateway_item_warned_wall_s(const struct gateway_item *item)
+{
+    return gateway_message_warned_wall_s(gateway_item_message(item)) + item->place;
 }
 
 void gateway_item_past(const struct gateway_item *item, int64_t now_wall_s,
@@ -31,9 +32,9 @@ void gateway_item_past(const struct gateway_item *item, int64_t now_wall_s,
 {
     const struct gateway_message *m = gateway_item_message(item);
     const struct gateway_known *known = gateway_message_known(m);
-    const uint32_t *waiting = gateway_item_waiting(item);
+    const uint16_t *waiting = gateway_item_waiting(item);
     int64_t age_s = now_wall_s - m->arrival_wall_s, wait_s = 0;
-    uint32_t warned_wall_s = gateway_item_recipients(item)->warned_wall_s;
+    uint32_t warned_wall_s = *gateway_item_warned_wall_s(item);
 
     for (unsigned i = 0; i < item->waiting_count; i++) {
         const struct gateway_known *k = &known[waiting[i]];
@@ -55,7 +56,7 @@ void gateway_item_past(const struct gateway_item *item, int64_t now_wall_s,
 
 static int compare_rids(const void *a, const void *b)
 {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    uint16_t x = *(const uint16_t *)a, y = *(const uint16_t *)b;
 
     return x < y ? -1 : x > y;
 }
@@ -63,9 +64,9 @@ static int compare_rids(const void *a, const void *b)
 /* Its place in `all`, which is in order. */
 static unsigned place_of(const struct gateway_item *item, uint32_t rid)
 {
-    const uint32_t *all = gateway_item_all(item);
-    const uint32_t *found = bsearch(&rid, all, gateway_item_recipients(item)->all_count,
-                                    sizeof(uint32_t), compare_rids);
+    const uint16_t *all = gateway_item_all(item);
+    const uint16_t key = (uint16_t)rid;
+    const uint16_t *found = bsearch(&key, all, item->all_count, sizeof(key), compare_rids);
 
     ASSERT(found != NULL);
     return (unsigned)(found - all);
@@ -85,8 +86,8 @@ void gateway_item_note_failure(struct gateway_item *item, uint32_t rid,
     if (item->tries == NULL && (failure == NULL || tries_of(item) == NULL))
         free(failure);
     else
-        gateway_failures_note(&item->tries->failures, gateway_item_recipients(item)->all_count,
-                              place_of(item, rid), failure);
+        gateway_failures_note(&item->tries->failures, item->all_count, place_of(item, rid),
+                              failure);
 }
 
 void gateway_item_note_common(struct gateway_item *item, struct gateway_failure *failure)
@@ -175,7 +176,7 @@ void gateway_item_finish(struct gateway_item *item)
 
     if (tries == NULL)
         return;
-    gateway_failures_finish(&tries->failures, gateway_item_recipients(item)->all_count);
+    gateway_failures_finish(&tries->failures, item->all_count);
     if (tries->loan != NULL) /* when no worker runs any more */
         gateway_report_destroy(tries->loan->parting);
     free(tries->loan);

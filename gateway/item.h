@@ -10,10 +10,12 @@
 #include <stdatomic.h>
 
 #include "base/list.h"
+#include "base/slim_list.h"
 #include "delivery/scheduler.h"
 #include "engine/mailbox.h"
 #include "gateway/failure.h"
 #include "gateway/lane.h"
+#include "spool/recovery.h"
 
 struct gateway_message;
 struct gateway_outbound;
@@ -38,45 +40,45 @@ struct gateway_tries {
     struct gateway_loan *loan;        /* NULL: nothing is under way */
 };
 
-/* In the message's allocation, behind its items. */
-struct gateway_item_recipients {
-    uint16_t all_count;
-    _Atomic uint16_t holds; /* as in struct spool_result; the owner counts, the home reads it when
-                               it has to say it again: maybe before its report has come */
-    uint32_t warned_wall_s; /* the same: when the sender was warned last; the home's, once the
-                               owner has the item */
-    uint32_t rids[];        /* those that wait; then, where there are several, all in order */
-};
-
 struct gateway_item {
-    struct delivery_item delivery; /* the owner's scheduler; its node, when it is not in there:
-                                      among those that he has no room for now */
     union {
-        struct engine_message post; /* on its way to the owner */
-        struct list_node node;      /* then: of the owner's holdings */
+        struct spool_recovered_message found; /* of a message's first item, at start: until the
+                                                 message is settled, the recovery's */
+        struct engine_message post;           /* then: on its way to the owner */
+        struct {                              /* then the owner's */
+            struct delivery_item delivery;    /* in his scheduler; its node, when it is not in
+                                                 there: among those he has no room for now */
+            struct gateway_tries *tries;      /* NULL: nothing is known of them */
+            struct slim_node node;            /* of his holdings */
+            uint16_t left_count; /* the last of the waiting ones, which this try has left for the
+                                    next */
+            uint16_t place;      /* among the items of the message: always, it is behind the others
+                                    of the union */
+        };
     };
     struct gateway_lane *lane;
-    struct gateway_tries *tries; /* NULL: nothing is known of them */
-    uint16_t place;              /* among the items of the message */
-    uint16_t recipients_at;      /* of struct gateway_item_recipients, in 4 bytes */
-    uint16_t waiting_count;      /* those that have no final result; the owner lessens it */
-    uint16_t left_count;         /* the last of them, which this try has left for the next */
+    uint16_t recipients_at; /* of the message's numbers of recipients */
+    uint16_t waiting_count; /* those that have no final result; the owner lessens it */
+    uint16_t all_count;     /* with those that have one */
+    _Atomic uint16_t holds; /* as in struct spool_result; the owner counts, the home reads it when
+                               it has to say it again: maybe before its report has come */
 };
 
-static_assert(sizeof(struct gateway_item) <= sizeof(struct delivery_item) + 40,
-              "ten million of them take 1.2 GB");
+static_assert(offsetof(struct gateway_item, place) >= sizeof(struct spool_recovered_message),
+              "that does not overwrite it");
+static_assert(sizeof(struct gateway_item) <= 104, "ten million of them take 1.04 GB");
 
 struct gateway_message *gateway_item_message(const struct gateway_item *item);
-struct gateway_item_recipients *gateway_item_recipients(const struct gateway_item *item);
 
 /* The waiting_count recipients that have no final result. */
-static inline uint32_t *gateway_item_waiting(const struct gateway_item *item)
-{
-    return gateway_item_recipients(item)->rids;
-}
+uint16_t *gateway_item_waiting(const struct gateway_item *item);
 
-/* Of the others, all_count in number, nobody is waited for any more. */
-const uint32_t *gateway_item_all(const struct gateway_item *item);
+/* All of its recipients, all_count of them, in order. */
+const uint16_t *gateway_item_all(const struct gateway_item *item);
+
+/* When the sender was warned last, as in struct spool_result; the home's, once the owner has the
+ * item. */
+uint32_t *gateway_item_warned_wall_s(const struct gateway_item *item);
 
 static inline struct slice gateway_item_domain(const struct gateway_item *item)
 {
@@ -91,7 +93,7 @@ void gateway_item_past(const struct gateway_item *item, int64_t now_wall_s,
 /* By an operator: it is in no scheduler, and nothing happens to it. */
 static inline bool gateway_item_is_held(const struct gateway_item *item)
 {
-    return gateway_item_recipients(item)->holds % 2 != 0;
+    return item->holds % 2 != 0;
 }
 
 /* What is to be told of a recipient that is given up, or late: the last failure, if there was one,

@@ -2,7 +2,7 @@
  * compaction, which has to say it again.
  *
  * struct spool_result in a quarter of the room, without the recipient's number and what is the same
- * for all of an item that wait (struct gateway_item_recipients). A count or a time that is too
+ * for all of an item that wait (struct gateway_item). A count or a time that is too
  * large for its field is kept as the largest it holds.
  */
 #pragma once

@@ -28,9 +28,14 @@ struct gateway_known *gateway_message_known(const struct gateway_message *m)
     return (struct gateway_known *)&m->items[m->items_count];
 }
 
-uint32_t *gateway_message_words(const struct gateway_message *m)
+uint32_t *gateway_message_warned_wall_s(const struct gateway_message *m)
 {
     return (uint32_t *)(gateway_message_known(m) + m->recipients_count);
+}
+
+uint16_t *gateway_message_rids(const struct gateway_message *m)
+{
+    return (uint16_t *)(gateway_message_warned_wall_s(m) + m->items_count);
 }
 
 struct slice gateway_message_listener(const struct gateway_message *m)
@@ -182,7 +187,7 @@ static void deliver_item(struct engine_loop *here, struct engine_message *post)
     struct gateway_item *item = CONTAINER_OF(post, struct gateway_item, post);
 
     ASSERT(item->lane->owner->loop == here);
-    item->node = (struct list_node){ 0 };
+    item->delivery = (struct delivery_item){ 0 };
     gateway_dispatch_arrive(&item->lane->owner->dispatch, item);
 }
 
@@ -324,7 +329,7 @@ static void record(struct gateway_message *m, const struct gateway_report *repor
             /* Kept here as well, for compaction, which has to say it again. */
             gateway_known_merge(&gateway_message_known(m)[v->result.rid], &v->result);
             if (v->result.warned_wall_s > 0)
-                gateway_item_recipients(report->item)->warned_wall_s = v->result.warned_wall_s;
+                *gateway_item_warned_wall_s(report->item) = v->result.warned_wall_s;
         }
     }
 }

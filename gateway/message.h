@@ -51,32 +51,36 @@ struct gateway_message {
         struct gateway_fetch *fetch; /* while it is on disk only: reads it; NULL: nobody does */
     };                               /* see gateway/shelf.h */
     struct gateway_errand *errand;   /* owned; NULL: nothing is under way */
-    struct list_node node;           /* the home's messages in memory, or on the shelf */
     uint64_t mid;
     struct spool_location location;
-    uint32_t record_text_bytes; /* of header and body, without a body file */
-    uint32_t arrival_wall_s;    /* since 1970, up to 2106 */
-    _Atomic int readers;        /* of `spool`; for gateway/shelf.c */
-    uint16_t open_count;        /* items that have not ended, and bounces on their way */
-    bool is_aside;              /* unreadable: it has no place any more, and ends */
-    bool has_file;              /* for its body: then errand is there as long as the message */
-    uint16_t compaction_pass;   /* for gateway/compaction.c */
+    struct slim_node node;       /* the home's messages in memory, or on the shelf */
+    uint32_t record_text_bytes;  /* of header and body, without a body file */
+    uint32_t arrival_wall_s;     /* since 1970, up to 2106 */
+    _Atomic int16_t readers;     /* of `spool`; for gateway/shelf.c */
+    uint16_t open_count;         /* items that have not ended, and bounces on their way */
+    bool has_file;               /* for its body: then errand is there as long as the message */
+    uint8_t is_aside : 1;        /* unreadable: it has no place any more, and ends; the home's */
+    uint8_t compaction_pass : 7; /* for gateway/compaction.c; the same */
     uint16_t recipients_count;
     uint16_t items_count;
     uint16_t sender_bytes;
-    struct gateway_item items[]; /* then what is known of each recipient, the recipients of each
-                                    item, and the sender */
+    struct gateway_item items[]; /* then what is known of each recipient, when each item's sender
+                                    was warned, its recipients, and the sender */
 };
 
-static_assert(sizeof(struct gateway_message) <= 88, "ten million of them take 880 MB");
+static_assert(sizeof(struct gateway_message) <= 80, "ten million of them take 800 MB");
 
-static_assert(SPOOL_RECIPIENTS_MAX <= UINT16_MAX, "recipients, and items, are counted in 16 bits");
+static_assert(SPOOL_RECIPIENTS_MAX <= UINT16_MAX, "recipients, and items, have 16 bits");
+static_assert(2 * SPOOL_RECIPIENTS_MAX < INT16_MAX,
+              "an item reads it, or its fetch, or its bounce");
 
 /* What was recorded of each recipient, by its number. */
 struct gateway_known *gateway_message_known(const struct gateway_message *m);
 
-/* Of struct gateway_item_recipients. */
-uint32_t *gateway_message_words(const struct gateway_message *m);
+/* For gateway/item.h: a time for each item; then for each the numbers of the recipients that wait
+ * and, where it has several, of all of them. */
+uint32_t *gateway_message_warned_wall_s(const struct gateway_message *m);
+uint16_t *gateway_message_rids(const struct gateway_message *m);
 
 struct slice gateway_message_sender(const struct gateway_message *m);
 

@@ -3,10 +3,8 @@
 #include <stdlib.h>
 
 #define FEW_RECIPIENTS 16u /* are sorted without an allocation */
-#define HEAD_WORDS     (sizeof(struct gateway_item_recipients) / sizeof(uint32_t))
 
-static_assert(SPOOL_RECIPIENTS_MAX * (HEAD_WORDS + 2) <= UINT16_MAX,
-              "places behind the items have 16 bits");
+static_assert(SPOOL_RECIPIENTS_MAX * 2 <= UINT16_MAX, "places behind the items have 16 bits");
 static_assert(SPOOL_ADDRESS_MAX <= UINT16_MAX && SPOOL_INFO_MAX <= UINT16_MAX,
               "lengths of names have 16 bits");
 
@@ -15,10 +13,10 @@ struct grouping {
     const struct spool_message *spool;
     struct slice hostname;
     struct gateway_lanes *lanes;
-    uint32_t *rids;
+    uint16_t *rids;
     unsigned count;
     unsigned groups;
-    unsigned words; /* of struct gateway_item_recipients, for all groups */
+    unsigned listed; /* numbers of recipients, for all groups */
 };
 
 static struct slice domain_of(const struct grouping *g, uint32_t rid)
@@ -37,7 +35,7 @@ static struct slice domain_of(const struct grouping *g, uint32_t rid)
 static int compare_domains(const void *a, const void *b, void *arg)
 {
     const struct grouping *g = arg;
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    uint16_t x = *(const uint16_t *)a, y = *(const uint16_t *)b;
     struct slice dx = domain_of(g, x), dy = domain_of(g, y);
 
     for (size_t i = 0; i < dx.len && i < dy.len; i++)
@@ -58,10 +56,10 @@ static unsigned group_end(const struct grouping *g, unsigned from)
     return to;
 }
 
-/* Of struct gateway_item_recipients: all of them are listed twice where there are several. */
-static unsigned words_of(unsigned count)
+/* How many numbers an item has: all of them are listed twice where there are several. */
+static unsigned listed_of(unsigned count)
 {
-    return HEAD_WORDS + (count > 1 ? 2 * count : 1);
+    return count > 1 ? 2 * count : 1;
 }
 
 static void group(struct grouping *g)
@@ -69,13 +67,13 @@ static void group(struct grouping *g)
     unsigned all = spool_message_recipients_count(g->spool);
 
     for (unsigned rid = 0; rid < all; rid++)
-        g->rids[g->count++] = rid;
+        g->rids[g->count++] = (uint16_t)rid;
     if (g->count > 1)
         qsort_r(g->rids, g->count, sizeof(*g->rids), compare_domains, g);
     for (unsigned from = 0, to; from < g->count; from = to) {
         to = group_end(g, from);
         g->groups++;
-        g->words += words_of(to - from);
+        g->listed += listed_of(to - from);
     }
 }
 
@@ -86,10 +84,9 @@ static bool is_tls_optional(const struct spool_message *spool)
     return (flags & SPOOL_MESSAGE_TLS_OPTIONAL) != 0 && (flags & SPOOL_MESSAGE_REQUIRE_TLS) == 0;
 }
 
-/* The next item, for rids[0..count - 1]; behind it at `word` what it has behind the items. False:
- * no memory. */
-static bool fill_item(struct gateway_message *m, const struct grouping *g, const uint32_t *rids,
-                      unsigned count, unsigned word)
+/* The next item, for rids[0..count - 1], which are listed at `at`. False: no memory. */
+static bool fill_item(struct gateway_message *m, const struct grouping *g, const uint16_t *rids,
+                      unsigned count, unsigned at)
 {
     const struct gateway_lane_key key = {
         .domain = domain_of(g, rids[0]),
@@ -97,63 +94,63 @@ static bool fill_item(struct gateway_message *m, const struct grouping *g, const
         .is_tls_optional = is_tls_optional(g->spool),
     };
     struct gateway_item *item = &m->items[m->open_count];
-    struct gateway_item_recipients *r;
+    uint16_t *listed;
 
     item->lane = gateway_lane_acquire(g->lanes, &key);
     if (item->lane == NULL)
         return false;
     item->place = (uint16_t)m->open_count++;
-    item->recipients_at = (uint16_t)word;
+    item->recipients_at = (uint16_t)at;
     item->waiting_count = (uint16_t)count;
-    r = gateway_item_recipients(item);
-    r->all_count = (uint16_t)count;
-    memcpy(r->rids, rids, count * sizeof(*rids));
+    item->all_count = (uint16_t)count;
+    listed = gateway_item_waiting(item);
+    memcpy(listed, rids, count * sizeof(*rids));
     if (count > 1)
-        memcpy(r->rids + count, rids, count * sizeof(*rids));
+        memcpy(listed + count, rids, count * sizeof(*rids));
     return true;
 }
 
 static bool fill(struct gateway_message *m, const struct grouping *g)
 {
     struct slice sender = spool_message_sender(g->spool);
-    unsigned word = 0;
+    unsigned at = 0;
 
     for (unsigned from = 0, to; from < g->count; from = to) {
         to = group_end(g, from);
-        if (!fill_item(m, g, g->rids + from, to - from, word))
+        if (!fill_item(m, g, g->rids + from, to - from, at))
             return false;
-        word += words_of(to - from);
+        at += listed_of(to - from);
     }
-    ASSERT(m->open_count == m->items_count && word == g->words);
+    ASSERT(m->open_count == m->items_count && at == g->listed);
     if (sender.len > 0)
-        memcpy(gateway_message_words(m) + word, sender.data, sender.len);
+        memcpy(gateway_message_rids(m) + at, sender.data, sender.len);
     return true;
 }
 
 /* Behind the items. */
-static unsigned words_in(const struct gateway_message *m)
+static unsigned listed_in(const struct gateway_message *m)
 {
     const struct gateway_item *last = m->items_count > 0 ? &m->items[m->items_count - 1] : NULL;
 
-    return last != NULL ? last->recipients_at + words_of(gateway_item_recipients(last)->all_count)
-                        : 0;
+    return last != NULL ? last->recipients_at + listed_of(last->all_count) : 0;
 }
 
 struct slice gateway_message_sender(const struct gateway_message *m)
 {
-    return (struct slice){ (const char *)(gateway_message_words(m) + words_in(m)),
+    return (struct slice){ (const char *)(gateway_message_rids(m) + listed_in(m)),
                            m->sender_bytes };
 }
 
-static size_t bytes_for(unsigned items, unsigned recipients, unsigned words, size_t sender_bytes)
+static size_t bytes_for(unsigned items, unsigned recipients, unsigned listed, size_t sender_bytes)
 {
     return sizeof(struct gateway_message) + items * sizeof(struct gateway_item) +
-           recipients * sizeof(struct gateway_known) + words * sizeof(uint32_t) + sender_bytes;
+           items * sizeof(uint32_t) + recipients * sizeof(struct gateway_known) +
+           listed * sizeof(uint16_t) + sender_bytes;
 }
 
 size_t gateway_message_own_bytes(const struct gateway_message *m)
 {
-    return bytes_for(m->items_count, m->recipients_count, words_in(m), m->sender_bytes);
+    return bytes_for(m->items_count, m->recipients_count, listed_in(m), m->sender_bytes);
 }
 
 void gateway_message_unmake(struct gateway_message *m)
@@ -177,7 +174,7 @@ static struct gateway_message *make(struct grouping *g)
     struct gateway_message *m;
 
     group(g);
-    m = calloc(1, bytes_for(g->groups, recipients, g->words, sender.len));
+    m = calloc(1, bytes_for(g->groups, recipients, g->listed, sender.len));
     if (m == NULL)
         return NULL;
     m->mid = spool_message_mid(g->spool);
@@ -203,7 +200,7 @@ struct gateway_message *gateway_message_make(struct gateway_lanes *lanes,
 {
     struct grouping g = { .spool = spool, .hostname = hostname, .lanes = lanes };
     unsigned all = spool_message_recipients_count(spool);
-    uint32_t few[FEW_RECIPIENTS], *many = NULL;
+    uint16_t few[FEW_RECIPIENTS], *many = NULL;
     struct gateway_message *m;
 
     g.rids = few;

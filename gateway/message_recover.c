@@ -28,6 +28,24 @@ enum status gateway_message_keep(const struct gateway_message_keeping *keeping, 
     return STATUS_OK;
 }
 
+struct spool_recovered_message *gateway_message_room(struct gateway_message *m)
+{
+    ASSERT(m->items_count > 0);
+    return &m->items[0].found;
+}
+
+/* Nobody reads there any more: the owner's things begin with nothing. */
+static void leave_room(struct gateway_message *m)
+{
+    *gateway_message_room(m) = (struct spool_recovered_message){ 0 };
+}
+
+void gateway_message_discard(struct gateway_message *m)
+{
+    leave_room(m);
+    gateway_message_destroy(m);
+}
+
 static bool is_final(const struct spool_result *result)
 {
     return result->state != SPOOL_RESULT_WAITING && result->state != SPOOL_RESULT_DEFERRED;
@@ -36,27 +54,28 @@ static bool is_final(const struct spool_result *result)
 /* What is the same for all recipients of an item that wait. */
 static void note_results(struct gateway_item *item, const struct spool_result *results)
 {
-    struct gateway_item_recipients *r = gateway_item_recipients(item);
+    uint32_t *warned_wall_s = gateway_item_warned_wall_s(item);
+    const uint16_t *waiting = gateway_item_waiting(item);
     unsigned holds = 0;
     bool is_held = false;
 
     for (unsigned i = 0; i < item->waiting_count; i++) {
-        const struct spool_result *said = &results[r->rids[i]];
+        const struct spool_result *said = &results[waiting[i]];
 
         if (said->holds > holds)
             holds = said->holds;
         is_held = is_held || spool_result_is_held(said);
-        if (said->warned_wall_s > r->warned_wall_s)
-            r->warned_wall_s = said->warned_wall_s;
+        if (said->warned_wall_s > *warned_wall_s)
+            *warned_wall_s = said->warned_wall_s;
     }
     /* A crash while it was being released may have left some of them held: then all are. */
-    atomic_store(&r->holds, (uint16_t)(is_held ? holds | 1u : holds));
+    atomic_store(&item->holds, (uint16_t)(is_held ? holds | 1u : holds));
 }
 
 /* Who has a final result does not wait. */
 static void shorten(struct gateway_item *item, const struct spool_result *results)
 {
-    uint32_t *waiting = gateway_item_waiting(item);
+    uint16_t *waiting = gateway_item_waiting(item);
     uint16_t left = 0;
 
     for (unsigned i = 0; i < item->waiting_count; i++)
@@ -109,6 +128,7 @@ enum status gateway_message_settle(struct gateway_message *m, struct gateway_wor
 {
     for (unsigned i = 0; i < m->items_count; i++)
         TRY(change_lane(&m->items[i], &home->lanes));
+    leave_room(m);
     m->home = home;
     m->location.segment = segment;
     home->living_bytes += m->location.bytes;

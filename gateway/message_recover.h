@@ -1,10 +1,10 @@
 /* gateway/message_recover.h - messages that the spool held when the gateway started.
  *
- *     gateway_message_keep -> gateway_message_recall -> gateway_message_settle
+ *     gateway_message_keep (_room) -> gateway_message_recall -> gateway_message_settle
  *                                                          -> gateway_message_start (message.h)
  *
  * For gateway/recovery.c. Until it is settled a message has no home, and whoever has it may
- * destroy it.
+ * discard it.
  */
 #pragma once
 #include "gateway/message.h"
@@ -23,6 +23,12 @@ struct gateway_message_keeping {
 MUST_USE enum status gateway_message_keep(const struct gateway_message_keeping *keeping,
                                           uint64_t mid, struct slice payload,
                                           struct gateway_message **message_out);
+
+/* Where the recovery may note what it finds of it, until the message is settled. */
+struct spool_recovered_message *gateway_message_room(struct gateway_message *m);
+
+/* Frees one that is not settled. */
+void gateway_message_discard(struct gateway_message *m);
 
 /* Everything was read. results: one for each recipient; NULL: nothing was recorded. Any thread. */
 void gateway_message_recall(struct gateway_message *m, const struct spool_result *results,

@@ -61,7 +61,7 @@ struct gateway_outbound { /* Fields are private to gateway/outbound*.c. */
     struct gateway_body_source *source; /* while its body comes from a file */
     struct smtp_client_envelope envelope;
     struct smtp_client_recipient *recipients; /* one for each waiting recipient of the item */
-    uint32_t *accepted;                       /* room for the numbers of those not refused */
+    uint16_t *accepted;                       /* room for the numbers of those not refused */
     struct gateway_failure **refusals;        /* the same: NULL while it was not refused */
 };
 

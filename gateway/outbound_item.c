@@ -298,12 +298,12 @@ static void settle(struct gateway_outbound *out, size_t i, const struct gateway_
     case DELIVERY_VERDICT_DEFERRED:
         log_recipient(out, rid, f);
         note_deferred(out, i);
-        gateway_item_waiting(item)[(*kept)++] = rid;
+        gateway_item_waiting(item)[(*kept)++] = (uint16_t)rid;
         break;
     }
 }
 
-static void log_done(struct gateway_outbound *out, const uint32_t *rids, unsigned count,
+static void log_done(struct gateway_outbound *out, const uint16_t *rids, unsigned count,
                      struct slice reply)
 {
     struct gateway_worker *w = out->worker;
@@ -333,7 +333,7 @@ static unsigned accepted(struct gateway_outbound *out)
 static unsigned put_unsent_first(struct gateway_outbound *out, unsigned kept)
 {
     struct gateway_item *item = out->item;
-    uint32_t *waiting = gateway_item_waiting(item);
+    uint16_t *waiting = gateway_item_waiting(item);
     unsigned sent = (unsigned)out->envelope.recipients_count;
     unsigned unsent = unsent_of(item) - sent;
 

@@ -22,7 +22,7 @@ static void say(struct gateway_worker *w, const struct gateway_item *item, const
 static void record_hold(struct gateway_worker *w, struct gateway_item *item,
                         struct gateway_report *report)
 {
-    unsigned holds = atomic_fetch_add(&gateway_item_recipients(item)->holds, 1) + 1u;
+    unsigned holds = atomic_fetch_add(&item->holds, 1) + 1u;
 
     report->is_word = true;
     for (unsigned i = 0; i < item->waiting_count; i++)
@@ -44,7 +44,7 @@ enum gateway_queue_result gateway_queue_hold(struct gateway_worker *w, struct ga
     if (gateway_item_is_held(item))
         return GATEWAY_QUEUE_NOTHING;
     /* The last number has to be that of a release. */
-    if (gateway_item_recipients(item)->holds + 2 > SPOOL_RESULT_HOLDS_MAX ||
+    if (item->holds + 2 > SPOOL_RESULT_HOLDS_MAX ||
         gateway_report_create(item, item->waiting_count, &report) != STATUS_OK)
         return GATEWAY_QUEUE_REFUSED;
     if (!gateway_dispatch_take_out(&w->dispatch, item)) {

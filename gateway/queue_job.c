@@ -136,7 +136,7 @@ static bool step_items(struct gateway_queue_job *job)
     unsigned work = 0;
 
     for (unsigned i = 0; i < GATEWAY_QUEUE_STEP_ITEMS && work < GATEWAY_QUEUE_STEP_WORK; i++) {
-        struct list_node *n = gateway_holdings_walk_peek(holdings_of(job), &job->walk);
+        struct slim_node *n = gateway_holdings_walk_peek(holdings_of(job), &job->walk);
 
         if (job->status != STATUS_OK || is_pausing(job))
             return false;

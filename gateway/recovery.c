@@ -33,8 +33,10 @@ struct gateway_recovery {
     enum status status; /* of the last step */
     bool is_over;       /* the last step has been made */
 
+    struct slim_list kept; /* struct gateway_message, in the order of their records */
+
     /* For each segment: its living messages, and what the log of the worker knows it as. */
-    struct list *messages;
+    struct slim_list *messages;
     struct spool_segment **adopted;
     struct adoption *adoptions; /* one for each worker */
 
@@ -52,6 +54,7 @@ static enum status keep(struct spool_recovery_keeper *keeper, uint64_t mid, stru
     struct gateway_message *m;
 
     TRY(gateway_message_keep(&r->keeping, mid, payload, &m));
+    slim_list_append(&r->kept, &m->node);
     *kept_out = m;
     return STATUS_OK;
 }
@@ -61,7 +64,14 @@ static void drop(struct spool_recovery_keeper *keeper, void *kept)
     struct gateway_message *m = kept;
 
     (void)keeper;
-    gateway_message_destroy(m);
+    slim_list_remove(&m->node);
+    gateway_message_discard(m);
+}
+
+static struct spool_recovered_message *room(struct spool_recovery_keeper *keeper, void *kept)
+{
+    (void)keeper;
+    return gateway_message_room(kept);
 }
 
 enum status gateway_recovery_create(struct gateway_process *process,
@@ -73,7 +83,8 @@ enum status gateway_recovery_create(struct gateway_process *process,
         return STATUS_NO_MEMORY;
     process->recovery = r;
     r->process = process;
-    r->keeper = (struct spool_recovery_keeper){ .keep = keep, .drop = drop };
+    r->keeper = (struct spool_recovery_keeper){ .keep = keep, .drop = drop, .room = room };
+    slim_list_init(&r->kept);
     r->hostname = strdup(settings->hostname);
     if (r->hostname == NULL)
         return STATUS_NO_MEMORY;
@@ -94,13 +105,13 @@ enum status gateway_recovery_create(struct gateway_process *process,
 
 void gateway_recovery_destroy(struct gateway_recovery *r)
 {
-    struct list_node *n;
+    struct slim_node *n;
 
     if (r == NULL)
         return;
     for (size_t i = 0; r->messages != NULL && i < r->spool.segments_count; i++)
-        while ((n = list_take_first(&r->messages[i])) != NULL)
-            gateway_message_destroy(CONTAINER_OF(n, struct gateway_message, node));
+        while ((n = slim_list_take_first(&r->messages[i])) != NULL)
+            gateway_message_discard(CONTAINER_OF(n, struct gateway_message, node));
     spool_recovery_finish(&r->spool);
     gateway_lanes_finish(&r->lanes);
     free(r->messages);
@@ -134,7 +145,7 @@ static enum status allocate(struct gateway_recovery *r)
 
     r->messages = calloc(count, sizeof(*r->messages));
     for (size_t i = 0; r->messages != NULL && i < count; i++)
-        list_init(&r->messages[i]);
+        slim_list_init(&r->messages[i]);
     r->adopted = calloc(count, sizeof(struct spool_segment *));
     r->adoptions = calloc(r->process->workers_count, sizeof(*r->adoptions));
     if (r->messages == NULL || r->adopted == NULL || r->adoptions == NULL)
@@ -144,16 +155,18 @@ static enum status allocate(struct gateway_recovery *r)
 
 static enum status make_ready(struct gateway_recovery *r)
 {
-    struct spool_recovered_message *found;
+    struct slim_node *n;
 
     TRY(allocate(r));
-    while ((found = spool_recovery_next(&r->spool)) != NULL) {
+    while ((n = slim_list_take_first(&r->kept)) != NULL) {
+        struct gateway_message *m = CONTAINER_OF(n, struct gateway_message, node);
+        struct spool_recovered_message *found = gateway_message_room(m);
         struct spool_result *results;
-        struct gateway_message *m = spool_recovery_take_kept(found, &results);
 
+        (void)spool_recovery_take_kept(found, &results);
         gateway_message_recall(m, results, found);
         free(results);
-        list_append(&r->messages[found->segment], &m->node);
+        slim_list_append(&r->messages[found->segment], n);
     }
     spool_recovery_drop_messages(&r->spool);
     for (size_t i = 0; i < r->spool.segments_count; i++)
@@ -250,14 +263,14 @@ static enum status adopt_messages(struct adoption *a)
 
     for (; a->messages_adopted < r->spool.segments_count; a->messages_adopted++) {
         size_t segment = a->messages_adopted;
-        struct list_node *n;
+        struct slim_node *n;
 
-        while (is_of(a, segment) && (n = list_take_first(&r->messages[segment])) != NULL) {
+        while (is_of(a, segment) && (n = slim_list_take_first(&r->messages[segment])) != NULL) {
             struct gateway_message *m = CONTAINER_OF(n, struct gateway_message, node);
 
             steps += 1 + m->items_count;
             if (gateway_message_settle(m, a->worker, r->adopted[segment]) != STATUS_OK) {
-                list_prepend(&r->messages[segment], n);
+                slim_list_prepend(&r->messages[segment], n);
                 return STATUS_NO_MEMORY;
             }
             gateway_message_start(m);

@@ -13,7 +13,7 @@
 #include "gateway/outbound.h"
 #include "gateway/worker.h"
 
-#define SHELVED  (-1) /* in place of the number of readers */
+#define SHELVED  ((int16_t)-1) /* in place of the number of readers */
 #define TEXT_MAX 128
 
 struct gateway_fetch {
@@ -34,17 +34,17 @@ struct gateway_fetch {
 
 bool gateway_message_hold(struct gateway_message *m)
 {
-    int readers = atomic_load(&m->readers);
+    int16_t readers = atomic_load(&m->readers);
 
     while (readers != SHELVED)
-        if (atomic_compare_exchange_weak(&m->readers, &readers, readers + 1))
+        if (atomic_compare_exchange_weak(&m->readers, &readers, (int16_t)(readers + 1)))
             return true;
     return false;
 }
 
 void gateway_message_let_go(struct gateway_message *m)
 {
-    int readers = atomic_fetch_sub(&m->readers, 1);
+    int16_t readers = atomic_fetch_sub(&m->readers, 1);
 
     ASSERT(readers > 0);
 }
@@ -59,7 +59,7 @@ static bool is_shelved(const struct gateway_message *m)
 void gateway_shelf_init(struct gateway_shelf *shelf, struct gateway_worker *worker)
 {
     *shelf = (struct gateway_shelf){ .worker = worker };
-    list_init(&shelf->messages);
+    slim_list_init(&shelf->messages);
     list_init(&shelf->waiting);
 }
 
@@ -69,8 +69,8 @@ static void load(struct gateway_message *m, struct spool_message *spool)
     ASSERT(m->spool == NULL); /* and nobody reads it any more */
     m->spool = spool;
     atomic_fetch_add(&m->home->process->message_bytes, spool_message_memory_bytes(spool));
-    list_remove(&m->node);
-    list_append(&m->home->messages, &m->node);
+    slim_list_remove(&m->node);
+    slim_list_append(&m->home->messages, &m->node);
 }
 
 static void unload(struct gateway_message *m)
@@ -95,12 +95,12 @@ static bool is_above(const struct gateway_worker *w, unsigned percent)
 /* False: somebody reads it. */
 static bool put_away(struct gateway_shelf *shelf, struct gateway_message *m)
 {
-    int nobody = 0;
+    int16_t nobody = 0;
 
     if (!atomic_compare_exchange_strong(&m->readers, &nobody, SHELVED))
         return false;
     unload(m);
-    list_append(&shelf->messages, &m->node);
+    slim_list_append(&shelf->messages, &m->node);
     return true;
 }
 
@@ -126,7 +126,7 @@ void gateway_shelf_keep(struct gateway_message *m, struct spool_message *spool, 
 
 void gateway_shelf_settle(struct gateway_message *m)
 {
-    list_append(is_shelved(m) ? &m->home->shelf.messages : &m->home->messages, &m->node);
+    slim_list_append(is_shelved(m) ? &m->home->shelf.messages : &m->home->messages, &m->node);
 }
 
 static void on_pause(struct engine_timer *timer)
@@ -141,17 +141,17 @@ static void on_sweep(struct engine_task *task)
     unsigned freed = 0;
 
     for (unsigned i = 0; i < GATEWAY_SHELF_STEPS_MAX; i++) {
-        struct list_node *first;
+        struct slim_node *first;
 
         if (!is_above(w, GATEWAY_SHELF_LOW_PERCENT))
             return;
-        first = list_take_first(&w->messages);
+        first = slim_list_take_first(&w->messages);
         if (first == NULL)
             return;
         if (put_away(shelf, CONTAINER_OF(first, struct gateway_message, node)))
             freed++;
         else
-            list_append(&w->messages, first);
+            slim_list_append(&w->messages, first);
     }
     if (freed > 0)
         engine_loop_defer(w->loop, &shelf->sweep, on_sweep);
@@ -184,7 +184,7 @@ static void fetch_destroy(struct gateway_fetch *fetch)
 
 void gateway_shelf_leave(struct gateway_message *m)
 {
-    list_remove(&m->node);
+    slim_list_remove(&m->node);
     if (!is_shelved(m))
         unload(m);
     else if (m->fetch != NULL) /* when no worker runs any more */

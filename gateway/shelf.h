@@ -35,9 +35,9 @@ struct gateway_outbound;
 
 struct gateway_shelf { /* Fields are private. */
     struct gateway_worker *worker;
-    struct list messages; /* on disk only; those in memory are worker->messages */
-    struct list waiting;  /* struct gateway_fetch */
-    unsigned reading;     /* fetches under way */
+    struct slim_list messages; /* on disk only; those in memory are worker->messages */
+    struct list waiting;       /* struct gateway_fetch */
+    unsigned reading;          /* fetches under way */
     struct engine_task sweep;
     struct engine_timer pause;
 };

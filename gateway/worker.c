@@ -380,7 +380,7 @@ enum status gateway_worker_init(struct gateway_worker *w, struct gateway_process
     list_init(&w->ports);
     list_init(&w->inbound);
     list_init(&w->outbound);
-    list_init(&w->messages);
+    slim_list_init(&w->messages);
     TRY(gateway_lanes_init(&w->lanes, process));
     gateway_shelf_init(&w->shelf, w);
     gateway_originals_init(&w->originals);
@@ -431,12 +431,12 @@ void gateway_worker_join(struct gateway_worker *w)
 
 void gateway_worker_finish(struct gateway_worker *w)
 {
-    struct list_node *node;
+    struct slim_node *node;
 
     gateway_store_finish(&w->store); /* before the messages: their tickets may wait in it */
     engine_loop_destroy(w->loop);
-    while ((node = list_take_first(&w->messages)) != NULL ||
-           (node = list_take_first(&w->shelf.messages)) != NULL)
+    while ((node = slim_list_take_first(&w->messages)) != NULL ||
+           (node = slim_list_take_first(&w->shelf.messages)) != NULL)
         gateway_message_destroy(CONTAINER_OF(node, struct gateway_message, node));
     gateway_lanes_finish(&w->lanes);
     gateway_call_ahead_destroy(w->call_ahead);

@@ -76,7 +76,7 @@ struct gateway_worker {
     unsigned inbound_count;
     bool is_capped;             /* at process->inbound_max: no connection is accepted */
     struct list outbound;       /* connections */
-    struct list messages;       /* at home here, in memory */
+    struct slim_list messages;  /* at home here, in memory */
     struct gateway_lanes lanes; /* of all that are at home here */
     struct gateway_compaction compaction;
     uint64_t living_bytes;      /* of the records of those messages */

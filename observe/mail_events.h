@@ -104,7 +104,7 @@ void observe_mid_finished(struct observe_log_writer *w, time_t now_s, uint64_t m
 /* Outbound connections and delivery */
 
 struct observe_rids {
-    const uint32_t *rids;
+    const uint16_t *rids;
     size_t count; /* > 0 */
 };
 

@@ -276,6 +276,17 @@ enum status gateway_message_keep(const struct gateway_message_keeping *keeping, 
     return STATUS_UNSUPPORTED;
 }
 
+struct spool_recovered_message *gateway_message_room(struct gateway_message *m)
+{
+    (void)m;
+    return NULL;
+}
+
+void gateway_message_discard(struct gateway_message *m)
+{
+    (void)m;
+}
+
 void gateway_message_recall(struct gateway_message *m, const struct spool_result *results,
                             const struct spool_recovered_message *found)
 {

@@ -78,7 +78,7 @@ void queue_enter(struct ledger_mail *m, struct spool_message *spool,
     m->queued->is_rotten = is_on_shelf && m->ledger->rotten < ROTTEN_MAX &&
                            sim_below(run_of(message)->random, rots_one_in) == 0;
     m->ledger->rotten += m->queued->is_rotten;
-    list_append(is_on_shelf ? &w->shelf.messages : &w->messages, &message->node);
+    slim_list_append(is_on_shelf ? &w->shelf.messages : &w->messages, &message->node);
 }
 
 bool queue_is_readable(const struct ledger_mail *m)
@@ -102,7 +102,7 @@ void queue_drop(struct ledger_mail *m)
     if (m->queued == NULL)
         return;
     message = queue_message(m);
-    list_remove(&message->node);
+    slim_list_remove(&message->node);
     spool_message_destroy(message->spool);
     free(message->errand);
     free(m->queued);
@@ -120,7 +120,7 @@ static void record_end(struct ledger_mail *m)
     m->promise = PROMISE_NONE;
     m->is_ending = true;
     message->home->living_bytes -= message->location.bytes;
-    list_remove(&message->node);
+    slim_list_remove(&message->node);
     gateway_store_done(store, m->mid, &message->location,
                        with_ticket ? &message->errand->ticket : NULL);
     m->done_position = store->log.results_appended;
@@ -161,13 +161,13 @@ void gateway_message_end_errand(struct gateway_message *message)
 }
 
 /* No message has items. */
-struct gateway_item_recipients *gateway_item_recipients(const struct gateway_item *item)
+uint32_t *gateway_item_warned_wall_s(const struct gateway_item *item)
 {
     (void)item;
     UNREACHABLE();
 }
 
-const uint32_t *gateway_item_all(const struct gateway_item *item)
+const uint16_t *gateway_item_all(const struct gateway_item *item)
 {
     (void)item;
     UNREACHABLE();
@@ -245,8 +245,8 @@ static void end_reading(struct engine_loop *loop, struct engine_job *job)
                     (unsigned long long)message->mid, status_text(status));
     if (status == STATUS_OK) {
         message->spool = r->spool;
-        list_remove(&message->node);
-        list_append(&message->home->messages, &message->node);
+        slim_list_remove(&message->node);
+        slim_list_append(&message->home->messages, &message->node);
     }
     free(r);
     gateway_compaction_fetched(message, status);

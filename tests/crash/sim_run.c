@@ -335,6 +335,16 @@ enum status gateway_message_keep(const struct gateway_message_keeping *keeping, 
     return STATUS_OK;
 }
 
+void gateway_message_discard(struct gateway_message *m)
+{
+    gateway_message_destroy(m);
+}
+
+struct spool_recovered_message *gateway_message_room(struct gateway_message *m)
+{
+    return &kept_of(m)->found;
+}
+
 void gateway_message_recall(struct gateway_message *m, const struct spool_result *results,
                             const struct spool_recovered_message *found)
 {
@@ -343,7 +353,7 @@ void gateway_message_recall(struct gateway_message *m, const struct spool_result
 
     m->location.offset = found->offset;
     m->location.bytes = found->bytes;
-    *copy = *found;
+    ASSERT(copy == found);
     copy->results = results != NULL ? malloc(bytes) : NULL;
     ASSERT(results == NULL || copy->results != NULL);
     if (results != NULL)
@@ -480,17 +490,17 @@ static struct sim_run *run_create(struct sim_disk *disk, unsigned workers, uint6
         run->workers[i].index = i;
         run->workers[i].loop = &run->loops[i];
         run->workers[i].has_begun = true;
-        list_init(&run->workers[i].messages);
-        list_init(&run->workers[i].shelf.messages);
+        slim_list_init(&run->workers[i].messages);
+        slim_list_init(&run->workers[i].shelf.messages);
         gateway_compaction_init(&run->workers[i].compaction, &run->workers[i]);
     }
     return run;
 }
 
 /* The messages are their owner's. */
-static void leave_messages(struct list *messages)
+static void leave_messages(struct slim_list *messages)
 {
-    while (list_take_first(messages) != NULL)
+    while (slim_list_take_first(messages) != NULL)
         ;
 }
 

@@ -12,7 +12,7 @@
 #define RUNS  2000u
 
 struct item {
-    struct list_node node;
+    struct slim_node node;
     unsigned seen;
 };
 
@@ -73,7 +73,7 @@ static void walk_at_random(uint64_t seed)
     struct gateway_holdings_walk walk, other;
     struct item items[ITEMS] = { 0 };
     bool stays[ITEMS] = { false };
-    struct list_node *n;
+    struct slim_node *n;
 
     random_state = seed;
     gateway_holdings_init(&h);
@@ -89,7 +89,7 @@ static void walk_at_random(uint64_t seed)
         for (unsigned changes = below(6); changes > 0; changes--) {
             unsigned i = below(ITEMS);
 
-            if (list_is_linked(&items[i].node)) {
+            if (slim_list_is_linked(&items[i].node)) {
                 gateway_holdings_remove(&h, &items[i].node);
                 stays[i] = false;
             } else if (items[i].seen == 0) {

@@ -23,7 +23,7 @@ static struct policy_destination policy;
 static union {
     struct gateway_message message;
     char room[sizeof(struct gateway_message) + sizeof(struct gateway_item) +
-              sizeof(struct gateway_item_recipients)];
+              sizeof(struct gateway_known) + sizeof(uint32_t) + sizeof(uint16_t)];
 } store;
 static struct gateway_message *const message = &store.message;
 static struct gateway_outbound out;

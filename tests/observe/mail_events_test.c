@@ -5,7 +5,7 @@
 #include "observe/mail_events.h"
 #include "observe/status_words.h"
 
-static const uint32_t rids[] = { 0, 1 };
+static const uint16_t rids[] = { 0, 1 };
 static const struct observe_rids one = { rids, 1 };
 static const struct observe_rids two = { rids, 2 };
 
@@ -289,14 +289,14 @@ static void the_patterns_of_findevent_match(void **unused)
 
 static void a_long_list_of_recipients_goes_on_in_the_next_line(void **unused)
 {
-    static uint32_t many[2 * OBSERVE_RIDS_PER_LINE_MAX + 1];
+    static uint16_t many[2 * OBSERVE_RIDS_PER_LINE_MAX + 1];
     struct observe_log *log;
     char *all, *rest;
     uint32_t next = 0;
 
     (void)unused;
     for (size_t i = 0; i < ARRAY_LEN(many); i++)
-        many[i] = UINT32_MAX - (uint32_t)i;
+        many[i] = (uint16_t)(UINT16_MAX - i);
     (void)unlink(log_path);
     log = open_log(log_path, 1);
     observe_delivery_done(observe_log_writer(log, 0), NOW_S, 18446744073709551615ull,

@@ -295,8 +295,8 @@ bool sim_gateway_is_empty(void)
     if (life == NULL || atomic_load(&life->process.connections) > 0)
         return false;
     for (unsigned i = 0; i < life->process.workers_count; i++)
-        if (!list_is_empty(&life->process.workers[i].messages) ||
-            !list_is_empty(&life->process.workers[i].shelf.messages))
+        if (!slim_list_is_empty(&life->process.workers[i].messages) ||
+            !slim_list_is_empty(&life->process.workers[i].shelf.messages))
             return false;
     return gateway_recovery_progress(life->process.recovery).is_over;
 }
