@@ -118,6 +118,52 @@ static void each_destination_gets_its_mail_in_order_whatever_waits_for_others(vo
     free(w.mails);
 }
 
+/* One of ten destinations has 99 % of all mail, and had it first; each connection delivers one
+ * message in a millisecond. */
+static void a_backlog_of_nearly_all_mail_is_before_no_first_delivery_of_others(void **state)
+{
+    enum { OTHERS = 9, FEW = 100, MOST = 99 * OTHERS * FEW };
+    struct world w = { .mails = calloc(MOST + OTHERS * FEW, sizeof(struct mail)) };
+    static const struct hash_seed seed = { 1, 2 };
+    unsigned delivered[1 + OTHERS] = { 0 };
+    size_t left = OTHERS * FEW, n = 0;
+    uint64_t now_ms = 0;
+
+    (void)state;
+    assert_non_null(w.mails);
+    limits.connections_max = DESTINATIONS / (1 + OTHERS);
+    assert_int_equal(delivery_scheduler_create(&seed, &w.s), STATUS_OK);
+    for (unsigned i = 0; i < MOST; i++)
+        add(&w, 0, &w.mails[n++], 0, i);
+    for (unsigned i = 0; i < FEW; i++)
+        for (unsigned d = 1; d <= OTHERS; d++)
+            add(&w, 0, &w.mails[n++], d, i);
+    for (; left > 0; now_ms++) {
+        connect_all(&w, now_ms);
+        for (unsigned i = 0; i < w.connections_count; i++) {
+            struct mail *m = take(&w, now_ms, &w.connections[i]);
+
+            if (m == NULL)
+                continue; /* nothing is left for it */
+            delivered[m->destination]++;
+            left -= m->destination > 0;
+            delivery_item_done(w.s, now_ms, &w.connections[i]);
+        }
+        for (unsigned d = 0; now_ms == 0 && d <= OTHERS; d++)
+            assert_true(delivered[d] > 0);
+        for (unsigned d = 1; d <= OTHERS; d++)
+            assert_true(delivered[d] == FEW || delivered[d] > now_ms);
+    }
+    assert_in_range(delivered[0], 1, now_ms * limits.connections_max);
+    limits.connections_max = 1;
+    while (delivery_scheduler_take_any(w.s, now_ms) != NULL)
+        ;
+    for (unsigned i = 0; i < w.connections_count; i++)
+        delivery_connection_closed(w.s, now_ms, &w.connections[i], DELIVERY_FAILURE_NONE, 1);
+    delivery_scheduler_destroy(w.s);
+    free(w.mails);
+}
+
 /* What was deferred comes again when its time has come, the first first, and behind what was ready
  * before it: fresh mail and old mail take turns by when they became due. */
 static void what_was_deferred_comes_again_behind_what_is_ready(void **state)
@@ -172,6 +218,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_destination_gets_its_mail_in_order_whatever_waits_for_others),
+        cmocka_unit_test(a_backlog_of_nearly_all_mail_is_before_no_first_delivery_of_others),
         cmocka_unit_test(what_was_deferred_comes_again_behind_what_is_ready),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
