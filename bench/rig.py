@@ -134,6 +134,12 @@ def memory_bytes(pids):
     return totals['Pss'], totals['Rss']
 
 
+def peak_bytes(pid):
+    """The most RSS that a process has had."""
+    text = pathlib.Path(f'/proc/{pid}/status').read_text()
+    return int(re.search(r'^VmHWM:\s+(\d+) kB', text, re.M).group(1)) * 1024
+
+
 def kernel_bytes():
     """Memory of the kernel that grows with sockets: slabs, and the pages of socket buffers."""
     slab = int(re.search(r'^Slab:\s+(\d+)', pathlib.Path('/proc/meminfo').read_text(),
