@@ -2,8 +2,8 @@
 
 The limit is what its client has to wait for anyhow: for each of its five round trips (220, EHLO,
 the envelope, the body, QUIT) that of a ping-pong over loopback with a thread that is pinned as the
-gateway's worker is, and one synced write, by io_uring, of as many bytes as the spool wrote. Medians of many, in
-windows that take turns. The next hop keeps silent, so that no delivery is in the way.
+gateway's worker is, and one synced write, by io_uring, of as many bytes as the spool wrote. Medians
+of many, in windows that take turns. The next hop keeps silent, so that no delivery is in the way.
 """
 import limits_parts as parts
 from tools import SilentHop, Tool, write_sizes

@@ -1,0 +1,180 @@
+"""What sessions cost that do nothing: in memory, and for those that do something.
+
+Memory: the growth of the server's own (PSS of the process), after EHLO and under TLS after the
+second EHLO, for a thousand sessions, for ten thousand, and for as many as are asked for. The last
+of them are held against the first: that shows a table that grows by doubling.
+
+Throughput: two gateways, one of them with the idle sessions, relay the same in turns.
+"""
+import resource
+import sys
+import time
+
+import limits_parts as parts
+import rig
+from postern_lab import POSTERN
+from postern_lab.process import Process, wait_until
+from tools import Tool
+
+PLAIN_BYTES = 512
+TLS_BYTES = 16 << 10
+ACTIVE_GOAL = 0.9
+ACTIVE_SESSIONS = 500
+LINEAR_GOAL = 1.1
+WARM_SESSIONS = 8
+WARM_RUNS = 4000  # each needs a few buffers; there are 1024 for each worker
+SETTLE_SECONDS = 2
+OPEN_SECONDS = 240
+ADDRESSES = 4
+SESSIONS_PER_ADDRESS = 20000  # each has its own range of the client's ports
+FILES_MORE = 2000
+UNEVEN = 1.05
+
+
+def allowed(sessions):
+    """Raises the limit of open files, for children too; returns how many sessions it is enough for.
+
+    The gateway gives five eighths of its descriptors to those who come in, in equal parts to its
+    workers; the kernel does not divide connections quite so evenly."""
+    want = int(sessions * 8 / 5 * UNEVEN) + FILES_MORE
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for limit in (want, hard):
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(limit, soft), max(limit, hard)))
+            break
+        except (ValueError, OSError):
+            continue
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft >= want:
+        return sessions
+    fewer = int((soft - FILES_MORE) * 5 / 8 / UNEVEN)
+    print(f'only {soft} open files are allowed (ulimit -Hn): {fewer} sessions, not {sessions}',
+          file=sys.stderr)
+    return fewer
+
+
+class Host(parts.Relay):
+    """A gateway that listens on some addresses of loopback, and waits an hour for a command."""
+
+    def __init__(self, folder, hop_port, certificate=None):
+        super().__init__(folder, hop_port, certificate,
+                         extra='session = { command_timeout = "1h"; max_time = "2h"; };')
+        common = ('max_connections = 65000; backlog = 4000; '
+                  'certificate = "mail"; hat = "inbound"; rat = "inbound"; type = "public";')
+        self.configure(
+            listener='max_connections = 65000; backlog = 4000;',
+            listeners_more=''.join(
+                f', {{ name = "L{number}"; address = "127.0.0.{number}"; port = {self.port}; '
+                f'{common} }}' for number in range(2, ADDRESSES + 1)))
+        self.crowds = []
+
+    def crowd(self, count, *words):
+        """Opens so many sessions that do nothing, and waits until all have said EHLO."""
+        there = self.ask('counters')['counters']
+        number = len(self.crowds)
+        to = [word for address in range(1, ADDRESSES + 1)
+              for word in ('--to', f'127.0.0.{address}:{self.port}')]
+        crowd = Process(f'crowd{number}', [POSTERN, 'load', '--idle', '--sessions', count, *to,
+                                           '--timeout', '1h', *words], self.folder).start()
+        self.crowds.append(crowd)
+        name = 'tls_in_success' if words else 'connections_in'
+        wait_until(lambda: self.ask('counters')['counters'][name] - there[name] >= count
+                   or not crowd.running(), OPEN_SECONDS, f'{count} sessions are open')
+        time.sleep(SETTLE_SECONDS)
+        now = self.ask('counters')['counters']['connections_in_now'] - there['connections_in_now']
+        if now != count:
+            sys.exit(f'postern: bench: {now} of {count} idle sessions are open:\n{crowd.tail()}')
+
+    def memory(self):
+        return rig.memory_bytes([str(self.pid)])[0]
+
+    def kill(self):
+        for crowd in self.crowds:
+            crowd.kill()
+        super().kill()
+
+
+def steps(most):
+    return sorted({count for count in (1000, 10000) if count < most} | {most})
+
+
+def measure_memory(name, words, goal, most):
+    """Of one gateway, which gets ever more sessions."""
+    folder = parts.fresh_folder(f'idle-{name}')
+    host = Host(folder, 9).start()
+    try:
+        # What is there once belongs to no session, least of all the buffers of the rings, which
+        # are touched one after the other. Few at a time: what they leave free would be used again.
+        warm = Tool('limit/dial', 'handshake' if words else 'plain', host.port, WARM_SESSIONS)
+        warm.run(WARM_RUNS)
+        warm.close()
+        wait_until(lambda: host.ask('counters')['counters']['connections_in_now'] == 0, 30,
+                   'the first sessions have ended')
+        time.sleep(SETTLE_SECONDS)
+        sizes = [(0, host.memory())]
+        for count in steps(most):
+            host.crowd(count - sizes[-1][0], *words)
+            sizes.append((count, host.memory()))
+    finally:
+        host.kill()
+    base = sizes[0][1]
+    figures = [parts.Figure(f'{count} idle sessions, {name}: bytes each',
+                            [(size - base) / count], goal) for count, size in sizes[1:]]
+    if len(sizes) > 2:
+        (fewer, before), (all_of_them, after) = sizes[-2:]
+        last = (after - before) / (all_of_them - fewer)
+        first = (before - base) / fewer
+        title = f'idle sessions, {name}: the last {all_of_them - fewer} / the first {fewer}'
+        figures.append(parts.Figure(title, [last / first], LINEAR_GOAL,
+                                    detail=f'{last:.0f} and {first:.0f} bytes each'))
+    return figures
+
+
+def run_memory(options):
+    most = allowed(options.idle)
+    return (measure_memory('plain', (), PLAIN_BYTES, most)
+            + measure_memory('TLS', ('--starttls=required',), TLS_BYTES, most))
+
+
+def relayed(host, count):
+    """(messages a second, CPU us a message)"""
+    before = host.facts()
+    began = time.monotonic()
+    parts.load(host.port, ACTIVE_SESSIONS, count, 10)
+    host.drain()
+    seconds = time.monotonic() - began
+    return count / seconds, parts.us(host.facts()['cpu_seconds'] - before['cpu_seconds'], count)
+
+
+def run_active(options):
+    idle = allowed(options.idle + ACTIVE_SESSIONS) - ACTIVE_SESSIONS
+    folder = parts.fresh_folder('active')
+    sink = parts.start_sink(folder)
+    hosts = {}
+    rounds = []
+    try:
+        for name in ('alone', 'crowded'):
+            place = folder / name
+            place.mkdir()
+            hosts[name] = Host(place, sink.port).start()
+            relayed(hosts[name], options.messages)
+        hosts['crowded'].crowd(idle)
+        for _ in range(options.rounds):
+            one = {}
+            for name, host in hosts.items():
+                one[f'{name}_rate'], one[f'{name}_us'] = relayed(host, options.messages)
+            one['rate_ratio'] = one['crowded_rate'] / one['alone_rate']
+            one['cpu_ratio'] = one['alone_us'] / one['crowded_us']
+            rounds.append(one)
+    finally:
+        for one in (*hosts.values(), sink):
+            one.kill()
+    m = parts.medians(rounds)
+    title = f'{ACTIVE_SESSIONS} active beside {idle} idle sessions'
+    return [
+        parts.Figure(f'{title}: rate / without', [one['rate_ratio'] for one in rounds],
+                     ACTIVE_GOAL, at_least=True, more={'medians': m},
+                     detail=f'{m["crowded_rate"]:.0f} and {m["alone_rate"]:.0f} messages/s'),
+        parts.Figure(f'{title}: the same of CPU time', [one['cpu_ratio'] for one in rounds],
+                     ACTIVE_GOAL, at_least=True,
+                     detail=f'{m["crowded_us"]:.1f} and {m["alone_us"]:.1f} us a message')]
