@@ -33,9 +33,9 @@
 #include "spool/message.h"
 #include "spool/storage.h"
 
-#define SPOOL_BATCH_BYTES       (1u << 20) /* of messages in a batch; a larger record goes alone */
-#define SPOOL_BATCH_BYTES_LAZY  (SPOOL_BATCH_BYTES / 4) /* of results in it, behind the messages */
-#define SPOOL_BATCH_BYTES_FIRST (64u << 10) /* first allocation of its buffer, which stays */
+#define SPOOL_BATCH_BYTES       (4u << 20)   /* of messages; a larger record goes alone */
+#define SPOOL_BATCH_BYTES_LAZY  (256u << 10) /* of results behind the messages */
+#define SPOOL_BATCH_BYTES_FIRST (64u << 10)  /* first allocation of its buffer, which stays: */
 #define SPOOL_BATCH_BYTES_KEPT  (SPOOL_BATCH_BYTES + SPOOL_BATCH_BYTES_LAZY) /* as large as this */
 #define SPOOL_RESULTS_BYTES_MAX (4u << 20) /* results waiting to be written */
 #define SPOOL_SPARES_MAX        64         /* prepared segments */
