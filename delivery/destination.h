@@ -48,8 +48,8 @@ struct destination_host {
     uint64_t used;    /* the last turn it had */
     unsigned slot;    /* no other host of the destination has it; below DELIVERY_HOSTS_MAX */
     struct list idle; /* connections */
-    struct slim_list
-        diverted; /* items that have tried a better host in this round; listed hosts only */
+    /* Items that have tried a better host in this round; listed hosts only. */
+    struct slim_list diverted;
     struct delivery_budget budget;
 };
 
