@@ -41,8 +41,7 @@ static void check_same(struct pair *p)
 {
     const struct list_node *plain = p->plain.head.next;
 
-    SLIM_LIST_FOR_EACH(n, &p->slim)
-    {
+    SLIM_LIST_FOR_EACH (n, &p->slim) {
         assert_ptr_equal(CONTAINER_OF(n, struct entry, slim),
                          CONTAINER_OF(plain, struct entry, plain));
         assert_ptr_equal(slim_list_next(slim_list_prev(n)), n);

@@ -203,10 +203,10 @@ static struct gateway_message *living_at(struct spool_log *log,
                                          const struct spool_location *location)
 {
     struct gateway_worker *w = CONTAINER_OF(log, struct gateway_worker, store.log);
-    struct list *const lists[] = { &w->messages, &w->shelf.messages };
+    struct slim_list *const lists[] = { &w->messages, &w->shelf.messages };
 
     for (size_t i = 0; i < ARRAY_LEN(lists); i++)
-        LIST_FOR_EACH (n, lists[i])
+        SLIM_LIST_FOR_EACH (n, lists[i])
             if (location == &CONTAINER_OF(n, struct gateway_message, node)->location)
                 return CONTAINER_OF(n, struct gateway_message, node);
     return NULL;

@@ -301,8 +301,7 @@ WRAP(void, gateway_store_results, struct gateway_store *store, uint64_t mid,
     __real_gateway_store_results(store, mid, results, count);
     if (!sim_plant_is(SIM_PLANT_EARLY_DONE))
         return;
-    SLIM_LIST_FOR_EACH(node, &store->worker->messages)
-    {
+    SLIM_LIST_FOR_EACH (node, &store->worker->messages) {
         struct gateway_message *m = CONTAINER_OF(node, struct gateway_message, node);
 
         if (spool_message_mid(m->spool) != mid)
