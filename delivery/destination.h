@@ -237,6 +237,7 @@ static inline struct delivery_item *item_of_timer(struct delivery_heap_node *n)
 
 static inline struct delivery_item *item_of_node(struct slim_node *n)
 {
+    ASSERT(n != NULL);
     return CONTAINER_OF(n, struct delivery_item, node);
 }
 
