@@ -21,11 +21,12 @@ build: ## install what is missing and build; the binary is build/cli/postern
 	@tools/install build
 	@tools/build
 
-bench: ## measure against Postfix in one run: relay (CPU per message), idle (memory per session)
-	@tools/install build run test
+bench: ## measure against four other servers in one run, and whole commands (docs/BENCHMARKS.md)
+	@tools/install build run test bench
 	@tools/build build-bench --buildtype=release
-	@bench/relay
+	@bench/relay $(if $(SAVE),--save $(SAVE))
 	@bench/idle
+	@bench/commands
 
 bench-spool: ## measure the spool against a file for each message, and against the disk itself
 	@tools/install build run test

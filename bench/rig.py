@@ -4,6 +4,7 @@ import os
 import pathlib
 import platform
 import re
+import resource
 import statistics
 import subprocess
 import sys
@@ -17,22 +18,39 @@ from postern_lab import BUILD, PEERS, POSTERN  # noqa: E402 (needs the path abov
 
 CGROUP = pathlib.Path('/sys/fs/cgroup')
 TICKS_PER_SECOND = os.sysconf('SC_CLK_TCK')
+FORKS = 50
+STARTERS = ('sh', 'dash', 'bash', 'cat', 'sudo')
 
 def run_text(*command):
     return subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, check=False,
                           stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL).stdout.strip()
 
 
-def machine():
-    """Lines that say where the figures come from."""
+def machine(peers=('postfix',)):
+    """Lines that say where the figures come from; peers: those whose versions belong to them."""
     cpu = re.search(r'^model name\s*: (.*)', pathlib.Path('/proc/cpuinfo').read_text(), re.M)
     disk = run_text('df', '--output=source,fstype', ROOT).splitlines()[-1]
     return [f'date     {datetime.datetime.now().astimezone():%Y-%m-%d %H:%M %Z}',
             f'machine  {os.cpu_count()} x {cpu.group(1) if cpu else platform.machine()}',
             f'kernel   {platform.release()}, tree on {" ".join(disk.split())}',
+            f'fork     {fork_us():.0f} us CPU for a small process from fork to exit',
             f'openssl  {run_text("openssl", "version")}',
             f'postern  {run_text("git", "-C", ROOT, "describe", "--always", "--dirty")}',
-            f'postfix  {run_text(PEERS, "version", "postfix")}']
+            *(f'{peer:8} {run_text(PEERS, "version", peer)}' for peer in peers)]
+
+
+def fork_us():
+    """CPU time that a fork costs, with the exit of the child: servers that fork live by it."""
+    def used():
+        return sum(one.ru_utime + one.ru_stime for one in map(
+            resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+    before = used()
+    for _ in range(FORKS):
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        os.waitpid(pid, 0)
+    return (used() - before) / FORKS * 1e6
 
 
 def table(head, rows):
@@ -74,6 +92,10 @@ class Cgroup:
     def adopt(self, pid):
         if self.path:
             (self.path / 'cgroup.procs').write_text(str(pid))
+
+    def pids(self):
+        """Of all that is in it; empty without one."""
+        return (self.path / 'cgroup.procs').read_text().split() if self.path else []
 
     def cpu_seconds(self, pid):
         """Of everything in the group; without one, of the process tree below pid."""
@@ -121,6 +143,17 @@ def tree(pid):
     return found
 
 
+def without_starters(pids):
+    """Those that are no interpreter or shell which only started the server and waits for it."""
+    def is_starter(pid):
+        try:
+            name = os.path.basename(os.readlink(f'/proc/{pid}/exe'))
+        except OSError:
+            return True
+        return name in STARTERS or name.startswith('python')
+    return [pid for pid in pids if not is_starter(pid)]
+
+
 def memory_bytes(pids):
     """(PSS, RSS) over the processes: memory that they share is counted once in the first."""
     totals = {'Pss': 0, 'Rss': 0}
@@ -148,11 +181,16 @@ def kernel_bytes():
     return slab + int(pages.group(1)) * os.sysconf('SC_PAGE_SIZE')
 
 
+def fetch_peer(name):
+    """0, or the exit code of tools/peers, which has said on standard error why not."""
+    return subprocess.run([PEERS, 'fetch', name], stdin=subprocess.DEVNULL, check=False,
+                          stdout=subprocess.DEVNULL).returncode
+
+
 def require_peer(name='postfix'):
-    result = subprocess.run([PEERS, 'fetch', name], stdin=subprocess.DEVNULL, check=False,
-                            stdout=subprocess.DEVNULL)
-    if result.returncode:
-        sys.exit(result.returncode)
+    code = fetch_peer(name)
+    if code:
+        sys.exit(code)
 
 
 def require_postern():
@@ -164,3 +202,13 @@ def results_folder(name):
     path = BUILD / 'bench' / name
     path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def save_section(path, name, text):
+    """Puts text between the two marks of that name in a page; the rest of it is written by hand."""
+    begin, end = f'<!-- {name}: written by bench/{name} --save -->\n', f'<!-- /{name} -->'
+    page = path.read_text()
+    if page.count(begin) != 1 or page.count(end) != 1:
+        sys.exit(f'postern: bench: {path} has no place marked {begin.strip()} ... {end}')
+    before, _, rest = page.partition(begin)
+    path.write_text(before + begin + text.rstrip('\n') + '\n' + end + rest.partition(end)[2])

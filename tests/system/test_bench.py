@@ -39,6 +39,24 @@ def test_mail_for_many_domains_is_measured_for_both_servers():
 
 
 @pytest.mark.full
+def test_servers_are_compared_as_relays(tmp_path):
+    (tmp_path / 'BENCHMARKS.md').write_text(
+        'By hand.\n<!-- relay: written by bench/relay --save -->\nold\n<!-- /relay -->\nMore.\n')
+    results = bench('relay', '--only', 'postern', 'postfix', '--cases', 'load-10', '--scale',
+                    '0.01', '--seconds', '2', '--save', str(tmp_path))
+    for name in ('postern', 'postfix'):
+        figures = results['rounds'][name][0]['load-10']
+        assert figures['messages'] > 0 and figures['failed'] == 0
+        assert figures['cpu_s_per_1000'] > 0 and figures['peak_bytes'] > 1 << 20
+        assert 0 < figures['p50_ms'] <= figures['p99_ms']
+        assert results['syncs'][name]['before_250'] != 0
+    page = (tmp_path / 'BENCHMARKS.md').read_text()
+    assert page.startswith('By hand.\n') and page.endswith('<!-- /relay -->\nMore.\n')
+    assert '| postern |' in page and 'old' not in page
+    assert '>postfix</text>' in (tmp_path / 'relay.svg').read_text()
+
+
+@pytest.mark.full
 def test_a_stalled_host_is_met_and_all_others_have_their_mail():
     figures = domains('--stall', '--only', 'postern', '--stall-seconds', '1')['postern']
     assert figures['connections_held'] >= 1
