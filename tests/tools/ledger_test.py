@@ -29,7 +29,7 @@ def bounce(made, received):
     ([], [mail(100), mail(101)], False),
     ([101], [mail(100), mail(105)], True),  # it had come, and that was forgotten
     ([104], [mail(100), mail(105)], False),  # too long before the kill
-    ([101], [mail(102.5), mail(105)], False),  # the kill came first
+    ([101], [mail(104.5), mail(106)], False),  # the kill came first
     ([106], [mail(100), mail(105)], False),  # the kill came last
     ([101], [mail(100), mail(105), mail(106)], False),  # one kill explains one copy
     # Bounces: the first was written, the kill took the note of it, and both waited for the host.
