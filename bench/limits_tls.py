@@ -25,8 +25,7 @@ TLS_GOAL = 1.15
 BODY_GOAL = 1.25
 BODY_BYTES = 10 << 20
 BODY_SESSIONS = 4
-WRITE_BYTES = 1 << 20
-READ_BYTES = 64 << 10  # as the gateway reads a body on its way out
+CHUNK_BYTES = 1 << 20  # of raw writes and reads; smaller ones cost more
 RECORD_BYTES = 16384
 GB = 1e9
 ENCRYPTED_HOP = '''default = { tls = "required"; max_connections = 100;
@@ -111,11 +110,10 @@ def openssl_speed(*words):
 
 
 def raw_read(path):
-    """CPU seconds to read a file that is not in memory."""
-    room = mmap.mmap(-1, READ_BYTES)
-    fd = os.open(path, os.O_RDONLY)
+    """CPU seconds to read a file from the disk, past the page cache."""
+    room = mmap.mmap(-1, CHUNK_BYTES)
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECT)
     try:
-        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
         began = time.thread_time()
         while os.readv(fd, [room]):
             pass
@@ -139,7 +137,7 @@ class Bodies:
         self.sender = Tool('limit/send', self.plain_sink.port, parts.CPUS, BODY_SESSIONS,
                            BODY_BYTES)
         self.sizes = folder / 'sizes'
-        write_sizes(self.sizes, {'bytes': self.bytes, 'writes': self.bytes // WRITE_BYTES})
+        write_sizes(self.sizes, {'bytes': self.bytes, 'writes': self.bytes // CHUNK_BYTES})
         self.raw = Tool('disk/raw', 'stream', folder, 1, self.sizes)
         self.file = folder / 'bodies'
         with open(self.file, 'wb') as file:
@@ -175,7 +173,7 @@ class Bodies:
             'out': self.grown(pid, self.deliver),
             'decrypt': openssl_speed('-decrypt') * self.bytes,
             'encrypt': openssl_speed() * self.bytes,
-            'write': self.raw.run(self.bytes // WRITE_BYTES)['cpu_seconds'],
+            'write': self.raw.run(self.bytes // CHUNK_BYTES)['cpu_seconds'],
             'read': raw_read(self.file),
             'receive': self.grown(self.receiver.pid, lambda: self.load(self.receiver.port)),
             'send': self.sender.run(self.count)['cpu_seconds']}
