@@ -33,6 +33,7 @@ def machine(peers=('postfix',)):
     return [f'date     {datetime.datetime.now().astimezone():%Y-%m-%d %H:%M %Z}',
             f'machine  {os.cpu_count()} x {cpu.group(1) if cpu else platform.machine()}',
             f'kernel   {platform.release()}, tree on {" ".join(disk.split())}',
+            f'busy     load average {os.getloadavg()[1]:.1f} in the five minutes before',
             f'fork     {fork_us():.0f} us CPU for a small process from fork to exit',
             f'openssl  {run_text("openssl", "version")}',
             f'postern  {run_text("git", "-C", ROOT, "describe", "--always", "--dirty")}',
