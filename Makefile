@@ -25,6 +25,7 @@ bench: ## measure against four other servers in one run, and whole commands (doc
 	@tools/install build run test bench
 	@tools/build build-bench --buildtype=release
 	@bench/relay $(if $(SAVE),--save $(SAVE))
+	@bench/limits
 	@bench/idle
 	@bench/commands
 
