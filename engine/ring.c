@@ -78,6 +78,8 @@ static int buffers_setup(struct ring *r, unsigned group, unsigned count)
         b->data = NULL;
         return -errno;
     }
+    /* They are used in turn, so all of them are soon there: better in few pages than in many. */
+    (void)madvise(b->data, count * bytes, MADV_HUGEPAGE);
     b->count = count;
     b->bytes_each = bytes;
     result = compat_uring_setup_buffers(&r->uring, (uint16_t)group, count, &b->ring);

@@ -6,6 +6,7 @@
 
 #include "base/allocations.h"
 #include "base/clock.h"
+#include "gateway/heap.h"
 #include "gateway/inbound.h"
 #include "gateway/message.h"
 #include "gateway/outbound.h"
@@ -347,6 +348,7 @@ static void run(struct engine_thread *thread)
     const uint64_t *allocated = allocations_thread_bytes();
     struct engine_loop_options options = { 0 };
 
+    gateway_heap_own();
     if (engine_loop_create(&options, &w->loop, &w->start_reason) != STATUS_OK) {
         atomic_store(&w->start, GATEWAY_WORKER_FAILED);
         return;
