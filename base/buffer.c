@@ -72,21 +72,25 @@ enum status buffer_append_text(struct buffer *b, const char *text)
 
 enum status buffer_printf(struct buffer *b, const char *format, ...)
 {
+    enum status status = STATUS_OK;
     va_list args, again;
-    enum status status;
     char *room;
     int len;
 
+    /* vsnprintf writes its NUL as well; the byte is reserved and not committed. */
+    TRY(buffer_reserve(b, 1, &room));
     va_start(args, format);
     va_copy(again, args);
-    len = vsnprintf(NULL, 0, format, args);
+    /* Most of the time it fits at once. */
+    len = vsnprintf(room, b->capacity - b->end, format, args);
     ASSERT(len >= 0);
-    /* vsnprintf writes its NUL as well; the byte is reserved and not committed. */
-    status = buffer_reserve(b, (size_t)len + 1, &room);
-    if (status == STATUS_OK) {
-        (void)vsnprintf(room, (size_t)len + 1, format, again);
-        buffer_commit(b, (size_t)len);
+    if ((size_t)len >= b->capacity - b->end) {
+        status = buffer_reserve(b, (size_t)len + 1, &room);
+        if (status == STATUS_OK)
+            (void)vsnprintf(room, (size_t)len + 1, format, again);
     }
+    if (status == STATUS_OK)
+        buffer_commit(b, (size_t)len);
     va_end(again);
     va_end(args);
     return status;
