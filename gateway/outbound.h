@@ -61,8 +61,8 @@ struct gateway_outbound { /* Fields are private to gateway/outbound*.c. */
     struct gateway_body_source *source; /* while its body comes from a file */
     struct smtp_client_envelope envelope;
     struct smtp_client_recipient *recipients; /* one for each waiting recipient of the item */
-    uint16_t *accepted;                       /* room for the numbers of those not refused */
-    struct gateway_failure **refusals;        /* the same: NULL while it was not refused */
+    struct gateway_failure **refusals;        /* behind them: NULL while it was not refused */
+    uint16_t *accepted;                       /* the same: room for those not refused */
 };
 
 /* Takes part in the scheduler from here on. STATUS_NO_MEMORY, STATUS_LIMIT: nothing happened. */

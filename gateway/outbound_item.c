@@ -1,6 +1,7 @@
 #include "gateway/outbound_item.h"
 
 #include <assert.h>
+#include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,9 +124,7 @@ static void release(struct gateway_outbound *out)
     for (size_t i = 0; out->refusals != NULL && i < out->envelope.recipients_count; i++)
         if (out->refusals[i] != &refusal_forgotten && out->refusals[i] != &held_back)
             free(out->refusals[i]);
-    free(out->refusals);
-    free(out->recipients);
-    free(out->accepted);
+    free(out->recipients); /* and what lies behind them */
     out->accepted = NULL;
     gateway_report_destroy(out->report);
     out->refusals = NULL;
@@ -141,6 +140,22 @@ static unsigned unsent_of(const struct gateway_item *item)
     return (unsigned)item->waiting_count - item->left_count;
 }
 
+/* One allocation for what is there for each recipient. */
+static bool make_places(struct gateway_outbound *out, unsigned count)
+{
+    static_assert(alignof(struct smtp_client_recipient) >= alignof(struct gateway_failure *) &&
+                      alignof(struct gateway_failure *) >= alignof(uint16_t),
+                  "each begins where the one before it ends");
+
+    out->recipients = calloc(count, sizeof(*out->recipients) + sizeof(struct gateway_failure *) +
+                                        sizeof(*out->accepted));
+    if (out->recipients == NULL)
+        return false;
+    out->refusals = (struct gateway_failure **)(out->recipients + count);
+    out->accepted = (uint16_t *)(out->refusals + count);
+    return true;
+}
+
 enum status gateway_outbound_item_begin(struct gateway_outbound *out, struct gateway_item *item)
 {
     const struct spool_message *spool = gateway_item_message(item)->spool;
@@ -150,10 +165,7 @@ enum status gateway_outbound_item_begin(struct gateway_outbound *out, struct gat
     ASSERT(out->item == NULL && count > 0);
     ASSERT(count <= unsent_of(item));
     out->item = item;
-    out->recipients = calloc(count, sizeof(*out->recipients));
-    out->refusals = calloc(count, sizeof(struct gateway_failure *));
-    out->accepted = calloc(count, sizeof(*out->accepted));
-    if (out->recipients == NULL || out->refusals == NULL || out->accepted == NULL ||
+    if (!make_places(out, count) ||
         gateway_report_create(item, item->waiting_count, &out->report) != STATUS_OK) {
         release(out);
         return STATUS_NO_MEMORY;
