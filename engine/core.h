@@ -6,6 +6,7 @@
 #pragma once
 #include <stdatomic.h>
 
+#include "base/spares.h"
 #include "engine/loop.h"
 #include "engine/mailbox.h"
 #include "engine/owner.h"
@@ -61,6 +62,7 @@ struct engine_loop {
     uint32_t slot_free; /* first of the chain */
     struct engine_pool sends;
     struct engine_pool lingers;
+    struct spares spares;
     struct engine_mailbox mailbox;
     struct engine_counters counters;
     struct engine_completion completions[ENGINE_COMPLETIONS_BUDGET];

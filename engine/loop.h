@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "base/list.h"
+#include "base/spares.h"
 #include "base/status.h"
 #include "engine/backend.h"
 
@@ -24,7 +25,7 @@ struct engine_loop; /* private */
 struct engine_loop_options { /* a zero means the default */
     unsigned requests_max;   /* submission queue; default 1024, the completions get 4 times that */
     unsigned buffers_small;  /* of ENGINE_SMALL_BYTES; default 1024, rounded up to a power of 2 */
-    unsigned buffers_large;  /* of ENGINE_LARGE_BYTES; default 128; memory is touched when used */
+    unsigned buffers_large;  /* of ENGINE_LARGE_BYTES; default 128 */
     unsigned owners_max;     /* sockets, listeners and file requests at a time; default 1 << 20 */
     const struct engine_backend_ops *backend; /* NULL: the ring */
 };
@@ -49,6 +50,9 @@ void engine_loop_turn(struct engine_loop *loop);
 /* Read once per turn, so all handlers of a turn see the same time. */
 uint64_t engine_loop_now_ms(const struct engine_loop *loop);
 time_t engine_loop_wall_s(const struct engine_loop *loop);
+
+/* For what the loop's connections say, so that a reply calls no allocator. */
+struct spares *engine_loop_spares(struct engine_loop *loop);
 
 /* What carries out the requests; a test gets at its simulator with CONTAINER_OF. */
 struct engine_backend *engine_loop_backend(struct engine_loop *loop);

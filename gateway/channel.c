@@ -77,6 +77,7 @@ void gateway_channel_expect_bulk(struct gateway_channel *c, bool bulk)
 
 struct buffer *gateway_channel_output(struct gateway_channel *c)
 {
+    spares_lend(engine_loop_spares(c->loop), &c->output);
     return &c->output;
 }
 
@@ -121,6 +122,13 @@ static void arm_receive(struct gateway_channel *c)
         engine_socket_receive_most(&c->socket, group, bytes_max);
     else
         engine_socket_receive(&c->socket, group);
+}
+
+/* An idle connection holds no buffer. */
+static void return_empty(struct gateway_channel *c, struct buffer *b)
+{
+    if (buffer_len(b) == 0)
+        spares_return(engine_loop_spares(c->loop), b);
 }
 
 static void swap(struct buffer *a, struct buffer *b)
@@ -183,8 +191,11 @@ static void push(struct gateway_channel *c)
         parts[count++] = part_of(c->body);
         c->body.len = 0;
     }
-    if (count == 0)
+    return_empty(c, &c->output);
+    if (count == 0) {
+        return_empty(c, &c->sending);
         return;
+    }
     c->sending_now = true;
     engine_socket_send(&c->socket, parts, count);
 }
@@ -391,7 +402,8 @@ static void on_sent(struct engine_socket *socket, int error)
     struct gateway_channel *c = CONTAINER_OF(socket, struct gateway_channel, socket);
 
     c->sending_now = false;
-    buffer_release(&c->sending);
+    buffer_clear(&c->sending);
+    return_empty(c, &c->sending);
     error = judge_error(c, error);
     if (error == 0 && !gateway_channel_control_sent(c))
         error = EPROTO;
@@ -506,9 +518,9 @@ static void on_closed(struct engine_socket *socket)
     gateway_channel_settle(c);
     tls_session_destroy(c->tls);
     c->tls = NULL;
-    buffer_finish(&c->output);
+    spares_return(engine_loop_spares(c->loop), &c->output);
     buffer_finish(&c->cipher);
-    buffer_finish(&c->sending);
+    spares_return(engine_loop_spares(c->loop), &c->sending);
     buffer_finish(&c->kept);
     c->handlers->closed(c);
 }

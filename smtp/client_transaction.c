@@ -115,7 +115,7 @@ static void verdict_forget(struct smtp_client *c)
 {
     c->verdict_stage = SMTP_CLIENT_STAGE_NONE;
     c->verdict = (struct smtp_reply){ 0 };
-    buffer_release(&c->verdict_text);
+    buffer_clear(&c->verdict_text); /* its memory is for the next one */
 }
 
 static struct smtp_client_event done(struct smtp_client *c, enum smtp_client_stage stage,

@@ -17,7 +17,7 @@ void smtp_reply_parser_release(struct smtp_reply_parser *p)
 {
     smtp_line_release(&p->line);
     if (p->is_done)
-        buffer_release(&p->text);
+        buffer_clear(&p->text); /* its memory is for the next one */
 }
 
 bool smtp_reply_parser_is_idle(const struct smtp_reply_parser *p)

@@ -36,7 +36,7 @@ enum smtp_reply_result smtp_reply_parser_next(struct smtp_reply_parser *p, struc
                                               size_t *used_out, struct slice *line_out,
                                               struct smtp_reply *reply_out);
 
-/* Gives back the memory of the last result. */
+/* The last result is not needed any more. */
 void smtp_reply_parser_release(struct smtp_reply_parser *p);
 
 /* No reply has begun that is not finished. */

@@ -80,7 +80,7 @@ static void start(void)
     out = (struct gateway_outbound){ .worker = &worker,
                                      .policy = &policy,
                                      .item = &message->items[0] };
-    out.hop.channel = (struct gateway_channel){ .handlers = &nothing };
+    out.hop.channel = (struct gateway_channel){ .loop = worker.loop, .handlers = &nothing };
     buffer_init(&out.hop.channel.output, GATEWAY_CHANNEL_OUTPUT_BYTES_MAX);
     gateway_outbound_body_init(&out.body);
     out.envelope.message_bytes =
