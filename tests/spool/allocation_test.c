@@ -354,12 +354,13 @@ static void the_next_batch_ends_where_every_batch_does(void **unused)
 
 static void without_memory_for_a_second_buffer_messages_wait_for_the_first(void **unused)
 {
-    struct spool_message *m = fake_message(1, 1, 1000);
+    struct spool_message *m;
     struct spool_ticket tickets[3];
     struct large l;
 
     (void)unused;
     skip_without_failures();
+    m = fake_message(1, 1, 1000);
     large_begin(&l);
     assert_int_equal(spool_log_append_message(&l.log, m, NULL, &tickets[0]), STATUS_OK);
     spool_log_run(&l.log);
