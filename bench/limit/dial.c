@@ -10,7 +10,6 @@
  * latency is that of whom it asks, and of two wake-ups.
  */
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -57,15 +56,7 @@ struct task {
 
 static void dial(struct caller *c)
 {
-    struct sockaddr_in address = { .sin_family = AF_INET,
-                                   .sin_port = htons(c->task->port),
-                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    int one = 1;
-
-    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (c->fd < 0 || setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) != 0 ||
-        connect(c->fd, (const struct sockaddr *)&address, sizeof(address)) != 0)
-        limit_die("connect");
+    c->fd = limit_dial(c->task->port);
 }
 
 static void say(struct caller *c, const char *text, size_t bytes)

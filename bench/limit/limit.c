@@ -85,6 +85,19 @@ int limit_listen(uint16_t port)
     return fd;
 }
 
+int limit_dial(uint16_t port)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_port = htons(port),
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+
+    if (fd < 0 || setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) != 0 ||
+        connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0)
+        limit_die("connect");
+    return fd;
+}
+
 double limit_cpu_seconds(void)
 {
     struct timespec t;

@@ -28,6 +28,9 @@ void *limit_ring_object(const struct io_uring_cqe *cqe);
 /* A listening socket of this thread, on 127.0.0.1; others may have the port as well. */
 int limit_listen(uint16_t port);
 
+/* A socket that is connected to that port of 127.0.0.1. */
+int limit_dial(uint16_t port);
+
 /* Of the process, all threads. */
 double limit_cpu_seconds(void);
 uint64_t limit_now_us(void);

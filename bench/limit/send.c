@@ -7,8 +7,6 @@
  * gateway's outbound half does: MAIL, RCPT and DATA at once, then the body in one piece. One ring
  * for each thread, pinned as the gateway's workers are.
  */
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,15 +150,7 @@ static void turn(struct worker *w)
 
 static void open_connection(struct worker *w, struct connection *c)
 {
-    struct sockaddr_in address = { .sin_family = AF_INET,
-                                   .sin_port = htons(w->task->port),
-                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    int one = 1;
-
-    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (c->fd < 0 || setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) != 0 ||
-        connect(c->fd, (const struct sockaddr *)&address, sizeof(address)) != 0)
-        limit_die("connect");
+    c->fd = limit_dial(w->task->port);
     c->replies = 1;
     await(w, c);
 }
