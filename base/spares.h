@@ -7,11 +7,9 @@
 #pragma once
 #include "base/buffer.h"
 
-#define SPARES_COUNT_MAX   256
-#define SPARES_BYTES_FIRST 1024 /* of a buffer that is lent */
-#define SPARES_BYTES_KEPT_MAX                                                                      \
-    8192 /* a buffer that has grown larger is freed: 2 MiB at most stay                            \
-          */
+#define SPARES_COUNT_MAX      256
+#define SPARES_BYTES_FIRST    1024 /* of a buffer that is lent */
+#define SPARES_BYTES_KEPT_MAX 8192 /* one that has grown larger is freed: 2 MiB at most stay */
 
 struct spares { /* Fields are private; zeroed at first. */
     char *data[SPARES_COUNT_MAX];
