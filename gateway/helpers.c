@@ -6,12 +6,14 @@
 #include "gateway/mta_sts_io.h"
 
 #define JOBS_MAX (4u * CONFIG_WORKERS_MAX)
+#define READERS  2u /* one reads a segment, the other looks at the one before */
 
 enum status gateway_helpers_start(struct gateway_process *process)
 {
     enum status status;
 
     TRY(engine_helper_create(1, JOBS_MAX, &process->segments));
+    TRY(engine_helper_create(READERS, READERS, &process->readers));
     if (!process->spool_is_direct)
         TRY(engine_helper_create(process->workers_count, JOBS_MAX, &process->committer));
     /* While no other thread uses libcurl, or what it stands on. */
@@ -27,5 +29,6 @@ void gateway_helpers_stop(struct gateway_process *process)
 {
     gateway_mta_sts_io_destroy(process->mta_sts);
     engine_helper_destroy(process->committer);
+    engine_helper_destroy(process->readers);
     engine_helper_destroy(process->segments);
 }

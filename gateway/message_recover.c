@@ -7,21 +7,20 @@
 #include "gateway/shelf.h"
 #include "gateway/worker.h"
 
-enum status gateway_message_keep(const struct gateway_message_keeping *keeping, uint64_t mid,
-                                 struct slice payload, struct gateway_message **message_out)
+enum status gateway_message_keep(const struct gateway_message_keeping *keeping,
+                                 const struct spool_recovered_message *found,
+                                 const struct spool_message *view,
+                                 struct gateway_message **message_out)
 {
     struct gateway_process *process = keeping->process;
-    struct spool_message *spool;
-    struct gateway_message *m;
+    struct gateway_message *m = gateway_message_make(keeping->lanes, view, keeping->hostname);
 
-    TRY(spool_message_decode(mid, payload, &spool));
-    m = gateway_message_make(keeping->lanes, spool, keeping->hostname);
-    if (m == NULL) {
-        spool_message_destroy(spool);
+    if (m == NULL)
         return STATUS_NO_MEMORY;
-    }
     m->home = &process->workers[0]; /* which only says whose memory it is, so far */
-    gateway_shelf_keep(m, spool, keeping->message_bytes);
+    m->location.offset = found->offset;
+    m->location.bytes = found->bytes;
+    gateway_shelf_keep(m, view, keeping->message_bytes);
     atomic_fetch_add(&process->queue_bytes, gateway_message_own_bytes(m));
     atomic_fetch_add(&process->body_bytes, gateway_message_file_bytes(m));
     *message_out = m;
@@ -84,14 +83,8 @@ static void shorten(struct gateway_item *item, const struct spool_result *result
     item->waiting_count = left;
 }
 
-void gateway_message_recall(struct gateway_message *m, const struct spool_result *results,
-                            const struct spool_recovered_message *found)
+void gateway_message_recall(struct gateway_message *m, const struct spool_result *results)
 {
-    m->location.offset = found->offset;
-    m->location.bytes = found->bytes;
-    if (results == NULL)
-        return;
-    ASSERT(found->recipients_count == m->recipients_count);
     for (unsigned rid = 0; rid < m->recipients_count; rid++)
         gateway_known_merge(&gateway_message_known(m)[rid], &results[rid]);
     for (unsigned i = 0; i < m->items_count; i++) {

@@ -58,6 +58,7 @@ struct gateway_process {
     struct gateway_recovery *recovery;  /* gateway/recovery.h */
     bool spool_is_direct;               /* O_DIRECT and RWF_DSYNC work there */
     struct engine_helper *segments;     /* one thread: prepares and releases segments */
+    struct engine_helper *readers;      /* two threads, for the recovery */
     struct engine_helper *committer;    /* writes and syncs where the ring cannot; else NULL */
     struct gateway_mta_sts_io *mta_sts; /* its files and fetches, on threads of their own */
 

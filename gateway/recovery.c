@@ -28,10 +28,13 @@ struct gateway_recovery {
     struct gateway_message_keeping keeping;
     char *hostname;
     struct gateway_lanes lanes; /* of the messages that have no home yet */
-    struct engine_job job;
+    struct engine_job look_job; /* a step */
+    struct engine_job read_job; /* ahead of it, at the same time */
+    struct engine_job mark_job;
+    unsigned running; /* of the first two */
     struct engine_timer again;
     enum status status; /* of the last step */
-    bool is_over;       /* the last step has been made */
+    bool is_ready;      /* the last step has been made, and every message is ready */
 
     struct slim_list kept; /* struct gateway_message, in the order of their records */
 
@@ -47,13 +50,14 @@ struct gateway_recovery {
 
 /* --- keeping --------------------------------------------------------------------------------- */
 
-static enum status keep(struct spool_recovery_keeper *keeper, uint64_t mid, struct slice payload,
-                        void **kept_out)
+static enum status keep(struct spool_recovery_keeper *keeper,
+                        const struct spool_recovered_message *found,
+                        const struct spool_message *view, void **kept_out)
 {
     struct gateway_recovery *r = CONTAINER_OF(keeper, struct gateway_recovery, keeper);
     struct gateway_message *m;
 
-    TRY(gateway_message_keep(&r->keeping, mid, payload, &m));
+    TRY(gateway_message_keep(&r->keeping, found, view, &m));
     slim_list_append(&r->kept, &m->node);
     *kept_out = m;
     return STATUS_OK;
@@ -72,6 +76,20 @@ static struct spool_recovered_message *room(struct spool_recovery_keeper *keeper
 {
     (void)keeper;
     return gateway_message_room(kept);
+}
+
+static enum status allocate(struct gateway_recovery *r)
+{
+    size_t count = r->spool.segments_count + 1; /* never nothing */
+
+    r->messages = calloc(count, sizeof(*r->messages));
+    for (size_t i = 0; r->messages != NULL && i < count; i++)
+        slim_list_init(&r->messages[i]);
+    r->adopted = calloc(count, sizeof(struct spool_segment *));
+    r->adoptions = calloc(r->process->workers_count, sizeof(*r->adoptions));
+    if (r->messages == NULL || r->adopted == NULL || r->adoptions == NULL)
+        return STATUS_NO_MEMORY;
+    return STATUS_OK;
 }
 
 enum status gateway_recovery_create(struct gateway_process *process,
@@ -100,19 +118,21 @@ enum status gateway_recovery_create(struct gateway_process *process,
                              &(struct spool_recovery_options){ .keeper = &r->keeper }));
     for (size_t i = 0; i < r->spool.segments_count; i++)
         r->segments += r->spool.segments[i].is_free ? 0 : 1;
-    return STATUS_OK;
+    return allocate(r);
 }
 
 void gateway_recovery_destroy(struct gateway_recovery *r)
 {
+    size_t segments;
     struct slim_node *n;
 
     if (r == NULL)
         return;
-    for (size_t i = 0; r->messages != NULL && i < r->spool.segments_count; i++)
+    segments = r->spool.segments_count;
+    spool_recovery_finish(&r->spool); /* drops those that are its own yet */
+    for (size_t i = 0; r->messages != NULL && i < segments; i++)
         while ((n = slim_list_take_first(&r->messages[i])) != NULL)
             gateway_message_discard(CONTAINER_OF(n, struct gateway_message, node));
-    spool_recovery_finish(&r->spool);
     gateway_lanes_finish(&r->lanes);
     free(r->messages);
     free(r->adopted);
@@ -137,56 +157,62 @@ struct gateway_recovery_progress gateway_recovery_progress(const struct gateway_
     };
 }
 
-/* --- reading, on the thread of the segments -------------------------------------------------- */
+/* --- reading, on threads of its own ----------------------------------------------------------- */
 
-static enum status allocate(struct gateway_recovery *r)
+static void run_read(struct engine_job *job)
 {
-    size_t count = r->spool.segments_count + 1; /* never nothing */
-
-    r->messages = calloc(count, sizeof(*r->messages));
-    for (size_t i = 0; r->messages != NULL && i < count; i++)
-        slim_list_init(&r->messages[i]);
-    r->adopted = calloc(count, sizeof(struct spool_segment *));
-    r->adoptions = calloc(r->process->workers_count, sizeof(*r->adoptions));
-    if (r->messages == NULL || r->adopted == NULL || r->adoptions == NULL)
-        return STATUS_NO_MEMORY;
-    return STATUS_OK;
+    spool_recovery_read_ahead(&CONTAINER_OF(job, struct gateway_recovery, read_job)->spool);
 }
 
-static enum status make_ready(struct gateway_recovery *r)
+/* Every message is taken, and knows what was recorded of it. False: there are more. */
+static bool make_ready(struct gateway_recovery *r)
 {
-    struct slim_node *n;
-
-    TRY(allocate(r));
-    while ((n = slim_list_take_first(&r->kept)) != NULL) {
-        struct gateway_message *m = CONTAINER_OF(n, struct gateway_message, node);
-        struct spool_recovered_message *found = gateway_message_room(m);
+    for (unsigned i = 0; i < GATEWAY_RECOVERY_READY_MAX; i++) {
+        struct slim_node *n = slim_list_take_first(&r->kept);
+        struct spool_recovered_message *found;
         struct spool_result *results;
+        struct gateway_message *m;
 
+        if (n == NULL)
+            return true;
+        m = CONTAINER_OF(n, struct gateway_message, node);
+        found = gateway_message_room(m);
         (void)spool_recovery_take_kept(found, &results);
-        gateway_message_recall(m, results, found);
+        if (results != NULL)
+            gateway_message_recall(m, results);
         free(results);
         slim_list_append(&r->messages[found->segment], n);
     }
-    spool_recovery_drop_messages(&r->spool);
+    return false;
+}
+
+static void run_look(struct engine_job *job)
+{
+    struct gateway_recovery *r = CONTAINER_OF(job, struct gateway_recovery, look_job);
+
+    if (spool_recovery_is_over(&r->spool)) {
+        r->is_ready = make_ready(r);
+        return;
+    }
+    r->status = spool_recovery_step(&r->spool);
+    if (r->status == STATUS_OK)
+        atomic_store(&r->read, r->spool.segments_read - (r->spool.segments_count - r->segments));
+}
+
+/* Nobody looks for messages there any more, nor takes them from there. */
+static void run_forget(struct engine_job *job)
+{
+    spool_recovery_drop_messages(&CONTAINER_OF(job, struct gateway_recovery, read_job)->spool);
+}
+
+/* On the thread of the segments, whose pool it is. */
+static void run_mark(struct engine_job *job)
+{
+    struct gateway_recovery *r = CONTAINER_OF(job, struct gateway_recovery, mark_job);
+
     for (size_t i = 0; i < r->spool.segments_count; i++)
         if (r->spool.segments[i].is_damaged && !r->spool.segments[i].is_free)
             spool_pool_add_damaged(&r->process->pool, r->spool.segments[i].number);
-    return STATUS_OK;
-}
-
-static void run_step(struct engine_job *job)
-{
-    struct gateway_recovery *r = CONTAINER_OF(job, struct gateway_recovery, job);
-
-    r->status = spool_recovery_is_over(&r->spool) ? STATUS_OK : spool_recovery_step(&r->spool);
-    if (r->status != STATUS_OK)
-        return;
-    atomic_store(&r->read, r->spool.segments_read - (r->spool.segments_count - r->segments));
-    if (!spool_recovery_is_over(&r->spool))
-        return;
-    r->status = make_ready(r);
-    r->is_over = true;
 }
 
 /* --- what it found --------------------------------------------------------------------------- */
@@ -346,50 +372,95 @@ static void hand_out(struct gateway_recovery *r)
 
 /* --- the order of things --------------------------------------------------------------------- */
 
-static void next_step(struct gateway_recovery *r);
+static void go_on(struct gateway_recovery *r);
+
+/* Both helpers have room for what is submitted here. */
+static void submit(struct gateway_recovery *r, struct engine_helper *helper, struct engine_job *job,
+                   void (*run)(struct engine_job *job),
+                   void (*done)(struct engine_loop *loop, struct engine_job *job))
+{
+    job->run = run;
+    job->done = done;
+    if (engine_helper_submit(helper, r->process->workers[0].loop, job) != STATUS_OK)
+        UNREACHABLE();
+}
 
 static void on_again(struct engine_timer *timer)
 {
     struct gateway_recovery *r = CONTAINER_OF(timer, struct gateway_recovery, again);
 
     if (!gateway_worker_is_stopping(&r->process->workers[0]))
-        next_step(r);
+        go_on(r);
 }
 
-static void on_step(struct engine_loop *loop, struct engine_job *job)
+static void on_marked(struct engine_loop *loop, struct engine_job *job)
 {
-    struct gateway_recovery *r = CONTAINER_OF(job, struct gateway_recovery, job);
+    struct gateway_recovery *r = CONTAINER_OF(job, struct gateway_recovery, mark_job);
     struct gateway_worker *first = &r->process->workers[0];
 
     (void)loop;
     if (gateway_worker_is_stopping(first))
         return;
-    if (r->status == STATUS_BUSY) { /* connections may have taken all there is, for a while */
-        engine_timer_start(first->loop, &r->again, GATEWAY_RECOVERY_RETRY_MS, on_again);
-        return;
-    }
-    if (r->status != STATUS_OK) {
-        give_up(first, r->status);
-        return;
-    }
-    if (!r->is_over) {
-        next_step(r);
-        return;
-    }
     tell_damage(first, &r->spool);
     if (r->process->ids.was_damaged)
         complain(first, "Spool: the file of identifiers was damaged, they go on far ahead");
     hand_out(r);
 }
 
-static void next_step(struct gateway_recovery *r)
+/* Its notes lie in the messages, whose room is their own from here on. */
+static void on_forgotten(struct engine_loop *loop, struct engine_job *job)
 {
-    r->job.run = run_step;
-    r->job.done = on_step;
-    /* One of these at a time, and the queue has room for it. */
-    if (engine_helper_submit(r->process->segments, r->process->workers[0].loop, &r->job) !=
-        STATUS_OK)
-        UNREACHABLE();
+    struct gateway_recovery *r = CONTAINER_OF(job, struct gateway_recovery, read_job);
+
+    (void)loop;
+    if (!gateway_worker_is_stopping(&r->process->workers[0]))
+        submit(r, r->process->segments, &r->mark_job, run_mark, on_marked);
+}
+
+/* One of the two has ended, on the thread of the first worker. */
+static void one_ended(struct gateway_recovery *r)
+{
+    struct gateway_worker *first = &r->process->workers[0];
+
+    r->running--;
+    if (r->running > 0 || gateway_worker_is_stopping(first))
+        return;
+    if (r->status == STATUS_BUSY) /* connections may have taken all there is, for a while */
+        engine_timer_start(first->loop, &r->again, GATEWAY_RECOVERY_RETRY_MS, on_again);
+    else if (r->status != STATUS_OK)
+        give_up(first, r->status);
+    else if (r->is_ready)
+        submit(r, r->process->readers, &r->read_job, run_forget, on_forgotten);
+    else
+        go_on(r);
+}
+
+static void on_looked(struct engine_loop *loop, struct engine_job *job)
+{
+    (void)loop;
+    one_ended(CONTAINER_OF(job, struct gateway_recovery, look_job));
+}
+
+static void on_read(struct engine_loop *loop, struct engine_job *job)
+{
+    (void)loop;
+    one_ended(CONTAINER_OF(job, struct gateway_recovery, read_job));
+}
+
+static void read_ahead(struct gateway_recovery *r)
+{
+    r->running++;
+    submit(r, r->process->readers, &r->read_job, run_read, on_read);
+}
+
+/* The next step, or the same again, whose successor has been read already. */
+static void go_on(struct gateway_recovery *r)
+{
+    r->running++;
+    if (r->status == STATUS_OK && spool_recovery_has_more(&r->spool))
+        read_ahead(r);
+    r->status = STATUS_OK;
+    submit(r, r->process->readers, &r->look_job, run_look, on_looked);
 }
 
 void gateway_recovery_start(struct gateway_recovery *r)
@@ -400,5 +471,8 @@ void gateway_recovery_start(struct gateway_recovery *r)
                      r->process->spool_is_direct
                          ? "written with O_DIRECT and RWF_DSYNC"
                          : "O_DIRECT or RWF_DSYNC is refused here, a thread writes and syncs");
-    next_step(r);
+    if (spool_recovery_has_more(&r->spool))
+        read_ahead(r);
+    else
+        go_on(r);
 }

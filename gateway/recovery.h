@@ -1,7 +1,8 @@
 /* gateway/recovery.h - reads what the spool held at start, while the workers take new mail.
  *
- *     create -> start -> a step on the thread of process->segments for each segment ...
- *            -> the last step: every living message is made ready, in a list of its segment
+ *     create -> start -> steps on a thread of process->readers, one for each segment and some more,
+ *               while the next segment is read on the other
+ *            -> every living message is ready, in a list of its segment
  *            -> each worker adopts its segments and, bit by bit, their messages
  *
  * create() knows what new mail needs: generations, numbers, identifiers, free segments. Until a
@@ -17,8 +18,9 @@
 #include "gateway/process.h"
 #include "spool/recovery.h"
 
-#define GATEWAY_RECOVERY_STEPS_MAX 1024u /* messages and items that a worker adopts in one go */
-#define GATEWAY_RECOVERY_BEGIN_MS  20u   /* while it has not begun */
+#define GATEWAY_RECOVERY_READY_MAX 65536u /* messages that are made ready in one go */
+#define GATEWAY_RECOVERY_STEPS_MAX 1024u  /* messages and items that a worker adopts in one go */
+#define GATEWAY_RECOVERY_BEGIN_MS  20u    /* while it has not begun */
 #define GATEWAY_RECOVERY_RETRY_MS  1000u
 
 struct gateway_recovery;

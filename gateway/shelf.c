@@ -110,18 +110,18 @@ void gateway_shelf_enter(struct gateway_message *m, struct spool_message *spool)
     atomic_store(&m->readers, 1);
 }
 
-void gateway_shelf_keep(struct gateway_message *m, struct spool_message *spool, uint64_t budget)
+void gateway_shelf_keep(struct gateway_message *m, const struct spool_message *view,
+                        uint64_t budget)
 {
     _Atomic uint64_t *used = &m->home->process->message_bytes;
-    size_t bytes = spool_message_memory_bytes(spool);
+    uint64_t share = budget / 100 * GATEWAY_SHELF_RECOVERED_PERCENT;
 
-    if (atomic_load(used) + bytes > budget / 100 * GATEWAY_SHELF_HIGH_PERCENT) {
-        spool_message_destroy(spool);
+    if (atomic_load(used) + spool_message_memory_bytes(view) > share ||
+        spool_message_decode(m->mid, spool_message_payload(view), &m->spool) != STATUS_OK) {
         atomic_store(&m->readers, SHELVED);
         return;
     }
-    atomic_fetch_add(used, bytes);
-    m->spool = spool;
+    atomic_fetch_add(used, spool_message_memory_bytes(m->spool));
 }
 
 void gateway_shelf_settle(struct gateway_message *m)

@@ -24,12 +24,16 @@
 #include "engine/timer.h"
 #include "gateway/message.h"
 
-#define GATEWAY_SHELF_HIGH_PERCENT 75u  /* of memory.messages: more, and messages are put away */
-#define GATEWAY_SHELF_LOW_PERCENT  65u  /* until there is no more than this */
-#define GATEWAY_SHELF_STEPS_MAX    512u /* messages looked at in one go */
-#define GATEWAY_SHELF_FETCHES_MAX  64u  /* reads in flight */
-#define GATEWAY_SHELF_RETRY_MS     10000u
-#define GATEWAY_SHELF_PAUSE_MS     100u /* when all that is in memory is being read */
+#define GATEWAY_SHELF_HIGH_PERCENT 75u /* of memory.messages: more, and messages are put away */
+#define GATEWAY_SHELF_LOW_PERCENT  65u /* until there is no more than this */
+/* What recovery finds may fill so much of it: until it has a home it cannot be put away, and new
+ * mail would find no room. The rest of it is on disk. */
+#define GATEWAY_SHELF_RECOVERED_PERCENT 25u
+
+#define GATEWAY_SHELF_STEPS_MAX   512u /* messages looked at in one go */
+#define GATEWAY_SHELF_FETCHES_MAX 64u  /* reads in flight */
+#define GATEWAY_SHELF_RETRY_MS    10000u
+#define GATEWAY_SHELF_PAUSE_MS    100u /* when all that is in memory is being read */
 
 struct gateway_outbound;
 
@@ -49,9 +53,10 @@ void gateway_shelf_init(struct gateway_shelf *shelf, struct gateway_worker *work
 /* A message that is made takes `spool` and is held by the caller. */
 void gateway_shelf_enter(struct gateway_message *m, struct spool_message *spool);
 
-/* One that recovery has found, and that has no home yet: takes spool, and keeps it where messages
- * together stay below the high mark of that budget. Any thread. Then, on the home's thread. */
-void gateway_shelf_keep(struct gateway_message *m, struct spool_message *spool, uint64_t budget);
+/* One that recovery has found, and that has no home yet: copies the view where messages together
+ * stay below the share of that budget, and there is memory. Any thread. Then, on the home's. */
+void gateway_shelf_keep(struct gateway_message *m, const struct spool_message *view,
+                        uint64_t budget);
 void gateway_shelf_settle(struct gateway_message *m);
 
 /* It is freed. */

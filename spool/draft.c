@@ -38,6 +38,7 @@ static enum status make_room(struct spool_draft *d, size_t more)
     m = realloc(m, sizeof *m + capacity);
     if (m == NULL)
         return STATUS_NO_MEMORY;
+    m->payload = m->own;
     m->payload_capacity = (uint32_t)capacity;
     d->message = m;
     return STATUS_OK;
@@ -48,13 +49,13 @@ static void put(struct spool_message *m, struct slice bytes)
 {
     ASSERT(m->payload_capacity - m->payload_bytes >= bytes.len);
     if (bytes.len > 0)
-        memcpy(m->payload + m->payload_bytes, bytes.data, bytes.len);
+        memcpy(m->own + m->payload_bytes, bytes.data, bytes.len);
     m->payload_bytes += (uint32_t)bytes.len;
 }
 
 static void put_info(struct spool_message *m, struct slice text)
 {
-    spool_put_u16(m->payload + m->payload_bytes, (uint16_t)text.len);
+    spool_put_u16(m->own + m->payload_bytes, (uint16_t)text.len);
     m->payload_bytes += MESSAGE_INFO_HEAD;
     put(m, text);
 }
@@ -109,12 +110,13 @@ enum status spool_draft_begin(struct spool_draft *d, const struct spool_envelope
         .payload_bytes = MESSAGE_FIXED_BYTES,
         .payload_capacity = (uint32_t)capacity,
     };
-    memset(m->payload, 0, MESSAGE_FIXED_BYTES);
-    spool_put_u64(m->payload + MESSAGE_MID, envelope->mid);
-    spool_put_u64(m->payload + MESSAGE_ICID, envelope->icid);
-    spool_put_u64(m->payload + MESSAGE_ARRIVAL, (uint64_t)envelope->arrival_wall_s);
-    spool_put_u16(m->payload + MESSAGE_SENDER_BYTES, (uint16_t)m->sender_bytes);
-    spool_put_u16(m->payload + MESSAGE_INFO_BYTES, (uint16_t)m->info_bytes);
+    m->payload = m->own;
+    memset(m->own, 0, MESSAGE_FIXED_BYTES);
+    spool_put_u64(m->own + MESSAGE_MID, envelope->mid);
+    spool_put_u64(m->own + MESSAGE_ICID, envelope->icid);
+    spool_put_u64(m->own + MESSAGE_ARRIVAL, (uint64_t)envelope->arrival_wall_s);
+    spool_put_u16(m->own + MESSAGE_SENDER_BYTES, (uint16_t)m->sender_bytes);
+    spool_put_u16(m->own + MESSAGE_INFO_BYTES, (uint16_t)m->info_bytes);
     put(m, envelope->sender);
     for (unsigned i = 0; i < SPOOL_INFO_COUNT; i++)
         put_info(m, envelope->info[i]);
@@ -142,9 +144,9 @@ enum status spool_draft_add_recipient_dsn(struct spool_draft *d, struct slice ad
     TRY(make_room(d, bytes));
     m = d->message;
     TRY(message_add_start(m, m->payload_bytes));
-    spool_put_u16(m->payload + m->payload_bytes,
+    spool_put_u16(m->own + m->payload_bytes,
                   (uint16_t)(dsn->notify | dsn->orcpt.len << MESSAGE_DSN_NOTIFY_BITS));
-    spool_put_u16(m->payload + m->payload_bytes + 2, (uint16_t)address.len);
+    spool_put_u16(m->own + m->payload_bytes + 2, (uint16_t)address.len);
     m->payload_bytes += MESSAGE_RECIPIENT_HEAD;
     put(m, address);
     put(m, dsn->orcpt);
@@ -192,7 +194,7 @@ struct slice spool_draft_body_so_far(const struct spool_draft *d)
 
     if (m == NULL || d->stage > SPOOL_DRAFT_BODY)
         return (struct slice){ NULL, 0 };
-    return (struct slice){ m->payload + m->payload_bytes - m->body_bytes, (size_t)m->body_bytes };
+    return (struct slice){ m->own + m->payload_bytes - m->body_bytes, (size_t)m->body_bytes };
 }
 
 void spool_draft_drop_body(struct spool_draft *d)
@@ -204,6 +206,7 @@ void spool_draft_drop_body(struct spool_draft *d)
     m->body_bytes = 0;
     smaller = realloc(m, sizeof *m + m->payload_bytes);
     if (smaller != NULL) { /* giving memory back cannot matter when it fails */
+        smaller->payload = smaller->own;
         smaller->payload_capacity = smaller->payload_bytes;
         d->message = smaller;
     }
@@ -222,7 +225,7 @@ void spool_draft_set_body_file(struct spool_draft *d, uint64_t bytes, uint32_t c
     ASSERT(d->stage == SPOOL_DRAFT_BODY_FILE && bytes <= SPOOL_BODY_BYTES_MAX);
     d->message->flags |= SPOOL_MESSAGE_BODY_FILE;
     d->message->body_bytes = bytes;
-    spool_put_u32(d->message->payload + MESSAGE_BODY_CRC, crc);
+    spool_put_u32(d->message->own + MESSAGE_BODY_CRC, crc);
     d->stage = SPOOL_DRAFT_READY;
 }
 
@@ -236,7 +239,7 @@ void spool_draft_set_content(struct spool_draft *d, const struct spool_content *
     m->flags &= ~(uint32_t)CONTENT_FLAGS;
     m->flags |= SPOOL_MESSAGE_CONTENT_KNOWN | (content->has_8bit ? SPOOL_MESSAGE_HAS_8BIT : 0u) |
                 (content->has_8bit_header ? SPOOL_MESSAGE_HAS_8BIT_HEADER : 0u);
-    spool_put_u64(m->payload + MESSAGE_DOTS_COUNT, content->dots_count);
+    spool_put_u64(m->own + MESSAGE_DOTS_COUNT, content->dots_count);
 }
 
 size_t spool_draft_memory_bytes(const struct spool_draft *d)
@@ -261,11 +264,11 @@ struct spool_message *spool_draft_complete(struct spool_draft *d)
     ASSERT(d->stage != SPOOL_DRAFT_EMPTY && d->stage != SPOOL_DRAFT_BODY_FILE);
     ASSERT(m->recipients_count > 0);
     ASSERT(spool_message_dots_count(m) <= m->body_bytes / 2);
-    spool_put_u64(m->payload + MESSAGE_BODY_BYTES, m->body_bytes);
-    spool_put_u32(m->payload + MESSAGE_FLAGS, m->flags);
-    spool_put_u32(m->payload + MESSAGE_RECIPIENTS_COUNT, m->recipients_count);
-    spool_put_u32(m->payload + MESSAGE_RECIPIENTS_BYTES, m->recipients_bytes);
-    spool_put_u32(m->payload + MESSAGE_TRACE_BYTES, m->trace_bytes);
+    spool_put_u64(m->own + MESSAGE_BODY_BYTES, m->body_bytes);
+    spool_put_u32(m->own + MESSAGE_FLAGS, m->flags);
+    spool_put_u32(m->own + MESSAGE_RECIPIENTS_COUNT, m->recipients_count);
+    spool_put_u32(m->own + MESSAGE_RECIPIENTS_BYTES, m->recipients_bytes);
+    spool_put_u32(m->own + MESSAGE_TRACE_BYTES, m->trace_bytes);
     spool_draft_init(d);
     return m;
 }

@@ -290,20 +290,6 @@ enum status spool_message_from_record(uint64_t mid, uint64_t generation, struct 
     return spool_message_decode(mid, payload, message_out);
 }
 
-enum status spool_message_check(uint64_t mid, struct slice payload,
-                                struct spool_message_facts *facts_out)
-{
-    struct spool_message m;
-
-    TRY(read_envelope(mid, payload, &m));
-    *facts_out = (struct spool_message_facts){
-        .recipients_count = m.recipients_count,
-        .body_in_file = spool_message_body_in_file(&m),
-        .body_bytes = m.body_bytes,
-    };
-    return STATUS_OK;
-}
-
 enum status spool_message_measure(struct slice bytes, uint64_t *mid_out, size_t *bytes_out)
 {
     struct spool_message m;
@@ -321,32 +307,55 @@ enum status spool_message_measure(struct slice bytes, uint64_t *mid_out, size_t 
     return STATUS_OK;
 }
 
+/* recipients_count of them, which the payload holds. */
+static enum status note_starts(struct spool_message *m)
+{
+    size_t at = (size_t)MESSAGE_FIXED_BYTES + m->sender_bytes + m->info_bytes;
+    unsigned count = m->recipients_count;
+
+    m->recipients_count = 0;
+    for (unsigned rid = 0; rid < count; rid++) {
+        TRY(message_add_start(m, (uint32_t)at));
+        at += recipient_bytes(m->payload + at);
+    }
+    return STATUS_OK;
+}
+
 enum status spool_message_decode(uint64_t mid, struct slice payload,
                                  struct spool_message **message_out)
 {
     struct spool_message head, *m;
-    unsigned count;
-    size_t at;
+    enum status status;
 
     TRY(read_envelope(mid, payload, &head));
     m = malloc(sizeof *m + payload.len);
     if (m == NULL)
         return STATUS_NO_MEMORY;
     *m = head;
-    memcpy(m->payload, payload.data, payload.len);
-
-    count = m->recipients_count;
-    m->recipients_count = 0;
-    at = (size_t)MESSAGE_FIXED_BYTES + m->sender_bytes + m->info_bytes;
-    for (unsigned rid = 0; rid < count; rid++) {
-        enum status status = message_add_start(m, (uint32_t)at);
-
-        if (status != STATUS_OK) {
-            spool_message_destroy(m);
-            return status;
-        }
-        at += recipient_bytes(m->payload + at);
+    memcpy(m->own, payload.data, payload.len);
+    m->payload = m->own;
+    status = note_starts(m);
+    if (status != STATUS_OK) {
+        spool_message_destroy(m);
+        return status;
     }
     *message_out = m;
     return STATUS_OK;
+}
+
+struct spool_message *spool_message_view_create(void)
+{
+    return calloc(1, sizeof(struct spool_message));
+}
+
+enum status spool_message_view(struct spool_message *view, uint64_t mid, struct slice payload)
+{
+    struct spool_message head;
+
+    TRY(read_envelope(mid, payload, &head));
+    head.payload = payload.data;
+    head.starts = view->starts; /* stays: most messages need none, and the next one may */
+    head.starts_capacity = view->starts_capacity;
+    *view = head;
+    return note_starts(view);
 }

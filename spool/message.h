@@ -106,7 +106,7 @@ uint64_t spool_message_dots_count(const struct spool_message *m);
 /* Trace and body together, as they are kept. */
 uint64_t spool_message_size(const struct spool_message *m);
 
-/* Memory held by the message, for budgets. */
+/* Memory held by the message, for budgets; by the one that decode would make of a view. */
 size_t spool_message_memory_bytes(const struct spool_message *m);
 
 /* The payload of its MESSAGE record. */
@@ -126,16 +126,12 @@ MUST_USE enum status spool_message_from_record(uint64_t mid, uint64_t generation
                                                struct slice bytes,
                                                struct spool_message **message_out);
 
-/* What recovery wants to know of a message it does not load. */
-struct spool_message_facts {
-    unsigned recipients_count;
-    bool body_in_file;
-    uint64_t body_bytes;
-};
-
-/* Whether decode would accept it, without copying. */
-MUST_USE enum status spool_message_check(uint64_t mid, struct slice payload,
-                                         struct spool_message_facts *facts_out);
+/* For one who looks at many payloads and keeps few: a message that is none yet (NULL: no memory),
+ * and that shows with each call the message decode would make. It borrows the payload, until the
+ * next call. On failure it shows nothing. Destroyed like any other. */
+struct spool_message *spool_message_view_create(void);
+MUST_USE enum status spool_message_view(struct spool_message *view, uint64_t mid,
+                                        struct slice payload);
 
 /* For bytes that nobody vouches for and that may go on behind it: the MID and the length of the
  * payload that begins there, which decode would accept; STATUS_CORRUPT when none does. */

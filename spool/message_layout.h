@@ -51,8 +51,9 @@ struct spool_message {
     uint32_t payload_capacity;
     uint32_t starts_capacity; /* of the table; 0: the inline one serves */
     uint32_t starts_inline[MESSAGE_STARTS_INLINE];
-    uint32_t *starts; /* recipient rid's head, from the start of the payload; NULL: inline */
-    char payload[];
+    uint32_t *starts;    /* recipient rid's head, from the start of the payload; NULL: inline */
+    const char *payload; /* own, or of whom it is a view */
+    char own[];
 };
 
 static inline uint32_t message_start(const struct spool_message *m, unsigned rid)

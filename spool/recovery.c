@@ -8,9 +8,20 @@
 #include "base/hash.h"
 #include "spool/recovery_parts.h"
 
+#define MIDS_TOGETHER_BITS 10
+
+/* MIDs are given out in order, and records of one segment have them close together: these lie side
+ * by side in the table, 1024 of them, so that most look-ups find their bucket in a cache. Where
+ * such a run lies is left to chance. */
+static uint64_t hash_mid(uint64_t mid)
+{
+    return hash_number(mid >> MIDS_TOGETHER_BITS) << MIDS_TOGETHER_BITS |
+           (mid & ((1u << MIDS_TOGETHER_BITS) - 1));
+}
+
 struct spool_recovered_message *recovery_find(const struct spool_recovery *r, uint64_t mid)
 {
-    struct table_node *n = table_find(&r->messages, hash_number(mid));
+    struct table_node *n = table_find(&r->messages, hash_mid(mid));
 
     for (; n != NULL; n = table_find_next(n)) {
         struct spool_recovered_message *m = CONTAINER_OF(n, struct spool_recovered_message, node);
@@ -63,31 +74,39 @@ static void report_nonsense(struct recovery_work *w, size_t index, const struct 
                           });
 }
 
-/* Of a record that is at hand. */
-static enum status make_message(struct recovery_work *w, uint64_t mid, struct slice payload,
-                                struct spool_recovered_message **message_out)
+/* Of a record that is at hand. Linked, and counted as living. */
+static enum status add_message(struct recovery_work *w, size_t index, const struct spool_scan *scan)
 {
     struct spool_recovery_keeper *keeper = w->r->keeper;
-    struct spool_recovered_message *m = NULL;
-    void *kept = NULL;
-    bool is_lodged;
+    struct spool_recovered_message *m, found = {
+        .mid = scan->record.mid,
+        .segment = (uint32_t)index,
+        .offset = (uint32_t)scan->offset,
+        .bytes = (uint32_t)scan->item_bytes,
+        .recipients_count = spool_message_recipients_count(w->view),
+        .body_bytes = spool_message_body_bytes(w->view),
+        .body_in_file = spool_message_body_in_file(w->view),
+        .body_missing = spool_message_body_in_file(w->view), /* until it is found */
+        .is_lodged = keeper != NULL && keeper->room != NULL,
+    };
 
     if (keeper != NULL)
-        TRY(keeper->keep(keeper, mid, payload, &kept));
-    is_lodged = keeper != NULL && keeper->room != NULL;
-    m = is_lodged ? keeper->room(keeper, kept) : malloc(sizeof *m);
+        TRY(keeper->keep(keeper, &found, w->view, &found.kept));
+    m = found.is_lodged ? keeper->room(keeper, found.kept) : malloc(sizeof *m);
     if (m == NULL) {
-        if (kept != NULL)
-            keeper->drop(keeper, kept);
+        if (found.kept != NULL)
+            keeper->drop(keeper, found.kept);
         return STATUS_NO_MEMORY;
     }
-    *m = (struct spool_recovered_message){ .mid = mid, .kept = kept, .is_lodged = is_lodged };
-    table_insert(&w->r->messages, &m->node, hash_number(mid));
-    if (!is_lodged) {
+    *m = found;
+    table_insert(&w->r->messages, &m->node, hash_mid(m->mid));
+    if (!m->is_lodged) {
         *w->last = m;
         w->last = &m->next;
     }
-    *message_out = m;
+    w->bodies_missing += m->body_missing;
+    w->r->messages_living++;
+    w->r->segments[index].messages_living++;
     return STATUS_OK;
 }
 
@@ -96,13 +115,15 @@ static enum status take_message(struct recovery_work *w, size_t index,
 {
     uint64_t mid = scan->record.mid;
     struct spool_recovered_message *m = recovery_find(w->r, mid);
-    struct spool_message_facts facts;
+    enum status status = spool_message_view(w->view, mid, scan->payload);
 
-    if (spool_message_check(mid, scan->payload, &facts) != STATUS_OK ||
-        (m != NULL && m->recipients_count != facts.recipients_count)) {
+    if (status == STATUS_CORRUPT ||
+        (status == STATUS_OK && m != NULL &&
+         m->recipients_count != spool_message_recipients_count(w->view))) {
         report_nonsense(w, index, scan);
         return STATUS_OK;
     }
+    TRY(status);
     /* Segments come by generation: this is a copy that compaction has made. As long as the old
      * place is there, the message lives at it: behind the copy its results may not have been said
      * again, and the segments that hold them are released before the copy's. */
@@ -110,14 +131,7 @@ static enum status take_message(struct recovery_work *w, size_t index,
         note_reference(w, m, index);
         return STATUS_OK;
     }
-    TRY(make_message(w, mid, scan->payload, &m));
-    m->recipients_count = facts.recipients_count;
-    m->segment = (uint32_t)index;
-    m->offset = (uint32_t)scan->offset;
-    m->bytes = (uint32_t)scan->item_bytes;
-    m->body_in_file = facts.body_in_file;
-    m->body_bytes = facts.body_bytes;
-    return STATUS_OK;
+    return add_message(w, index, scan);
 }
 
 static enum status take_results(struct recovery_work *w, size_t index,
@@ -149,7 +163,7 @@ static enum status take_results(struct recovery_work *w, size_t index,
     return STATUS_OK;
 }
 
-/* A DONE has been read: nothing is kept of it, but it is not forgotten. */
+/* Nothing is kept of it, but it is not forgotten. */
 static enum status bury(struct recovery_work *w, struct spool_recovered_message *m)
 {
     struct spool_recovered_message *dead = m;
@@ -163,19 +177,32 @@ static enum status bury(struct recovery_work *w, struct spool_recovered_message 
         *dead = *m;
         dead->is_lodged = false;
         m->results = NULL;
-        table_insert(&w->r->messages, &dead->node, hash_number(dead->mid));
+        table_insert(&w->r->messages, &dead->node, hash_mid(dead->mid));
     }
     dead->is_done = true;
     dead->kept = NULL;
+    w->r->messages_living--;
+    w->r->messages_dead++;
+    w->r->segments[dead->segment].messages_living--;
+    w->bodies_missing -= dead->body_missing;
+    dead->body_missing = false;
     if (kept != NULL)
         w->r->keeper->drop(w->r->keeper, kept);
     return STATUS_OK;
 }
 
+static enum status take_done(struct recovery_work *w, size_t index, const struct spool_scan *scan)
+{
+    struct spool_recovered_message *m = recovery_find(w->r, scan->record.mid);
+
+    if (m == NULL)
+        return STATUS_OK;
+    note_reference(w, m, index);
+    return m->is_done ? STATUS_OK : bury(w, m);
+}
+
 static enum status take_record(struct recovery_work *w, size_t index, const struct spool_scan *scan)
 {
-    struct spool_recovered_message *m;
-
     if (scan->record.mid > w->r->mid_highest)
         w->r->mid_highest = scan->record.mid;
     w->r->segments[index].records++;
@@ -186,12 +213,7 @@ static enum status take_record(struct recovery_work *w, size_t index, const stru
     switch (scan->record.type) {
     case SPOOL_RECORD_MESSAGE: return take_message(w, index, scan);
     case SPOOL_RECORD_RESULT: return take_results(w, index, scan);
-    case SPOOL_RECORD_DONE:
-        m = recovery_find(w->r, scan->record.mid);
-        if (m == NULL)
-            return STATUS_OK;
-        note_reference(w, m, index);
-        return bury(w, m);
+    case SPOOL_RECORD_DONE: return take_done(w, index, scan);
     case SPOOL_RECORD_PAD: return STATUS_OK;
     }
     UNREACHABLE();
@@ -233,24 +255,6 @@ static enum status scan_segment(struct recovery_work *w, size_t index)
 
 /* --- the whole ------------------------------------------------------------------------------- */
 
-static void count_messages(struct recovery_work *w)
-{
-    struct spool_recovery *r = w->r;
-
-    TABLE_FOR_EACH (n, &r->messages) {
-        struct spool_recovered_message *m = CONTAINER_OF(n, struct spool_recovered_message, node);
-
-        if (m->is_done) {
-            r->messages_dead++;
-            continue;
-        }
-        r->messages_living++;
-        r->segments[m->segment].messages_living++;
-    }
-    for (size_t i = 0; i < r->segments_count; i++)
-        r->segments[i].home = leader_of(w, r->segments[i].header.log_id);
-}
-
 static void tell_progress(const struct recovery_work *w)
 {
     struct spool_recovery_watch *watch = w->options.watch;
@@ -272,15 +276,25 @@ static enum status begin_era(struct spool_recovery *r)
     return STATUS_OK;
 }
 
+/* The first ones are. */
+static void skip_free(struct spool_recovery *r)
+{
+    while (r->segments_read < r->segments_count && r->segments[r->segments_read].is_free)
+        r->segments_read++;
+}
+
 static enum status begin(struct recovery_work *w)
 {
     struct spool_recovery *r = w->r;
 
     TRY(table_init(&r->messages));
     r->damage = calloc(SPOOL_DAMAGE_LISTED_MAX, sizeof *r->damage);
-    if (r->damage == NULL)
+    w->view = spool_message_view_create();
+    if (r->damage == NULL || w->view == NULL)
         return STATUS_NO_MEMORY;
     TRY(recovery_list_segments(w));
+    skip_free(r);
+    w->ahead_next = r->segments_read;
     return begin_era(r);
 }
 
@@ -315,50 +329,59 @@ enum status spool_recovery_begin(struct spool_recovery *r, const struct spool_di
     return status == STATUS_OK ? STATUS_OK : fail(r, status);
 }
 
-/* All segments were read. */
-static enum status conclude(struct recovery_work *w)
-{
-    recovery_judge(w);
-    TRY(recovery_check_bodies(w));
-    count_messages(w);
-    return STATUS_OK;
-}
-
 static void free_work(struct spool_recovery *r)
 {
-    if (r->work != NULL)
-        free(r->work->holes);
-    free(r->work);
+    struct recovery_work *w = r->work;
+
+    if (w == NULL)
+        return;
+    for (size_t i = 0; i < RECOVERY_INPUTS; i++)
+        recovery_buffer_finish(&w->inputs[i].buffer);
+    recovery_leave_bodies(w);
+    spool_message_destroy(w->view);
+    free(w->next_of_log);
+    free(w->holes);
+    free(w);
     r->work = NULL;
-    free(r->buffer);
-    r->buffer = NULL;
-    r->buffer_bytes = 0;
+}
+
+/* All segments were read. STATUS_LIMIT: there is more to do. */
+static enum status conclude(struct recovery_work *w)
+{
+    struct spool_recovery *r = w->r;
+
+    if (!w->is_judged) {
+        TRY(recovery_judge(w));
+        w->is_judged = true;
+        return STATUS_LIMIT;
+    }
+    TRY(recovery_check_bodies(w));
+    for (size_t i = 0; i < r->segments_count; i++)
+        r->segments[i].home = leader_of(w, r->segments[i].header.log_id);
+    free_work(r);
+    return STATUS_OK;
 }
 
 static enum status step(struct recovery_work *w)
 {
     struct spool_recovery *r = w->r;
+    enum status status;
 
-    while (r->segments_read < r->segments_count && r->segments[r->segments_read].is_free)
-        r->segments_read++;
-    tell_progress(w);
+    if (!w->is_judged)
+        tell_progress(w);
     if (r->segments_read < r->segments_count) {
         TRY(scan_segment(w, r->segments_read));
         r->segments_read++;
         return STATUS_OK;
     }
-    TRY(conclude(w));
-    free_work(r);
-    return STATUS_OK;
+    status = conclude(w);
+    return status == STATUS_LIMIT ? STATUS_OK : status;
 }
 
 enum status spool_recovery_step(struct spool_recovery *r)
 {
-    enum status status;
-
     ASSERT(!spool_recovery_is_over(r));
-    status = step(r->work);
-    return status == STATUS_OK || status == STATUS_BUSY ? status : fail(r, status);
+    return step(r->work);
 }
 
 bool spool_recovery_is_over(const struct spool_recovery *r)
@@ -373,9 +396,8 @@ enum status spool_recover(struct spool_recovery *r, const struct spool_directory
     while (!spool_recovery_is_over(r)) {
         enum status status = spool_recovery_step(r);
 
-        if (status == STATUS_BUSY)
-            return fail(r, STATUS_NO_MEMORY);
-        TRY(status);
+        if (status != STATUS_OK)
+            return fail(r, status == STATUS_BUSY ? STATUS_NO_MEMORY : status);
     }
     return STATUS_OK;
 }
@@ -418,7 +440,7 @@ void spool_recovery_finish(struct spool_recovery *r)
     free_work(r);
     free(r->segments);
     free(r->damage);
-    free(r->buffer);
+    recovery_buffer_finish(&r->buffer);
     *r = (struct spool_recovery){ .directory = NULL };
 }
 
@@ -439,16 +461,16 @@ enum status spool_recovery_load(struct spool_recovery *r, const struct spool_rec
     ssize_t got;
     int fd;
 
-    TRY(recovery_need_buffer(r, m->bytes));
+    TRY(recovery_buffer_need(&r->buffer, m->bytes));
     TRY(spool_segment_open(r->directory, s->number, O_RDONLY, &fd));
     do {
-        got = pread(fd, r->buffer, m->bytes, (off_t)m->offset);
+        got = pread(fd, r->buffer.bytes, m->bytes, (off_t)m->offset);
     } while (got < 0 && errno == EINTR);
     (void)close(fd);
     if (got < 0)
         return STATUS_IO;
     return spool_message_from_record(m->mid, s->header.generation,
-                                     (struct slice){ r->buffer, (size_t)got }, message_out);
+                                     (struct slice){ r->buffer.bytes, (size_t)got }, message_out);
 }
 
 struct spool_result spool_recovery_result(const struct spool_recovered_message *m, uint32_t rid)

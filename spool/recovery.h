@@ -5,9 +5,14 @@
  *
  * begin() reads the headers of the segments only: what the next run needs to write to segments of
  * its own. From then on it may: the steps read what was there at begin() and nothing else. Each
- * reads one segment, the last one looks at the body files as well.
+ * looks at one segment, those behind the last segment at what was found, and at some body files.
  *
- * Every segment is read once, in order of generation, with large reads. What comes out are the
+ * Every segment is read once, in order of generation, with large reads; by the steps, or ahead of
+ * them on another thread, while they look at the one before:
+ *
+ *     read_ahead; then step and read_ahead at the same time, step and read_ahead, ... step, step
+ *
+ * What comes out are the
  * living messages with the state of their recipients, the segments with their owners, and a
  * list of everything that was not readable. Nothing is dropped silently. Nothing in a segment
  * is changed, so recovery can be interrupted and repeated; only body files that no living
@@ -40,11 +45,15 @@ struct spool_recovery_watch {
     void (*progress)(struct spool_recovery_watch *watch, size_t segments_read, size_t segments);
 };
 
+struct spool_recovered_message;
+
 /* Takes what it needs of the messages while their records are at hand. */
 struct spool_recovery_keeper {
-    /* A message, which may be living. What is kept of it becomes found->kept. */
-    enum status (*keep)(struct spool_recovery_keeper *keeper, uint64_t mid, struct slice payload,
-                        void **kept_out);
+    /* A message, which may be living: where it was found, and what it says, a view until this call
+     * ends. What is kept of it becomes found->kept. */
+    enum status (*keep)(struct spool_recovery_keeper *keeper,
+                        const struct spool_recovered_message *found,
+                        const struct spool_message *view, void **kept_out);
     /* It is done, or the recovery is finished and nobody took it: spool_recovery_take_kept(). */
     void (*drop)(struct spool_recovery_keeper *keeper, void *kept);
     /* NULL, or where the recovery may note what it finds of the message: memory that is part of
@@ -113,6 +122,11 @@ struct spool_recovered_message {
     void *kept;                   /* by the keeper; NULL: nothing, or it was taken */
 };
 
+struct spool_recovery_buffer { /* Private. */
+    char *bytes;
+    size_t capacity;
+};
+
 struct spool_recovery {                       /* Read freely; change nothing. */
     struct spool_recovered_segment *segments; /* the free ones, then the others by generation */
     size_t segments_count;
@@ -140,20 +154,28 @@ struct spool_recovery {                       /* Read freely; change nothing. */
     uint64_t generation_gap;    /* private, like the rest */
     struct recovery_work *work; /* private, like the rest; NULL: it is over */
     struct spool_recovered_message *walk;
-    char *buffer;
-    size_t buffer_bytes;
+    struct spool_recovery_buffer buffer; /* of load() */
 };
 
 /* STATUS_UNSUPPORTED when a segment has a format version this one does not know: nothing is
- * touched then. Damage is no failure. On failure of any of these everything is freed. Borrows the
- * directory, and what the options refer to. */
+ * touched then. Damage is no failure. On failure everything is freed. Borrows the directory, and
+ * what the options refer to. */
 MUST_USE enum status spool_recovery_begin(struct spool_recovery *r, const struct spool_directory *d,
                                           const struct spool_recovery_options *options);
 /* Any thread, one at a time. STATUS_BUSY: there was no memory or no descriptor to read the next
- * segment with; nothing has happened, and the step can be made again. */
+ * segment with; nothing has happened, and the step can be made again. After another failure only
+ * finish() may be called. */
 MUST_USE enum status spool_recovery_step(struct spool_recovery *r);
 bool spool_recovery_is_over(const struct spool_recovery *r);
 
+/* Reads the next segment for a later step; also on another thread while a step is being made, at
+ * most one segment ahead of it. Nobody has to: what was not read, or not whole, the step reads. A
+ * step that is made again has its segment, and its successor, already. has_more: whether there is
+ * one; while none of these is running. */
+void spool_recovery_read_ahead(struct spool_recovery *r);
+bool spool_recovery_has_more(const struct spool_recovery *r);
+
+/* As begin(), and all the steps. */
 MUST_USE enum status spool_recover(struct spool_recovery *r, const struct spool_directory *d,
                                    const struct spool_recovery_options *options);
 void spool_recovery_finish(struct spool_recovery *r); /* accepts a zeroed one */

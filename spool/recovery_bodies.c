@@ -1,4 +1,3 @@
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -51,7 +50,10 @@ static enum status check_body(struct recovery_work *w, const char *name)
     if (m != NULL && !m->is_done && m->body_in_file) {
         if (fstatat(r->directory->bodies_fd, name, &info, AT_SYMLINK_NOFOLLOW) != 0)
             return status_from_errno(errno);
-        m->body_missing = (uint64_t)info.st_size < m->body_bytes;
+        if (m->body_missing && (uint64_t)info.st_size >= m->body_bytes) {
+            m->body_missing = false;
+            w->bodies_missing--;
+        }
         return STATUS_OK;
     }
     if (w->options.is_reader || records_were_damaged(r) || r->quarantined > 0) {
@@ -80,34 +82,43 @@ static void report_missing(struct spool_recovery *r)
     }
 }
 
-enum status recovery_check_bodies(struct recovery_work *w)
+static enum status open_bodies(struct recovery_work *w)
 {
-    enum status status = STATUS_OK;
-    struct dirent *entry;
-    DIR *folder;
     int fd = openat(w->r->directory->bodies_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (fd < 0)
-        return status_from_errno(errno);
-    folder = fdopendir(fd);
-    if (folder == NULL) {
-        (void)close(fd);
-        return STATUS_NO_MEMORY;
-    }
-    /* Missing until it is found. */
-    TABLE_FOR_EACH (n, &w->r->messages) {
-        struct spool_recovered_message *m = CONTAINER_OF(n, struct spool_recovered_message, node);
+        return errno == EMFILE || errno == ENFILE ? STATUS_BUSY : status_from_errno(errno);
+    w->bodies = fdopendir(fd);
+    if (w->bodies != NULL)
+        return STATUS_OK;
+    (void)close(fd);
+    return STATUS_BUSY; /* no memory, for now */
+}
 
-        m->body_missing = m->body_in_file && !m->is_done;
-    }
-    errno = 0;
-    while (status == STATUS_OK && (entry = readdir(folder)) != NULL) {
-        status = check_body(w, entry->d_name);
+void recovery_leave_bodies(struct recovery_work *w)
+{
+    if (w->bodies != NULL)
+        (void)closedir(w->bodies);
+    w->bodies = NULL;
+}
+
+enum status recovery_check_bodies(struct recovery_work *w)
+{
+    if (w->bodies == NULL)
+        TRY(open_bodies(w));
+    for (unsigned i = 0; i < RECOVERY_BODIES_STEP; i++) {
+        struct dirent *entry;
+
         errno = 0;
+        entry = readdir(w->bodies);
+        if (entry == NULL) {
+            TRY(errno != 0 ? status_from_errno(errno) : STATUS_OK);
+            recovery_leave_bodies(w);
+            if (w->bodies_missing > 0)
+                report_missing(w->r);
+            return STATUS_OK;
+        }
+        TRY(check_body(w, entry->d_name));
     }
-    if (status == STATUS_OK && errno != 0)
-        status = status_from_errno(errno);
-    (void)closedir(folder);
-    report_missing(w->r);
-    return status;
+    return STATUS_LIMIT;
 }

@@ -53,22 +53,32 @@ enum status recovery_add_hole(struct recovery_work *w, size_t segment,
     return STATUS_OK;
 }
 
-/* The next segment of the same log that holds anything; segments_count when there is none. */
-static size_t next_of_log(const struct spool_recovery *r, size_t index)
+/* Fills next_of_log: the next segment of the same log that holds anything; segments_count when
+ * there is none. */
+static enum status find_next_of_log(struct recovery_work *w)
 {
-    size_t next = index + 1;
+    const struct spool_recovery *r = w->r;
+    size_t *next = calloc(r->segments_count + 1, sizeof *next);
+    size_t seen[SPOOL_LOGS_MAX];
 
-    while (next < r->segments_count &&
-           (r->segments[next].batch_first == 0 ||
-            r->segments[next].header.log_id != r->segments[index].header.log_id))
-        next++;
-    return next;
+    if (next == NULL)
+        return STATUS_NO_MEMORY;
+    for (size_t id = 0; id < SPOOL_LOGS_MAX; id++)
+        seen[id] = r->segments_count;
+    for (size_t i = r->segments_count; i-- > 0;) {
+        next[i] = seen[r->segments[i].header.log_id];
+        if (r->segments[i].batch_first != 0)
+            seen[r->segments[i].header.log_id] = i;
+    }
+    w->next_of_log = next;
+    return STATUS_OK;
 }
 
 /* Whether a later batch of the same era proves that this segment's last batch was completed. */
-static bool last_batch_is_confirmed(const struct spool_recovery *r, size_t index)
+static bool last_batch_is_confirmed(const struct recovery_work *w, size_t index)
 {
-    size_t next = next_of_log(r, index);
+    const struct spool_recovery *r = w->r;
+    size_t next = w->next_of_log[index];
 
     if (next == r->segments_count)
         return false;
@@ -76,11 +86,12 @@ static bool last_batch_is_confirmed(const struct spool_recovery *r, size_t index
            (r->segments[index].batch_last & SPOOL_BATCH_ERA_MASK);
 }
 
-static void judge_hole(struct spool_recovery *r, const struct recovery_hole *h)
+static void judge_hole(const struct recovery_work *w, const struct recovery_hole *h)
 {
+    struct spool_recovery *r = w->r;
     struct spool_recovered_segment *s = &r->segments[h->segment];
     bool is_last = h->batch >= s->batch_last;
-    bool torn = is_last && !last_batch_is_confirmed(r, h->segment);
+    bool torn = is_last && !last_batch_is_confirmed(w, h->segment);
 
     s->is_damaged = s->is_damaged || !torn;
     recovery_report(r, &(struct spool_damage){
@@ -92,14 +103,15 @@ static void judge_hole(struct spool_recovery *r, const struct recovery_hole *h)
                        });
 }
 
-static void judge_end(struct spool_recovery *r, size_t index)
+static void judge_end(const struct recovery_work *w, size_t index)
 {
+    struct spool_recovery *r = w->r;
     struct spool_recovered_segment *s = &r->segments[index];
     size_t next;
 
-    if (s->batch_first == 0 || !last_batch_is_confirmed(r, index))
+    if (s->batch_first == 0 || !last_batch_is_confirmed(w, index))
         return;
-    next = next_of_log(r, index);
+    next = w->next_of_log[index];
     if (r->segments[next].batch_first == s->batch_last + 1)
         return;
     s->is_damaged = true;
@@ -109,10 +121,12 @@ static void judge_end(struct spool_recovery *r, size_t index)
                        });
 }
 
-void recovery_judge(struct recovery_work *w)
+enum status recovery_judge(struct recovery_work *w)
 {
+    TRY(find_next_of_log(w));
     for (size_t i = 0; i < w->holes_count; i++)
-        judge_hole(w->r, &w->holes[i]);
+        judge_hole(w, &w->holes[i]);
     for (size_t i = 0; i < w->r->segments_count; i++)
-        judge_end(w->r, i);
+        judge_end(w, i);
+    return STATUS_OK;
 }

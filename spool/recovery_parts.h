@@ -1,9 +1,12 @@
 /* spool/recovery_parts.h - what the files of recovery share; private to recovery*.c.
  *
- * recovery.c is the order of steps and the messages; recovery_segments.c lists and reads
- * segment files; recovery_damage.c judges holes; recovery_bodies.c looks at body files.
+ * recovery.c is the order of steps and the messages; recovery_segments.c lists segment files;
+ * recovery_read.c reads them; recovery_damage.c judges holes; recovery_bodies.c looks at body
+ * files.
  */
 #pragma once
+#include <dirent.h>
+
 #include "spool/recovery.h"
 #include "spool/scan.h"
 
@@ -16,10 +19,26 @@ struct recovery_hole {
     uint64_t mid;
 };
 
+#define RECOVERY_INPUTS 2 /* one is looked at, the next one read */
+
+/* A segment's bytes. */
+struct recovery_input {
+    struct spool_recovery_buffer buffer;
+    size_t index; /* of the segment */
+    bool is_read; /* ahead, and whole */
+};
+
 struct recovery_work {
     struct spool_recovery *r;
     struct spool_recovery_options options;
-    struct spool_recovered_message **last; /* where the next one is linked */
+    struct recovery_input inputs[RECOVERY_INPUTS]; /* that of a segment: by its index */
+    size_t ahead_next;                             /* index; the reader's */
+    struct spool_message *view;                    /* of the record that is looked at */
+    struct spool_recovered_message **last;         /* where the next one is linked */
+    bool is_judged;
+    size_t *next_of_log;   /* for each segment; see recovery_damage.c */
+    DIR *bodies;           /* while they are looked at */
+    size_t bodies_missing; /* living messages with body_missing */
     struct recovery_hole *holes;
     size_t holes_count;
     size_t holes_capacity;
@@ -31,10 +50,18 @@ struct recovery_work {
 /* Lists the files, reads their headers, sorts by generation. */
 MUST_USE enum status recovery_list_segments(struct recovery_work *w);
 
-/* Reads the whole file into r->buffer; what cannot be read is zeros and counted. */
+/* --- recovery_read.c --- */
+
+/* Reads up to bytes; *got_out is less at the end of the file. */
+MUST_USE enum status recovery_read_at(int fd, char *to, size_t bytes, off_t offset,
+                                      size_t *got_out);
+
+/* The whole file, unless it has been read ahead; what cannot be read is zeros and counted. It stays
+ * until the step is over. */
 MUST_USE enum status recovery_read_segment(struct recovery_work *w, size_t index,
                                            struct slice *bytes_out);
-MUST_USE enum status recovery_need_buffer(struct spool_recovery *r, size_t bytes);
+MUST_USE enum status recovery_buffer_need(struct spool_recovery_buffer *b, size_t bytes);
+void recovery_buffer_finish(struct spool_recovery_buffer *b);
 
 /* --- recovery_damage.c --- */
 
@@ -42,12 +69,16 @@ void recovery_report(struct spool_recovery *r, const struct spool_damage *damage
 MUST_USE enum status recovery_add_hole(struct recovery_work *w, size_t segment,
                                        const struct spool_scan *scan);
 
-/* Turns holes into damage or torn writes, and finds batches that are missing. */
-void recovery_judge(struct recovery_work *w);
+/* Turns holes into damage or torn writes, and finds batches that are missing. STATUS_NO_MEMORY. */
+MUST_USE enum status recovery_judge(struct recovery_work *w);
 
 /* --- recovery_bodies.c --- */
 
+#define RECOVERY_BODIES_STEP 4096u /* files */
+
+/* Looks at the next files; STATUS_LIMIT: there are more. */
 MUST_USE enum status recovery_check_bodies(struct recovery_work *w);
+void recovery_leave_bodies(struct recovery_work *w); /* also when they were not looked at */
 
 /* --- recovery.c --- */
 

@@ -2,39 +2,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "spool/quarantine.h"
 #include "spool/recovery_parts.h"
 
-#define READ_CHUNK (4u << 20)
-#define HUGE_PAGE  ((size_t)2 << 20)
-
 /* Between what is known and what is given out, while a segment is there of which nothing is known:
  * its generation is not to be met again when it can be read. More than a run uses. */
 #define GENERATION_GAP (1u << 16)
-
-/* Reads up to bytes; *got_out is less at the end of the file. */
-static enum status read_at(int fd, char *to, size_t bytes, off_t offset, size_t *got_out)
-{
-    size_t fill = 0;
-
-    while (fill < bytes) {
-        ssize_t got = pread(fd, to + fill, bytes - fill, offset + (off_t)fill);
-
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return status_from_errno(errno);
-        if (got == 0)
-            break;
-        fill += (size_t)got;
-    }
-    *got_out = fill;
-    return STATUS_OK;
-}
 
 static bool is_zero(const char *bytes, size_t len)
 {
@@ -92,7 +68,7 @@ static bool read_head(int fd, char head[static 2 * SPOOL_BLOCK_BYTES], size_t *g
     memset(head, 0, 2 * SPOOL_BLOCK_BYTES);
     *got_out = 0;
     for (size_t at = 0; at < 2 * SPOOL_BLOCK_BYTES; at += SPOOL_BLOCK_BYTES) {
-        if (read_at(fd, head + at, SPOOL_BLOCK_BYTES, (off_t)at, &got) != STATUS_OK) {
+        if (recovery_read_at(fd, head + at, SPOOL_BLOCK_BYTES, (off_t)at, &got) != STATUS_OK) {
             is_whole = false;
             got = SPOOL_BLOCK_BYTES;
             memset(head + at, 0, got);
@@ -266,90 +242,4 @@ enum status recovery_list_segments(struct recovery_work *w)
     drop_copies(r);
     r->generation_next += r->generation_gap;
     return status;
-}
-
-enum status recovery_need_buffer(struct spool_recovery *r, size_t bytes)
-{
-    char *buffer;
-
-    if (bytes <= r->buffer_bytes)
-        return STATUS_OK;
-    if (bytes >= HUGE_PAGE)
-        bytes = (bytes + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
-    buffer = bytes >= HUGE_PAGE ? aligned_alloc(HUGE_PAGE, bytes) : malloc(bytes);
-    if (buffer == NULL)
-        return STATUS_NO_MEMORY;
-    /* It is filled and walked for each segment: fewer faults and misses. Refused, it is as well. */
-    if (bytes >= HUGE_PAGE)
-        (void)madvise(buffer, bytes, MADV_HUGEPAGE);
-    free(r->buffer);
-    r->buffer = buffer;
-    r->buffer_bytes = bytes;
-    return STATUS_OK;
-}
-
-/* A chunk that fails is read again block by block: as much as possible is to be saved. */
-static size_t read_blocks(struct recovery_work *w, int fd, struct spool_recovered_segment *s,
-                          char *to, size_t bytes, off_t offset)
-{
-    size_t fill = 0, got = 0;
-
-    while (fill < bytes) {
-        size_t now = bytes - fill < SPOOL_BLOCK_BYTES ? bytes - fill : SPOOL_BLOCK_BYTES;
-
-        if (read_at(fd, to + fill, now, offset + (off_t)fill, &got) != STATUS_OK) {
-            memset(to + fill, 0, now);
-            got = now;
-            s->is_damaged = true;
-            recovery_report(w->r, &(struct spool_damage){
-                                      .kind = SPOOL_DAMAGE_UNREADABLE,
-                                      .segment = s->number,
-                                      .offset = (uint64_t)offset + fill,
-                                      .bytes = now,
-                                  });
-        }
-        if (got == 0)
-            break;
-        fill += got;
-    }
-    return fill;
-}
-
-/* The disk has something to do while the records of this one are looked at. */
-static void read_ahead(const struct spool_recovery *r, size_t index)
-{
-    int fd;
-
-    if (index == r->segments_count ||
-        spool_segment_open(r->directory, r->segments[index].number, O_RDONLY, &fd) != STATUS_OK)
-        return;
-    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED);
-    (void)close(fd);
-}
-
-enum status recovery_read_segment(struct recovery_work *w, size_t index, struct slice *bytes_out)
-{
-    struct spool_recovered_segment *s = &w->r->segments[index];
-    size_t fill = 0, got = 0;
-    enum status status;
-    int fd;
-
-    TRY(recovery_need_buffer(w->r, s->header.bytes));
-    TRY(spool_segment_open(w->r->directory, s->number, O_RDONLY, &fd));
-    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-    while (fill < s->header.bytes) {
-        size_t now = s->header.bytes - fill < READ_CHUNK ? s->header.bytes - fill : READ_CHUNK;
-
-        status = read_at(fd, w->r->buffer + fill, now, (off_t)fill, &got);
-        if (status != STATUS_OK)
-            got = read_blocks(w, fd, s, w->r->buffer + fill, now, (off_t)fill);
-        fill += got;
-        if (got < now)
-            break;
-    }
-    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-    (void)close(fd);
-    read_ahead(w->r, index + 1);
-    *bytes_out = (struct slice){ w->r->buffer, fill };
-    return STATUS_OK;
 }

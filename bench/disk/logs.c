@@ -269,10 +269,12 @@ static const struct cli_hand_handlers handlers = {
 /* --- what the store wants of the rest of the gateway ----------------------------------------- */
 
 /* Nothing is recovered: the spool is new. */
-enum status gateway_message_keep(const struct gateway_message_keeping *keeping, uint64_t mid,
-                                 struct slice payload, struct gateway_message **message_out)
+enum status gateway_message_keep(const struct gateway_message_keeping *keeping,
+                                 const struct spool_recovered_message *found,
+                                 const struct spool_message *view,
+                                 struct gateway_message **message_out)
 {
-    (void)keeping, (void)mid, (void)payload, (void)message_out;
+    (void)keeping, (void)found, (void)view, (void)message_out;
     return STATUS_UNSUPPORTED;
 }
 
@@ -287,10 +289,9 @@ void gateway_message_discard(struct gateway_message *m)
     (void)m;
 }
 
-void gateway_message_recall(struct gateway_message *m, const struct spool_result *results,
-                            const struct spool_recovered_message *found)
+void gateway_message_recall(struct gateway_message *m, const struct spool_result *results)
 {
-    (void)m, (void)results, (void)found;
+    (void)m, (void)results;
 }
 
 enum status gateway_message_settle(struct gateway_message *m, struct gateway_worker *home,

@@ -12,7 +12,7 @@
 #include "gateway/spool_start.h"
 #include "tests/crash/plants.h"
 
-#define CHOICES_MAX (4 * SIM_RUN_LOGS_MAX + 2)
+#define CHOICES_MAX (4 * SIM_RUN_LOGS_MAX + 3)
 
 /* --- what is on its way ------------------------------------------------------------------------
  */
@@ -206,10 +206,13 @@ static struct list_node *take_any(struct sim_run *run, struct list *l)
     UNREACHABLE();
 }
 
-static void run_job(struct engine_helper *helper)
+static struct engine_job *take_first_job(struct engine_helper *helper)
 {
-    struct engine_job *job = CONTAINER_OF(list_take_first(&helper->jobs), struct engine_job, node);
+    return CONTAINER_OF(list_take_first(&helper->jobs), struct engine_job, node);
+}
 
+static void run_job(struct engine_job *job)
+{
     job->run(job);
     list_append(&job->loop->done, &job->node);
 }
@@ -268,15 +271,19 @@ static bool step(struct sim_run *run, bool with_timers)
     }
     if (!list_is_empty(&run->segments.jobs))
         choices[count++] = &run->segments.jobs;
+    if (!list_is_empty(&run->readers.jobs))
+        choices[count++] = &run->readers.jobs;
     if (!list_is_empty(&run->committer.jobs))
         choices[count++] = &run->committer.jobs;
     if (count == 0)
         return false;
     chosen = choices[sim_below(run->random, count)];
     if (chosen == &run->segments.jobs)
-        run_job(&run->segments);
+        run_job(take_first_job(&run->segments));
+    else if (chosen == &run->readers.jobs) /* has two threads */
+        run_job(CONTAINER_OF(take_any(run, chosen), struct engine_job, node));
     else if (chosen == &run->committer.jobs)
-        run_job(&run->committer);
+        run_job(take_first_job(&run->committer));
     for (unsigned i = 0; i < run->process.workers_count; i++) {
         struct engine_loop *l = &run->loops[i];
 
@@ -322,15 +329,20 @@ static struct kept *kept_of(struct gateway_message *m)
     return CONTAINER_OF(m, struct kept, message);
 }
 
-enum status gateway_message_keep(const struct gateway_message_keeping *keeping, uint64_t mid,
-                                 struct slice payload, struct gateway_message **message_out)
+enum status gateway_message_keep(const struct gateway_message_keeping *keeping,
+                                 const struct spool_recovered_message *found,
+                                 const struct spool_message *view,
+                                 struct gateway_message **message_out)
 {
     struct kept *k = calloc(1, sizeof(*k));
 
     (void)keeping;
     ASSERT(k != NULL);
-    if (spool_message_decode(mid, payload, &k->message.spool) != STATUS_OK)
-        UNREACHABLE(); /* recovery has looked at it */
+    if (spool_message_decode(found->mid, spool_message_payload(view), &k->message.spool) !=
+        STATUS_OK)
+        UNREACHABLE(); /* it is one */
+    k->message.location.offset = found->offset;
+    k->message.location.bytes = found->bytes;
     *message_out = &k->message;
     return STATUS_OK;
 }
@@ -345,19 +357,14 @@ struct spool_recovered_message *gateway_message_room(struct gateway_message *m)
     return &kept_of(m)->found;
 }
 
-void gateway_message_recall(struct gateway_message *m, const struct spool_result *results,
-                            const struct spool_recovered_message *found)
+void gateway_message_recall(struct gateway_message *m, const struct spool_result *results)
 {
     struct spool_recovered_message *copy = &kept_of(m)->found;
-    size_t bytes = found->recipients_count * sizeof(*results);
+    size_t bytes = copy->recipients_count * sizeof(*results);
 
-    m->location.offset = found->offset;
-    m->location.bytes = found->bytes;
-    ASSERT(copy == found);
-    copy->results = results != NULL ? malloc(bytes) : NULL;
-    ASSERT(results == NULL || copy->results != NULL);
-    if (results != NULL)
-        memcpy(copy->results, results, bytes);
+    copy->results = malloc(bytes);
+    ASSERT(copy->results != NULL);
+    memcpy(copy->results, results, bytes);
 }
 
 enum status gateway_message_settle(struct gateway_message *m, struct gateway_worker *home,
@@ -477,8 +484,10 @@ static struct sim_run *run_create(struct sim_disk *disk, unsigned workers, uint6
     run->process.workers = run->workers;
     run->process.workers_count = workers;
     run->process.segments = &run->segments;
+    run->process.readers = &run->readers;
     run->process.committer = &run->committer;
     list_init(&run->segments.jobs);
+    list_init(&run->readers.jobs);
     list_init(&run->committer.jobs);
     for (unsigned i = 0; i < workers; i++) {
         run->loops[i].run = run;

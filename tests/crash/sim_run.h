@@ -52,6 +52,7 @@ struct sim_run { /* Read freely. */
     struct gateway_worker *workers;
     struct engine_loop loops[SIM_RUN_LOGS_MAX];
     struct engine_helper segments;
+    struct engine_helper readers;
     struct engine_helper committer;
     struct sim_disk *disk;
     uint64_t *random;

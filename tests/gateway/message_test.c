@@ -72,9 +72,9 @@ static struct gateway_message *recover(struct spool_message *spool,
     };
     struct gateway_message *m;
 
-    assert_int_equal(gateway_message_keep(&keeping, found.mid, spool_message_payload(spool), &m),
-                     STATUS_OK);
-    gateway_message_recall(m, results, &found);
+    assert_int_equal(gateway_message_keep(&keeping, &found, spool, &m), STATUS_OK);
+    if (results != NULL)
+        gateway_message_recall(m, results);
     assert_int_equal(gateway_message_settle(m, &worker, NULL), STATUS_OK);
     spool_message_destroy(spool);
     return m;
@@ -357,7 +357,7 @@ static void test_what_recovery_finds_beyond_the_budget_stays_on_disk(void **stat
         m = start_large();
     } while (slim_list_is_empty(&worker.shelf.messages));
     assert_true(atomic_load(&process.message_bytes) <=
-                config.settings.memory_message_bytes / 100 * GATEWAY_SHELF_HIGH_PERCENT);
+                config.settings.memory_message_bytes / 100 * GATEWAY_SHELF_RECOVERED_PERCENT);
     assert_false(gateway_message_hold(m));
     assert_null(m->spool);
     assert_int_equal(m->items_count, 1);
@@ -368,10 +368,13 @@ static void test_what_recovery_finds_beyond_the_budget_stays_on_disk(void **stat
 
 static void test_the_oldest_that_nobody_reads_are_put_away_first(void **state)
 {
-    struct gateway_message *read = start_large(), *idle = start_large(), *newest = NULL;
+    struct gateway_message *read, *idle, *newest;
     size_t before;
 
     (void)state;
+    config.settings.memory_message_bytes = 4u << 20;
+    read = start_large();
+    idle = start_large();
     (void)start_large();
     newest = start_large();
     assert_true(slim_list_is_empty(&worker.shelf.messages));

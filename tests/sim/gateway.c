@@ -96,6 +96,7 @@ static enum status start_shared(struct life *l)
     TRY(gateway_peer_count_create(&p->seed, &p->peers));
     TRY(rates_create((size_t)1 << 12, &rates_seed, &p->rates));
     TRY(engine_helper_create(1, JOBS_MAX, &p->segments));
+    TRY(engine_helper_create(2, 2, &p->readers));
     if (!p->spool_is_direct)
         TRY(engine_helper_create(p->workers_count, JOBS_MAX, &p->committer));
     return STATUS_OK;
@@ -174,6 +175,7 @@ static void tear_down(struct life *l)
     struct gateway_process *p = &l->process;
 
     engine_helper_destroy(p->committer);
+    engine_helper_destroy(p->readers);
     engine_helper_destroy(p->segments);
     atomic_store(&p->nobody_posts, true);
     for (unsigned i = 0; i < p->workers_count; i++)

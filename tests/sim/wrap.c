@@ -320,12 +320,14 @@ WRAP(void, gateway_bounce_start, struct gateway_message *message, struct gateway
 }
 
 /* As if all its recipients had a final result. */
-WRAP(void, gateway_message_recall, struct gateway_message *m, const struct spool_result *results,
-     const struct spool_recovered_message *found)
+WRAP(enum status, gateway_message_settle, struct gateway_message *m, struct gateway_worker *home,
+     struct spool_segment *segment)
 {
-    __real_gateway_message_recall(m, results, found);
-    if (sim_plant_is(SIM_PLANT_RECOVERY_SKIPS) && sim_below(8) == 0)
+    enum status status = __real_gateway_message_settle(m, home, segment);
+
+    if (status == STATUS_OK && sim_plant_is(SIM_PLANT_RECOVERY_SKIPS) && sim_below(8) == 0)
         m->open_count = 0;
+    return status;
 }
 
 /* --- the shelf ------------------------------------------------------------------------------- */

@@ -41,6 +41,32 @@ static void a_message_reads_back_from_its_payload(void **unused)
     }
 }
 
+/* One view for all, as recovery does it. */
+static void a_view_shows_what_decode_would_make(void **unused)
+{
+    static const struct {
+        unsigned recipients;
+        size_t body;
+    } cases[] = { { 1, 0 }, { 300, 70000 }, { 4, 4000 }, { 5, 100 }, { 1, 1 } };
+    struct spool_message *view = spool_message_view_create();
+
+    (void)unused;
+    assert_non_null(view);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct spool_message *m = fake_message(99, cases[i].recipients, cases[i].body);
+        struct slice payload = spool_message_payload(m);
+
+        assert_int_equal(spool_message_view(view, 99, payload), STATUS_OK);
+        fake_assert_message(view, 99, cases[i].recipients, cases[i].body);
+        assert_ptr_equal(spool_message_payload(view).data, payload.data);
+        assert_int_equal(spool_message_view(view, 98, payload), STATUS_CORRUPT);
+        assert_int_equal(spool_message_view(view, 99, slice_first(payload, payload.len - 1)),
+                         STATUS_CORRUPT);
+        spool_message_destroy(m);
+    }
+    spool_message_destroy(view);
+}
+
 static void how_the_body_is_cut_does_not_matter(void **unused)
 {
     struct slice text = SLICE("Subject: x\r\n\r\nHello\r\n..dot\r\n");
@@ -427,6 +453,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_reads_back_from_its_payload),
+        cmocka_unit_test(a_view_shows_what_decode_would_make),
         cmocka_unit_test(how_the_body_is_cut_does_not_matter),
         cmocka_unit_test(a_true_size_is_room_enough_for_what_is_ours_as_well),
         cmocka_unit_test(tls_required_no_says_nothing_of_mail_with_requiretls),
