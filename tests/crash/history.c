@@ -10,7 +10,7 @@
 #define LIVES_MAX      6
 #define STEPS_MAX      160
 #define QUIET_MAX      20000 /* steps until nothing waits any more */
-#define FLUSHES_MAX    60    /* so often compaction may meet a message that cannot be read now */
+#define FLUSHES_MAX    200   /* so often compaction may meet a message that cannot be read now */
 #define DEPTH_MAX      2     /* a cut within the start after a cut */
 #define DEEP_ONE_IN    24    /* of the steps of such a start */
 #define AGAIN_ONE_IN   4     /* of the cuts: started twice */
