@@ -9,7 +9,6 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "base/hash.h"
 #include "cli/configuration.h"
 
 /* Of a spool that changes meanwhile. */
@@ -170,16 +169,7 @@ void cli_spool_close(struct cli_spool_reader *s)
 
 const struct spool_recovered_message *cli_spool_find(const struct cli_spool_reader *s, uint64_t mid)
 {
-    struct table_node *n = table_find(&s->recovery.messages, hash_number(mid));
-
-    for (; n != NULL; n = table_find_next(n)) {
-        const struct spool_recovered_message *m =
-            CONTAINER_OF(n, struct spool_recovered_message, node);
-
-        if (m->mid == mid)
-            return m;
-    }
-    return NULL;
+    return spool_recovery_find(&s->recovery, mid);
 }
 
 const struct spool_recovered_segment *cli_spool_segment(const struct cli_spool_reader *s,

@@ -19,7 +19,7 @@ static uint64_t hash_mid(uint64_t mid)
            (mid & ((1u << MIDS_TOGETHER_BITS) - 1));
 }
 
-struct spool_recovered_message *recovery_find(const struct spool_recovery *r, uint64_t mid)
+struct spool_recovered_message *spool_recovery_find(const struct spool_recovery *r, uint64_t mid)
 {
     struct table_node *n = table_find(&r->messages, hash_mid(mid));
 
@@ -114,7 +114,7 @@ static enum status take_message(struct recovery_work *w, size_t index,
                                 const struct spool_scan *scan)
 {
     uint64_t mid = scan->record.mid;
-    struct spool_recovered_message *m = recovery_find(w->r, mid);
+    struct spool_recovered_message *m = spool_recovery_find(w->r, mid);
     enum status status = spool_message_view(w->view, mid, scan->payload);
 
     if (status == STATUS_CORRUPT ||
@@ -137,7 +137,7 @@ static enum status take_message(struct recovery_work *w, size_t index,
 static enum status take_results(struct recovery_work *w, size_t index,
                                 const struct spool_scan *scan)
 {
-    struct spool_recovered_message *m = recovery_find(w->r, scan->record.mid);
+    struct spool_recovered_message *m = spool_recovery_find(w->r, scan->record.mid);
     struct slice rest = scan->payload;
 
     if (m == NULL) /* its segment was recycled, or its record is lost and reported */
@@ -193,7 +193,7 @@ static enum status bury(struct recovery_work *w, struct spool_recovered_message 
 
 static enum status take_done(struct recovery_work *w, size_t index, const struct spool_scan *scan)
 {
-    struct spool_recovered_message *m = recovery_find(w->r, scan->record.mid);
+    struct spool_recovered_message *m = spool_recovery_find(w->r, scan->record.mid);
 
     if (m == NULL)
         return STATUS_OK;

@@ -180,6 +180,9 @@ MUST_USE enum status spool_recover(struct spool_recovery *r, const struct spool_
                                    const struct spool_recovery_options *options);
 void spool_recovery_finish(struct spool_recovery *r); /* accepts a zeroed one */
 
+/* Living or dead; NULL: it was not found. */
+struct spool_recovered_message *spool_recovery_find(const struct spool_recovery *r, uint64_t mid);
+
 /* The next living message, in the order of their records; NULL at the end. One walk per recovery,
  * and none with a keeper who gives room. */
 struct spool_recovered_message *spool_recovery_next(struct spool_recovery *r);

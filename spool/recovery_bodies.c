@@ -46,7 +46,7 @@ static enum status check_body(struct recovery_work *w, const char *name)
     }
     if (r->mid_limit > 0 && mid >= r->mid_limit) /* of this run */
         return STATUS_OK;
-    m = recovery_find(r, mid);
+    m = spool_recovery_find(r, mid);
     if (m != NULL && !m->is_done && m->body_in_file) {
         if (fstatat(r->directory->bodies_fd, name, &info, AT_SYMLINK_NOFOLLOW) != 0)
             return status_from_errno(errno);

@@ -79,7 +79,3 @@ MUST_USE enum status recovery_judge(struct recovery_work *w);
 /* Looks at the next files; STATUS_LIMIT: there are more. */
 MUST_USE enum status recovery_check_bodies(struct recovery_work *w);
 void recovery_leave_bodies(struct recovery_work *w); /* also when they were not looked at */
-
-/* --- recovery.c --- */
-
-struct spool_recovered_message *recovery_find(const struct spool_recovery *r, uint64_t mid);

@@ -188,16 +188,17 @@ struct lodging {
     unsigned count;
 };
 
-static enum status keep_lodger(struct spool_recovery_keeper *base, uint64_t mid,
-                               struct slice payload, void **kept_out)
+static enum status keep_lodger(struct spool_recovery_keeper *base,
+                               const struct spool_recovered_message *found,
+                               const struct spool_message *view, void **kept_out)
 {
     struct lodging *l = CONTAINER_OF(base, struct lodging, base);
     struct lodger *lodger = malloc(sizeof(*lodger));
 
-    (void)payload;
+    (void)view;
     assert_non_null(lodger);
     memset(lodger, 0xaa, sizeof(*lodger)); /* the room need not be clean */
-    lodger->mid = mid;
+    lodger->mid = found->mid;
     l->lodgers[l->count++] = lodger;
     *kept_out = lodger;
     return STATUS_OK;
