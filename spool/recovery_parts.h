@@ -6,6 +6,7 @@
  */
 #pragma once
 #include <dirent.h>
+#include <sys/types.h>
 
 #include "spool/recovery.h"
 #include "spool/scan.h"
