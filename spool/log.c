@@ -238,8 +238,11 @@ void spool_log_append_done(struct spool_log *log, uint64_t mid,
 {
     bool queued = queue_results(log, mid, NULL, 0);
 
-    if (location != NULL)
+    if (location != NULL) {
+        if (queued)
+            location->segment->dones = log->results_appended;
         spool_log_forget(log, location);
+    }
     if (ticket == NULL)
         return;
     if (queued && log->state != SPOOL_LOG_STOPPED) {

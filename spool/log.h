@@ -21,7 +21,8 @@
  * them to another segment, and from there on they go as always, until a write fails.
  *
  * Segments form a chain by generation, adopted ones first. The head is released when no message
- * lives in it, and only the head: a DONE record cannot vanish before the MESSAGE it strikes out.
+ * lives in it and the DONE records of those that did are durable, or have no room elsewhere; and
+ * only the head: a DONE record cannot vanish before the MESSAGE it strikes out.
  *
  * The log never does I/O, reads no clock, calls nobody back but its storage, and must stay at
  * one address. It borrows messages: one handed to append_message must live until its ticket
@@ -202,11 +203,11 @@ void spool_log_append_results(struct spool_log *log, uint64_t mid,
                               const struct spool_result *results, size_t count);
 
 /* Records that the message is finished, lazily, and gives its place up: the segment may be
- * recycled from now on. Without a location it has none: its write failed, and what of it may have
- * reached the disk does not count. With a ticket (or NULL), the owner learns when it is durable:
- * only then may a body file be unlinked. A DONE whose write fails is written again; its ticket
- * comes back with STATUS_IO when the log stops and STATUS_LIMIT when too much waits: leave the body
- * file to the next recovery then. */
+ * recycled once that is durable. Without a location it has none: its write failed, and what of it
+ * may have reached the disk does not count. With a ticket (or NULL), the owner learns when it is
+ * durable: only then may a body file be unlinked. A DONE whose write fails is written again; its
+ * ticket comes back with STATUS_IO when the log stops and STATUS_LIMIT when too much waits: leave
+ * the body file to the next recovery then. */
 void spool_log_append_done(struct spool_log *log, uint64_t mid,
                            const struct spool_location *location, struct spool_ticket *ticket);
 

@@ -11,6 +11,7 @@ struct spool_segment {
     struct spool_segment_file file;
     uint32_t fill;   /* where the next batch goes; the size of the segment once it is sealed */
     size_t messages; /* living in it */
+    uint64_t dones;  /* the log's results_appended behind the last DONE of a message in it */
 };
 
 /* Entry of log->results: this head, then count encoded results. No results: a DONE record. */

@@ -91,11 +91,22 @@ struct spool_segment *spool_log_head(const struct spool_log *log)
     return head != log->current ? head : NULL;
 }
 
+/* Results can only be written once a segment has been had, and the storage has refused one. */
+static bool results_lack_room(const struct spool_log *log)
+{
+    return log->prepare_waits && log->spares_count == 0 && !log_next_fits(log);
+}
+
 void log_release_head(struct spool_log *log)
 {
     struct spool_segment *head = spool_log_head(log);
 
     if (head == NULL || head->messages > 0 || log->is_releasing || log->release_waits)
+        return;
+    /* A crash may have left copies of its messages further on, without their results. As long as
+     * the DONE can be forgotten, what stands here has to tell that they are old. On a full disk
+     * the DONE may need the very room that the head takes. */
+    if (head->dones > log->results_committed && !results_lack_room(log))
         return;
     log->is_releasing = true;
     log->storage->ops->segment_release(log->storage, &head->file);

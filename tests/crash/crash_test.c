@@ -28,7 +28,7 @@
 #endif
 
 #define PLANT_SEED     1     /* the same each time: whether a bug is found is no matter of luck */
-#define PLANT_CUTS_MAX 20000 /* within so many */
+#define PLANT_CUTS_MAX 60000 /* within so many */
 
 static void print_counts(const struct history_counts *c, uint64_t histories)
 {

@@ -8,6 +8,16 @@ static void fill_segments(struct bench *b, unsigned segments)
         commit(b, 12000);
 }
 
+/* What is lazy. */
+static void make_durable(struct bench *b)
+{
+    spool_log_flush(&b->log);
+    fake_settle(&b->storage);
+    assert_true(fake_answer_write(&b->storage, STATUS_OK));
+    fake_settle(&b->storage);
+    assert_false(spool_log_has_lazy(&b->log));
+}
+
 static void a_segment_is_recycled_only_as_head_of_the_chain(void **unused)
 {
     struct bench b;
@@ -31,6 +41,15 @@ static void a_segment_is_recycled_only_as_head_of_the_chain(void **unused)
     assert_int_equal(b.storage.released_count, 0);
     for (unsigned i = 0; i < first_of[1]; i++)
         spool_log_append_done(&b.log, i + 1, &b.tickets[i].location, NULL);
+
+    /* Nor before it is durable that they are done: copies may stand further on. */
+    fake_settle(&b.storage);
+    assert_false(b.storage.is_releasing);
+    assert_int_equal(b.storage.released_count, 0);
+    spool_log_flush(&b.log);
+    spool_log_run(&b.log);
+    assert_false(b.storage.is_releasing);
+    assert_true(fake_answer_write(&b.storage, STATUS_OK));
 
     /* One release at a time, and none before the one before was answered. */
     spool_log_run(&b.log);
@@ -75,6 +94,8 @@ static void adopted_segments_stand_first_in_the_chain(void **unused)
     location.segment = adopted;
     spool_log_append_done(&b.log, 1000, &location, NULL);
     fake_settle(&b.storage);
+    assert_ptr_equal(spool_log_head(&b.log), location.segment);
+    make_durable(&b);
     assert_int_equal(b.storage.released_count, 2);
     assert_int_equal(b.storage.released[0], 9);
     teardown(&b);
@@ -100,7 +121,7 @@ static void segments_are_adopted_while_new_mail_comes(void **unused)
     fill_segments(&b, 3);
     for (unsigned i = 0; i < b.count; i++)
         spool_log_append_done(&b.log, i + 1, &b.tickets[i].location, NULL);
-    fake_settle(&b.storage);
+    make_durable(&b);
     assert_null(spool_log_head(&b.log));
     assert_int_equal(b.storage.released_count, 0);
 
@@ -118,8 +139,50 @@ static void segments_are_adopted_while_new_mail_comes(void **unused)
     location.segment = adopted[1];
     spool_log_append_done(&b.log, 1000, &location, NULL);
     fake_settle(&b.storage);
+    assert_ptr_equal(spool_log_head(&b.log), location.segment);
+    make_durable(&b);
     assert_true(b.storage.released_count > 2);
     assert_int_equal(b.storage.released[1], 9);
+    teardown(&b);
+}
+
+/* Until no segment has room for another record. */
+static void fill_with_results(struct bench *b, uint64_t mid)
+{
+    const struct spool_result result = { .state = SPOOL_RESULT_DEFERRED };
+    unsigned writes = 0;
+
+    do {
+        assert_true(writes++ < FAKE_SEGMENTS_MAX * FAKE_SEGMENT_BYTES / SPOOL_BLOCK_BYTES);
+        spool_log_append_results(&b->log, mid, &result, 1);
+        spool_log_flush(&b->log);
+        fake_settle(&b->storage);
+    } while (fake_answer_write(&b->storage, STATUS_OK));
+    assert_true(spool_log_has_lazy(&b->log));
+}
+
+/* On a full disk results may need the very room that the head takes. */
+static void a_head_whose_done_has_no_room_is_released(void **unused)
+{
+    struct bench b;
+    unsigned last;
+
+    (void)unused;
+    ready(&b);
+    fill_segments(&b, 2);
+    last = b.count - 1; /* the others live in the head */
+    b.disk.files_max = 2 + b.log.spares_count;
+    fill_with_results(&b, last + 1);
+    assert_int_equal(b.storage.released_count, 0);
+
+    for (unsigned i = 0; i < last; i++)
+        spool_log_append_done(&b.log, i + 1, &b.tickets[i].location, NULL);
+    fake_settle(&b.storage);
+    assert_int_equal(b.storage.released_count, 1);
+
+    spool_log_retry(&b.log);
+    fake_settle(&b.storage);
+    make_durable(&b);
     teardown(&b);
 }
 
@@ -129,6 +192,7 @@ int main(void)
         cmocka_unit_test(a_segment_is_recycled_only_as_head_of_the_chain),
         cmocka_unit_test(adopted_segments_stand_first_in_the_chain),
         cmocka_unit_test(segments_are_adopted_while_new_mail_comes),
+        cmocka_unit_test(a_head_whose_done_has_no_room_is_released),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
