@@ -310,7 +310,9 @@ static void settle(struct gateway_outbound *out, size_t i, const struct gateway_
     case DELIVERY_VERDICT_DEFERRED:
         log_recipient(out, rid, f);
         note_deferred(out, i);
-        gateway_item_waiting(item)[(*kept)++] = (uint16_t)rid;
+        if (*kept < i) /* else it stands there, and the home may be reading it */
+            gateway_item_waiting(item)[*kept] = (uint16_t)rid;
+        (*kept)++;
         break;
     }
 }
@@ -349,10 +351,14 @@ static unsigned put_unsent_first(struct gateway_outbound *out, unsigned kept)
     unsigned sent = (unsigned)out->envelope.recipients_count;
     unsigned unsent = unsent_of(item) - sent;
 
-    memcpy(out->accepted, waiting, kept * sizeof(*waiting));
-    memmove(waiting, waiting + sent, unsent * sizeof(*waiting));
-    memmove(waiting + unsent + kept, waiting + sent + unsent, item->left_count * sizeof(*waiting));
-    memcpy(waiting + unsent, out->accepted, kept * sizeof(*waiting));
+    /* A single one stays where it is: the home may read it there (gateway/item.h). */
+    if (item->all_count > 1) {
+        memcpy(out->accepted, waiting, kept * sizeof(*waiting));
+        memmove(waiting, waiting + sent, unsent * sizeof(*waiting));
+        memmove(waiting + unsent + kept, waiting + sent + unsent,
+                item->left_count * sizeof(*waiting));
+        memcpy(waiting + unsent, out->accepted, kept * sizeof(*waiting));
+    }
     item->left_count = (uint16_t)(item->left_count + kept);
     item->waiting_count = (uint16_t)(unsent + item->left_count);
     return unsent;
