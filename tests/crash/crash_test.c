@@ -20,7 +20,7 @@
 /* At least so many cuts in an ordinary run. The sanitizers take twenty times as long, and do not
  * look for planted bugs. */
 #ifdef __SANITIZE_ADDRESS__
-#define CUTS         2000
+#define CUTS         1000
 #define IS_SANITIZED true
 #else
 #define CUTS         8000

@@ -15,7 +15,7 @@
 
 /* In an ordinary run. The sanitizers take seven times as long. */
 #ifdef __SANITIZE_ADDRESS__
-#define HISTORIES 60
+#define HISTORIES 40
 #else
 #define HISTORIES 120
 #endif
