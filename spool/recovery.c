@@ -323,6 +323,8 @@ enum status spool_recovery_begin(struct spool_recovery *r, const struct spool_di
     w->r = r;
     w->options = *options;
     w->last = &r->walk;
+    for (size_t i = 0; i < RECOVERY_INPUTS; i++)
+        w->inputs[i].index = SIZE_MAX;
     for (uint32_t i = 0; i < SPOOL_LOGS_MAX; i++)
         w->leaders[i] = i;
     status = begin(w);

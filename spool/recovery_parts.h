@@ -25,8 +25,8 @@ struct recovery_hole {
 /* A segment's bytes. */
 struct recovery_input {
     struct spool_recovery_buffer buffer;
-    size_t index; /* of the segment */
-    bool is_read; /* ahead, and whole */
+    size_t index; /* of the segment that was to be read ahead; SIZE_MAX: none */
+    bool is_read; /* and was, whole */
 };
 
 struct recovery_work {

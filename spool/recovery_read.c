@@ -120,7 +120,7 @@ enum status recovery_read_segment(struct recovery_work *w, size_t index, struct 
     }
     (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
     (void)close(fd);
-    if (w->ahead_next <= index)
+    if (in->index != index) /* else somebody reads ahead, maybe at this moment */
         advise_next(w->r, index + 1);
     *bytes_out = (struct slice){ in->buffer.bytes, fill };
     return STATUS_OK;

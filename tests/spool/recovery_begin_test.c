@@ -1,4 +1,6 @@
 /* Recovery step by step, beside new mail, and what is kept of the messages. */
+#include <pthread.h>
+
 #include "tests/spool/recovery_bench.h"
 
 /* What new mail needs is known at once, and what it leaves on the disk is not touched. */
@@ -139,6 +141,50 @@ static void a_segment_may_be_read_ahead_of_its_step(void **unused)
         assert_int_equal(b.recovery.messages_living, cases[i].living);
         ASSERT_DAMAGE(&b, [SPOOL_DAMAGE_RECORD] = cases[i].is_cut);
         (void)close(fd);
+        teardown(&b);
+    }
+}
+
+static void *read_ahead(void *recovery)
+{
+    spool_recovery_read_ahead(recovery);
+    return NULL;
+}
+
+/* As the gateway does it: a step, which has to read its segment itself where that is cut, and the
+ * thread that reads the next one have nothing in common. */
+static void a_step_and_the_next_read_go_on_at_the_same_time(void **unused)
+{
+    (void)unused;
+    for (unsigned cut = 0; cut <= LOGS; cut++) {
+        const struct spool_recovery_options options = { .is_reader = false };
+        struct bench b;
+        pthread_t thread;
+
+        setup(&b);
+        for (unsigned i = 0; i < LOGS; i++)
+            commit(&b, i, 100);
+        fake_disk_save(&b.disk, b.path);
+        assert_int_equal(spool_directory_open(&b.directory, b.path, false), STATUS_OK);
+        for (unsigned i = 0; i < cut; i++) {
+            int fd = open_segment_of(&b, i, O_RDWR);
+
+            assert_int_equal(ftruncate(fd, 8192), 0);
+            (void)close(fd);
+        }
+        assert_int_equal(spool_recovery_begin(&b.recovery, &b.directory, &options), STATUS_OK);
+        spool_recovery_read_ahead(&b.recovery);
+        while (!spool_recovery_is_over(&b.recovery)) {
+            bool has_more = spool_recovery_has_more(&b.recovery);
+
+            if (has_more)
+                assert_int_equal(pthread_create(&thread, NULL, read_ahead, &b.recovery), 0);
+            assert_int_equal(spool_recovery_step(&b.recovery), STATUS_OK);
+            if (has_more)
+                assert_int_equal(pthread_join(thread, NULL), 0);
+        }
+        assert_int_equal(b.recovery.messages_living, LOGS);
+        ASSERT_DAMAGE(&b, [SPOOL_DAMAGE_RECORD] = cut);
         teardown(&b);
     }
 }
@@ -320,6 +366,7 @@ int main(void)
         cmocka_unit_test(a_segment_that_the_device_does_not_give_is_kept),
         cmocka_unit_test(bodies_of_new_mail_are_no_orphans),
         cmocka_unit_test(a_segment_may_be_read_ahead_of_its_step),
+        cmocka_unit_test(a_step_and_the_next_read_go_on_at_the_same_time),
         cmocka_unit_test(what_is_kept_of_messages_is_taken_or_dropped),
         cmocka_unit_test(what_is_found_is_noted_in_room_of_the_keeper),
     };
