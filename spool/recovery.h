@@ -157,9 +157,9 @@ struct spool_recovery {                       /* Read freely; change nothing. */
     struct spool_recovery_buffer buffer; /* of load() */
 };
 
-/* STATUS_UNSUPPORTED when a segment has a format version this one does not know: nothing is
- * touched then. Damage is no failure. On failure everything is freed. Borrows the directory, and
- * what the options refer to. */
+/* STATUS_UNSUPPORTED when a segment has a format version this one does not know, STATUS_LIMIT when
+ * a generation is 2^32 or more, which no spool comes to: nothing is touched then. Damage is no
+ * failure. On failure everything is freed. Borrows the directory, and what the options refer to. */
 MUST_USE enum status spool_recovery_begin(struct spool_recovery *r, const struct spool_directory *d,
                                           const struct spool_recovery_options *options);
 /* Any thread, one at a time. STATUS_BUSY: there was no memory or no descriptor to read the next

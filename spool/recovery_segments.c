@@ -142,6 +142,12 @@ static int by_generation(const void *a, const void *b)
     return x->number < y->number ? -1 : x->number > y->number;
 }
 
+/* A header may say any generation: none is given out behind the highest there can be. */
+static uint64_t behind(uint64_t generation, uint64_t distance)
+{
+    return generation < UINT64_MAX - distance ? generation + distance : UINT64_MAX;
+}
+
 static enum status add_file(struct spool_recovery *r, const char *name)
 {
     struct spool_recovered_segment *s;
@@ -167,7 +173,7 @@ static enum status add_file(struct spool_recovery *r, const char *name)
     if (number >= r->number_next)
         r->number_next = number + 1;
     if (s->header.generation >= r->generation_next)
-        r->generation_next = s->header.generation + 1;
+        r->generation_next = behind(s->header.generation, 1);
     /* Nothing is known of it: it was reported, and is left alone. */
     if (!s->is_free && s->header.generation == 0) {
         r->segments_count--;
@@ -240,6 +246,6 @@ enum status recovery_list_segments(struct recovery_work *w)
     if (r->segments_count > 0)
         qsort(r->segments, r->segments_count, sizeof *r->segments, by_generation);
     drop_copies(r);
-    r->generation_next += r->generation_gap;
+    r->generation_next = behind(r->generation_next, r->generation_gap);
     return status;
 }

@@ -189,6 +189,47 @@ static void a_step_and_the_next_read_go_on_at_the_same_time(void **unused)
     }
 }
 
+/* A header may say anything that its checksum fits: no generation is given out twice. */
+static void a_spool_without_generations_left_is_refused(void **unused)
+{
+    static const struct {
+        uint64_t generation;
+        bool is_gap;
+        enum status status;
+    } cases[] = {
+        { UINT32_MAX - 1, false, STATUS_OK },    { UINT32_MAX, false, STATUS_LIMIT },
+        { UINT32_MAX - 1, true, STATUS_LIMIT },  { UINT64_MAX - 1, true, STATUS_LIMIT },
+        { UINT64_MAX - 1, false, STATUS_LIMIT }, { UINT64_MAX, false, STATUS_LIMIT },
+        { UINT64_MAX, true, STATUS_LIMIT },
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct spool_segment_header header = { .generation = cases[i].generation,
+                                                     .bytes = FAKE_SEGMENT_BYTES };
+        const struct spool_recovery_options options = { .is_reader = false };
+        char block[SPOOL_BLOCK_BYTES], name[SPOOL_SEGMENT_NAME_MAX];
+        struct bench b;
+        int fd;
+
+        setup(&b);
+        assert_int_equal(spool_directory_open(&b.directory, b.path, false), STATUS_OK);
+        if (cases[i].is_gap)
+            assert_int_equal(mkdirat(b.directory.segments_fd, spool_segment_name(77, name), 0700),
+                             0);
+        spool_segment_header_encode(&header, block);
+        assert_int_equal(spool_segment_open(&b.directory, 1, O_RDWR | O_CREAT, &fd), STATUS_OK);
+        assert_int_equal(ftruncate(fd, FAKE_SEGMENT_BYTES), 0);
+        assert_int_equal(pwrite(fd, block, sizeof block, 0), sizeof block);
+        (void)close(fd);
+        assert_int_equal(spool_recovery_begin(&b.recovery, &b.directory, &options),
+                         cases[i].status);
+        if (cases[i].is_gap)
+            assert_int_equal(unlinkat(b.directory.segments_fd, name, AT_REMOVEDIR), 0);
+        teardown(&b);
+    }
+}
+
 struct keeper {
     struct spool_recovery_keeper base;
     uint64_t kept[MANY]; /* MIDs; 0: dropped */
@@ -367,6 +408,7 @@ int main(void)
         cmocka_unit_test(bodies_of_new_mail_are_no_orphans),
         cmocka_unit_test(a_segment_may_be_read_ahead_of_its_step),
         cmocka_unit_test(a_step_and_the_next_read_go_on_at_the_same_time),
+        cmocka_unit_test(a_spool_without_generations_left_is_refused),
         cmocka_unit_test(what_is_kept_of_messages_is_taken_or_dropped),
         cmocka_unit_test(what_is_found_is_noted_in_room_of_the_keeper),
     };
