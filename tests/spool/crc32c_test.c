@@ -47,6 +47,21 @@ static void both_ways_agree_at_every_length_and_alignment(void **unused)
                              spool_crc32c_plain(start != 0 ? 0x1234u : 0, bytes + start, len));
 }
 
+/* Three streams of 1 KiB are taken at once where there are so many bytes. */
+static void both_ways_agree_around_each_round_of_streams(void **unused)
+{
+    static char bytes[6 * 3072];
+
+    (void)unused;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (char)(i * i * 131 + (i >> 7));
+    for (size_t rounds = 1; rounds < 6; rounds++)
+        for (size_t len = rounds * 3072 - 17; len < rounds * 3072 + 17; len++)
+            for (size_t start = 0; start < 3; start++)
+                assert_int_equal(spool_crc32c_fast(0xfeedface, bytes + start, len),
+                                 spool_crc32c_plain(0xfeedface, bytes + start, len));
+}
+
 static void it_does_not_matter_how_the_bytes_are_cut(void **unused)
 {
     struct slice text = SLICE("The quick brown fox jumps over the lazy dog, twice.");
@@ -65,6 +80,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_gives_the_published_values),
         cmocka_unit_test(both_ways_agree_at_every_length_and_alignment),
+        cmocka_unit_test(both_ways_agree_around_each_round_of_streams),
         cmocka_unit_test(it_does_not_matter_how_the_bytes_are_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
