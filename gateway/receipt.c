@@ -156,6 +156,13 @@ static enum status into_file(struct gateway_receipt *r, struct slice bytes)
 {
     if (r->body == NULL)
         TRY(gateway_body_create(r->worker, r, gateway_receipt_mid(r), r->bytes_hint, &r->body));
+    if (r->draft.stage == SPOOL_DRAFT_BODY_FILE && buffer_len(&r->waiting) == 0) {
+        struct slice now =
+            slice_first(bytes, smaller(bytes.len, spool_body_file_room(&r->body->file)));
+
+        spool_body_file_append(&r->body->file, now);
+        bytes = slice_after(bytes, now.len);
+    }
     TRY(buffer_append(&r->waiting, bytes));
     pump(r);
     return STATUS_OK;
