@@ -78,6 +78,13 @@ static void on_open(struct engine_file_request *request, enum status status, siz
         answer(body, STATUS_OK);
 }
 
+/* What streams through in large pieces would only push better things out of the page cache, and a
+ * copy of it costs more than to have the disk take it from where it is. */
+int gateway_body_flags(const struct gateway_worker *worker)
+{
+    return worker->process->bodies_are_direct ? O_DIRECT : 0;
+}
+
 static void create_file(struct spool_body_storage *s, const char *name, uint64_t bytes_hint)
 {
     struct gateway_body *body = body_of(s);
@@ -85,7 +92,8 @@ static void create_file(struct spool_body_storage *s, const char *name, uint64_t
     body->bytes_hint = bytes_hint;
     memcpy(body->name, name, sizeof(body->name));
     engine_file_open(body->worker->loop, &body->request, body->worker->process->directory.bodies_fd,
-                     body->name, O_WRONLY | O_CREAT | O_EXCL, 0600, on_open);
+                     body->name, O_WRONLY | O_CREAT | O_EXCL | gateway_body_flags(body->worker),
+                     0600, on_open);
 }
 
 static void write_file(struct spool_body_storage *s, const char *data, size_t bytes,

@@ -31,6 +31,9 @@ void gateway_body_destroy(struct gateway_body *body);
 /* Nobody wants it: the file goes, and the object with it, when the step in flight has ended. */
 void gateway_body_abandon(struct gateway_body *body);
 
+/* For open(): O_DIRECT where body files allow it, or 0. */
+int gateway_body_flags(const struct gateway_worker *worker);
+
 /* The message that the body belongs to is over, durably. What cannot be unlinked now is unlinked
  * by the next recovery. */
 void gateway_body_unlink(struct gateway_worker *worker, uint64_t mid);

@@ -57,6 +57,7 @@ struct gateway_process {
     struct spool_pool pool;             /* touched by the one thread of `segments` */
     struct gateway_recovery *recovery;  /* gateway/recovery.h */
     bool spool_is_direct;               /* O_DIRECT and RWF_DSYNC work there */
+    bool bodies_are_direct;             /* the same of the folder of body files */
     struct engine_helper *segments;     /* one thread: prepares and releases segments */
     struct engine_helper *readers;      /* two threads, for the recovery */
     struct engine_helper *committer;    /* writes and syncs where the ring cannot; else NULL */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -41,6 +42,15 @@ static bool is_direct(const struct spool_directory *d)
     (void)unlinkat(d->path_fd, PROBE_NAME, 0);
     free(block);
     return works;
+}
+
+/* What has been found out of one file system is not known of another that is mounted there. */
+static bool are_bodies_alike(const struct spool_directory *d)
+{
+    struct stat spool, bodies;
+
+    return fstat(d->path_fd, &spool) == 0 && fstat(d->bodies_fd, &bodies) == 0 &&
+           spool.st_dev == bodies.st_dev;
 }
 
 static enum status complain(const struct config_settings *settings, const char *step,
@@ -119,6 +129,7 @@ enum status gateway_spool_open(struct gateway_process *process,
     if (status != STATUS_OK)
         return complain(settings, process->directory.step, status);
     process->spool_is_direct = is_direct(&process->directory);
+    process->bodies_are_direct = process->spool_is_direct && are_bodies_alike(&process->directory);
     status = open_parts(process, settings);
     if (status != STATUS_OK)
         gateway_spool_close(process);

@@ -1,8 +1,11 @@
 #include "spool/body_file.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "spool/crc32c.h"
+
+static_assert(SPOOL_BODY_CHUNK % SPOOL_BODY_BLOCK == 0, "only the last chunk ends within a block");
 
 const char *spool_body_name(uint64_t mid, char text[static SPOOL_BODY_NAME_MAX])
 {
@@ -27,7 +30,7 @@ enum status spool_body_file_start(struct spool_body_file *f, struct spool_body_s
 
     ASSERT(mid != 0);
     for (size_t i = 0; i < ARRAY_LEN(fresh.chunks); i++)
-        fresh.chunks[i] = malloc(SPOOL_BODY_CHUNK);
+        fresh.chunks[i] = aligned_alloc(SPOOL_BODY_BLOCK, SPOOL_BODY_CHUNK);
     if (fresh.chunks[0] == NULL || fresh.chunks[1] == NULL) {
         free(fresh.chunks[0]);
         free(fresh.chunks[1]);
@@ -69,15 +72,26 @@ bool spool_body_file_is_full(const struct spool_body_file *f)
     return takes_bytes(f) && spool_body_file_room(f) == 0;
 }
 
-/* Hands the chunk that was filled to the storage and goes on with the other one. */
+static size_t whole_blocks(size_t bytes)
+{
+    return (bytes + SPOOL_BODY_BLOCK - 1) / SPOOL_BODY_BLOCK * SPOOL_BODY_BLOCK;
+}
+
+/* Hands the chunk that was filled to the storage and goes on with the other one. Only the last one
+ * is not full: zeros stand behind it, because memory of ours has no business on the disk. */
 static void write_chunk(struct spool_body_file *f)
 {
+    char *chunk = f->chunks[f->filling];
+    size_t bytes = whole_blocks(f->fill);
+
     ASSERT(!f->in_flight && f->fill > 0 && f->is_created);
+    ASSERT(f->offset % SPOOL_BODY_BLOCK == 0);
+    memset(chunk + f->fill, 0, bytes - f->fill);
     f->in_flight = true;
     f->writing_bytes = f->fill;
     f->filling ^= 1;
     f->fill = 0;
-    f->storage->ops->write(f->storage, f->chunks[f->filling ^ 1], f->writing_bytes, f->offset);
+    f->storage->ops->write(f->storage, chunk, bytes, f->offset);
 }
 
 /* What is next, when nothing is in flight. */

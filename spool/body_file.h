@@ -15,7 +15,8 @@
 #include "base/slice.h"
 #include "base/status.h"
 
-#define SPOOL_BODY_CHUNK    (128u << 10)
+#define SPOOL_BODY_CHUNK    (512u << 10)
+#define SPOOL_BODY_BLOCK    4096u
 #define SPOOL_BODY_NAME_MAX 17 /* 16 hexadecimal digits of the MID, NUL included */
 
 /* What a body file asks of the world; every operation is answered by exactly one call of
@@ -28,7 +29,9 @@ struct spool_body_storage_ops {
     /* Creates bodies/NAME, which must not exist, and allocates bytes_hint. Leaves nothing behind
      * when it fails. */
     void (*create)(struct spool_body_storage *s, const char *name, uint64_t bytes_hint);
-    /* data stays in place until the answer; all of it is written, or it failed. */
+    /* data stays in place until the answer; all of it is written, or it failed. data, bytes and
+     * offset are multiples of SPOOL_BODY_BLOCK, as O_DIRECT wants them: behind the body's end the
+     * last block holds zeros, and so the file is longer than what the record says. */
     void (*write)(struct spool_body_storage *s, const char *data, size_t bytes, uint64_t offset);
     /* fsync of the file and then of the directory; closes the file. */
     void (*sync)(struct spool_body_storage *s);

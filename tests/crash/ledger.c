@@ -8,7 +8,7 @@
 #include "base/hash.h"
 #include "gateway/recovery.h"
 
-#define TEXT_BYTES (1u << 20)
+#define TEXT_BYTES ((size_t)3 << 20)
 
 void ledger_fail(struct ledger *l, const char *format, ...)
 {

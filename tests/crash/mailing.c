@@ -4,7 +4,7 @@
 #include "tests/crash/queue.h"
 
 #define BODY_SMALL_MAX 20000
-#define BODY_FILE_MAX  300000 /* more than two chunks */
+#define BODY_FILE_MAX  1200000 /* more than two chunks */
 #define PIECE_MAX      60000
 
 #define SURVIVES_ONE_IN 16

@@ -284,6 +284,12 @@ int __wrap_fstatvfs64(int fd, struct statvfs *info)
 
 /* --- writing --------------------------------------------------------------------------------- */
 
+/* As O_DIRECT wants it. */
+static bool is_aligned(const void *data, size_t bytes, off_t offset)
+{
+    return (uintptr_t)data % SIM_BLOCK == 0 && bytes % SIM_BLOCK == 0 && offset % SIM_BLOCK == 0;
+}
+
 static int write_now(int fd, const void *data, size_t bytes, off_t offset)
 {
     struct sim_file *f = sim_file_of(fd);
@@ -291,6 +297,7 @@ static int write_now(int fd, const void *data, size_t bytes, off_t offset)
 
     if (f == NULL)
         return EBADF;
+    ASSERT(!f->is_direct || is_aligned(data, bytes, offset));
     if (!sim_step(f->disk))
         return EIO;
     if (sim_fails(f->disk) && (f->disk->lies & SIM_LIE_ERRORS) == 0)
@@ -322,8 +329,7 @@ int sim_write_begin(int fd, const char *data, size_t bytes, off_t offset)
 {
     struct sim_file *f = sim_file_of(fd);
 
-    ASSERT(f->is_direct && (uintptr_t)data % SIM_BLOCK == 0 && bytes % SIM_BLOCK == 0 &&
-           offset % SIM_BLOCK == 0);
+    ASSERT(f->is_direct && is_aligned(data, bytes, offset));
     if (!sim_step(f->disk))
         return EIO;
     sim_inode_write(f->inode, (uint64_t)offset, data, bytes);

@@ -45,6 +45,9 @@ static void ask_write(struct spool_body_storage *s, const char *data, size_t byt
     struct fake_body *b = body_of(s, 'w');
 
     assert_true(bytes > 0 && offset + bytes <= FAKE_BODY_MAX);
+    assert_int_equal((uintptr_t)data % SPOOL_BODY_BLOCK, 0);
+    assert_int_equal(bytes % SPOOL_BODY_BLOCK, 0);
+    assert_int_equal(offset % SPOOL_BODY_BLOCK, 0);
     b->write = (struct slice){ data, bytes };
     b->write_offset = offset;
 }
@@ -95,9 +98,10 @@ static void bodies_of_every_size_arrive_whole(void **unused)
                                     SPOOL_BODY_CHUNK - 1,
                                     SPOOL_BODY_CHUNK,
                                     SPOOL_BODY_CHUNK + 1,
+                                    SPOOL_BODY_CHUNK + SPOOL_BODY_BLOCK,
                                     3 * SPOOL_BODY_CHUNK,
-                                    1000003 };
-    static char text[1000003];
+                                    2000003 };
+    static char text[2000003];
 
     (void)unused;
     for (size_t i = 0; i < sizeof text; i++)
@@ -129,8 +133,10 @@ static void bodies_of_every_size_arrive_whole(void **unused)
             answer(&b, &f, STATUS_OK);
         assert_int_equal(spool_body_file_state(&f), SPOOL_BODY_DURABLE);
         assert_int_equal(b.asked[b.asked_count - 1], 's');
-        assert_int_equal(b.size, sizes[i]);
+        assert_int_equal(b.size, (sizes[i] + SPOOL_BODY_BLOCK - 1) & ~(SPOOL_BODY_BLOCK - 1));
         assert_memory_equal(b.bytes, text, sizes[i]);
+        for (size_t at = sizes[i]; at < b.size; at++)
+            assert_int_equal(b.bytes[at], 0);
         assert_int_equal(spool_body_file_bytes(&f), sizes[i]);
         assert_int_equal(spool_body_file_crc(&f), spool_crc32c(0, text, sizes[i]));
 
