@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "gateway/body.h"
 #include "gateway/outbound.h"
 #include "gateway/worker.h"
 
@@ -18,13 +19,13 @@ static void destroy(struct gateway_body_source *source)
 static void on_read(struct engine_file_request *request, enum status status, size_t bytes)
 {
     struct gateway_body_source *source = CONTAINER_OF(request, struct gateway_body_source, request);
-    struct slice chunk = { source->chunk, bytes };
+    struct slice chunk = { source->chunk, bytes < source->want ? bytes : source->want };
 
     if (source->connection == NULL) {
         destroy(source);
         return;
     }
-    if (status == STATUS_OK && bytes == 0)
+    if (status == STATUS_OK && bytes < source->want)
         status = STATUS_CORRUPT; /* shorter than its message says */
     if (status == STATUS_OK)
         status = spool_body_reader_take(&source->reader, chunk);
@@ -36,14 +37,17 @@ void gateway_body_source_next(struct gateway_body_source *source)
     uint64_t offset;
     size_t want = spool_body_reader_want(&source->reader, &offset);
 
+    ASSERT(offset % GATEWAY_BODY_SOURCE_BYTES == 0 || want == 0);
     if (want == 0) {
         gateway_outbound_chunk(source->connection, STATUS_OK, (struct slice){ 0 });
         return;
     }
     if (want > GATEWAY_BODY_SOURCE_BYTES)
         want = GATEWAY_BODY_SOURCE_BYTES;
-    engine_file_read(source->worker->loop, &source->request, source->fd, source->chunk, want,
-                     offset, on_read);
+    source->want = want;
+    engine_file_read(source->worker->loop, &source->request, source->fd, source->chunk,
+                     (want + SPOOL_BODY_BLOCK - 1) / SPOOL_BODY_BLOCK * SPOOL_BODY_BLOCK, offset,
+                     on_read);
 }
 
 static void on_open(struct engine_file_request *request, enum status status, size_t bytes)
@@ -72,7 +76,7 @@ enum status gateway_body_source_start(struct gateway_worker *worker,
     source->worker = worker;
     source->connection = connection;
     source->fd = -1;
-    source->chunk = malloc(GATEWAY_BODY_SOURCE_BYTES);
+    source->chunk = aligned_alloc(SPOOL_BODY_BLOCK, GATEWAY_BODY_SOURCE_BYTES);
     if (source->chunk == NULL) {
         free(source);
         return STATUS_NO_MEMORY;
@@ -81,7 +85,7 @@ enum status gateway_body_source_start(struct gateway_worker *worker,
                            spool_message_body_crc(message));
     (void)spool_body_name(spool_message_mid(message), source->name);
     engine_file_open(worker->loop, &source->request, worker->process->directory.bodies_fd,
-                     source->name, O_RDONLY, 0, on_open);
+                     source->name, O_RDONLY | gateway_body_flags(worker), 0, on_open);
     *source_out = source;
     return STATUS_OK;
 }

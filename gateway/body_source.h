@@ -11,7 +11,7 @@
 #include "spool/body_file.h"
 #include "spool/message.h"
 
-#define GATEWAY_BODY_SOURCE_BYTES ((size_t)64 * 1024)
+#define GATEWAY_BODY_SOURCE_BYTES ((size_t)128 * 1024)
 
 struct gateway_outbound;
 struct gateway_worker;
@@ -23,6 +23,7 @@ struct gateway_body_source { /* Fields are private. */
     struct spool_body_reader reader;
     char name[SPOOL_BODY_NAME_MAX];
     char *chunk;
+    size_t want; /* of the read in flight; whole blocks are read */
     int fd;
 };
 

@@ -17,8 +17,8 @@
 #include "base/slice.h"
 #include "smtp/stuffing.h"
 
-#define GATEWAY_OUTBOUND_COPY_MAX  32768 /* a body up to this is copied behind its command */
-#define GATEWAY_OUTBOUND_PIECE_MAX 65536 /* of a body that is reshaped, before it is */
+#define GATEWAY_OUTBOUND_COPY_MAX  32768  /* a body up to this is copied behind its command */
+#define GATEWAY_OUTBOUND_PIECE_MAX 131072 /* of a body that is reshaped, before it is */
 
 struct gateway_outbound;
 struct smtp_client_event;

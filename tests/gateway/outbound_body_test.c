@@ -158,7 +158,7 @@ static void test_either_form_leaves_in_the_form_that_is_wanted(void **state)
         { false, false, "\n.", "\r\n", "\n.", "\r\n" },
     };
     /* Small and copied, and above that about a piece, and over several. */
-    static const size_t sizes[] = { 1, 100, 32767, 32768, 32770, 65530, 65536, 65540, 300000 };
+    static const size_t sizes[] = { 1, 100, 32767, 32768, 32770, 131068, 131072, 131076, 300000 };
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
