@@ -4,7 +4,14 @@
 
 #include "tls/kernel.h"
 
-#define CIPHER_HIGH (128 * 1024) /* no more is encrypted while this much waits */
+#define CIPHER_HIGH ((size_t)128 * 1024) /* no more is encrypted while this much waits */
+#define CIPHER_BULK ((size_t)8 * 1024)   /* from here on it is worth asking for room at once */
+#define CIPHER_MORE ((size_t)20 * 1024)  /* of the last record, and what is around all of them */
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
 
 bool gateway_channel_sends_plain(const struct gateway_channel *c)
 {
@@ -17,8 +24,20 @@ bool gateway_channel_receives_plain(const struct gateway_channel *c)
     return c->tls == NULL || tls_kernel_has(c->tls, TLS_RECEIVE);
 }
 
+/* Room for a large body at once: it would be doubled from nothing for each send. */
+static bool reserve_cipher(struct gateway_channel *c)
+{
+    size_t plain = buffer_len(&c->output) + c->body.len;
+    char *room;
+
+    return plain < CIPHER_BULK || buffer_len(&c->cipher) > 0 ||
+           buffer_reserve(&c->cipher, least(plain, CIPHER_HIGH) + CIPHER_MORE, &room) == STATUS_OK;
+}
+
 bool gateway_channel_encrypt(struct gateway_channel *c)
 {
+    if (!reserve_cipher(c))
+        return false;
     while (buffer_len(&c->cipher) < CIPHER_HIGH) {
         bool from_output = buffer_len(&c->output) > 0;
         struct slice plain = from_output ? buffer_contents(&c->output) : c->body;
