@@ -8,7 +8,8 @@
 
 void buffer_init(struct buffer *b, size_t bytes_max)
 {
-    *b = (struct buffer){ .bytes_max = bytes_max };
+    ASSERT(bytes_max <= UINT32_MAX);
+    *b = (struct buffer){ .bytes_max = (uint32_t)bytes_max };
 }
 
 void buffer_finish(struct buffer *b)
@@ -29,7 +30,7 @@ enum status buffer_reserve(struct buffer *b, size_t bytes, char **room_out)
     if (b->capacity - b->end < bytes && b->start > 0) {
         memmove(b->data, b->data + b->start, len);
         b->start = 0;
-        b->end = len;
+        b->end = (uint32_t)len;
     }
     if (b->capacity - b->end < bytes) {
         while (capacity - len < bytes)
@@ -40,7 +41,7 @@ enum status buffer_reserve(struct buffer *b, size_t bytes, char **room_out)
         if (data == NULL)
             return STATUS_NO_MEMORY;
         b->data = data;
-        b->capacity = capacity;
+        b->capacity = (uint32_t)capacity;
     }
     ASSERT(b->capacity - b->end >= bytes);
     *room_out = b->data + b->end;
@@ -50,7 +51,7 @@ enum status buffer_reserve(struct buffer *b, size_t bytes, char **room_out)
 void buffer_commit(struct buffer *b, size_t bytes)
 {
     ASSERT(bytes <= b->capacity - b->end);
-    b->end += bytes;
+    b->end += (uint32_t)bytes;
 }
 
 enum status buffer_append(struct buffer *b, struct slice bytes)
@@ -99,7 +100,7 @@ enum status buffer_printf(struct buffer *b, const char *format, ...)
 void buffer_consume(struct buffer *b, size_t bytes)
 {
     ASSERT(bytes <= buffer_len(b));
-    b->start += bytes;
+    b->start += (uint32_t)bytes;
     if (b->start == b->end)
         b->start = b->end = 0;
 }

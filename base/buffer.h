@@ -1,4 +1,4 @@
-/* base/buffer.h - owned bytes that grow up to a maximum named at birth.
+/* base/buffer.h - owned bytes that grow up to a maximum named at birth, below 4 GiB.
  *
  * Bytes are appended at the end and consumed from the start. Memory is taken at the first
  * append and given back by buffer_finish() or buffer_release(). A failed append changes
@@ -10,12 +10,13 @@
 
 struct buffer { /* Fields are private; it is open so that others can embed it. */
     char *data;
-    size_t start;
-    size_t end;
-    size_t capacity;
-    size_t bytes_max;
+    uint32_t start; /* a connection embeds several: of 4 bytes each, these are half as much */
+    uint32_t end;
+    uint32_t capacity;
+    uint32_t bytes_max;
 };
 
+/* bytes_max <= UINT32_MAX. */
 void buffer_init(struct buffer *b, size_t bytes_max);
 void buffer_finish(struct buffer *b); /* accepts an empty or a finished buffer */
 

@@ -13,7 +13,7 @@
 
 struct spares { /* Fields are private; zeroed at first. */
     char *data[SPARES_COUNT_MAX];
-    size_t capacity[SPARES_COUNT_MAX];
+    uint32_t capacity[SPARES_COUNT_MAX];
     unsigned count;
 };
 
