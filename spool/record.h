@@ -28,8 +28,14 @@
 #define SPOOL_RECORD_BYTES_MAX  (8u << 20) /* header, payload and padding to 8 */
 #define SPOOL_RECORD_ALIGN      8
 #define SPOOL_RECORD_MAGIC      0x31525350u /* "PSR1", as it lies there */
-#define SPOOL_LOGS_MAX          1024        /* log ids are below this */
-#define SPOOL_RECIPIENTS_MAX    10000
+
+/* Where a header has them that as a whole may be damaged. */
+#define SPOOL_RECORD_PAYLOAD_CRC_AT 12
+#define SPOOL_RECORD_SALT_AT        24
+#define SPOOL_RECORD_BATCH_BYTES_AT 60
+
+#define SPOOL_LOGS_MAX       1024 /* log ids are below this */
+#define SPOOL_RECIPIENTS_MAX 10000
 
 /* Batches of a log are numbered without gaps. After a failed write and after a restart the
  * numbers go on in the next era (the upper 32 bits): the batch before was not acknowledged, or

@@ -49,6 +49,7 @@ enum status recovery_add_hole(struct recovery_work *w, size_t segment,
         .bytes = scan->item_bytes,
         .batch = scan->hole_batch,
         .mid = scan->hole_mid,
+        .is_spoilt = scan->hole_is_spoilt,
     };
     return STATUS_OK;
 }
@@ -91,7 +92,7 @@ static void judge_hole(const struct recovery_work *w, const struct recovery_hole
     struct spool_recovery *r = w->r;
     struct spool_recovered_segment *s = &r->segments[h->segment];
     bool is_last = h->batch >= s->batch_last;
-    bool torn = is_last && !last_batch_is_confirmed(w, h->segment);
+    bool torn = is_last && !h->is_spoilt && !last_batch_is_confirmed(w, h->segment);
 
     s->is_damaged = s->is_damaged || !torn;
     recovery_report(r, &(struct spool_damage){

@@ -18,6 +18,7 @@ struct recovery_hole {
     uint64_t bytes;
     uint64_t batch;
     uint64_t mid;
+    bool is_spoilt;
 };
 
 #define RECOVERY_INPUTS 2 /* one is looked at, the next one read */

@@ -5,10 +5,6 @@
 #include "spool/message.h"
 #include "spool/record.h"
 
-/* Where a record's header has them, docs/SPOOL.md. The header as a whole may be damaged. */
-#define PAYLOAD_CRC_AT 12
-#define SALT_AT        24
-
 void spool_salvage_init(struct spool_salvage *s, struct slice bytes, uint64_t salt)
 {
     *s = (struct spool_salvage){ .bytes = bytes, .salt = salt };
@@ -21,14 +17,14 @@ static bool is_message_at(struct spool_salvage *s, size_t at)
     uint64_t mid;
     size_t bytes;
 
-    if (spool_get_u64(header + SALT_AT) != s->salt ||
+    if (spool_get_u64(header + SPOOL_RECORD_SALT_AT) != s->salt ||
         spool_message_measure(rest, &mid, &bytes) != STATUS_OK)
         return false;
     s->offset = at;
     s->mid = mid;
     s->payload = slice_first(rest, bytes);
-    s->is_whole =
-        spool_get_u32(header + PAYLOAD_CRC_AT) == spool_crc32c(0, s->payload.data, s->payload.len);
+    s->is_whole = spool_get_u32(header + SPOOL_RECORD_PAYLOAD_CRC_AT) ==
+                  spool_crc32c(0, s->payload.data, s->payload.len);
     return true;
 }
 

@@ -49,6 +49,18 @@ static void enter_batch(struct spool_scan *s, const struct spool_record *r)
     s->batch_end = (size_t)r->batch_start + r->batch_bytes;
 }
 
+/* Whether a record begins here whose header was damaged: it has our salt, which nothing else in a
+ * segment has, and it lies in one sector, so that no power cut has left it half. */
+static bool is_spoilt(const struct spool_scan *s, size_t offset)
+{
+    struct spool_record r;
+
+    return offset % SPOOL_BLOCK_BYTES == 0 && offset < s->bytes.len &&
+           s->bytes.len - offset >= SPOOL_RECORD_HEADER && s->salt != 0 &&
+           spool_get_u64(s->bytes.data + offset + SPOOL_RECORD_SALT_AT) == s->salt &&
+           spool_record_decode(slice_after(s->bytes, offset), &r) != STATUS_OK;
+}
+
 static enum spool_scan_item hole(struct spool_scan *s, size_t end, uint64_t batch, uint64_t mid)
 {
     ASSERT(end > s->at);
@@ -56,14 +68,28 @@ static enum spool_scan_item hole(struct spool_scan *s, size_t end, uint64_t batc
     s->item_bytes = end - s->at;
     s->hole_batch = batch;
     s->hole_mid = mid;
+    s->hole_is_spoilt = is_spoilt(s, s->at);
     s->at = end;
     return SPOOL_SCAN_HOLE;
+}
+
+/* A batch of which no header is left. It is as long as the damaged one says, if that can be. */
+static enum spool_scan_item spoilt_batch(struct spool_scan *s)
+{
+    uint32_t said = spool_get_u32(s->bytes.data + s->at + SPOOL_RECORD_BATCH_BYTES_AT);
+    bool is_possible = said > 0 && said % SPOOL_BLOCK_BYTES == 0 && said <= s->bytes.len - s->at;
+
+    if (s->batch > 0 && s->batch < UINT64_MAX)
+        s->batch++;
+    s->batch_end = s->at + (is_possible ? said : SPOOL_BLOCK_BYTES);
+    return hole(s, s->batch_end, s->batch, 0);
 }
 
 /* Nothing readable is at s->at: finds where reading can go on. */
 static enum spool_scan_item search(struct spool_scan *s)
 {
-    size_t from = s->at + SPOOL_RECORD_ALIGN, end = s->batch_end;
+    size_t from = s->nothing_follows ? s->bytes.len : s->at + SPOOL_RECORD_ALIGN;
+    size_t end = s->batch_end;
     struct spool_record r;
 
     for (size_t at = from; at + SPOOL_RECORD_HEADER <= s->bytes.len; at += SPOOL_RECORD_ALIGN) {
@@ -83,9 +109,10 @@ static enum spool_scan_item search(struct spool_scan *s)
         enter_batch(s, &r);
         return hole(s, at, r.batch, 0);
     }
+    s->nothing_follows = true;
     if (s->at < end)
         return hole(s, end, s->batch, 0);
-    return SPOOL_SCAN_END;
+    return is_spoilt(s, s->at) ? spoilt_batch(s) : SPOOL_SCAN_END;
 }
 
 /* What is left of the last block of a batch when no record header fits in. */

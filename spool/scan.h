@@ -5,7 +5,8 @@
  * number of the batch it lies in. A hole in any batch but the last one is damage, because a
  * batch is only started when the one before has been written; one in the last batch is a torn
  * write unless the log's next segment shows that the batch was completed. The caller, who
- * sees the next segment, decides.
+ * sees the next segment, decides. Where a record's header lies in one sector and has the salt of
+ * the segment, and is none all the same, a sector was damaged that had been written whole.
  *
  * Pure; takes bytes nobody vouches for; never reads outside of them; its work is linear in their
  * number.
@@ -16,7 +17,7 @@
 
 enum spool_scan_item {
     SPOOL_SCAN_RECORD, /* record and payload are whole; never a PAD */
-    SPOOL_SCAN_HOLE,   /* offset, item_bytes, hole_batch, hole_mid */
+    SPOOL_SCAN_HOLE,   /* offset, item_bytes, hole_batch, hole_mid, hole_is_spoilt */
     SPOOL_SCAN_END
 };
 
@@ -27,6 +28,7 @@ struct spool_scan {
     size_t at;
     uint64_t batch; /* the last one seen; 0: none */
     size_t batch_end;
+    bool nothing_follows; /* no record is behind what was looked at */
 
     /* of the item */
     struct spool_record record;
@@ -34,7 +36,8 @@ struct spool_scan {
     size_t offset;
     size_t item_bytes;
     uint64_t hole_batch;
-    uint64_t hole_mid; /* 0: not known */
+    uint64_t hole_mid;   /* 0: not known */
+    bool hole_is_spoilt; /* no power cut leaves it */
 };
 
 /* bytes is the whole file (or what could be read of it); it is borrowed. */

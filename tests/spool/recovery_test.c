@@ -118,6 +118,39 @@ static void damage_in_the_middle_is_told_from_a_torn_end(void **unused)
     teardown(&b);
 }
 
+/* Nor is it passed over where nothing else of the batch is left: the record fills its blocks. */
+static void a_damaged_header_at_the_end_is_no_torn_write(void **unused)
+{
+    static const unsigned places[] = { 0, 4, 8, 12, 20, 32, 40, 48, 56, 60, 64, 68, 76 };
+
+    (void)unused;
+    for (unsigned before = 0; before < 2; before++)
+        for (unsigned is_full = 0; is_full < 2; is_full++) {
+            struct spool_message *sample = fake_message(1, 2, 3000);
+            size_t rest = 2 * SPOOL_BLOCK_BYTES - spool_message_record_bytes(sample);
+            struct bench b;
+
+            setup(&b);
+            for (unsigned i = 0; i < before; i++)
+                commit(&b, 0, 3000);
+            commit(&b, 0, is_full ? 3000 + rest : 5000);
+            assert_int_equal(b.tickets[before].location.bytes == 2 * SPOOL_BLOCK_BYTES, is_full);
+            for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+                bytes_of(&b, before)[places[i]] ^= 1;
+                assert_int_equal(save_and_recover(&b), STATUS_OK);
+                ASSERT_DAMAGE(&b, [SPOOL_DAMAGE_RECORD] = 1);
+                assert_int_equal(damaged_segments(&b), 1);
+                assert_int_equal(b.recovery.messages_living, before);
+                assert_int_equal(b.recovery.damage[0].offset, b.tickets[before].location.offset);
+                bytes_of(&b, before)[places[i]] ^= 1;
+            }
+            assert_int_equal(save_and_recover(&b), STATUS_OK);
+            ASSERT_DAMAGE(&b, 0);
+            spool_message_destroy(sample);
+            teardown(&b);
+        }
+}
+
 static void a_later_segment_proves_that_the_end_was_written(void **unused)
 {
     struct bench b;
@@ -434,6 +467,7 @@ int main(void)
         cmocka_unit_test(living_messages_come_back_with_their_results),
         cmocka_unit_test(logs_that_refer_to_each_other_stay_together),
         cmocka_unit_test(damage_in_the_middle_is_told_from_a_torn_end),
+        cmocka_unit_test(a_damaged_header_at_the_end_is_no_torn_write),
         cmocka_unit_test(a_later_segment_proves_that_the_end_was_written),
         cmocka_unit_test(a_failed_write_is_no_damage),
         cmocka_unit_test(a_broken_header_costs_no_message),
