@@ -134,20 +134,21 @@ static void block_lines_look(struct smtp_body *b, uint64_t lf)
 
 /* The fast path behind the header section: takes whole blocks as long as each CR and LF is part
  * of a CRLF and no line begins with a dot. Returns how many bytes that was. */
-static size_t blocks_look(struct smtp_body *b, struct slice text)
+static inline __attribute__((always_inline)) size_t blocks_walk(
+    struct smtp_body *b, struct slice text, struct smtp_block (*look)(const char *bytes))
 {
     const uint64_t last = 1ull << (SMTP_BLOCK_BYTES - 1);
     size_t at = 0;
 
     while (text.len - at >= SMTP_BLOCK_BYTES) {
-        struct smtp_block k = smtp_block_look(text.data + at);
+        struct smtp_block k = look(text.data + at);
         uint64_t after_cr = k.cr << 1 | (b->state == SMTP_BODY_STATE_WITHIN_CR);
         uint64_t line_starts = k.lf << 1 | (b->state == SMTP_BODY_STATE_LINE_START);
 
         if (after_cr != k.lf || (k.dot & line_starts) != 0)
             break;
         block_lines_look(b, k.lf);
-        b->has_8bit |= k.high != 0;
+        b->has_8bit |= k.has_high;
         b->state = (k.lf & last) != 0   ? SMTP_BODY_STATE_LINE_START
                    : (k.cr & last) != 0 ? SMTP_BODY_STATE_WITHIN_CR
                                         : SMTP_BODY_STATE_WITHIN;
@@ -155,6 +156,26 @@ static size_t blocks_look(struct smtp_body *b, struct slice text)
     }
     return at;
 }
+
+#if SMTP_BLOCK_HAS_AVX2
+__attribute__((target("avx2"))) static size_t blocks_look_avx2(struct smtp_body *b,
+                                                               struct slice text)
+{
+    return blocks_walk(b, text, smtp_block_look_avx2);
+}
+
+static size_t blocks_look(struct smtp_body *b, struct slice text)
+{
+    if (__builtin_cpu_supports("avx2"))
+        return blocks_look_avx2(b, text);
+    return blocks_walk(b, text, smtp_block_look);
+}
+#else
+static size_t blocks_look(struct smtp_body *b, struct slice text)
+{
+    return blocks_walk(b, text, smtp_block_look);
+}
+#endif
 
 /* The length of the run that input begins with: all of it, or up to a line whose dot ends the
  * message or cannot be judged yet. */
