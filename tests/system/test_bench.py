@@ -2,6 +2,7 @@
 import json
 import os
 import subprocess
+import sys
 
 import pytest
 
@@ -22,6 +23,21 @@ def bench(name, *arguments):
     return report['results']
 
 
+def page(folder, name, *sections):
+    """A page with places for what --save writes; what is written by hand has to stay."""
+    path = folder / name
+    path.write_text('By hand.\n' + ''.join(
+        f'<!-- {one}: written by bench/{one} --save -->\nold\n<!-- /{one} -->\n'
+        for one in sections) + 'More.\n')
+    return path
+
+
+def saved(path):
+    text = path.read_text()
+    assert text.startswith('By hand.\n') and text.endswith('-->\nMore.\n')
+    return text
+
+
 def domains(*arguments):
     return bench('domains', '--domains', '20', '--hosts', '5', '--messages', '60',
                  '--sessions', '4', *arguments)
@@ -40,8 +56,7 @@ def test_mail_for_many_domains_is_measured_for_both_servers():
 
 @pytest.mark.full
 def test_servers_are_compared_as_relays(tmp_path):
-    (tmp_path / 'BENCHMARKS.md').write_text(
-        'By hand.\n<!-- relay: written by bench/relay --save -->\nold\n<!-- /relay -->\nMore.\n')
+    path = page(tmp_path, 'BENCHMARKS.md', 'relay')
     results = bench('relay', '--only', 'postern', 'postfix', '--cases', 'load-10', '--scale',
                     '0.01', '--seconds', '2', '--save', str(tmp_path))
     for name in ('postern', 'postfix'):
@@ -50,9 +65,8 @@ def test_servers_are_compared_as_relays(tmp_path):
         assert figures['cpu_s_per_1000'] > 0 and figures['peak_bytes'] > 1 << 20
         assert 0 < figures['p50_ms'] <= figures['p99_ms']
         assert results['syncs'][name]['before_250'] != 0
-    page = (tmp_path / 'BENCHMARKS.md').read_text()
-    assert page.startswith('By hand.\n') and page.endswith('<!-- /relay -->\nMore.\n')
-    assert '| postern |' in page and 'old' not in page
+    text = saved(path)
+    assert '| postern |' in text and 'old' not in text
     assert '>postfix</text>' in (tmp_path / 'relay.svg').read_text()
 
 
@@ -117,3 +131,49 @@ def test_idle_sessions_are_measured_in_memory_and_beside_busy_ones():
     results = bench('limits', '--only', 'idle', 'active', '--idle', '300', '--messages', '1000')
     assert [one['work'].split()[0] for one in results] == ['300', '500', '500']
     assert all(0 < one['figure'] < 100 for one in results[1:])
+
+
+@pytest.mark.full
+def test_more_workers_are_predicted_from_one_and_bigger_machines_from_both(tmp_path):
+    path = page(tmp_path, 'SCALING.md', 'scaling')
+    results = bench('scaling', '--messages', '160', '--warm', '160', '--save', str(tmp_path))
+    for name in ('4 KiB', '4 KiB, TLS', '10 MiB', '10 MiB, TLS', 'two workers'):
+        cost = results['costs'][name]
+        assert cost['worker us'] > 0 and cost['ring enters'] > 0
+        # A message comes in and goes out, and is written once.
+        assert 2 * cost['size'] < cost['wire bytes'] < 2 * cost['size'] * 1.1 + 3000
+        assert cost['size'] <= cost['disk bytes'] < cost['size'] * 1.1 + 4096
+    assert 0 < results['receive_share'] <= 1 and results['spread'] >= 0
+    assert len(results['checks']) == 8
+    bytes_predicted = [one for one in results['checks'] if 'wire bytes' in one['what']]
+    assert all(0.9 < one['predicted'] / one['measured'] < 1.1 for one in bytes_predicted)
+    for machines in results['limits'].values():
+        assert all(value > 0 for allowed in machines.values() for value in allowed.values())
+    text = saved(path)
+    assert 'What saturates first, 10 MiB, TLS' in text and 'old' not in text
+    assert '>16 cores, 25 Gbit/s, NVMe' in (tmp_path / 'scaling.svg').read_text()
+
+
+def test_the_model_names_what_a_machine_runs_out_of_first():
+    sys.path.insert(0, str(ROOT / 'bench'))
+    import scaling_model as model
+    cost = {'worker us': 100, 'log us': 5, 'rest us': 5, 'disk bytes': 5000, 'body files': 0,
+            'wire bytes': 9600, 'memory bytes': 5000}
+    large = {'worker us': 20000, 'log us': 300, 'rest us': 5000, 'disk bytes': 10 << 20,
+             'body files': 1, 'wire bytes': 20 << 20, 'memory bytes': 5000}
+    fast = model.Disk('fast', 10e9, 20e-6, 1e6)
+    slow_bytes = fast._replace(bytes=50e6)
+    slow_syncs = fast._replace(sync_seconds=5e-3, syncs=200)
+    for machine, one, first in (
+            (model.Machine(16, 100e9, fast), cost, 'cores'),
+            (model.Machine(16, 1e9, fast), cost, 'network'),
+            (model.Machine(16, 100e9, slow_bytes), cost, 'disk, bytes'),
+            (model.Machine(64, 100e9, slow_syncs), cost, 'disk, commits'),
+            (model.Machine(64, 100e9, fast), cost, 'log writer'),
+            (model.Machine(16, 10e9, fast), large, 'network'),
+            (model.Machine(64, 100e9, fast._replace(bytes=1e9)), large, 'disk, bytes')):
+        assert model.first_of(model.limits(machine, one, 0.1)) == first
+    # One owner delivers all: more cores take the taking in off it, and no more.
+    assert model.owner_allows(cost, 0.5, 1) == 1e4
+    assert 1.9e4 < model.owner_allows(cost, 0.5, 64) < 2e4
+    assert model.owner_share(0.5, 1) == 1 and model.owner_share(0.5, 2) == 0.75
