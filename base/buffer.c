@@ -2,7 +2,8 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
+
+#include "base/pool.h"
 
 #define FIRST_CAPACITY 256
 
@@ -14,7 +15,7 @@ void buffer_init(struct buffer *b, size_t bytes_max)
 
 void buffer_finish(struct buffer *b)
 {
-    free(b->data);
+    pool_give(b->data, b->capacity);
     *b = (struct buffer){ .bytes_max = b->bytes_max };
 }
 
@@ -37,7 +38,7 @@ enum status buffer_reserve(struct buffer *b, size_t bytes, char **room_out)
             capacity *= 2;
         if (capacity > b->bytes_max)
             capacity = b->bytes_max;
-        data = realloc(b->data, capacity);
+        data = pool_exchange(b->data, b->capacity, b->end, capacity);
         if (data == NULL)
             return STATUS_NO_MEMORY;
         b->data = data;

@@ -1,8 +1,9 @@
 /* base/buffer.h - owned bytes that grow up to a maximum named at birth, below 4 GiB.
  *
  * Bytes are appended at the end and consumed from the start. Memory is taken at the first
- * append and given back by buffer_finish() or buffer_release(). A failed append changes
- * nothing. Slices borrowed from a buffer are valid until the next call that may append.
+ * append, from the thread's pool (base/pool.h), and given back by buffer_finish() or
+ * buffer_release(): what has nothing to say need not hold any. A failed append changes nothing.
+ * Slices borrowed from a buffer are valid until the next call that may append.
  */
 #pragma once
 #include "base/slice.h"

@@ -6,7 +6,6 @@
 #pragma once
 #include <stdatomic.h>
 
-#include "base/spares.h"
 #include "engine/loop.h"
 #include "engine/mailbox.h"
 #include "engine/owner.h"
@@ -17,7 +16,6 @@
 #define ENGINE_COMPLETIONS_BUDGET 4096 /* of one turn */
 #define ENGINE_MESSAGES_BUDGET    1024
 #define ENGINE_TIMERS_BUDGET      4096
-#define ENGINE_SPARE_MAX          4096 /* unused objects kept in a pool */
 
 struct engine_slot {
     struct engine_owner *owner; /* NULL: free */
@@ -25,11 +23,10 @@ struct engine_slot {
     uint32_t next_free;
 };
 
-/* Objects of one size, so that no operation on the hot path calls the allocator. */
+/* Objects of one size, of which there are so many at most; from the thread's pool, so that no
+ * operation on the hot path calls the allocator. */
 struct engine_pool {
-    void *spare; /* linked through their first word */
-    unsigned spare_count;
-    unsigned objects_count; /* in use and spare */
+    unsigned objects_count;
     unsigned objects_max;
     size_t bytes;
 };
@@ -62,7 +59,6 @@ struct engine_loop {
     uint32_t slot_free; /* first of the chain */
     struct engine_pool sends;
     struct engine_pool lingers;
-    struct spares spares;
     struct engine_mailbox mailbox;
     struct engine_counters counters;
     struct engine_completion completions[ENGINE_COMPLETIONS_BUDGET];
@@ -80,7 +76,6 @@ void engine_loop_close_fd(struct engine_loop *loop, int fd);
 
 void *engine_pool_take(struct engine_pool *pool); /* NULL: no memory, or at objects_max */
 void engine_pool_give(struct engine_pool *pool, void *object);
-void engine_pool_finish(struct engine_pool *pool);
 
 MUST_USE enum status engine_mailbox_open(struct engine_loop *loop);
 /* Waits for the read on the bell, whose descriptor stays. */

@@ -104,9 +104,7 @@ void engine_loop_destroy(struct engine_loop *loop)
         engine_loop_close(loop);
     engine_loop_close_fd(loop, loop->mailbox.bell);
     loop->backend->ops->destroy(loop->backend);
-    engine_pool_finish(&loop->sends);
-    engine_pool_finish(&loop->lingers);
-    spares_finish(&loop->spares);
+    ASSERT(loop->sends.objects_count == 0 && loop->lingers.objects_count == 0);
     free(loop->slots);
     free(loop);
 }
@@ -269,11 +267,6 @@ uint64_t engine_loop_now_ms(const struct engine_loop *loop)
 time_t engine_loop_wall_s(const struct engine_loop *loop)
 {
     return loop->wall_s;
-}
-
-struct spares *engine_loop_spares(struct engine_loop *loop)
-{
-    return &loop->spares;
 }
 
 struct engine_backend *engine_loop_backend(struct engine_loop *loop)

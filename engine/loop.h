@@ -16,7 +16,6 @@
 #include <time.h>
 
 #include "base/list.h"
-#include "base/spares.h"
 #include "base/status.h"
 #include "engine/backend.h"
 
@@ -50,9 +49,6 @@ void engine_loop_turn(struct engine_loop *loop);
 /* Read once per turn, so all handlers of a turn see the same time. */
 uint64_t engine_loop_now_ms(const struct engine_loop *loop);
 time_t engine_loop_wall_s(const struct engine_loop *loop);
-
-/* For what the loop's connections say, so that a reply calls no allocator. */
-struct spares *engine_loop_spares(struct engine_loop *loop);
 
 /* What carries out the requests; a test gets at its simulator with CONTAINER_OF. */
 struct engine_backend *engine_loop_backend(struct engine_loop *loop);

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/pool.h"
 #include "engine/core.h"
 
 #define SLOTS_FIRST 64
@@ -66,40 +67,17 @@ uint64_t engine_owner_token(const struct engine_loop *loop, enum engine_op op, u
 
 void *engine_pool_take(struct engine_pool *pool)
 {
-    void *object = pool->spare;
+    void *object = pool->objects_count < pool->objects_max ? pool_take(pool->bytes) : NULL;
 
-    ASSERT(pool->bytes >= sizeof(void *));
-    if (object == NULL) {
-        if (pool->objects_count >= pool->objects_max)
-            return NULL;
-        object = malloc(pool->bytes);
-        if (object != NULL)
-            pool->objects_count++;
-        return object;
-    }
-    memcpy(&pool->spare, object, sizeof(pool->spare));
-    pool->spare_count--;
+    if (object != NULL)
+        pool->objects_count++;
     return object;
 }
 
 void engine_pool_give(struct engine_pool *pool, void *object)
 {
     ASSERT(object != NULL);
-    ASSERT(pool->spare_count < pool->objects_count);
-    if (pool->spare_count >= ENGINE_SPARE_MAX) {
-        free(object);
-        pool->objects_count--;
-        return;
-    }
-    memcpy(object, &pool->spare, sizeof(pool->spare));
-    pool->spare = object;
-    pool->spare_count++;
-}
-
-void engine_pool_finish(struct engine_pool *pool)
-{
-    ASSERT(pool->spare_count == pool->objects_count);
-    while (pool->spare != NULL)
-        free(engine_pool_take(pool));
-    ASSERT(pool->spare_count == 0);
+    ASSERT(pool->objects_count > 0);
+    pool_give(object, pool->bytes);
+    pool->objects_count--;
 }

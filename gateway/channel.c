@@ -77,7 +77,6 @@ void gateway_channel_expect_bulk(struct gateway_channel *c, bool bulk)
 
 struct buffer *gateway_channel_output(struct gateway_channel *c)
 {
-    spares_lend(engine_loop_spares(c->loop), &c->output);
     return &c->output;
 }
 
@@ -125,10 +124,10 @@ static void arm_receive(struct gateway_channel *c)
 }
 
 /* An idle connection holds no buffer. */
-static void return_empty(struct gateway_channel *c, struct buffer *b)
+static void release_empty(struct buffer *b)
 {
     if (buffer_len(b) == 0)
-        spares_return(engine_loop_spares(c->loop), b);
+        buffer_release(b);
 }
 
 static void swap(struct buffer *a, struct buffer *b)
@@ -191,9 +190,9 @@ static void push(struct gateway_channel *c)
         parts[count++] = part_of(c->body);
         c->body.len = 0;
     }
-    return_empty(c, &c->output);
+    release_empty(&c->output);
     if (count == 0) {
-        return_empty(c, &c->sending);
+        release_empty(&c->sending);
         return;
     }
     c->sending_now = true;
@@ -403,7 +402,7 @@ static void on_sent(struct engine_socket *socket, int error)
 
     c->sending_now = false;
     buffer_clear(&c->sending);
-    return_empty(c, &c->sending);
+    release_empty(&c->sending);
     error = judge_error(c, error);
     if (error == 0 && !gateway_channel_control_sent(c))
         error = EPROTO;
@@ -518,9 +517,9 @@ static void on_closed(struct engine_socket *socket)
     gateway_channel_settle(c);
     tls_session_destroy(c->tls);
     c->tls = NULL;
-    spares_return(engine_loop_spares(c->loop), &c->output);
+    buffer_finish(&c->output);
     buffer_finish(&c->cipher);
-    spares_return(engine_loop_spares(c->loop), &c->sending);
+    buffer_finish(&c->sending);
     buffer_finish(&c->kept);
     c->handlers->closed(c);
 }

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include "base/check.h"
+#include "base/pool.h"
 #include "gateway/heap.h"
 #include <jemalloc/jemalloc.h>
 
@@ -53,9 +54,15 @@ void gateway_heap_own(void)
     unsigned arena;
     size_t bytes = sizeof(arena);
 
+    pool_open();
     ASSERT(pthread_once(&once, make_hooks) == 0);
     if (usual == NULL || mallctl("arenas.create", &arena, &bytes, &hooks, sizeof(hooks)) != 0)
         return;
     keep_longer(arena);
     (void)mallctl("thread.arena", NULL, NULL, &arena, sizeof(arena));
+}
+
+void gateway_heap_disown(void)
+{
+    pool_close();
 }

@@ -3,3 +3,7 @@
 void gateway_heap_own(void)
 {
 }
+
+void gateway_heap_disown(void)
+{
+}

@@ -412,10 +412,9 @@ struct smtp_answer gateway_inbound_answer_data(struct gateway_inbound *in)
     if (gateway_receipt_recipients_count(in->receipt) == 1)
         trace.recipient = gateway_receipt_first_recipient(in->receipt);
     buffer_init(&text, TRACE_BYTES_MAX);
-    spares_lend(engine_loop_spares(in->worker->loop), &text);
     status = smtp_trace_write(&text, &trace);
     if (status == STATUS_OK)
         status = gateway_receipt_trace(in->receipt, buffer_contents(&text));
-    spares_return(engine_loop_spares(in->worker->loop), &text);
+    buffer_finish(&text);
     return trouble(status);
 }

@@ -6,6 +6,7 @@
 
 #include "base/allocations.h"
 #include "base/clock.h"
+#include "base/pool.h"
 #include "gateway/heap.h"
 #include "gateway/inbound.h"
 #include "gateway/message.h"
@@ -325,6 +326,7 @@ static void on_heart(struct engine_timer *timer)
     w->accept_pauses_said = counters.accept_pauses;
     gateway_compaction_check(w);
     gateway_shelf_check(w); /* it may be other workers who need the room */
+    pool_sweep();
     atomic_store(&w->beat_ms, clock_monotonic_ms());
     engine_timer_start(w->loop, &w->heart, GATEWAY_WORKER_BEAT_MS, on_heart);
 }
@@ -368,6 +370,7 @@ static void run(struct engine_thread *thread)
     while (!atomic_load(&w->process->nobody_posts))
         (void)usleep(500);
     engine_loop_close(w->loop);
+    gateway_heap_disown();
 }
 
 enum status gateway_worker_init(struct gateway_worker *w, struct gateway_process *process,
