@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/pool.h"
 #include "gateway/inbound_answer.h"
 #include "gateway/inbound_open.h"
 #include "gateway/inbound_proxy.h"
@@ -112,7 +113,7 @@ static void on_closed(struct gateway_channel *c)
     free(in->proxy);
     gateway_view_release(in->view);
     list_remove(&in->node);
-    free(in);
+    pool_give(in, sizeof(*in));
     gateway_worker_inbound_closed(w);
     gateway_worker_check_drained(w);
 }

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/pool.h"
 #include "gateway/inbound_answer.h"
 #include "gateway/inbound_log.h"
 #include "gateway/inbound_proxy.h"
@@ -270,12 +271,12 @@ void gateway_inbound_accept(struct gateway_port *port, int fd, const struct ip_e
         refuse(fd);
         return;
     }
-    in = calloc(1, sizeof(*in));
+    in = pool_take_zeroed(sizeof(*in));
     if (in == NULL || gateway_channel_adopt(&in->channel, w->loop, &gateway_inbound_handlers, fd,
                                             remote) != STATUS_OK) {
         if (in == NULL)
             refuse(fd);
-        free(in);
+        pool_give(in, sizeof(*in));
         return;
     }
     in->worker = w;

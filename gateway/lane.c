@@ -1,8 +1,17 @@
 #include "gateway/lane.h"
 
-#include <stdlib.h>
-
+#include "base/pool.h"
 #include "gateway/worker.h"
+
+static size_t bytes_for(size_t domain_bytes, size_t listener_bytes)
+{
+    return sizeof(struct gateway_lane) + domain_bytes + listener_bytes;
+}
+
+static void lane_free(struct gateway_lane *lane)
+{
+    pool_give(lane, bytes_for(lane->domain_bytes, lane->listener_bytes));
+}
 
 enum status gateway_lanes_init(struct gateway_lanes *lanes, struct gateway_process *process)
 {
@@ -17,7 +26,7 @@ void gateway_lanes_finish(struct gateway_lanes *lanes)
 
         for (; n != NULL; n = next) {
             next = n->next;
-            free(CONTAINER_OF(n, struct gateway_lane, by_name));
+            lane_free(CONTAINER_OF(n, struct gateway_lane, by_name));
         }
     }
     table_finish(&lanes->by_name);
@@ -34,7 +43,7 @@ static struct gateway_lane *make(struct gateway_lanes *lanes, const struct gatew
                                  uint64_t hash)
 {
     struct gateway_process *process = lanes->process;
-    struct gateway_lane *lane = malloc(sizeof(*lane) + key->domain.len + key->listener.len);
+    struct gateway_lane *lane = pool_take(bytes_for(key->domain.len, key->listener.len));
 
     if (lane == NULL)
         return NULL;
@@ -81,5 +90,5 @@ void gateway_lane_release(struct gateway_lane *lane)
     if (lane->items_count > 0)
         return;
     table_remove(&lane->lanes->by_name, &lane->by_name);
-    free(lane);
+    lane_free(lane);
 }

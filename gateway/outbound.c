@@ -1,8 +1,8 @@
 #include "gateway/outbound.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
+#include "base/pool.h"
 #include "gateway/alert_sources.h"
 #include "gateway/connect_failure.h"
 #include "gateway/item_report.h"
@@ -114,7 +114,7 @@ static void on_closed(struct gateway_hop *h)
     gateway_next_hops_release(out->hops);
     gateway_view_release(out->view);
     list_remove(&out->node);
-    free(out);
+    pool_give(out, sizeof(*out));
     gateway_worker_check_drained(w);
 }
 
@@ -567,7 +567,7 @@ void gateway_outbound_reset(struct gateway_outbound *out)
 enum status gateway_outbound_open(struct gateway_worker *worker,
                                   const struct delivery_action *connect)
 {
-    struct gateway_outbound *out = calloc(1, sizeof(*out));
+    struct gateway_outbound *out = pool_take_zeroed(sizeof(*out));
     struct slice domain = delivery_destination_domain(connect->destination);
     struct gateway_hop_options options = { 0 };
     uint64_t now_ms = gateway_worker_now_ms(worker);

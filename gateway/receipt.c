@@ -1,7 +1,6 @@
 #include "gateway/receipt.h"
 
-#include <stdlib.h>
-
+#include "base/pool.h"
 #include "gateway/inbound.h"
 #include "gateway/message.h"
 #include "gateway/worker.h"
@@ -24,7 +23,7 @@ enum status gateway_receipt_create(struct gateway_worker *worker, struct gateway
                                    const struct spool_envelope *envelope, uint64_t bytes_hint,
                                    struct gateway_receipt **receipt_out)
 {
-    struct gateway_receipt *r = calloc(1, sizeof(*r));
+    struct gateway_receipt *r = pool_take_zeroed(sizeof(*r));
     size_t hint = bytes_hint < SPOOL_DRAFT_HINT_MAX ? (size_t)bytes_hint : SPOOL_DRAFT_HINT_MAX;
     enum status status;
 
@@ -33,10 +32,6 @@ enum status gateway_receipt_create(struct gateway_worker *worker, struct gateway
     r->worker = worker;
     r->session = session;
     r->bytes_hint = bytes_hint;
-    ASSERT(envelope->sender.len <= sizeof(r->sender));
-    if (envelope->sender.len > 0)
-        memcpy(r->sender, envelope->sender.data, envelope->sender.len);
-    r->sender_bytes = (uint16_t)envelope->sender.len;
     buffer_init(&r->waiting, GATEWAY_RECEIPT_WAITING_MAX);
     spool_draft_init(&r->draft);
     if (atomic_load(&worker->process->spool_is_gone))
@@ -65,29 +60,23 @@ void gateway_receipt_destroy(struct gateway_receipt *r)
     spool_log_unreserve(&r->worker->store.log, &r->reservation);
     spool_draft_finish(&r->draft);
     buffer_finish(&r->waiting);
-    free(r);
+    pool_give(r, sizeof(*r));
 }
 
 enum status gateway_receipt_add_recipient(struct gateway_receipt *r, struct slice address,
                                           const struct spool_dsn *dsn)
 {
-    TRY(spool_draft_add_recipient_dsn(&r->draft, address, dsn));
-    if (gateway_receipt_recipients_count(r) == 1) {
-        ASSERT(address.len <= sizeof(r->first));
-        memcpy(r->first, address.data, address.len);
-        r->first_bytes = (uint16_t)address.len;
-    }
-    return STATUS_OK;
+    return spool_draft_add_recipient_dsn(&r->draft, address, dsn);
 }
 
 struct slice gateway_receipt_sender(const struct gateway_receipt *r)
 {
-    return (struct slice){ r->sender, r->sender_bytes };
+    return spool_draft_sender(&r->draft);
 }
 
 struct slice gateway_receipt_first_recipient(const struct gateway_receipt *r)
 {
-    return (struct slice){ r->first, r->first_bytes };
+    return spool_draft_first_recipient(&r->draft);
 }
 
 unsigned gateway_receipt_recipients_count(const struct gateway_receipt *r)

@@ -38,10 +38,6 @@ struct gateway_receipt { /* Fields are private. */
     enum status failure;
     bool is_ended;
     bool is_file_complete;
-    uint16_t first_bytes;
-    uint16_t sender_bytes;
-    char first[SPOOL_ADDRESS_MAX]; /* the first recipient */
-    char sender[SPOOL_ADDRESS_MAX];
 };
 
 /* STATUS_NO_SPACE: the spool has no prepared room; STATUS_LIMIT, STATUS_NO_MEMORY. bytes_hint is
@@ -58,7 +54,9 @@ void gateway_receipt_destroy(struct gateway_receipt *r);
 MUST_USE enum status gateway_receipt_add_recipient(struct gateway_receipt *r, struct slice address,
                                                    const struct spool_dsn *dsn);
 unsigned gateway_receipt_recipients_count(const struct gateway_receipt *r);
-struct slice gateway_receipt_sender(const struct gateway_receipt *r); /* empty: <> */
+
+/* Until something is added. The sender is empty for <>, the recipient when there is none. */
+struct slice gateway_receipt_sender(const struct gateway_receipt *r);
 struct slice gateway_receipt_first_recipient(const struct gateway_receipt *r);
 uint64_t gateway_receipt_mid(const struct gateway_receipt *r);
 

@@ -1,7 +1,6 @@
 #include "spool/draft.h"
 
-#include <stdlib.h>
-
+#include "base/pool.h"
 #include "spool/bytes.h"
 #include "spool/message_layout.h"
 
@@ -35,7 +34,8 @@ static enum status make_room(struct spool_draft *d, size_t more)
         capacity *= 2;
     if (capacity > MESSAGE_PAYLOAD_MAX)
         capacity = MESSAGE_PAYLOAD_MAX;
-    m = realloc(m, sizeof *m + capacity);
+    m = pool_exchange(m, sizeof *m + m->payload_capacity, sizeof *m + m->payload_bytes,
+                      sizeof *m + capacity);
     if (m == NULL)
         return STATUS_NO_MEMORY;
     m->payload = m->own;
@@ -99,7 +99,7 @@ enum status spool_draft_begin(struct spool_draft *d, const struct spool_envelope
     capacity += needed + (bytes_hint > 0 ? OWN_BYTES : 0);
     if (capacity < SPOOL_DRAFT_HINT_MIN)
         capacity = SPOOL_DRAFT_HINT_MIN;
-    m = malloc(sizeof *m + capacity);
+    m = pool_take(sizeof *m + capacity);
     if (m == NULL)
         return STATUS_NO_MEMORY;
     *m = (struct spool_message){
@@ -154,6 +154,17 @@ enum status spool_draft_add_recipient_dsn(struct spool_draft *d, struct slice ad
     return STATUS_OK;
 }
 
+struct slice spool_draft_sender(const struct spool_draft *d)
+{
+    return d->message != NULL ? spool_message_sender(d->message) : (struct slice){ 0 };
+}
+
+struct slice spool_draft_first_recipient(const struct spool_draft *d)
+{
+    return spool_draft_recipients_count(d) > 0 ? spool_message_recipient(d->message, 0)
+                                               : (struct slice){ 0 };
+}
+
 unsigned spool_draft_recipients_count(const struct spool_draft *d)
 {
     return d->message != NULL ? d->message->recipients_count : 0;
@@ -204,7 +215,8 @@ void spool_draft_drop_body(struct spool_draft *d)
     ASSERT(d->stage >= SPOOL_DRAFT_RECIPIENTS && d->stage <= SPOOL_DRAFT_BODY);
     m->payload_bytes -= (uint32_t)m->body_bytes;
     m->body_bytes = 0;
-    smaller = realloc(m, sizeof *m + m->payload_bytes);
+    smaller = pool_exchange(m, sizeof *m + m->payload_capacity, sizeof *m + m->payload_bytes,
+                            sizeof *m + m->payload_bytes);
     if (smaller != NULL) { /* giving memory back cannot matter when it fails */
         smaller->payload = smaller->own;
         smaller->payload_capacity = smaller->payload_bytes;

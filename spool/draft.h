@@ -4,8 +4,8 @@
  *
  * Recipients come first, then the trace header, then the body; each step may be left out, none
  * can be gone back to (asserted: the caller's session knows its state). The record is built in
- * place, so complete() copies nothing. A failed call changes nothing. A small message is one
- * allocation when the hint was large enough.
+ * place, so complete() copies nothing. A failed call changes nothing. A small message takes memory
+ * once when the hint was large enough, and from the thread's pool (base/pool.h).
  *
  * When the body passes SPOOL_BODY_INLINE_MAX (STATUS_LIMIT) or memory is short, the caller moves
  * it to a file: it hands spool_draft_body_so_far() to a body file (spool/body_file.h), calls
@@ -65,6 +65,10 @@ MUST_USE enum status spool_draft_add_recipient(struct spool_draft *d, struct sli
 MUST_USE enum status spool_draft_add_recipient_dsn(struct spool_draft *d, struct slice address,
                                                    const struct spool_dsn *dsn);
 unsigned spool_draft_recipients_count(const struct spool_draft *d);
+
+/* Until the next call that adds something; empty before there is one, and for the null sender. */
+struct slice spool_draft_sender(const struct spool_draft *d);
+struct slice spool_draft_first_recipient(const struct spool_draft *d);
 
 /* Header lines of ours (CRLF lines, dot-stuffed like the body), in front of the body. */
 MUST_USE enum status spool_draft_trace(struct spool_draft *d, struct slice lines);

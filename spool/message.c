@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/pool.h"
 #include "spool/bytes.h"
 #include "spool/message_layout.h"
 
@@ -17,8 +18,11 @@ void spool_message_destroy(struct spool_message *m)
 {
     if (m == NULL)
         return;
-    free(m->starts);
-    free(m);
+    pool_give(m->starts, m->starts_capacity * sizeof *m->starts);
+    if (m->payload == m->own)
+        pool_give(m, sizeof *m + m->payload_capacity);
+    else
+        free(m); /* a view */
 }
 
 uint64_t spool_message_mid(const struct spool_message *m)
@@ -153,7 +157,8 @@ enum status message_add_start(struct spool_message *m, uint32_t start)
         return STATUS_OK;
     }
     if (m->recipients_count >= m->starts_capacity) {
-        starts = realloc(m->starts, capacity * sizeof *starts);
+        starts = pool_exchange(m->starts, m->starts_capacity * sizeof *starts,
+                               m->starts_capacity * sizeof *starts, capacity * sizeof *starts);
         if (starts == NULL)
             return STATUS_NO_MEMORY;
         if (m->starts == NULL)
@@ -328,7 +333,7 @@ enum status spool_message_decode(uint64_t mid, struct slice payload,
     enum status status;
 
     TRY(read_envelope(mid, payload, &head));
-    m = malloc(sizeof *m + payload.len);
+    m = pool_take(sizeof *m + payload.len);
     if (m == NULL)
         return STATUS_NO_MEMORY;
     *m = head;
