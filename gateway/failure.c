@@ -20,7 +20,7 @@ static bool has_reply(const struct gateway_failure_facts *facts)
     return facts->reply != NULL && facts->reply->code != 0;
 }
 
-/* "550 5.1.1 No such user", or words of ours; returns its length. */
+/* "550 5.1.1 No such user", or words of ours, with a NUL; returns its length. */
 static size_t compose_reply(const struct gateway_failure_facts *facts,
                             char text[static GATEWAY_FAILURE_REPLY_MAX + 1])
 {
@@ -40,33 +40,35 @@ static size_t compose_reply(const struct gateway_failure_facts *facts,
     return len > GATEWAY_FAILURE_REPLY_MAX ? GATEWAY_FAILURE_REPLY_MAX : (size_t)len;
 }
 
-struct gateway_failure *gateway_failure_create(const struct gateway_failure_facts *facts)
+const struct gateway_failure *gateway_failure_write(const struct gateway_failure_facts *facts,
+                                                    struct gateway_failure_room *room)
 {
-    char reply[GATEWAY_FAILURE_REPLY_MAX + 1];
-    size_t name_bytes = facts->name.len, reply_bytes = compose_reply(facts, reply);
-    struct gateway_failure *f;
+    struct slice name = facts->name;
+    struct gateway_failure *f = &room->failure;
 
-    if (name_bytes > GATEWAY_FAILURE_NAME_MAX)
-        name_bytes = GATEWAY_FAILURE_NAME_MAX;
-    f = malloc(sizeof(*f) + name_bytes + reply_bytes);
-    if (f == NULL)
-        return NULL;
+    if (name.len > GATEWAY_FAILURE_NAME_MAX)
+        name.len = GATEWAY_FAILURE_NAME_MAX;
     *f = (struct gateway_failure){
         .outcome = facts->outcome,
         .at_s = facts->at_s,
         .code = has_reply(facts) ? facts->reply->code : 0,
-        .name_bytes = (uint16_t)name_bytes,
-        .reply_bytes = (uint16_t)reply_bytes,
+        .name_bytes = (uint16_t)name.len,
         .has_host = facts->address != NULL,
         .is_ours = facts->is_ours || !has_reply(facts),
     };
     if (facts->address != NULL)
         f->address = *facts->address;
-    if (name_bytes > 0)
-        memcpy(f->text, facts->name.data, name_bytes);
-    if (reply_bytes > 0)
-        memcpy(f->text + name_bytes, reply, reply_bytes);
+    if (name.len > 0)
+        memcpy(f->text, name.data, name.len);
+    f->reply_bytes = (uint16_t)compose_reply(facts, f->text + name.len);
     return f;
+}
+
+struct gateway_failure *gateway_failure_create(const struct gateway_failure_facts *facts)
+{
+    struct gateway_failure_room room;
+
+    return gateway_failure_copy(gateway_failure_write(facts, &room));
 }
 
 struct gateway_failure *gateway_failure_copy(const struct gateway_failure *f)

@@ -44,6 +44,19 @@ struct gateway_failure_facts {
     bool is_ours; /* the reply */
 };
 
+/* Room for any of them, for who only looks at it. */
+struct gateway_failure_room {
+    union {
+        struct gateway_failure failure;
+        char bytes[sizeof(struct gateway_failure) + GATEWAY_FAILURE_NAME_MAX +
+                   GATEWAY_FAILURE_REPLY_MAX + 1];
+    };
+};
+
+/* In the room, and until that goes. */
+const struct gateway_failure *gateway_failure_write(const struct gateway_failure_facts *facts,
+                                                    struct gateway_failure_room *room);
+
 /* NULL: no memory. */
 struct gateway_failure *gateway_failure_create(const struct gateway_failure_facts *facts);
 struct gateway_failure *gateway_failure_copy(const struct gateway_failure *f); /* accepts NULL */

@@ -60,6 +60,7 @@ struct gateway_outbound { /* Fields are private to gateway/outbound*.c. */
     struct gateway_outbound_body body;
     struct gateway_body_source *source; /* while its body comes from a file */
     struct smtp_client_envelope envelope;
+    unsigned places;                          /* in each of these: */
     struct smtp_client_recipient *recipients; /* one for each waiting recipient of the item */
     struct gateway_failure **refusals;        /* behind them: NULL while it was not refused */
     uint16_t *accepted;                       /* the same: room for those not refused */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/pool.h"
 #include "gateway/outbound_log.h"
 #include "gateway/outbound_tls.h"
 #include "gateway/worker.h"
@@ -118,13 +119,24 @@ static void fill_content(struct gateway_outbound *out, const struct spool_messag
     e->smtputf8 = e->smtputf8 && (is_trace_8bit || (flags & SPOOL_MESSAGE_HAS_8BIT_HEADER) != 0);
 }
 
+/* For what is there for each recipient: struct gateway_outbound's arrays lie in one piece. */
+static size_t places_bytes(size_t count)
+{
+    static_assert(alignof(struct smtp_client_recipient) >= alignof(struct gateway_failure *) &&
+                      alignof(struct gateway_failure *) >= alignof(uint16_t),
+                  "each begins where the one before it ends");
+
+    return count * (sizeof(struct smtp_client_recipient) + sizeof(struct gateway_failure *) +
+                    sizeof(uint16_t));
+}
+
 static void release(struct gateway_outbound *out)
 {
     gateway_message_let_go(gateway_item_message(out->item));
     for (size_t i = 0; out->refusals != NULL && i < out->envelope.recipients_count; i++)
         if (out->refusals[i] != &refusal_forgotten && out->refusals[i] != &held_back)
             free(out->refusals[i]);
-    free(out->recipients); /* and what lies behind them */
+    pool_give(out->recipients, places_bytes(out->places));
     out->accepted = NULL;
     gateway_report_destroy(out->report);
     out->refusals = NULL;
@@ -140,17 +152,12 @@ static unsigned unsent_of(const struct gateway_item *item)
     return (unsigned)item->waiting_count - item->left_count;
 }
 
-/* One allocation for what is there for each recipient. */
 static bool make_places(struct gateway_outbound *out, unsigned count)
 {
-    static_assert(alignof(struct smtp_client_recipient) >= alignof(struct gateway_failure *) &&
-                      alignof(struct gateway_failure *) >= alignof(uint16_t),
-                  "each begins where the one before it ends");
-
-    out->recipients = calloc(count, sizeof(*out->recipients) + sizeof(struct gateway_failure *) +
-                                        sizeof(*out->accepted));
+    out->recipients = pool_take_zeroed(places_bytes(count));
     if (out->recipients == NULL)
         return false;
+    out->places = count;
     out->refusals = (struct gateway_failure **)(out->recipients + count);
     out->accepted = (uint16_t *)(out->refusals + count);
     return true;
@@ -199,23 +206,25 @@ enum status gateway_outbound_item_begin(struct gateway_outbound *out, struct gat
     return STATUS_OK;
 }
 
-static struct gateway_failure *failure_of(const struct gateway_outbound *out,
-                                          const struct delivery_outcome *outcome,
-                                          const struct smtp_reply *reply, bool is_ours)
+/* reply and outcome are borrowed. */
+static struct gateway_failure_facts facts_of(const struct gateway_outbound *out,
+                                             const struct delivery_outcome *outcome,
+                                             const struct smtp_reply *reply, bool is_ours)
 {
-    return gateway_failure_create(&(struct gateway_failure_facts){
+    return (struct gateway_failure_facts){
         .outcome = *outcome,
         .address = &out->remote.address,
         .name = slice_from(out->host->name),
         .reply = reply,
         .at_s = gateway_worker_now_s(out->worker),
         .is_ours = is_ours,
-    });
+    };
 }
 
 void gateway_outbound_item_recipient(struct gateway_outbound *out, size_t index,
                                      const struct smtp_reply *reply)
 {
+    struct gateway_failure_facts facts;
     struct delivery_outcome outcome;
 
     ASSERT(index < out->envelope.recipients_count);
@@ -223,7 +232,8 @@ void gateway_outbound_item_recipient(struct gateway_outbound *out, size_t index,
     if (smtp_reply_is_positive(reply))
         return;
     outcome = gateway_outbound_classify(DELIVERY_STAGE_RCPT, reply);
-    out->refusals[index] = failure_of(out, &outcome, reply, false);
+    facts = facts_of(out, &outcome, reply, false);
+    out->refusals[index] = gateway_failure_create(&facts);
     if (out->refusals[index] == NULL)
         out->refusals[index] = &refusal_forgotten;
 }
@@ -424,9 +434,9 @@ void gateway_outbound_item_end(struct gateway_outbound *out, const struct delive
     struct delivery_scheduler *scheduler = w->dispatch.scheduler;
     struct gateway_report *report;
     struct delivery_wait wait;
-    struct gateway_failure silent = { .outcome = *outcome }; /* without memory */
-    struct gateway_failure *said = failure_of(out, outcome, reply, is_ours);
-    const struct gateway_failure *common = said != NULL ? said : &silent;
+    struct gateway_failure_facts facts = facts_of(out, outcome, reply, is_ours);
+    struct gateway_failure_room room; /* a copy is for who is to be told of it */
+    const struct gateway_failure *common = gateway_failure_write(&facts, &room);
     unsigned kept = 0, unsent, count = accepted(out);
 
     count_results(out, outcome->verdict);
@@ -435,7 +445,6 @@ void gateway_outbound_item_end(struct gateway_outbound *out, const struct delive
     note_common(out, common);
     for (size_t i = 0; i < out->envelope.recipients_count; i++)
         settle(out, i, common, &kept);
-    free(said);
     unsent = put_unsent_first(out, kept);
     /* What is said of the message as a whole holds for those not sent, too. */
     if (unsent > 0 && outcome->verdict != DELIVERY_VERDICT_DEFERRED) {
