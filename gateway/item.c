@@ -148,6 +148,7 @@ void gateway_item_give_back(struct gateway_item *item, struct engine_loop *from)
 {
     struct gateway_loan *loan = item->tries->loan;
     struct gateway_report *parting = loan->parting;
+    bool is_parting = loan->is_parting;
 
     ASSERT(loan->borrows > 0);
     loan->borrows--;
@@ -155,8 +156,8 @@ void gateway_item_give_back(struct gateway_item *item, struct engine_loop *from)
         return;
     item->tries->loan = NULL;
     free(loan);
-    if (parting != NULL)
-        gateway_report_post(parting, from, true);
+    if (is_parting)
+        gateway_report_end(item, parting, from);
 }
 
 bool gateway_item_part_later(struct gateway_item *item, struct gateway_report *report)
@@ -165,7 +166,8 @@ bool gateway_item_part_later(struct gateway_item *item, struct gateway_report *r
 
     if (loan == NULL)
         return false;
-    ASSERT(loan->parting == NULL);
+    ASSERT(!loan->is_parting);
+    loan->is_parting = true;
     loan->parting = report;
     return true;
 }

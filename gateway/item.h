@@ -27,7 +27,8 @@ struct gateway_loan {
     struct engine_message post; /* asks the home for the message, and comes back */
     struct list_node node;      /* the home's: waits for the message; for gateway/shelf.c */
     struct gateway_item *item;
-    struct gateway_report *parting;     /* the last report, which waits for its end */
+    bool is_parting;                    /* the item has ended, and waits for the loan's end */
+    struct gateway_report *parting;     /* with this report; NULL: as struct gateway_delivered */
     struct gateway_outbound *wanted_by; /* waits for the fetch, as the rest */
     unsigned borrows;                   /* sends from the message's memory, a fetch */
     bool is_fetching;                   /* asked, and not answered */
@@ -40,16 +41,27 @@ struct gateway_tries {
     struct gateway_loan *loan;        /* NULL: nothing is under way */
 };
 
+/* The way home of an item whose recipients have all been delivered, which is most of the mail: it
+ * says so itself, and no report comes with it. */
+struct gateway_delivered {
+    struct engine_message post;
+    uint16_t count;    /* of gateway_item_waiting() */
+    uint16_t attempts; /* it took */
+};
+
 struct gateway_item {
     union {
         struct spool_recovered_message found; /* of a message's first item, at start: until the
                                                  message is settled, the recovery's */
         struct engine_message post;           /* then: on its way to the owner */
         struct {                              /* then the owner's */
-            struct delivery_item delivery;    /* in his scheduler; its node, when it is not in
-                                                 there: among those he has no room for now */
-            struct gateway_tries *tries;      /* NULL: nothing is known of them */
-            struct slim_node node;            /* of his holdings */
+            union {
+                struct delivery_item delivery;      /* in his scheduler; its node, when it is not in
+                                                       there: among those he has no room for now */
+                struct gateway_delivered delivered; /* when it has ended so */
+            };
+            struct gateway_tries *tries; /* NULL: nothing is known of them */
+            struct slim_node node;       /* of his holdings */
             uint16_t left_count; /* the last of the waiting ones, which this try has left for the
                                     next */
             uint16_t place;      /* among the items of the message: always, it is behind the others
@@ -120,7 +132,8 @@ void gateway_item_note_common(struct gateway_item *item, struct gateway_failure 
 MUST_USE enum status gateway_item_borrow(struct gateway_item *item);
 void gateway_item_give_back(struct gateway_item *item, struct engine_loop *from);
 
-/* The last report waits for what is lent; false: nothing is. */
+/* The end waits for what is lent, and comes as gateway_report_end() with this report; false:
+ * nothing is. */
 MUST_USE bool gateway_item_part_later(struct gateway_item *item, struct gateway_report *report);
 
 /* Before the message is freed. */

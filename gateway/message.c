@@ -1,7 +1,6 @@
 #include "gateway/message.h"
 
-#include <stdlib.h>
-
+#include "base/pool.h"
 #include "gateway/body.h"
 #include "gateway/bounce.h"
 #include "gateway/compaction.h"
@@ -51,7 +50,7 @@ uint64_t gateway_message_size(const struct gateway_message *m)
 enum status gateway_message_begin_errand(struct gateway_message *m)
 {
     ASSERT(m->errand == NULL);
-    m->errand = calloc(1, sizeof(*m->errand));
+    m->errand = pool_take_zeroed(sizeof(*m->errand));
     if (m->errand == NULL)
         return STATUS_NO_MEMORY;
     m->errand->message = m;
@@ -67,7 +66,7 @@ void gateway_message_end_errand(struct gateway_message *m)
     if (errand->file_bytes > 0)
         return; /* for the end */
     m->errand = NULL;
-    free(errand);
+    pool_give(errand, sizeof(*errand));
 }
 
 /* Takes spool; gone on failure. The caller holds it. */
@@ -315,6 +314,13 @@ static bool waits_for_notice(const struct gateway_verdict *v)
     return v->notice == GATEWAY_NOTICE_FAILED || v->notice == GATEWAY_NOTICE_DELAYED;
 }
 
+/* Recorded, and kept here as well, for compaction, which has to say it again. */
+static void record_result(struct gateway_message *m, const struct spool_result *result)
+{
+    gateway_store_results(&m->home->store, m->mid, result, 1);
+    gateway_known_merge(&gateway_message_known(m)[result->rid], result);
+}
+
 /* Records the verdicts that wait for the notice, or all others. */
 static void record(struct gateway_message *m, const struct gateway_report *report, bool is_told)
 {
@@ -325,9 +331,7 @@ static void record(struct gateway_message *m, const struct gateway_report *repor
             continue; /* as in finish_if_over() */
         if (waits_for_notice(v) == is_told &&
             !(v->notice == GATEWAY_NOTICE_DELAYED && v->is_silent)) {
-            gateway_store_results(&m->home->store, m->mid, &v->result, 1);
-            /* Kept here as well, for compaction, which has to say it again. */
-            gateway_known_merge(&gateway_message_known(m)[v->result.rid], &v->result);
+            record_result(m, &v->result);
             if (v->result.warned_wall_s > 0)
                 *gateway_item_warned_wall_s(report->item) = v->result.warned_wall_s;
         }
@@ -404,5 +408,20 @@ void gateway_message_reported(struct gateway_message *m, struct gateway_report *
         return;
     }
     gateway_report_destroy(report);
+    finish_if_over(m);
+}
+
+void gateway_message_delivered(struct gateway_item *item)
+{
+    struct gateway_message *m = gateway_item_message(item);
+
+    ASSERT(m->open_count > 0);
+    m->open_count--;
+    observe_count(&m->home->counters, OBSERVE_RECIPIENTS_DELIVERED, item->delivered.count);
+    /* As in gateway_message_reported(). */
+    for (unsigned i = 0; m->open_count > 0 && i < item->delivered.count; i++)
+        record_result(m, &(struct spool_result){ .rid = gateway_item_waiting(item)[i],
+                                                 .state = SPOOL_RESULT_DELIVERED,
+                                                 .attempts = item->delivered.attempts });
     finish_if_over(m);
 }

@@ -150,3 +150,6 @@ void gateway_message_moved(struct gateway_message *m);
 
 /* For gateway/report.c: a report has come home, and is the message's. */
 void gateway_message_reported(struct gateway_message *m, struct gateway_report *report);
+
+/* The same: an item has come home, which says itself that all are delivered. */
+void gateway_message_delivered(struct gateway_item *item);

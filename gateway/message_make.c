@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "base/pool.h"
+
 #define FEW_RECIPIENTS 16u /* are sorted without an allocation */
 
 static_assert(SPOOL_RECIPIENTS_MAX * 2 <= UINT16_MAX, "places behind the items have 16 bits");
@@ -153,12 +155,17 @@ size_t gateway_message_own_bytes(const struct gateway_message *m)
     return bytes_for(m->items_count, m->recipients_count, listed_in(m), m->sender_bytes);
 }
 
-void gateway_message_unmake(struct gateway_message *m)
+static void unmake(struct gateway_message *m, size_t bytes)
 {
     for (unsigned i = 0; i < m->items_count; i++)
         gateway_lane_release(m->items[i].lane);
-    free(m->errand);
-    free(m);
+    pool_give(m->errand, sizeof(*m->errand));
+    pool_give(m, bytes);
+}
+
+void gateway_message_unmake(struct gateway_message *m)
+{
+    unmake(m, gateway_message_own_bytes(m));
 }
 
 /* Seconds since 1970, as a record has them. */
@@ -172,9 +179,11 @@ static struct gateway_message *make(struct grouping *g)
     unsigned recipients = spool_message_recipients_count(g->spool);
     struct slice sender = spool_message_sender(g->spool);
     struct gateway_message *m;
+    size_t bytes;
 
     group(g);
-    m = calloc(1, bytes_for(g->groups, recipients, g->listed, sender.len));
+    bytes = bytes_for(g->groups, recipients, g->listed, sender.len);
+    m = pool_take_zeroed(bytes);
     if (m == NULL)
         return NULL;
     m->mid = spool_message_mid(g->spool);
@@ -184,7 +193,7 @@ static struct gateway_message *make(struct grouping *g)
     m->sender_bytes = (uint16_t)sender.len;
     if ((spool_message_body_in_file(g->spool) && gateway_message_begin_errand(m) != STATUS_OK) ||
         !fill(m, g)) {
-        gateway_message_unmake(m);
+        unmake(m, bytes); /* its items may not say how much that is */
         return NULL;
     }
     m->has_file = m->errand != NULL;

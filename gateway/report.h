@@ -1,7 +1,10 @@
 /* gateway/report.h - what the owner of an item tells the home of its message.
  *
  * Created by the owner, filled with verdicts, posted; then it is the home's, until the sender has
- * been told what he is to be told (gateway/bounce.h).
+ * been told what he is to be told (gateway/bounce.h). One that says no more than that all who
+ * waited have been delivered stays where it is, and the item goes home with a word of its own
+ * (struct gateway_delivered): what wandered from owners to homes with every message would be memory
+ * that the ones take and the others have.
  */
 #pragma once
 #include "engine/timer.h"
@@ -54,3 +57,8 @@ void gateway_report_add(struct gateway_report *report, const struct spool_result
 /* Takes the report; with item_ended the item must not be touched afterwards, except to give
  * back. */
 void gateway_report_post(struct gateway_report *report, struct engine_loop *from, bool item_ended);
+
+/* For gateway/item.c: nothing of an ended item is lent any more. NULL: it says itself how it has
+ * ended. */
+void gateway_report_end(struct gateway_item *item, struct gateway_report *report_or_null,
+                        struct engine_loop *from);
