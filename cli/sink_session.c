@@ -408,13 +408,13 @@ void sink_session_stop(struct sink_session *s, bool at_once)
     gateway_channel_reset(&s->channel);
 }
 
-void sink_session_accept(struct sink_worker *w, int fd, const struct ip_endpoint *remote)
+void sink_session_accept(struct sink_worker *w, int fd)
 {
     struct sink_session *s = calloc(1, sizeof(*s));
     struct smtp_server_event event;
 
-    if (s == NULL || gateway_channel_adopt(&s->channel, w->hand.loop, &channel_handlers, fd,
-                                           remote) != STATUS_OK) {
+    if (s == NULL ||
+        gateway_channel_adopt(&s->channel, w->hand.loop, &channel_handlers, fd) != STATUS_OK) {
         if (s == NULL)
             (void)close(fd);
         free(s);

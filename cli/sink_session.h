@@ -32,7 +32,7 @@ struct sink_session { /* Fields are private, but for node. */
 };
 
 /* Takes fd; what goes wrong closes it. */
-void sink_session_accept(struct sink_worker *worker, int fd, const struct ip_endpoint *remote);
+void sink_session_accept(struct sink_worker *worker, int fd);
 
 /* Lets a transaction end first, unless at once. */
 void sink_session_stop(struct sink_session *s, bool at_once);

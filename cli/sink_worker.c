@@ -14,7 +14,8 @@ static void on_accepted(struct engine_listener *l, int fd, const struct ip_endpo
 {
     struct sink_door *door = CONTAINER_OF(l, struct sink_door, listener);
 
-    sink_session_accept(door->worker, fd, remote);
+    (void)remote;
+    sink_session_accept(door->worker, fd);
 }
 
 static void on_stopped(struct engine_listener *l)

@@ -46,7 +46,7 @@ static void push_recv(struct engine_socket *s)
                                 .recv = { .group = (enum engine_buffers)s->group,
                                           .bytes_max = s->recv_bytes_max } };
 
-    ASSERT(engine_socket_has(s, FLAG_RECEIVING) && !list_is_linked(&s->starved));
+    ASSERT(engine_socket_has(s, FLAG_RECEIVING));
     engine_socket_push(s, &r, recv_op(s));
 }
 
@@ -437,7 +437,7 @@ void engine_socket_init(struct engine_socket *s, struct engine_loop *loop,
                                  .slot = ENGINE_SLOT_NONE };
 }
 
-enum status engine_socket_adopt(struct engine_socket *s, int fd, const struct ip_endpoint *remote)
+enum status engine_socket_adopt(struct engine_socket *s, int fd)
 {
     enum status status;
 
@@ -448,15 +448,14 @@ enum status engine_socket_adopt(struct engine_socket *s, int fd, const struct ip
         return status;
     }
     s->fd = fd;
-    if (remote != NULL)
-        s->remote = *remote;
     engine_socket_set(s, FLAG_CONNECTED);
     enter(s, STATE_OPEN);
     return STATUS_OK;
 }
 
 /* The errno of a connect that cannot begin; 0 when its completion will tell. */
-static int begin_connect(struct engine_socket *s, const struct ip_endpoint *local_or_null)
+static int begin_connect(struct engine_socket *s, const struct ip_endpoint *remote,
+                         const struct ip_endpoint *local_or_null)
 {
     struct engine_backend *b = s->loop->backend;
     struct engine_request r = { .op = ENGINE_OP_CONNECT };
@@ -465,7 +464,7 @@ static int begin_connect(struct engine_socket *s, const struct ip_endpoint *loca
 
     if (engine_owner_acquire(s->loop, &s->owner, &s->slot) != STATUS_OK)
         return ENOMEM;
-    fd = b->ops->socket_open(b, &s->remote, local_or_null);
+    fd = b->ops->socket_open(b, remote, local_or_null);
     if (fd < 0)
         return -fd;
     s->fd = fd;
@@ -473,7 +472,7 @@ static int begin_connect(struct engine_socket *s, const struct ip_endpoint *loca
     if (send == NULL)
         return ENOMEM;
     s->send = send;
-    r.connect.address_len = ip_endpoint_to_socket(&s->remote, &send->address);
+    r.connect.address_len = ip_endpoint_to_socket(remote, &send->address);
     r.connect.address = (const struct sockaddr *)&send->address;
     engine_socket_set(s, FLAG_CONNECTING);
     engine_socket_push(s, &r, ENGINE_OP_CONNECT);
@@ -483,12 +482,15 @@ static int begin_connect(struct engine_socket *s, const struct ip_endpoint *loca
 void engine_socket_connect(struct engine_socket *s, const struct ip_endpoint *remote,
                            const struct ip_endpoint *local_or_null)
 {
+    int error;
+
     ASSERT(s->state == STATE_NEW);
     ASSERT(s->handlers->connected != NULL);
-    s->remote = *remote;
     s->loop->counters.connects++;
     enter(s, STATE_CONNECTING);
-    s->error = begin_connect(s, local_or_null);
+    error = begin_connect(s, remote, local_or_null);
+    ASSERT(error >= 0 && error <= UINT8_MAX);
+    s->error = (uint8_t)error;
     if (s->error != 0)
         engine_loop_defer(s->loop, &s->late, engine_socket_run_late);
 }
@@ -496,11 +498,6 @@ void engine_socket_connect(struct engine_socket *s, const struct ip_endpoint *re
 int engine_socket_fd(const struct engine_socket *s)
 {
     return s->fd;
-}
-
-const struct ip_endpoint *engine_socket_remote(const struct engine_socket *s)
-{
-    return &s->remote;
 }
 
 bool engine_socket_local(const struct engine_socket *s, struct ip_endpoint *local_out)

@@ -59,35 +59,33 @@ struct engine_socket_handlers {
     void (*closed)(struct engine_socket *s);
 };
 
-struct engine_socket { /* Fields are private; it is open so that a connection can embed it. */
-    struct engine_owner owner;
+struct engine_socket {       /* Fields are private; it is open so that a connection can embed it. */
+    struct engine_task late; /* an event that comes without a completion */
+    struct engine_linger *linger;
+    struct list_node starved;  /* waits for a receive buffer */
+    struct engine_owner owner; /* from here on it is hot */
     struct engine_loop *loop;
     const struct engine_socket_handlers *handlers;
-    struct list_node starved; /* waits for a receive buffer */
-    struct engine_task late;  /* an event that comes without a completion */
     struct engine_send *send;
-    struct engine_linger *linger;
     int fd;
     uint32_t slot;
-    int error; /* of a connect or send that failed before it began */
-    struct ip_endpoint remote;
+    uint16_t flags;
+    uint16_t recv_bytes_max;
+    uint8_t error; /* errno of a connect or send that failed before it began */
     uint8_t state;
     uint8_t group;
     uint8_t in_flight; /* requests of which the completion has not come */
-    uint16_t flags;
-    uint16_t recv_bytes_max;
 };
 
-_Static_assert(sizeof(struct engine_socket) <= 160, "idle sockets come by the ten thousand");
+_Static_assert(sizeof(struct engine_socket) <= 96, "idle sockets come by the ten thousand");
 
 /* Borrows loop and handlers. No system call, cannot fail, nothing to undo. */
 void engine_socket_init(struct engine_socket *s, struct engine_loop *loop,
                         const struct engine_socket_handlers *handlers);
 
-/* Takes an accepted fd (non-blocking, close-on-exec). remote may be NULL for a socket pair. On
- * failure (STATUS_NO_MEMORY, STATUS_LIMIT) the fd is closed and s is as after init. */
-MUST_USE enum status engine_socket_adopt(struct engine_socket *s, int fd,
-                                         const struct ip_endpoint *remote);
+/* Takes an accepted fd (non-blocking, close-on-exec). On failure (STATUS_NO_MEMORY, STATUS_LIMIT)
+ * the fd is closed and s is as after init. */
+MUST_USE enum status engine_socket_adopt(struct engine_socket *s, int fd);
 
 /* Opens a socket and connects it, from the given local address unless NULL (a port of 0: any).
  * Every outcome is reported by `connected`; there is no timeout but the kernel's: close it. */
@@ -131,6 +129,5 @@ bool engine_socket_is_closing(const struct engine_socket *s);
 /* For socket options; never to read, write or close. -1 when there is none. */
 int engine_socket_fd(const struct engine_socket *s);
 
-const struct ip_endpoint *engine_socket_remote(const struct engine_socket *s);
 bool engine_socket_local(const struct engine_socket *s, struct ip_endpoint *local_out);
 struct engine_loop *engine_socket_loop(const struct engine_socket *s);

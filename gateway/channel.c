@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "base/pool.h"
 #include "gateway/channel_tls.h"
 #include "tls/kernel.h"
 
@@ -22,24 +23,24 @@ static const struct engine_socket_handlers socket_handlers = {
     .closed = on_closed,
 };
 
+static struct engine_loop *loop_of(const struct gateway_channel *c)
+{
+    return engine_socket_loop(&c->socket);
+}
+
 static void init(struct gateway_channel *c, struct engine_loop *loop,
                  const struct gateway_channel_handlers *handlers, enum gateway_channel_state state)
 {
-    *c = (struct gateway_channel){ .loop = loop, .handlers = handlers, .state = state };
+    *c = (struct gateway_channel){ .handlers = handlers, .state = (uint8_t)state };
     c->paused = true;
-    buffer_init(&c->output, GATEWAY_CHANNEL_OUTPUT_BYTES_MAX);
-    buffer_init(&c->cipher, GATEWAY_CHANNEL_OUTPUT_BYTES_MAX);
-    buffer_init(&c->sending, GATEWAY_CHANNEL_OUTPUT_BYTES_MAX);
-    buffer_init(&c->kept, GATEWAY_CHANNEL_INPUT_BYTES_MAX);
     engine_socket_init(&c->socket, loop, &socket_handlers);
 }
 
 enum status gateway_channel_adopt(struct gateway_channel *c, struct engine_loop *loop,
-                                  const struct gateway_channel_handlers *handlers, int fd,
-                                  const struct ip_endpoint *remote)
+                                  const struct gateway_channel_handlers *handlers, int fd)
 {
     init(c, loop, handlers, GATEWAY_CHANNEL_OPEN);
-    return engine_socket_adopt(&c->socket, fd, remote);
+    return engine_socket_adopt(&c->socket, fd);
 }
 
 void gateway_channel_connect(struct gateway_channel *c, struct engine_loop *loop,
@@ -75,25 +76,68 @@ void gateway_channel_expect_bulk(struct gateway_channel *c, bool bulk)
     c->bulk = bulk;
 }
 
+/* To be looked at, never to be changed. */
+static const struct gateway_channel_traffic *traffic_of(const struct gateway_channel *c)
+{
+    static const struct gateway_channel_traffic nothing;
+
+    return c->traffic != NULL ? c->traffic : &nothing;
+}
+
+/* NULL: no memory. */
+static struct gateway_channel_traffic *take_traffic(struct gateway_channel *c)
+{
+    if (c->traffic != NULL)
+        return c->traffic;
+    c->traffic = pool_take(sizeof(*c->traffic));
+    if (c->traffic == NULL)
+        return NULL;
+    buffer_init(&c->traffic->output, GATEWAY_CHANNEL_OUTPUT_BYTES_MAX);
+    buffer_init(&c->traffic->cipher, GATEWAY_CHANNEL_OUTPUT_BYTES_MAX);
+    buffer_init(&c->traffic->sending, GATEWAY_CHANNEL_OUTPUT_BYTES_MAX);
+    buffer_init(&c->traffic->kept, GATEWAY_CHANNEL_INPUT_BYTES_MAX);
+    return c->traffic;
+}
+
+static void drop_traffic(struct gateway_channel *c)
+{
+    if (c->traffic == NULL)
+        return;
+    buffer_finish(&c->traffic->output);
+    buffer_finish(&c->traffic->cipher);
+    buffer_finish(&c->traffic->sending);
+    buffer_finish(&c->traffic->kept);
+    pool_give(c->traffic, sizeof(*c->traffic));
+    c->traffic = NULL;
+}
+
+/* Takes nothing: whoever appends to it is told that it is full. */
+static struct buffer no_room;
+
+static struct buffer *cipher_of(struct gateway_channel *c)
+{
+    return take_traffic(c) != NULL ? &c->traffic->cipher : &no_room;
+}
+
 struct buffer *gateway_channel_output(struct gateway_channel *c)
 {
-    return &c->output;
+    return take_traffic(c) != NULL ? &c->traffic->output : &no_room;
 }
 
 void gateway_channel_set_deadline(struct gateway_channel *c, uint64_t delay_ms)
 {
     if (gateway_channel_is_closing(c))
         return;
-    engine_timer_stop(c->loop, &c->deadline);
+    engine_timer_stop(loop_of(c), &c->deadline);
     if (delay_ms > 0)
-        engine_timer_start(c->loop, &c->deadline, delay_ms, on_deadline);
+        engine_timer_start(loop_of(c), &c->deadline, delay_ms, on_deadline);
 }
 
 static void close_socket(struct gateway_channel *c, enum engine_close how)
 {
     ASSERT(c->state != GATEWAY_CHANNEL_CLOSED);
     c->state = GATEWAY_CHANNEL_CLOSED;
-    engine_timer_stop(c->loop, &c->deadline);
+    engine_timer_stop(loop_of(c), &c->deadline);
     engine_socket_close(&c->socket, how);
 }
 
@@ -154,7 +198,7 @@ static bool has_alert_to_say(const struct gateway_channel *c)
 static bool prepare_output(struct gateway_channel *c)
 {
     if (has_alert_to_say(c)) {
-        buffer_clear(&c->output);
+        buffer_clear(&c->traffic->output);
         c->body.len = 0;
         return true;
     }
@@ -162,47 +206,63 @@ static bool prepare_output(struct gateway_channel *c)
            gateway_channel_encrypt(c);
 }
 
-/* Starts a send when there is something to send and none is in flight. What needs no encryption is
- * sent from where it lies, a body too. */
-static void push(struct gateway_channel *c)
+static bool has_output(const struct gateway_channel *c)
 {
+    const struct gateway_channel_traffic *traffic = traffic_of(c);
+
+    return c->sending_now || buffer_len(&traffic->cipher) > 0 || buffer_len(&traffic->output) > 0 ||
+           c->body.len > 0 || (c->tls != NULL && tls_kernel_has_record(c->tls));
+}
+
+/* Inside `input` the owner may be writing. */
+static void drop_idle_traffic(struct gateway_channel *c)
+{
+    if (!c->delivering && !has_output(c) && buffer_len(&traffic_of(c)->kept) == 0)
+        drop_traffic(c);
+}
+
+/* What needs no encryption is sent from where it lies, a body too. */
+static void send_output(struct gateway_channel *c)
+{
+    struct gateway_channel_traffic *traffic = c->traffic;
+    bool is_plain = gateway_channel_sends_plain(c);
     struct iovec parts[2];
     unsigned count = 0;
-    bool is_plain;
 
-    if (c->sending_now || c->state == GATEWAY_CHANNEL_CONNECTING ||
-        c->state == GATEWAY_CHANNEL_CLOSED)
-        return;
-    ASSERT(buffer_len(&c->sending) == 0);
-    gateway_channel_offer_send(c);
-    if (!prepare_output(c)) {
-        close_socket(c, ENGINE_CLOSE_RESET);
-        return;
-    }
-    c->sending_now = gateway_channel_send_control(c);
-    if (c->sending_now)
-        return;
-    is_plain = gateway_channel_sends_plain(c);
-    swap(&c->sending, is_plain ? &c->output : &c->cipher);
-    if (buffer_len(&c->sending) > 0)
-        parts[count++] = part_of(buffer_contents(&c->sending));
+    swap(&traffic->sending, is_plain ? &traffic->output : &traffic->cipher);
+    if (buffer_len(&traffic->sending) > 0)
+        parts[count++] = part_of(buffer_contents(&traffic->sending));
     if (is_plain && c->body.len > 0) {
         parts[count++] = part_of(c->body);
         c->body.len = 0;
     }
-    release_empty(&c->output);
+    release_empty(&traffic->output);
     if (count == 0) {
-        release_empty(&c->sending);
+        release_empty(&traffic->sending);
         return;
     }
     c->sending_now = true;
     engine_socket_send(&c->socket, parts, count);
 }
 
-static bool has_output(const struct gateway_channel *c)
+/* Starts a send when there is something to send and none is in flight. */
+static void push(struct gateway_channel *c)
 {
-    return c->sending_now || buffer_len(&c->cipher) > 0 || buffer_len(&c->output) > 0 ||
-           c->body.len > 0 || (c->tls != NULL && tls_kernel_has_record(c->tls));
+    if (c->sending_now || c->state == GATEWAY_CHANNEL_CONNECTING ||
+        c->state == GATEWAY_CHANNEL_CLOSED)
+        return;
+    ASSERT(buffer_len(&traffic_of(c)->sending) == 0);
+    gateway_channel_offer_send(c);
+    if (has_output(c)) {
+        if (take_traffic(c) == NULL || !prepare_output(c)) {
+            close_socket(c, ENGINE_CLOSE_RESET);
+            return;
+        }
+        c->sending_now = gateway_channel_send_control(c);
+        if (!c->sending_now)
+            send_output(c);
+    }
+    drop_idle_traffic(c);
 }
 
 /* The close_notify goes behind the last byte, and the socket's close behind that. */
@@ -213,7 +273,7 @@ static void finish_close_if_flushed(struct gateway_channel *c)
     if (c->secured) {
         c->secured = false;
         if (!has_alert_to_say(c))
-            tls_session_close(c->tls, &c->cipher);
+            tls_session_close(c->tls, cipher_of(c));
         push(c);
     }
     if (c->state == GATEWAY_CHANNEL_FLUSHING && !has_output(c))
@@ -222,7 +282,7 @@ static void finish_close_if_flushed(struct gateway_channel *c)
 
 void gateway_channel_flush(struct gateway_channel *c)
 {
-    if (buffer_len(&c->output) > 0 || c->body.len > 0)
+    if (buffer_len(&traffic_of(c)->output) > 0 || c->body.len > 0)
         c->undrained = true;
     push(c);
 }
@@ -240,7 +300,7 @@ static void deliver(struct gateway_channel *c, struct slice bytes)
 {
     size_t used = 0;
 
-    if (!c->paused && buffer_len(&c->kept) == 0) {
+    if (!c->paused && buffer_len(&traffic_of(c)->kept) == 0) {
         c->delivering = true;
         used = c->handlers->input(c, bytes);
         c->delivering = false;
@@ -249,14 +309,16 @@ static void deliver(struct gateway_channel *c, struct slice bytes)
         return;
     ASSERT(used <= bytes.len);
     ASSERT(used == bytes.len || c->paused);
-    if (used < bytes.len && buffer_append(&c->kept, slice_after(bytes, used)) != STATUS_OK)
+    if (used < bytes.len &&
+        (take_traffic(c) == NULL ||
+         buffer_append(&c->traffic->kept, slice_after(bytes, used)) != STATUS_OK))
         close_socket(c, ENGINE_CLOSE_RESET);
 }
 
 /* Runs the handshake on what has arrived; leaves in *input what belongs behind it. */
 static void shake(struct gateway_channel *c, struct slice *input)
 {
-    switch (tls_session_handshake(c->tls, input, &c->cipher)) {
+    switch (tls_session_handshake(c->tls, input, cipher_of(c))) {
     case TLS_WANT_INPUT:
         push(c);
         arm_receive(c);
@@ -296,7 +358,7 @@ static void end_input(struct gateway_channel *c, int error)
         return;
     if (c->state == GATEWAY_CHANNEL_SHAKING)
         shake_alone(c);
-    else if (error != 0 || (!c->paused && buffer_len(&c->kept) == 0))
+    else if (error != 0 || (!c->paused && buffer_len(&traffic_of(c)->kept) == 0))
         c->handlers->ended(c, error);
 }
 
@@ -306,7 +368,7 @@ static void decrypt(struct gateway_channel *c, struct slice input)
     size_t len;
 
     while (c->state == GATEWAY_CHANNEL_OPEN) {
-        switch (tls_session_read(c->tls, &input, &c->cipher, plain, sizeof(plain), &len)) {
+        switch (tls_session_read(c->tls, &input, cipher_of(c), plain, sizeof(plain), &len)) {
         case TLS_DONE: deliver(c, (struct slice){ plain, len }); break;
         case TLS_WANT_INPUT: return;
         case TLS_CLOSED: end_input(c, 0); return;
@@ -401,8 +463,8 @@ static void on_sent(struct engine_socket *socket, int error)
     struct gateway_channel *c = CONTAINER_OF(socket, struct gateway_channel, socket);
 
     c->sending_now = false;
-    buffer_clear(&c->sending);
-    release_empty(&c->sending);
+    buffer_clear(&c->traffic->sending);
+    release_empty(&c->traffic->sending);
     error = judge_error(c, error);
     if (error == 0 && !gateway_channel_control_sent(c))
         error = EPROTO;
@@ -435,18 +497,19 @@ void gateway_channel_pause(struct gateway_channel *c)
  * keeps nothing when the owner, having taken all of it, starts TLS. */
 static void deliver_kept(struct gateway_channel *c)
 {
-    struct buffer kept = c->kept;
+    struct gateway_channel_traffic *traffic = c->traffic;
+    struct buffer kept = traffic->kept;
     size_t used;
 
-    buffer_init(&c->kept, GATEWAY_CHANNEL_INPUT_BYTES_MAX);
+    buffer_init(&traffic->kept, GATEWAY_CHANNEL_INPUT_BYTES_MAX);
     c->delivering = true;
     used = c->handlers->input(c, buffer_contents(&kept));
     c->delivering = false;
-    ASSERT(buffer_len(&c->kept) == 0);
+    ASSERT(c->traffic == traffic && buffer_len(&traffic->kept) == 0);
     buffer_consume(&kept, used);
     if (buffer_len(&kept) > 0 && !gateway_channel_is_closing(c)) {
         ASSERT(c->paused);
-        swap(&c->kept, &kept);
+        swap(&traffic->kept, &kept);
     }
     buffer_finish(&kept);
 }
@@ -459,7 +522,7 @@ void gateway_channel_resume(struct gateway_channel *c)
     c->paused = false;
     if (c->delivering)
         return; /* the input handler goes on; what follows here follows behind it */
-    if (buffer_len(&c->kept) > 0 && c->state == GATEWAY_CHANNEL_OPEN)
+    if (buffer_len(&traffic_of(c)->kept) > 0 && c->state == GATEWAY_CHANNEL_OPEN)
         deliver_kept(c);
     if (gateway_channel_is_closing(c))
         return;
@@ -474,7 +537,7 @@ void gateway_channel_resume(struct gateway_channel *c)
 void gateway_channel_secure(struct gateway_channel *c, struct tls_session *session)
 {
     ASSERT(c->tls == NULL && c->state == GATEWAY_CHANNEL_OPEN);
-    ASSERT(buffer_len(&c->kept) == 0);
+    ASSERT(buffer_len(&traffic_of(c)->kept) == 0);
     c->paused = true;
     c->tls = session;
     c->state = GATEWAY_CHANNEL_UPGRADING;
@@ -495,8 +558,8 @@ void gateway_channel_close(struct gateway_channel *c)
     push(c);
     if (c->state == GATEWAY_CHANNEL_CLOSED)
         return;
-    engine_timer_stop(c->loop, &c->deadline);
-    engine_timer_start(c->loop, &c->deadline, GATEWAY_CHANNEL_CLOSE_MS, on_deadline);
+    engine_timer_stop(loop_of(c), &c->deadline);
+    engine_timer_start(loop_of(c), &c->deadline, GATEWAY_CHANNEL_CLOSE_MS, on_deadline);
     c->state = GATEWAY_CHANNEL_FLUSHING;
     finish_close_if_flushed(c);
 }
@@ -517,9 +580,6 @@ static void on_closed(struct engine_socket *socket)
     gateway_channel_settle(c);
     tls_session_destroy(c->tls);
     c->tls = NULL;
-    buffer_finish(&c->output);
-    buffer_finish(&c->cipher);
-    buffer_finish(&c->sending);
-    buffer_finish(&c->kept);
+    drop_traffic(c);
     c->handlers->closed(c);
 }

@@ -55,18 +55,25 @@ enum gateway_channel_state {
     GATEWAY_CHANNEL_CLOSED     /* the engine has been told to close */
 };
 
+/* What passes through a channel. An idle one has none: it is taken when there is something to say
+ * or to keep, and goes back when all of it is empty. */
+struct gateway_channel_traffic {
+    struct buffer output;  /* plain, not yet handed to TLS or to the engine */
+    struct buffer cipher;  /* ciphertext, not yet handed to the engine */
+    struct buffer sending; /* either of them; pinned while a send is in flight */
+    struct buffer kept;    /* plain input that the paused owner has not taken */
+};
+
 struct gateway_channel { /* Fields are private. */
     struct engine_socket socket;
     struct engine_timer deadline;
     const struct gateway_channel_handlers *handlers;
-    struct engine_loop *loop;
     struct tls_session *tls; /* owned; NULL in the clear */
-    struct buffer output;    /* plain, not yet handed to TLS or to the engine */
-    struct buffer cipher;    /* ciphertext, not yet handed to the engine */
-    struct buffer sending;   /* either of them; pinned while a send is in flight */
-    struct buffer kept;      /* plain input that the paused owner has not taken */
-    struct slice body;       /* borrowed plain bytes that follow `output` */
-    enum gateway_channel_state state;
+    struct gateway_channel_traffic
+        *traffic;      /* from the thread's pool; NULL: nothing is under way */
+    struct slice body; /* borrowed plain bytes that follow its output */
+    int ended_error;
+    uint8_t state; /* enum gateway_channel_state */
     bool paused;
     bool sending_now;
     bool bulk;
@@ -77,14 +84,12 @@ struct gateway_channel { /* Fields are private. */
     bool taking;     /* inside on_received(), with bytes that are not all taken yet */
     bool settled;
     bool rekeys; /* the record that is being sent announces a new key */
-    int ended_error;
 };
 
 /* The channel takes fd, an accepted socket, and starts paused. On failure (STATUS_NO_MEMORY,
  * STATUS_LIMIT) fd is closed and no event follows. */
 MUST_USE enum status gateway_channel_adopt(struct gateway_channel *c, struct engine_loop *loop,
-                                           const struct gateway_channel_handlers *handlers, int fd,
-                                           const struct ip_endpoint *remote);
+                                           const struct gateway_channel_handlers *handlers, int fd);
 
 /* Starts to connect; `connected` tells the end of it. The channel starts paused. */
 void gateway_channel_connect(struct gateway_channel *c, struct engine_loop *loop,
@@ -98,7 +103,9 @@ bool gateway_channel_is_paused(const struct gateway_channel *c);
 /* Large receive buffers for message bodies, small ones for commands (the default). */
 void gateway_channel_expect_bulk(struct gateway_channel *c, bool bulk);
 
-/* Plain output; append to it, then flush. It is bounded by GATEWAY_CHANNEL_OUTPUT_BYTES_MAX. */
+/* Plain output; append to it, then flush. It is bounded by GATEWAY_CHANNEL_OUTPUT_BYTES_MAX, and
+ * takes nothing when memory is short. Valid until the next flush, resume, secure or close; inside
+ * `input` until that returns. */
 struct buffer *gateway_channel_output(struct gateway_channel *c);
 
 /* Queues bytes behind the output without copying them. Borrowed until `drained`; only one body

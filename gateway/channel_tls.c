@@ -27,30 +27,33 @@ bool gateway_channel_receives_plain(const struct gateway_channel *c)
 /* Room for a large body at once: it would be doubled from nothing for each send. */
 static bool reserve_cipher(struct gateway_channel *c)
 {
-    size_t plain = buffer_len(&c->output) + c->body.len;
+    struct buffer *cipher = &c->traffic->cipher;
+    size_t plain = buffer_len(&c->traffic->output) + c->body.len;
     char *room;
 
-    return plain < CIPHER_BULK || buffer_len(&c->cipher) > 0 ||
-           buffer_reserve(&c->cipher, least(plain, CIPHER_HIGH) + CIPHER_MORE, &room) == STATUS_OK;
+    return plain < CIPHER_BULK || buffer_len(cipher) > 0 ||
+           buffer_reserve(cipher, least(plain, CIPHER_HIGH) + CIPHER_MORE, &room) == STATUS_OK;
 }
 
 bool gateway_channel_encrypt(struct gateway_channel *c)
 {
+    struct gateway_channel_traffic *traffic = c->traffic;
+
     if (!reserve_cipher(c))
         return false;
-    while (buffer_len(&c->cipher) < CIPHER_HIGH) {
-        bool from_output = buffer_len(&c->output) > 0;
-        struct slice plain = from_output ? buffer_contents(&c->output) : c->body;
+    while (buffer_len(&traffic->cipher) < CIPHER_HIGH) {
+        bool from_output = buffer_len(&traffic->output) > 0;
+        struct slice plain = from_output ? buffer_contents(&traffic->output) : c->body;
         enum tls_progress progress;
         size_t used = 0;
 
         if (plain.len == 0)
             return true;
-        progress = tls_session_write(c->tls, plain, &c->cipher, &used);
+        progress = tls_session_write(c->tls, plain, &traffic->cipher, &used);
         if (progress != TLS_DONE && progress != TLS_WANT_ROOM)
             return false;
         if (from_output)
-            buffer_consume(&c->output, used);
+            buffer_consume(&traffic->output, used);
         else
             c->body = slice_after(c->body, used);
         if (progress == TLS_WANT_ROOM)
@@ -108,7 +111,8 @@ void gateway_channel_offer_send(struct gateway_channel *c)
 {
     if (c->tls == NULL || c->state != GATEWAY_CHANNEL_OPEN)
         return;
-    if (tls_kernel_wants(c->tls, TLS_SEND) && buffer_len(&c->cipher) == 0)
+    if (tls_kernel_wants(c->tls, TLS_SEND) &&
+        (c->traffic == NULL || buffer_len(&c->traffic->cipher) == 0))
         offer(c, TLS_SEND);
     tell_if_settled(c);
 }
@@ -138,10 +142,10 @@ bool gateway_channel_send_control(struct gateway_channel *c)
         tls_kernel_next_record(c->tls, &record) != STATUS_OK)
         return false;
     bytes = (struct slice){ (const char *)record.bytes, record.len };
-    if (buffer_append(&c->sending, bytes) != STATUS_OK)
+    if (buffer_append(&c->traffic->sending, bytes) != STATUS_OK)
         return false;
     c->rekeys = record.changes_key;
-    bytes = buffer_contents(&c->sending);
+    bytes = buffer_contents(&c->traffic->sending);
     engine_socket_send_record(
         &c->socket, record.type,
         (struct iovec){ .iov_base = (void *)(uintptr_t)bytes.data, .iov_len = bytes.len });

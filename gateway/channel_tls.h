@@ -12,7 +12,8 @@
 bool gateway_channel_sends_plain(const struct gateway_channel *c);
 bool gateway_channel_receives_plain(const struct gateway_channel *c);
 
-/* Encrypts output and body, in that order, until enough ciphertext waits. False: it failed. */
+/* Encrypts output and body, in that order, until enough ciphertext waits. There is traffic. False:
+ * it failed. */
 bool gateway_channel_encrypt(struct gateway_channel *c);
 
 /* Before a send, none being in flight: offers the kernel the key if it is time. */

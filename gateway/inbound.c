@@ -39,6 +39,11 @@ static struct gateway_inbound *inbound_of(struct gateway_channel *c)
     return CONTAINER_OF(c, struct gateway_inbound, channel);
 }
 
+struct gateway_listener_load *gateway_inbound_load(const struct gateway_inbound *in)
+{
+    return &in->worker->process->loads[in->load_index];
+}
+
 static time_t now_s(const struct gateway_inbound *in)
 {
     return gateway_worker_now_s(in->worker);
@@ -102,9 +107,9 @@ static void on_closed(struct gateway_channel *c)
     gateway_inbound_room_waited(in);
     gateway_peer_count_leave(w->process->peers, &in->hold);
     if (in->is_rejected)
-        atomic_fetch_sub(&in->load->rejected, 1);
+        atomic_fetch_sub(&gateway_inbound_load(in)->rejected, 1);
     gateway_inbound_uncount_tls(in);
-    atomic_fetch_sub(&in->load->connections, 1);
+    atomic_fetch_sub(&gateway_inbound_load(in)->connections, 1);
     atomic_fetch_sub(&w->process->connections, 1);
     if (in->flow != NULL)
         smtp_server_finish(&in->smtp);
@@ -333,7 +338,7 @@ static size_t on_input(struct gateway_channel *c, struct slice bytes)
     bool progress = false;
     size_t total = 0;
 
-    if (in->proxy != NULL) {
+    if (in->has_proxy) {
         total = gateway_inbound_take_header(in, bytes);
         /* Greeted already: what follows the header is the client's. */
         if (!gateway_inbound_is_judged(in))

@@ -33,45 +33,54 @@ enum gateway_inbound_wait {
     GATEWAY_INBOUND_WAIT_DRAIN   /* the peer does not read its replies */
 };
 
+/* What each command and each piece of a body looks at lies together, from `owner` of the channel's
+ * socket to the counts of the machine: four cache lines (docs/ARCHITECTURE.md). */
 struct gateway_inbound { /* Fields are private to gateway/inbound*.c. */
-    struct gateway_channel channel;
-    struct smtp_server smtp;
     struct list_node node;
+    struct gateway_channel channel;
     struct gateway_worker *worker;
     struct gateway_view *view;
-    const struct config_listener *listener;
-    const struct policy_mail_flow *flow;     /* as it is at the listener; NULL before the verdict */
-    struct gateway_inquiry *inquiry;         /* of WAIT_OPEN */
-    struct gateway_question *question;       /* of WAIT_ANSWER */
-    struct gateway_session_options *options; /* its own, if any */
-    struct smtp_proxy_header *proxy;         /* of a load balancer, while it is awaited */
-    struct gateway_receipt *receipt;         /* the message under way, until its commit */
-    struct gateway_message *message;         /* the message whose commit is awaited */
-
-    struct gateway_listener_load *load;
-    struct ip_endpoint client; /* who the HAT sees */
-    char *name;                /* of its PTR record, verified or not; NULL: none is known */
-    struct slice group;        /* the HAT row, and its entry that matched; of the view */
-    struct slice entry;
-    uint64_t icid;
+    struct gateway_receipt *receipt; /* the message under way, until its commit */
     uint64_t opened_ms;
     uint64_t body_bytes; /* of bodies, received on this connection */
-    struct gateway_peer_hold hold;
-    uint16_t listener_index;
     uint8_t wait;        /* enum gateway_inbound_wait */
-    uint8_t reverse;     /* enum policy_reverse */
-    uint8_t certificate; /* enum gateway_client_certificate */
-    bool counts_tls;     /* among the TLS connections */
-    bool may_xclient;
-    bool is_waiting; /* in a place for those that are looked up: gateway/inbound_room.h */
-    bool is_crowded; /* there was none */
-    bool is_dropped; /* the answer that is being given is the last one */
-    bool said_starttls;
-    bool is_rejected; /* by the HAT, or for want of room */
     bool is_stopping;
+    bool is_rejected;    /* by the HAT, or for want of room */
+    bool is_dropped;     /* the answer that is being given is the last one */
+    bool has_proxy;      /* `proxy` is there */
+    uint8_t certificate; /* enum gateway_client_certificate */
+    struct smtp_server smtp;
+
+    /* What MAIL and RCPT ask. */
+    const struct config_listener *listener;
+    const struct policy_mail_flow *flow;     /* as it is at the listener; NULL before the verdict */
+    struct gateway_question *question;       /* of WAIT_ANSWER */
+    struct gateway_message *message;         /* the message whose commit is awaited */
+    struct gateway_inquiry *inquiry;         /* of WAIT_OPEN */
+    struct gateway_session_options *options; /* its own, if any */
+    char *name; /* of its PTR record, verified or not; NULL: none is known */
+    uint64_t icid;
+    struct smtp_proxy_header *proxy; /* of a load balancer, while it is awaited */
+    struct gateway_peer_hold hold;
+    uint32_t entry;            /* of the HAT, which matched */
+    struct ip_endpoint client; /* who the HAT sees */
+    uint16_t load_index;       /* in gateway_process.loads */
+    uint16_t listener_index;
+    uint8_t reverse;     /* enum policy_reverse */
+    bool counts_tls : 1; /* among the TLS connections */
+    bool may_xclient : 1;
+    bool is_waiting : 1; /* in a place for those that are looked up: gateway/inbound_room.h */
+    bool is_crowded : 1; /* there was none */
+    bool said_starttls : 1;
 };
 
+_Static_assert(sizeof(struct gateway_inbound) <= 448, "a size of jemalloc's, and a goal: 512 each");
+_Static_assert(offsetof(struct gateway_inbound, channel.socket.owner) == 64, "hot lines begin");
+_Static_assert(offsetof(struct gateway_inbound, smtp.helo) <= 64 + 256, "hot lines end");
+
 extern const struct gateway_channel_handlers gateway_inbound_handlers;
+
+struct gateway_listener_load *gateway_inbound_load(const struct gateway_inbound *in);
 
 /* Takes fd. */
 void gateway_inbound_accept(struct gateway_port *port, int fd, const struct ip_endpoint *remote);

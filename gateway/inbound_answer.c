@@ -176,7 +176,7 @@ struct smtp_answer gateway_inbound_accept_mail(struct gateway_inbound *in,
         .flags = flags_of(in, command),
         .sender = command->mailbox.whole,
         .info[SPOOL_INFO_LISTENER] = slice_from(in->listener->name),
-        .info[SPOOL_INFO_GROUP] = in->group,
+        .info[SPOOL_INFO_GROUP] = gateway_inbound_group(in),
         .info[SPOOL_INFO_ENVELOPE_ID] = command->envid,
     };
     enum status status;
@@ -263,7 +263,8 @@ struct smtp_answer gateway_inbound_refuse_rcpt(struct gateway_inbound *in,
     observe_count(&w->counters, OBSERVE_RECIPIENTS_LIMITED, 1);
     if (in->flow->drop_invalid) {
         observe_icid_harvest(w->log, now_s(in), in->icid,
-                             slice_from(ip_format(&in->client.address, ip)), in->group);
+                             slice_from(ip_format(&in->client.address, ip)),
+                             gateway_inbound_group(in));
         in->is_dropped = true;
     }
     return worded(in, POLICY_FLOW_REPLY_INVALID_RECIPIENTS);

@@ -21,16 +21,21 @@ bool gateway_inbound_is_judged(const struct gateway_inbound *in)
     return in->flow != NULL;
 }
 
+struct slice gateway_inbound_group(const struct gateway_inbound *in)
+{
+    return policy_hat_entry_group(in->listener->hat, in->entry);
+}
+
 struct policy_reply_facts gateway_inbound_facts(const struct gateway_inbound *in,
                                                 char ip[static IP_TEXT_MAX])
 {
     return (struct policy_reply_facts){
-        .group = in->group,
+        .group = gateway_inbound_group(in),
         .hostname = in->reverse == POLICY_REVERSE_VERIFIED ? slice_from(in->name) : SLICE(""),
         .is_lookup_failed =
             in->reverse != POLICY_REVERSE_VERIFIED && in->reverse != POLICY_REVERSE_NONE,
         .remote_ip = slice_from(ip_format(&in->client.address, ip)),
-        .hat_entry = in->entry,
+        .hat_entry = policy_hat_entry_text(in->listener->hat, in->entry),
     };
 }
 
@@ -43,7 +48,7 @@ static struct gateway_opening no_room(struct gateway_inbound *in, unsigned code,
 
     if (!in->is_rejected) {
         in->is_rejected = true;
-        atomic_fetch_add(&in->load->rejected, 1);
+        atomic_fetch_add(&gateway_inbound_load(in)->rejected, 1);
     }
     observe_count(&w->counters, OBSERVE_CONNECTIONS_CAPPED, 1);
     observe_icid_receiving_failed(w->log, gateway_worker_now_s(w), in->icid,
@@ -64,7 +69,7 @@ static struct gateway_opening open_session(struct gateway_inbound *in)
     struct gateway_worker *w = in->worker;
     struct gateway_peer peer = {
         .address = in->client.address,
-        .listener = (uint32_t)(in->load - w->process->loads),
+        .listener = in->load_index,
     };
     struct gateway_opening opening = { 0 };
 
@@ -73,7 +78,7 @@ static struct gateway_opening open_session(struct gateway_inbound *in)
     /* Who is rejected may stay to hear it, but takes no place from others. */
     in->is_rejected = in->flow->access == POLICY_ACCESS_REJECT;
     if (in->is_rejected)
-        atomic_fetch_add(&in->load->rejected, 1);
+        atomic_fetch_add(&gateway_inbound_load(in)->rejected, 1);
     if (in->is_crowded || gateway_inbound_room_is_full(in))
         return no_room(in, 421, SLICE("#4.4.5 Too many connections"));
     if (!gateway_peer_count_enter(w->process->peers, &peer, in->flow->max_connections_per_ip,
@@ -174,8 +179,7 @@ static void judge(struct gateway_inbound *in, const struct policy_sender *sender
     if (!is_another)
         in->may_xclient = gateway_inbound_is_xclient(in->listener, &in->client.address);
     in->flow = flow;
-    in->group = verdict.group;
-    in->entry = policy_hat_entry_text(in->listener->hat, verdict.number);
+    in->entry = (uint32_t)verdict.number;
     in->options = NULL;
     options = options_for(in);
     if (options == NULL) {
@@ -272,8 +276,8 @@ void gateway_inbound_accept(struct gateway_port *port, int fd, const struct ip_e
         return;
     }
     in = pool_take_zeroed(sizeof(*in));
-    if (in == NULL || gateway_channel_adopt(&in->channel, w->loop, &gateway_inbound_handlers, fd,
-                                            remote) != STATUS_OK) {
+    if (in == NULL ||
+        gateway_channel_adopt(&in->channel, w->loop, &gateway_inbound_handlers, fd) != STATUS_OK) {
         if (in == NULL)
             refuse(fd);
         pool_give(in, sizeof(*in));
@@ -284,10 +288,10 @@ void gateway_inbound_accept(struct gateway_port *port, int fd, const struct ip_e
     in->listener = listener;
     in->listener_index = (uint16_t)port->index;
     in->client = *remote;
-    in->load = port->load;
+    in->load_index = (uint16_t)(port->load - w->process->loads);
     in->opened_ms = gateway_worker_now_ms(w);
     list_append(&w->inbound, &in->node);
-    atomic_fetch_add(&in->load->connections, 1);
+    atomic_fetch_add(&gateway_inbound_load(in)->connections, 1);
     atomic_fetch_add(&w->process->connections, 1);
     observe_count(&w->counters, OBSERVE_CONNECTIONS_IN_NOW, 1);
     gateway_worker_inbound_opened(w);

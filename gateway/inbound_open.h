@@ -30,6 +30,9 @@ void gateway_inbound_inquire(struct gateway_inbound *in, const struct policy_sen
  */
 bool gateway_inbound_is_judged(const struct gateway_inbound *in);
 
+/* The sender group of its HAT row, once it is judged; empty when that has no name. */
+struct slice gateway_inbound_group(const struct gateway_inbound *in);
+
 /* What the variables of a reply stand for in this session; ip is room for its address. */
 struct policy_reply_facts gateway_inbound_facts(const struct gateway_inbound *in,
                                                 char ip[static IP_TEXT_MAX]);

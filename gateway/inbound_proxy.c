@@ -30,6 +30,7 @@ void gateway_inbound_await_header(struct gateway_inbound *in)
         gateway_channel_reset(&in->channel);
         return;
     }
+    in->has_proxy = true;
     smtp_proxy_header_init(in->proxy);
     gateway_channel_set_deadline(&in->channel, GATEWAY_INBOUND_HEADER_MS);
     gateway_channel_resume(&in->channel);
@@ -63,6 +64,7 @@ size_t gateway_inbound_take_header(struct gateway_inbound *in, struct slice byte
         in->client = in->proxy->source;
     free(in->proxy);
     in->proxy = NULL;
+    in->has_proxy = false;
     sender = gateway_inquiry_local(in->view, &in->client.address);
     gateway_inbound_inquire(in, &sender);
     return used;
@@ -85,7 +87,7 @@ static void leave(struct gateway_inbound *in)
     in->icid = 0;
     gateway_peer_count_leave(w->process->peers, &in->hold);
     if (in->is_rejected)
-        atomic_fetch_sub(&in->load->rejected, 1);
+        atomic_fetch_sub(&gateway_inbound_load(in)->rejected, 1);
     in->is_rejected = false;
 }
 

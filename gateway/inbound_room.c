@@ -43,7 +43,7 @@ static unsigned own_of(const struct gateway_inbound *in, const struct kinds *k)
 bool gateway_inbound_room_is_full(const struct gateway_inbound *in)
 {
     uint32_t max = gateway_view_settings(in->view)->max_connections;
-    struct kinds here = kinds_of(in->load);
+    struct kinds here = kinds_of(gateway_inbound_load(in));
 
     if (max > 0) {
         struct kinds everywhere = kinds_everywhere(in->worker->process);
@@ -62,12 +62,12 @@ bool gateway_inbound_room_wait(struct gateway_inbound *in, const struct policy_s
     /* Hosts that wait are counted apart here, too: under a number that is no listener's. */
     const struct gateway_peer peer = {
         .address = in->client.address,
-        .listener = GATEWAY_LISTENER_LOADS_MAX + (uint32_t)(in->load - process->loads),
+        .listener = GATEWAY_LISTENER_LOADS_MAX + (uint32_t)in->load_index,
     };
 
     ASSERT(!in->is_waiting);
     in->is_waiting = true;
-    atomic_fetch_add(&in->load->waiting, 1);
+    atomic_fetch_add(&gateway_inbound_load(in)->waiting, 1);
     if (!gateway_inbound_room_is_full(in) &&
         gateway_peer_count_enter(process->peers, &peer, flow->max_connections_per_ip, &in->hold))
         return true;
@@ -80,6 +80,6 @@ void gateway_inbound_room_waited(struct gateway_inbound *in)
     if (!in->is_waiting)
         return;
     in->is_waiting = false;
-    atomic_fetch_sub(&in->load->waiting, 1);
+    atomic_fetch_sub(&gateway_inbound_load(in)->waiting, 1);
     gateway_peer_count_leave(in->worker->process->peers, &in->hold);
 }

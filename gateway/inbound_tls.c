@@ -17,7 +17,7 @@ static time_t now_s(const struct gateway_inbound *in)
 static void count(struct gateway_inbound *in)
 {
     in->counts_tls = true;
-    atomic_fetch_add(&in->load->tls_connections, 1);
+    atomic_fetch_add(&gateway_inbound_load(in)->tls_connections, 1);
     atomic_fetch_add(&in->worker->process->tls_connections, 1);
 }
 
@@ -26,14 +26,15 @@ void gateway_inbound_uncount_tls(struct gateway_inbound *in)
     if (!in->counts_tls)
         return;
     in->counts_tls = false;
-    atomic_fetch_sub(&in->load->tls_connections, 1);
+    atomic_fetch_sub(&gateway_inbound_load(in)->tls_connections, 1);
     atomic_fetch_sub(&in->worker->process->tls_connections, 1);
 }
 
 void gateway_inbound_limit_tls(struct gateway_inbound *in)
 {
     uint32_t max = gateway_view_settings(in->view)->max_tls_connections;
-    bool is_full = atomic_load(&in->load->tls_connections) >= in->listener->max_tls_connections ||
+    bool is_full = atomic_load(&gateway_inbound_load(in)->tls_connections) >=
+                       in->listener->max_tls_connections ||
                    (max > 0 && atomic_load(&in->worker->process->tls_connections) >= max);
 
     smtp_server_tls_set_unavailable(&in->smtp, is_full);

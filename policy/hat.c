@@ -242,6 +242,11 @@ struct slice policy_hat_entry_text(const struct policy_hat *hat, size_t entry)
     return policy_hat_text(hat, (uint32_t)entry);
 }
 
+struct slice policy_hat_entry_group(const struct policy_hat *hat, size_t entry)
+{
+    return hat->rows[policy_hat_entry_row(hat, entry)].group;
+}
+
 bool policy_hat_has_domain(const struct policy_hat *hat, struct slice domain)
 {
     char text[POLICY_NAME_BYTES_MAX + 1] = ".";

@@ -103,6 +103,7 @@ void policy_hat_explain(const struct policy_hat *hat, const struct policy_sender
 size_t policy_hat_entries_count(const struct policy_hat *hat);
 size_t policy_hat_entry_row(const struct policy_hat *hat, size_t entry);
 struct slice policy_hat_entry_text(const struct policy_hat *hat, size_t entry);
+struct slice policy_hat_entry_group(const struct policy_hat *hat, size_t entry); /* its row's */
 
 /* Whether a deciding row has the hosts below the domain, as ".domain". */
 bool policy_hat_has_domain(const struct policy_hat *hat, struct slice domain);

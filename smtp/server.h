@@ -158,7 +158,6 @@ struct smtp_server_xclient { /* Fields are private. */
 
 struct smtp_server { /* Fields are private; it is open so that a connection can embed it. */
     const struct smtp_server_options *options;
-    struct buffer helo;
     union {
         struct smtp_line line;              /* while commands are read */
         struct smtp_body body;              /* in BODY, SWALLOW and ASK_END */
@@ -174,6 +173,7 @@ struct smtp_server { /* Fields are private; it is open so that a connection can 
     bool tls_unavailable : 1;
     bool smtputf8 : 1;     /* of the transaction */
     bool mail_refused : 1; /* the last MAIL; what was pipelined behind it is no mistake */
+    struct buffer helo;
 };
 
 /* Borrows options until finish. */

@@ -121,7 +121,7 @@ int peer_adopt(struct peer *p)
     int pair[2];
 
     tcp_pair(pair);
-    assert_int_equal(engine_socket_adopt(&p->socket, pair[0], NULL), STATUS_OK);
+    assert_int_equal(engine_socket_adopt(&p->socket, pair[0]), STATUS_OK);
     return pair[1];
 }
 

@@ -26,7 +26,7 @@ static int adopt_fake(struct peer *p)
 {
     int fd = fake_fd(fake_backend_of(engine_socket_loop(&p->socket)));
 
-    assert_int_equal(engine_socket_adopt(&p->socket, fd, NULL), STATUS_OK);
+    assert_int_equal(engine_socket_adopt(&p->socket, fd), STATUS_OK);
     return fd;
 }
 
@@ -448,11 +448,12 @@ static void storm_call(struct storm *s)
 
     if (p == NULL) {
         *slot = p = peer_create(s->loop);
-        if (roll(s, 2) == 0)
+        if (roll(s, 2) == 0) {
             engine_socket_connect(&p->socket, &remote, NULL);
-        else
+            p->connected_error = EINPROGRESS;
+        } else {
             (void)adopt_fake(p);
-        p->connected_error = engine_socket_remote(&p->socket)->port != 0 ? EINPROGRESS : 0;
+        }
         p->connected = p->connected_error != 0;
         return;
     }

@@ -28,7 +28,7 @@ static void set_up(struct scene *s)
     s->f = fake_backend_of(s->loop);
     s->p = peer_create(s->loop);
     s->fd = fake_fd(s->f);
-    assert_int_equal(engine_socket_adopt(&s->p->socket, s->fd, NULL), STATUS_OK);
+    assert_int_equal(engine_socket_adopt(&s->p->socket, s->fd), STATUS_OK);
 }
 
 static void tear_down(struct scene *s)

@@ -148,8 +148,7 @@ static void set_up(struct owner *o)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
     o->peer = fds[1];
     buffer_init(&o->got, (size_t)1 << 22);
-    assert_int_equal(gateway_channel_adopt(&o->channel, o->loop, &handlers, fds[0], NULL),
-                     STATUS_OK);
+    assert_int_equal(gateway_channel_adopt(&o->channel, o->loop, &handlers, fds[0]), STATUS_OK);
 }
 
 static void tear_down(struct owner *o)

@@ -352,8 +352,7 @@ static inline void rig_open(struct rig *r, enum tls_kernel_use use, const struct
     choose(r->far, suite);
     tls_kernel_allow(r->far, &able, TLS_KERNEL_BOTH);
     tls_kernel_allow(near, &rig_support, use);
-    assert_int_equal(gateway_channel_adopt(&r->channel, r->loop, &rig_handlers, fds[0], NULL),
-                     STATUS_OK);
+    assert_int_equal(gateway_channel_adopt(&r->channel, r->loop, &rig_handlers, fds[0]), STATUS_OK);
     gateway_channel_secure(&r->channel, near);
     for (unsigned t = 0; t < TURNS_MAX && !r->far->established; t++) {
         rig_turn(r);

@@ -19,6 +19,7 @@ static struct gateway_generation generation = { .config = &config };
 static struct gateway_view view = { .generation = &generation, .users_count = 1 };
 static struct gateway_process process;
 static struct gateway_worker worker;
+static struct gateway_channel_traffic traffic;
 static struct policy_destination policy;
 static union {
     struct gateway_message message;
@@ -80,8 +81,10 @@ static void start(void)
     out = (struct gateway_outbound){ .worker = &worker,
                                      .policy = &policy,
                                      .item = &message->items[0] };
-    out.hop.channel = (struct gateway_channel){ .loop = worker.loop, .handlers = &nothing };
-    buffer_init(&out.hop.channel.output, GATEWAY_CHANNEL_OUTPUT_BYTES_MAX);
+    buffer_init(&traffic.output, GATEWAY_CHANNEL_OUTPUT_BYTES_MAX);
+    out.hop.channel = (struct gateway_channel){ .socket = { .loop = worker.loop },
+                                                .handlers = &nothing,
+                                                .traffic = &traffic };
     gateway_outbound_body_init(&out.body);
     out.envelope.message_bytes =
         spool_message_size(message->spool) - spool_message_dots_count(message->spool);
@@ -91,7 +94,7 @@ static void start(void)
 static void finish(void)
 {
     gateway_outbound_body_finish(&out.body);
-    buffer_finish(&out.hop.channel.output);
+    buffer_finish(&traffic.output);
     buffer_finish(&sent);
     gateway_host_marks_finish(&worker.unchunked);
     spool_message_destroy(message->spool);
@@ -108,9 +111,9 @@ static void drain(void)
 {
     struct gateway_channel *c = &out.hop.channel;
 
-    assert_int_equal(buffer_append(&sent, buffer_contents(&c->output)), STATUS_OK);
+    assert_int_equal(buffer_append(&sent, buffer_contents(&traffic.output)), STATUS_OK);
     assert_int_equal(buffer_append(&sent, c->body), STATUS_OK);
-    buffer_clear(&c->output);
+    buffer_clear(&traffic.output);
     c->body = (struct slice){ 0 };
 }
 
