@@ -27,15 +27,17 @@ struct engine_reason {
     char text[ENGINE_REASON_MAX];
 };
 
-/* The two groups of receive buffers, given out by the backend when bytes arrive. */
+/* The groups of receive buffers, given out by the backend when bytes arrive. */
 enum engine_buffers {
     ENGINE_BUFFERS_SMALL, /* commands */
     ENGINE_BUFFERS_LARGE, /* message bodies */
+    ENGINE_BUFFERS_HUGE,  /* those of which more comes than a large one holds */
     ENGINE_BUFFERS_COUNT
 };
 
 #define ENGINE_SMALL_BYTES 4096
 #define ENGINE_LARGE_BYTES 32768
+#define ENGINE_HUGE_BYTES  131072
 #define ENGINE_BUFFER_NONE UINT32_MAX
 
 enum engine_tls_direction { ENGINE_TLS_SEND, ENGINE_TLS_RECEIVE };
@@ -59,6 +61,7 @@ enum engine_op {
     ENGINE_OP_WAKE,       /* rings another loop's bell */
     ENGINE_OP_WOKEN,      /* never a request: what the other loop sees */
     ENGINE_OP_RECV_LARGE, /* in tokens only: a RECV from the large group */
+    ENGINE_OP_RECV_HUGE,  /* and from the huge one */
     ENGINE_OP_COUNT
 };
 

@@ -9,6 +9,7 @@
 #define REQUESTS_DEFAULT      1024
 #define BUFFERS_SMALL_DEFAULT 1024
 #define BUFFERS_LARGE_DEFAULT 128
+#define BUFFERS_HUGE_DEFAULT  32
 #define BUFFERS_MAX           32768 /* of a kernel buffer ring */
 #define OWNERS_DEFAULT        (1u << 20)
 
@@ -47,6 +48,7 @@ enum status engine_loop_create(const struct engine_loop_options *options,
         .buffers_count = {
             power_of_two(or_default(options->buffers_small, BUFFERS_SMALL_DEFAULT), BUFFERS_MAX),
             power_of_two(or_default(options->buffers_large, BUFFERS_LARGE_DEFAULT), BUFFERS_MAX),
+            power_of_two(or_default(options->buffers_huge, BUFFERS_HUGE_DEFAULT), BUFFERS_MAX),
         },
     };
     struct engine_reason unread = { .text = "" };
@@ -140,6 +142,16 @@ static struct engine_owner *find_owner(struct engine_loop *loop, uint64_t token)
     return loop->slots[slot].owner;
 }
 
+static enum engine_buffers group_of(enum engine_op op)
+{
+    switch (op) {
+    case ENGINE_OP_RECV: return ENGINE_BUFFERS_SMALL;
+    case ENGINE_OP_RECV_LARGE: return ENGINE_BUFFERS_LARGE;
+    case ENGINE_OP_RECV_HUGE: return ENGINE_BUFFERS_HUGE;
+    default: UNREACHABLE();
+    }
+}
+
 /* A buffer goes back when its handler has returned, and only when the completion named one. */
 static void dispatch(struct engine_loop *loop, const struct engine_completion *c)
 {
@@ -160,10 +172,7 @@ static void dispatch(struct engine_loop *loop, const struct engine_completion *c
     else
         drop_late(loop, c);
     if (c->buffer != ENGINE_BUFFER_NONE) {
-        ASSERT(op == ENGINE_OP_RECV || op == ENGINE_OP_RECV_LARGE);
-        loop->backend->ops->buffer_recycle(
-            loop->backend, op == ENGINE_OP_RECV ? ENGINE_BUFFERS_SMALL : ENGINE_BUFFERS_LARGE,
-            c->buffer);
+        loop->backend->ops->buffer_recycle(loop->backend, group_of(op), c->buffer);
     }
 }
 

@@ -25,6 +25,7 @@ struct engine_loop_options { /* a zero means the default */
     unsigned requests_max;   /* submission queue; default 1024, the completions get 4 times that */
     unsigned buffers_small;  /* of ENGINE_SMALL_BYTES; default 1024, rounded up to a power of 2 */
     unsigned buffers_large;  /* of ENGINE_LARGE_BYTES; default 128 */
+    unsigned buffers_huge;   /* of ENGINE_HUGE_BYTES; default 32 */
     unsigned owners_max;     /* sockets, listeners and file requests at a time; default 1 << 20 */
     const struct engine_backend_ops *backend; /* NULL: the ring */
 };

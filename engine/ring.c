@@ -33,7 +33,8 @@ struct ring {
     struct engine_backend_counters counters;
 };
 
-static const size_t buffer_bytes[ENGINE_BUFFERS_COUNT] = { ENGINE_SMALL_BYTES, ENGINE_LARGE_BYTES };
+static const size_t buffer_bytes[ENGINE_BUFFERS_COUNT] = { ENGINE_SMALL_BYTES, ENGINE_LARGE_BYTES,
+                                                           ENGINE_HUGE_BYTES };
 
 static enum status ring_create(const struct engine_backend_options *options,
                                struct engine_backend **backend_out,

@@ -27,7 +27,13 @@ static void enter(struct engine_socket *s, enum engine_socket_state next)
 
 static enum engine_op recv_op(const struct engine_socket *s)
 {
-    return s->group == ENGINE_BUFFERS_LARGE ? ENGINE_OP_RECV_LARGE : ENGINE_OP_RECV;
+    static const enum engine_op ops[ENGINE_BUFFERS_COUNT] = {
+        [ENGINE_BUFFERS_SMALL] = ENGINE_OP_RECV,
+        [ENGINE_BUFFERS_LARGE] = ENGINE_OP_RECV_LARGE,
+        [ENGINE_BUFFERS_HUGE] = ENGINE_OP_RECV_HUGE,
+    };
+
+    return ops[s->group];
 }
 
 void engine_socket_push(struct engine_socket *s, struct engine_request *r, enum engine_op token_op)
@@ -412,7 +418,8 @@ static void complete(struct engine_owner *owner, const struct engine_completion 
     s->in_flight--;
     switch (engine_token_op(c->token)) {
     case ENGINE_OP_RECV:
-    case ENGINE_OP_RECV_LARGE: recv_done(s, c); break;
+    case ENGINE_OP_RECV_LARGE:
+    case ENGINE_OP_RECV_HUGE: recv_done(s, c); break;
     case ENGINE_OP_SENDMSG: engine_socket_send_done(s, c->result); break;
     case ENGINE_OP_CONNECT: connect_done(s, -c->result); break;
     case ENGINE_OP_SHUTDOWN:

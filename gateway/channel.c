@@ -1,5 +1,6 @@
 #include "gateway/channel.h"
 
+#include <assert.h>
 #include <errno.h>
 
 #include "base/pool.h"
@@ -7,6 +8,9 @@
 #include "tls/kernel.h"
 
 #define PLAIN_BYTES 16384 /* one TLS record */
+
+static_assert(ENGINE_HUGE_BYTES + PLAIN_BYTES <= GATEWAY_CHANNEL_INPUT_BYTES_MAX,
+              "what a receive brings, and the record that began before it, can be kept");
 
 static void on_received(struct engine_socket *socket, struct slice bytes);
 static void on_ended(struct engine_socket *socket, int error);
@@ -153,7 +157,9 @@ static void on_deadline(struct engine_timer *timer)
 
 static void arm_receive(struct gateway_channel *c)
 {
-    enum engine_buffers group = c->bulk ? ENGINE_BUFFERS_LARGE : ENGINE_BUFFERS_SMALL;
+    enum engine_buffers group = !c->bulk    ? ENGINE_BUFFERS_SMALL
+                                : c->floods ? ENGINE_BUFFERS_HUGE
+                                            : ENGINE_BUFFERS_LARGE;
     bool wants =
         c->state == GATEWAY_CHANNEL_SHAKING || (c->state == GATEWAY_CHANNEL_OPEN && !c->paused);
     size_t bytes_max;
@@ -383,6 +389,7 @@ static void on_received(struct engine_socket *socket, struct slice bytes)
     struct gateway_channel *c = CONTAINER_OF(socket, struct gateway_channel, socket);
 
     c->taking = true;
+    c->floods = c->bulk && bytes.len >= ENGINE_LARGE_BYTES;
     if (c->state == GATEWAY_CHANNEL_SHAKING)
         shake(c, &bytes);
     if (c->state == GATEWAY_CHANNEL_OPEN && bytes.len > 0) {

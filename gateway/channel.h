@@ -30,7 +30,7 @@
 #include "tls/session.h"
 
 #define GATEWAY_CHANNEL_OUTPUT_BYTES_MAX (256 * 1024) /* replies and ciphertext waiting */
-#define GATEWAY_CHANNEL_INPUT_BYTES_MAX  (64 * 1024)  /* input kept while paused */
+#define GATEWAY_CHANNEL_INPUT_BYTES_MAX  (256 * 1024) /* input kept while paused */
 #define GATEWAY_CHANNEL_CLOSE_MS         10000        /* for the last bytes to leave */
 
 struct gateway_channel;
@@ -77,6 +77,7 @@ struct gateway_channel { /* Fields are private. */
     bool paused;
     bool sending_now;
     bool bulk;
+    bool floods; /* the last bulk was as much as the buffer held, or more than it would have */
     bool input_ended;
     bool secured;    /* the handshake is done and close_notify is not yet sent */
     bool undrained;  /* output was given since the last `drained` */
@@ -100,7 +101,8 @@ void gateway_channel_pause(struct gateway_channel *c);
 void gateway_channel_resume(struct gateway_channel *c);
 bool gateway_channel_is_paused(const struct gateway_channel *c);
 
-/* Large receive buffers for message bodies, small ones for commands (the default). */
+/* Large receive buffers for message bodies, and huge ones while more comes than they hold; small
+ * ones for commands (the default). */
 void gateway_channel_expect_bulk(struct gateway_channel *c, bool bulk);
 
 /* Plain output; append to it, then flush. It is bounded by GATEWAY_CHANNEL_OUTPUT_BYTES_MAX, and

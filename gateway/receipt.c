@@ -1,9 +1,14 @@
 #include "gateway/receipt.h"
 
+#include <assert.h>
+
 #include "base/pool.h"
 #include "gateway/inbound.h"
 #include "gateway/message.h"
 #include "gateway/worker.h"
+
+static_assert(GATEWAY_CHANNEL_INPUT_BYTES_MAX <= GATEWAY_RECEIPT_WAITING_MAX,
+              "what comes at once can wait for the file");
 
 /* Counts what the receipt holds among the memory of all messages. */
 static void charge(struct gateway_receipt *r)

@@ -18,9 +18,9 @@
 
 #define GATEWAY_RECEIPT_MAIL_BYTES ((size_t)8 * 1024) /* reserved at MAIL, for the envelope */
 #define GATEWAY_RECEIPT_RESERVE_BYTES                                                              \
-    ((size_t)64 * 1024) /* at DATA, when the size is not known                                     \
-                         */
-#define GATEWAY_RECEIPT_WAITING_MAX ((size_t)128 * 1024)
+    ((size_t)64 * 1024)                                  /* at DATA, when the size is not known    \
+                                                          */
+#define GATEWAY_RECEIPT_WAITING_MAX ((size_t)256 * 1024) /* all that a session has kept */
 
 struct gateway_inbound;
 struct gateway_worker;

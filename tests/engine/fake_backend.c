@@ -5,7 +5,8 @@
 
 unsigned fake_bells_rung;
 
-static const size_t buffer_bytes[ENGINE_BUFFERS_COUNT] = { ENGINE_SMALL_BYTES, ENGINE_LARGE_BYTES };
+static const size_t buffer_bytes[ENGINE_BUFFERS_COUNT] = { ENGINE_SMALL_BYTES, ENGINE_LARGE_BYTES,
+                                                           ENGINE_HUGE_BYTES };
 
 static struct fake_backend *fake_of(struct engine_backend *b)
 {

@@ -268,7 +268,9 @@ static void sending_to_a_peer_that_is_gone_is_an_error(void **unused)
 static void sockets_that_find_no_buffer_wait_for_one(void **unused)
 {
     enum { SOCKETS = 20, BYTES = 40000 };
-    struct engine_loop_options options = { .buffers_small = 2, .buffers_large = 2 };
+    struct engine_loop_options options = { .buffers_small = 2,
+                                           .buffers_large = 2,
+                                           .buffers_huge = 2 };
     struct engine_loop *loop = peer_loop(&options);
     struct engine_counters counters;
     struct peer *peers[SOCKETS];
@@ -281,11 +283,12 @@ static void sockets_that_find_no_buffer_wait_for_one(void **unused)
         peers[i] = peer_create(loop);
         fds[i] = peer_adopt(peers[i]);
         peers[i]->keeps_receiving = true;
+        peers[i]->group = (enum engine_buffers)(i % ENGINE_BUFFERS_COUNT);
         assert_int_equal(write(fds[i], out, sizeof(out)), sizeof(out));
         (void)shutdown(fds[i], SHUT_WR);
     }
     for (unsigned i = 0; i < SOCKETS; i++)
-        engine_socket_receive(&peers[i]->socket, ENGINE_BUFFERS_SMALL);
+        engine_socket_receive(&peers[i]->socket, peers[i]->group);
     for (unsigned i = 0; i < SOCKETS; i++) {
         peer_turn_until(loop, &peers[i]->ended, 1);
         assert_int_equal(peers[i]->bytes_len, sizeof(out));

@@ -37,7 +37,8 @@ struct bell {
 
 unsigned sim_backend_buffers_max;
 
-static const size_t buffer_bytes[ENGINE_BUFFERS_COUNT] = { ENGINE_SMALL_BYTES, ENGINE_LARGE_BYTES };
+static const size_t buffer_bytes[ENGINE_BUFFERS_COUNT] = { ENGINE_SMALL_BYTES, ENGINE_LARGE_BYTES,
+                                                           ENGINE_HUGE_BYTES };
 static struct sim_backend *backends; /* of this life */
 
 static struct sim_backend *backend_of(struct engine_backend *b)
