@@ -12,14 +12,25 @@ static void destroy(struct gateway_body_source *source)
 {
     if (source->fd >= 0)
         (void)close(source->fd);
+    atomic_fetch_sub(&source->worker->process->message_bytes, GATEWAY_BODY_SOURCE_BYTES);
     free(source->chunk);
     free(source);
+}
+
+static void give_piece(struct gateway_body_source *source)
+{
+    size_t left = source->want - source->given;
+    struct slice piece = { source->chunk + source->given,
+                           left < GATEWAY_BODY_SOURCE_PIECE ? left : GATEWAY_BODY_SOURCE_PIECE };
+
+    source->given += piece.len;
+    gateway_outbound_chunk(source->connection, spool_body_reader_take(&source->reader, piece),
+                           piece);
 }
 
 static void on_read(struct engine_file_request *request, enum status status, size_t bytes)
 {
     struct gateway_body_source *source = CONTAINER_OF(request, struct gateway_body_source, request);
-    struct slice chunk = { source->chunk, bytes < source->want ? bytes : source->want };
 
     if (source->connection == NULL) {
         destroy(source);
@@ -28,15 +39,21 @@ static void on_read(struct engine_file_request *request, enum status status, siz
     if (status == STATUS_OK && bytes < source->want)
         status = STATUS_CORRUPT; /* shorter than its message says */
     if (status == STATUS_OK)
-        status = spool_body_reader_take(&source->reader, chunk);
-    gateway_outbound_chunk(source->connection, status, chunk);
+        give_piece(source);
+    else
+        gateway_outbound_chunk(source->connection, status, (struct slice){ 0 });
 }
 
 void gateway_body_source_next(struct gateway_body_source *source)
 {
     uint64_t offset;
-    size_t want = spool_body_reader_want(&source->reader, &offset);
+    size_t want;
 
+    if (source->given < source->want) {
+        give_piece(source);
+        return;
+    }
+    want = spool_body_reader_want(&source->reader, &offset);
     ASSERT(offset % GATEWAY_BODY_SOURCE_BYTES == 0 || want == 0);
     if (want == 0) {
         gateway_outbound_chunk(source->connection, STATUS_OK, (struct slice){ 0 });
@@ -45,6 +62,7 @@ void gateway_body_source_next(struct gateway_body_source *source)
     if (want > GATEWAY_BODY_SOURCE_BYTES)
         want = GATEWAY_BODY_SOURCE_BYTES;
     source->want = want;
+    source->given = 0;
     engine_file_read(source->worker->loop, &source->request, source->fd, source->chunk,
                      (want + SPOOL_BODY_BLOCK - 1) / SPOOL_BODY_BLOCK * SPOOL_BODY_BLOCK, offset,
                      on_read);
@@ -81,6 +99,7 @@ enum status gateway_body_source_start(struct gateway_worker *worker,
         free(source);
         return STATUS_NO_MEMORY;
     }
+    atomic_fetch_add(&worker->process->message_bytes, GATEWAY_BODY_SOURCE_BYTES);
     spool_body_reader_init(&source->reader, spool_message_body_bytes(message),
                            spool_message_body_crc(message));
     (void)spool_body_name(spool_message_mid(message), source->name);

@@ -8,7 +8,7 @@
 /* A dot is put in front of three bytes at least, but for the first. */
 #define RESHAPED_MAX (GATEWAY_OUTBOUND_PIECE_MAX / 3 * 4 + 8)
 
-static_assert(GATEWAY_BODY_SOURCE_BYTES <= GATEWAY_OUTBOUND_PIECE_MAX &&
+static_assert(GATEWAY_BODY_SOURCE_PIECE <= GATEWAY_OUTBOUND_PIECE_MAX &&
                   GATEWAY_OUTBOUND_COPY_MAX <= GATEWAY_OUTBOUND_PIECE_MAX,
               "any piece can be reshaped");
 
