@@ -1,6 +1,6 @@
 """What sessions cost that do nothing: in memory, and for those that do something.
 
-Memory: the growth of the server's own (PSS of the process), after EHLO and under TLS after the
+Memory: the growth of the server's own (anonymous memory), after EHLO and under TLS after the
 second EHLO, for a thousand sessions, for ten thousand, and for as many as are asked for. Before
 them come FIRST_SESSIONS that do not count: they take what a worker keeps for five minutes of what
 it once used (gateway/heap_jemalloc.c), and with it sessions would cost nothing, or less. Huge pages
@@ -97,11 +97,16 @@ class Host(parts.Relay):
         if now != count:
             sys.exit(f'postern: bench: {now} of {count} idle sessions are open:\n{crowd.tail()}')
 
+    def crowds_of(self, count, *words):
+        """In parts: how many are busy at a time decides how much a worker keeps ready for them."""
+        for begin in range(0, count, FIRST_SESSIONS):
+            self.crowd(min(FIRST_SESSIONS, count - begin), *words)
+
     def memory(self):
         """When it has given back what it will: the allocator takes ten seconds for it."""
         seen = []
         for _ in range(SETTLE_STEPS_MAX):
-            seen.append(rig.memory_bytes([str(self.pid)])[0])
+            seen.append(rig.anonymous_bytes(self.pid))
             if len(set(seen[-SETTLE_STEPS:])) == 1 and len(seen) >= SETTLE_STEPS:
                 break
             time.sleep(1)
@@ -138,7 +143,7 @@ def measure_memory(name, words, goal, most, ktls='off'):
         host.crowd(FIRST_SESSIONS, *words)
         sizes = [(0, host.memory())]
         for count in steps(most):
-            host.crowd(count - sizes[-1][0], *words)
+            host.crowds_of(count - sizes[-1][0], *words)
             sizes.append((count, host.memory()))
             each = (sizes[-1][1] - sizes[0][1]) / count
             print(f'{count} idle sessions, {name}: {each:.0f} bytes each', file=sys.stderr)

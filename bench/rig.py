@@ -168,6 +168,12 @@ def memory_bytes(pids):
     return totals['Pss'], totals['Rss']
 
 
+def anonymous_bytes(pid):
+    """What a process has allocated: without its files, whose pages it has in common with others."""
+    text = pathlib.Path(f'/proc/{pid}/smaps_rollup').read_text()
+    return int(re.search(r'^Pss_Anon:\s+(\d+) kB', text, re.M).group(1)) * 1024
+
+
 def peak_bytes(pid):
     """The most RSS that a process has had."""
     text = pathlib.Path(f'/proc/{pid}/status').read_text()
