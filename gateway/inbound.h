@@ -33,7 +33,7 @@ enum gateway_inbound_wait {
     GATEWAY_INBOUND_WAIT_DRAIN   /* the peer does not read its replies */
 };
 
-/* What each command and each piece of a body looks at lies together, from `owner` of the channel's
+/* What each command and each piece of a body changes lies together, from `owner` of the channel's
  * socket to the counts of the machine: four cache lines (docs/ARCHITECTURE.md). */
 struct gateway_inbound { /* Fields are private to gateway/inbound*.c. */
     struct list_node node;
