@@ -21,13 +21,10 @@ build: ## install what is missing and build; the binary is build/cli/postern
 	@tools/install build
 	@tools/build
 
-bench: ## measure against four other servers in one run, and whole commands (docs/BENCHMARKS.md)
+bench: ## all benches: other servers, limits, scaling... (docs/BENCHMARKS.md); BENCH=quick, SAVE=docs
 	@tools/install build run test bench
 	@tools/build build-bench --buildtype=release
-	@bench/relay $(if $(SAVE),--save $(SAVE))
-	@bench/limits
-	@bench/idle
-	@bench/commands
+	@bench/all $(if $(filter quick,$(BENCH)),--quick) $(if $(SAVE),--save $(SAVE))
 
 bench-spool: ## measure the spool against a file for each message, and against the disk itself
 	@tools/install build run test

@@ -14,7 +14,7 @@ def bench(name, *arguments):
     result = subprocess.run(
         [ROOT / 'bench' / name, '--json', '--rounds', '1', *arguments], text=True, check=False,
         env={**os.environ, 'POSTERN_BUILD': str(BUILD)}, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120 * PATIENCE)
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300 * PATIENCE)
     if result.returncode == CANNOT_BE_HAD:
         missing(f'of bench/{name}', result.stderr.strip())
     assert result.returncode == 0, result.stderr
@@ -116,9 +116,12 @@ def test_a_relay_is_measured_against_a_receiver_a_sender_and_the_disk():
 
 
 @pytest.mark.full
-def test_handshakes_bodies_and_latency_are_measured_against_their_limits():
+def test_handshakes_bodies_and_latency_are_measured_against_their_limits(tmp_path):
+    path = page(tmp_path, 'BENCHMARKS.md', 'limits')
     results = bench('limits', '--only', 'handshakes', 'bodies', 'session', '--sessions', '50',
-                    '--bodies', '2')
+                    '--bodies', '2', '--save', str(tmp_path))
+    text = saved(path)
+    assert 'old' not in text and all(f'| {one["work"]} |' in text for one in results)
     assert len(results) == 8
     for one in results:
         assert 0 < one['figure'] < 1000 and len(one['rounds']) == 1
@@ -177,3 +180,28 @@ def test_the_model_names_what_a_machine_runs_out_of_first():
     assert model.owner_allows(cost, 0.5, 1) == 1e4
     assert 1.9e4 < model.owner_allows(cost, 0.5, 64) < 2e4
     assert model.owner_share(0.5, 1) == 1 and model.owner_share(0.5, 2) == 0.75
+
+
+@pytest.mark.full
+def test_whole_commands_are_measured(tmp_path):
+    path = page(tmp_path, 'BENCHMARKS.md', 'commands')
+    results = bench('commands', '--senders', '100', '--messages', '50', '--save', str(tmp_path))
+    assert 'spool verify, 50 messages' in [one['command'] for one in results]
+    assert all(0 < one['min'] <= one['median'] <= one['max'] for one in results)
+    assert '| check, 100 senders |' in saved(path)
+
+
+@pytest.mark.full
+def test_benches_run_one_after_the_other_and_the_pure_parts_are_among_them(tmp_path):
+    path = page(tmp_path, 'BENCHMARKS.md', 'all', 'commands')
+    result = subprocess.run(
+        [ROOT / 'bench' / 'all', '--only', 'commands', 'micro', '--quick', '--save', tmp_path],
+        env={**os.environ, 'POSTERN_BUILD': str(BUILD), 'MICRO': 'hot'}, text=True, check=False,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        timeout=300 * PATIENCE)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert '2 benches, about' in result.stdout and '==> 2/2 micro' in result.stdout
+    if '0 skipped' not in result.stdout:
+        missing('hyperfine or Google Benchmark', result.stdout.splitlines()[-1])
+    text = saved(path)
+    assert 'old' not in text and 'Body/frame/4096' in text
