@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/pool.h"
 #include "gateway/message.h"
 #include "gateway/report.h"
 
@@ -76,7 +77,7 @@ static unsigned place_of(const struct gateway_item *item, uint32_t rid)
 static struct gateway_tries *tries_of(struct gateway_item *item)
 {
     if (item->tries == NULL)
-        item->tries = calloc(1, sizeof(*item->tries));
+        item->tries = pool_take_zeroed(sizeof(*item->tries));
     return item->tries;
 }
 
@@ -135,7 +136,7 @@ enum status gateway_item_borrow(struct gateway_item *item)
     if (tries == NULL)
         return STATUS_NO_MEMORY;
     if (tries->loan == NULL) {
-        tries->loan = calloc(1, sizeof(*tries->loan));
+        tries->loan = pool_take_zeroed(sizeof(*tries->loan));
         if (tries->loan == NULL)
             return STATUS_NO_MEMORY;
         tries->loan->item = item;
@@ -155,7 +156,7 @@ void gateway_item_give_back(struct gateway_item *item, struct engine_loop *from)
     if (loan->borrows > 0)
         return;
     item->tries->loan = NULL;
-    free(loan);
+    pool_give(loan, sizeof(*loan));
     if (is_parting)
         gateway_report_end(item, parting, from);
 }
@@ -181,7 +182,7 @@ void gateway_item_finish(struct gateway_item *item)
     gateway_failures_finish(&tries->failures, item->all_count);
     if (tries->loan != NULL) /* when no worker runs any more */
         gateway_report_destroy(tries->loan->parting);
-    free(tries->loan);
-    free(tries);
+    pool_give(tries->loan, sizeof(*tries->loan));
+    pool_give(tries, sizeof(*tries));
     item->tries = NULL;
 }

@@ -136,5 +136,5 @@ void gateway_item_give_back(struct gateway_item *item, struct engine_loop *from)
  * nothing is. */
 MUST_USE bool gateway_item_part_later(struct gateway_item *item, struct gateway_report *report);
 
-/* Before the message is freed. */
+/* Drops what is known of its tries: before the message is freed, or when nobody asks any more. */
 void gateway_item_finish(struct gateway_item *item);

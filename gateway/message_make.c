@@ -214,12 +214,12 @@ struct gateway_message *gateway_message_make(struct gateway_lanes *lanes,
 
     g.rids = few;
     if (all > FEW_RECIPIENTS) {
-        many = malloc(all * sizeof(*many));
+        many = pool_take(all * sizeof(*many));
         if (many == NULL)
             return NULL;
         g.rids = many;
     }
     m = make(&g);
-    free(many);
+    pool_give(many, all * sizeof(*many));
     return m;
 }

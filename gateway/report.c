@@ -102,6 +102,7 @@ void gateway_report_end(struct gateway_item *item, struct gateway_report *report
         report_or_null->post.deliver = take;
         engine_mailbox_post(home, from, &report_or_null->post);
     } else {
+        gateway_item_finish(item); /* here, where its memory came from */
         item->delivered.post.deliver = take_delivered;
         engine_mailbox_post(home, from, &item->delivered.post);
     }
