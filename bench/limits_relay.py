@@ -4,6 +4,9 @@ Each round: the gateway relays; the same generator gives the same messages to be
 bench/limit/send gives as many of the same size to the same sink; bench/disk/raw writes in as many
 writes what the gateway's spool has written, batches and all. All are CPU of one process, from
 clocks of nanoseconds. As many threads everywhere as the gateway has workers.
+
+Then, of one gateway, what a message and a connection ask of the allocator. With TLS that is what
+OpenSSL asks for: it is not ours to count apart.
 """
 import limits_parts as parts
 import rig
@@ -11,8 +14,16 @@ from tools import Tool, write_sizes
 
 SESSIONS = 100
 PER_CONNECTION = 10
+DIALLERS = 16  # at once, of connections without mail
 GOAL = 1.6
 ENTERS_GOAL = 3
+ALLOCATIONS_GOAL = 0.01  # none; but more may be under way at once than ever before
+MAIL = (('1 a connection', 1, (), ALLOCATIONS_GOAL),
+        ('8 recipients', PER_CONNECTION, ('--recipients', 8), ALLOCATIONS_GOAL),
+        ('50 recipients', PER_CONNECTION, ('--recipients', 50), ALLOCATIONS_GOAL),
+        ('STARTTLS', PER_CONNECTION, ('--starttls=required',), None))
+CONNECTIONS = (('EHLO, QUIT', 'plain', ALLOCATIONS_GOAL),
+               ('STARTTLS, EHLO, QUIT', 'handshake', None))
 
 
 class Bench:
@@ -93,9 +104,49 @@ def measure(name, title, generate, messages, options):
             parts.Figure(f'{title}: ring enters a message', of('ring_enters'), ENTERS_GOAL,
                          detail=f'{m["ring_completions"]:.1f} completions, '
                          f'{m["socket_receives"]:.1f} receives, {m["socket_sends"]:.1f} sends'),
-            parts.Figure(f'{title}: allocations a message', of('allocations'), 0,
+            parts.Figure(f'{title}: allocations a message', of('allocations'), ALLOCATIONS_GOAL,
                          detail=f'{m["allocated_bytes"]:.0f} bytes; after '
                          f'{options.warm} messages')]
+    return figures
+
+
+def allocations(title, goal, gateway, options, count, work):
+    """What each of `count` asks the allocator for while work() goes on, once it is warm."""
+    rounds = []
+    work()
+    for _ in range(options.rounds):
+        gateway.drain()
+        before = gateway.facts()
+        work()
+        gateway.drain()
+        rounds.append({name: grown / count for name, grown in parts.growth(
+            before, gateway.facts()).items()})
+    m = parts.medians(rounds)
+    return parts.Figure(f'{title}: allocations', [one['allocations'] for one in rounds], goal,
+                        detail=f'{m["allocated_bytes"]:.0f} bytes, '
+                        f'{m["cpu_seconds"] * 1e6:.0f} us')
+
+
+def measure_allocations(options):
+    folder = parts.fresh_folder('relay-allocations')
+    sink = parts.start_sink(folder)
+    gateway = parts.Relay(folder, sink.port).start()
+    figures = []
+    try:
+        for title, per_connection, words, goal in MAIL:
+            figures.append(allocations(
+                f'a message, {title}', goal, gateway, options, options.messages,
+                lambda per=per_connection, words=words: parts.load(
+                    gateway.port, SESSIONS, options.messages, per, *words)))
+        for title, mode, goal in CONNECTIONS:
+            dial = Tool('limit/dial', mode, gateway.port, DIALLERS)
+            figures.append(allocations(
+                f'a connection, {title}', goal, gateway, options, options.sessions,
+                lambda dial=dial: dial.run(options.sessions)))
+            dial.close()
+    finally:
+        gateway.kill()
+        sink.kill()
     return figures
 
 
@@ -104,6 +155,7 @@ def run(options):
         parts.load(*load, '--workers', max(1, parts.CPUS // 2))
 
     figures = measure('load', 'relay 4 KiB, 10 a connection', ours, options.messages, options)
+    figures += measure_allocations(options)
     rig.require_peer()
     # It waits for each reply, and is slow.
     return figures + measure('source', 'the same from smtp-source', parts.smtp_source,
