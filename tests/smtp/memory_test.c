@@ -1,34 +1,27 @@
-#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include <cmocka.h>
 
 #include "smtp/client.h"
 #include "smtp/server.h"
 
-/* All memory of this folder comes through struct buffer, and that takes it from realloc(). This
- * one stands in its place, on malloc() and free() so that it gets on with any library behind
- * those; the count says which call fails. */
+/* All memory of this folder comes through struct buffer, and that takes it from the thread's pool.
+ * The linker has this stand in between; the count says which call fails. */
 static size_t calls_until_failure;
 static bool is_counting;
 
-void *realloc(void *old, size_t bytes)
-{
-    void *new;
+void *__real_pool_exchange(void *memory, size_t bytes, size_t used, size_t new_bytes);
+void *__wrap_pool_exchange(void *memory, size_t bytes, size_t used, size_t new_bytes);
 
+void *__wrap_pool_exchange(void *memory, size_t bytes, size_t used, size_t new_bytes)
+{
     if (is_counting && calls_until_failure-- == 0)
         return NULL;
-    new = malloc(bytes);
-    if (new == NULL || old == NULL)
-        return new;
-    memcpy(new, old, malloc_usable_size(old) < bytes ? malloc_usable_size(old) : bytes);
-    free(old);
-    return new;
+    return __real_pool_exchange(memory, bytes, used, new_bytes);
 }
 
 static const char *const client_says =
