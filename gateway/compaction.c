@@ -37,6 +37,7 @@ void gateway_compaction_check(struct gateway_worker *worker)
          gateway_worker_now_ms(worker) < c->failed_until_ms))
         return;
     c->head = head;
+    c->generation = spool_segment_generation(head);
     c->pass++;
     if (c->pass == 0) /* that is what a message has which was never looked at */
         c->pass = 1;
@@ -213,9 +214,16 @@ void gateway_compaction_fetched(struct gateway_message *m, enum status status)
     keep_old_place(m);
 }
 
+/* Of one that is there. */
+static bool is_being_emptied(const struct gateway_compaction *c,
+                             const struct spool_segment *segment)
+{
+    return segment == c->head && spool_segment_generation(segment) == c->generation;
+}
+
 static bool is_to_move(const struct gateway_compaction *c, const struct gateway_message *m)
 {
-    return m->location.segment == c->head && !gateway_message_is_moved(m) &&
+    return is_being_emptied(c, m->location.segment) && !gateway_message_is_moved(m) &&
            !gateway_message_is_over(m);
 }
 
@@ -273,8 +281,9 @@ static void stop_at_head(struct gateway_compaction *c)
 static void end_pass(struct gateway_compaction *c)
 {
     struct gateway_worker *w = c->worker;
+    const struct spool_segment *head = spool_log_head(&w->store.log);
 
-    if (spool_log_head(&w->store.log) == c->head && spool_segment_messages(c->head) > 0 &&
+    if (head != NULL && is_being_emptied(c, head) && spool_segment_messages(head) > 0 &&
         c->moved == 0 && !gateway_worker_is_stopping(w))
         stop_at_head(c);
     c->head = NULL;

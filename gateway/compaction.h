@@ -29,7 +29,9 @@
 
 struct gateway_compaction { /* Fields are private. */
     struct gateway_worker *worker;
-    struct spool_segment *head; /* is being emptied; NULL: none */
+    struct spool_segment *head; /* is being emptied; NULL: none. It may have been released since,
+                                   and its memory be another segment: generation tells */
+    uint64_t generation;
     uint8_t pass : 7;           /* stamps the messages that were looked at */
     unsigned copies;            /* under way */
     unsigned moved;             /* in this pass */
