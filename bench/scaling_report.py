@@ -131,7 +131,8 @@ class Report:
         """(title, head, rows) of every table."""
         yield ('What a message costs (CPU time: least of the rounds; counts: medians)',
                ['run', *COLUMNS], self.cost_rows())
-        yield f'Least and greatest of {len(self.rounds)} rounds', ['run', *COLUMNS[:3]], self.spread_rows()
+        yield (f'Least and greatest of {len(self.rounds)} rounds',
+               ['run', *COLUMNS[:3]], self.spread_rows())
         yield ("Predicted from one worker's figures",
                ['', 'predicted', 'measured', 'error'], self.check_rows())
         yield ('Messages a second that each part allows', ['', *WORK], self.limits_table())

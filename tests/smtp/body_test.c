@@ -185,14 +185,17 @@ static void any_cut_and_the_fast_path_give_what_the_plain_words_say(void **unuse
     }
 }
 
+#if SMTP_BLOCK_HAS_AVX2
 static struct smtp_block look_fast(const char *bytes)
 {
-#if SMTP_BLOCK_HAS_AVX2
-    if (__builtin_cpu_supports("avx2"))
-        return smtp_block_look_avx2(bytes);
-#endif
+    return __builtin_cpu_supports("avx2") ? smtp_block_look_avx2(bytes) : smtp_block_look(bytes);
+}
+#else
+static struct smtp_block look_fast(const char *bytes)
+{
     return smtp_block_look(bytes);
 }
+#endif
 
 static void all_versions_of_a_block_look_alike(void **unused)
 {
