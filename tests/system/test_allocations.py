@@ -9,6 +9,7 @@ from postern_lab.process import Process, wait_until
 
 ROUNDS = 6
 PER_ROUND = 200
+SMALLEST = 16  # bytes that an allocator gives
 
 
 class Sink(Process):
@@ -59,5 +60,5 @@ def test_relayed_mail_asks_for_no_memory(make_gateway, folder, background, words
         relay(gateway, *words)
         grown.append(counters(gateway)['allocated_bytes'] - before)
     # A round may have more under way at once than any before it, when the machine is busy. What
-    # each message asks for would be in every round.
-    assert min(grown) == 0, grown
+    # each message asks for would be in every round, and be no less than this.
+    assert min(grown) < PER_ROUND * SMALLEST, grown

@@ -107,12 +107,14 @@ def test_a_start_is_measured_against_reading_the_same_files(tmp_path):
 @pytest.mark.full
 def test_a_relay_is_measured_against_a_receiver_a_sender_and_the_disk():
     results = bench('limits', '--only', 'relay', '--messages', '1000', '--warm', '1000')
-    assert len(results) == 4
-    for one in results:
-        assert 0 < one['figure'] < 1000
-    for one in (results[0], results[3]):
+    assert all(0 <= one['figure'] < 10000 for one in results)
+    relays = [one for one in results if 'CPU / limit' in one['work']]
+    assert len(relays) == 2
+    for one in relays:
+        assert one['figure'] > 0
         assert one['medians']['receive_us'] > 0 and one['medians']['send_us'] > 0
         assert 1 < one['medians']['messages_per_write'] < 1000
+    assert sum('allocations' in one['work'] for one in results) == 7
 
 
 @pytest.mark.full
