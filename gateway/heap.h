@@ -11,7 +11,6 @@
 
 /* For the calling thread, from here on, until it gives up what its pool keeps. They change nothing
  * where the allocator is another one (sanitizers, which want to see each use of memory), or
- * refuses.
- */
+ * refuses. */
 void gateway_heap_own(void);
 void gateway_heap_disown(void);
