@@ -48,7 +48,6 @@ enum engine_op {
     ENGINE_OP_CONNECT,
     ENGINE_OP_RECV,
     ENGINE_OP_SENDMSG,
-    ENGINE_OP_SHUTDOWN,
     ENGINE_OP_CLOSE,
     ENGINE_OP_CANCEL,
     ENGINE_OP_READ,
@@ -114,9 +113,6 @@ struct engine_request {
         struct {
             const struct msghdr *message; /* sent without SIGPIPE; may be short */
         } sendmsg;
-        struct {
-            int how;
-        } shutdown;
         struct {
             uint64_t token; /* of the request to cancel; that one completes with -ECANCELED */
         } cancel;           /* result: 0, -ENOENT (too late), -EALREADY */
@@ -200,6 +196,7 @@ struct engine_backend_ops {
                        const struct ip_endpoint *local_or_null); /* an fd, or a negated errno */
     void (*socket_reset_on_close)(struct engine_backend *b, int fd);
     bool (*socket_local)(struct engine_backend *b, int fd, struct ip_endpoint *local_out);
+    void (*socket_shut)(struct engine_backend *b, int fd); /* our FIN, behind what was sent */
 
     /* Kernel TLS (linux/tls.h): turns it on for the socket, which stays as it was until there are
      * keys; sets or changes the key of a direction; takes a record that is not data and that a

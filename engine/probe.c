@@ -142,14 +142,21 @@ static const struct {
     const char *name;
     int opcode;
 } opcodes[] = {
-    { "accept", IORING_OP_ACCEPT },       { "connect", IORING_OP_CONNECT },
-    { "recv", IORING_OP_RECV },           { "send", IORING_OP_SEND },
-    { "sendmsg", IORING_OP_SENDMSG },     { "shutdown", IORING_OP_SHUTDOWN },
-    { "close", IORING_OP_CLOSE },         { "cancel", IORING_OP_ASYNC_CANCEL },
-    { "read", IORING_OP_READ },           { "write", IORING_OP_WRITE },
-    { "fsync", IORING_OP_FSYNC },         { "openat", IORING_OP_OPENAT },
-    { "fallocate", IORING_OP_FALLOCATE }, { "unlinkat", IORING_OP_UNLINKAT },
-    { "poll", IORING_OP_POLL_ADD },       { "message between rings", IORING_OP_MSG_RING },
+    { "accept", IORING_OP_ACCEPT },
+    { "connect", IORING_OP_CONNECT },
+    { "recv", IORING_OP_RECV },
+    { "send", IORING_OP_SEND },
+    { "sendmsg", IORING_OP_SENDMSG },
+    { "close", IORING_OP_CLOSE },
+    { "cancel", IORING_OP_ASYNC_CANCEL },
+    { "read", IORING_OP_READ },
+    { "write", IORING_OP_WRITE },
+    { "fsync", IORING_OP_FSYNC },
+    { "openat", IORING_OP_OPENAT },
+    { "fallocate", IORING_OP_FALLOCATE },
+    { "unlinkat", IORING_OP_UNLINKAT },
+    { "poll", IORING_OP_POLL_ADD },
+    { "message between rings", IORING_OP_MSG_RING },
 };
 
 _Static_assert(ARRAY_LEN(features) + ARRAY_LEN(opcodes) + 8 <= ENGINE_PROBE_FINDINGS_MAX,

@@ -231,7 +231,6 @@ static void ring_push(struct engine_backend *b, const struct engine_request *q)
         break;
     case ENGINE_OP_RECV: prepare_recv(sqe, q); break;
     case ENGINE_OP_SENDMSG: prepare_send(sqe, q->fd, q->sendmsg.message); break;
-    case ENGINE_OP_SHUTDOWN: io_uring_prep_shutdown(sqe, q->fd, q->shutdown.how); break;
     case ENGINE_OP_CLOSE: io_uring_prep_close(sqe, q->fd); break;
     case ENGINE_OP_CANCEL: io_uring_prep_cancel64(sqe, q->cancel.token, 0); break;
     case ENGINE_OP_POLL: io_uring_prep_poll_add(sqe, q->fd, q->poll.events); break;
@@ -393,6 +392,14 @@ static bool ring_socket_local(struct engine_backend *b, int fd, struct ip_endpoi
            ip_endpoint_from_socket(&address, local_out);
 }
 
+/* No request: a ring hands every IORING_OP_SHUTDOWN to a thread of the kernel (REQ_F_FORCE_ASYNC),
+ * though that of a TCP socket never waits. */
+static void ring_socket_shut(struct engine_backend *b, int fd)
+{
+    (void)b;
+    (void)shutdown(fd, SHUT_WR); /* fails when the peer has reset it, which its receive tells */
+}
+
 static int ring_socket_tls_start(struct engine_backend *b, int fd)
 {
     (void)b;
@@ -467,6 +474,7 @@ const struct engine_backend_ops engine_ring_ops = {
     .socket_tls_start = ring_socket_tls_start,
     .socket_tls_key = ring_socket_tls_key,
     .socket_tls_record = ring_socket_tls_record,
+    .socket_shut = ring_socket_shut,
     .socket_take_error = ring_socket_take_error,
     .bell_open = ring_bell_open,
     .bell_ring = ring_bell_ring,

@@ -318,14 +318,12 @@ static bool is_left_unread(const struct engine_socket *s)
 /* One step towards the peer's FIN: ours behind the last bytes, then reading what still comes. */
 static void wind_down(struct engine_socket *s)
 {
-    struct engine_request r = { .op = ENGINE_OP_SHUTDOWN, .shutdown = { .how = SHUT_WR } };
-
     start_linger(s);
     if (s->send != NULL || engine_socket_has(s, FLAG_HURRY))
         return;
     if (!engine_socket_has(s, FLAG_SHUT)) {
         engine_socket_set(s, FLAG_SHUT);
-        engine_socket_push(s, &r, ENGINE_OP_SHUTDOWN);
+        s->loop->backend->ops->socket_shut(s->loop->backend, s->fd);
     }
     if (!engine_socket_has(s, FLAG_RECEIVING | FLAG_BROKEN)) {
         engine_socket_set(s, FLAG_RECEIVING);
@@ -422,8 +420,7 @@ static void complete(struct engine_owner *owner, const struct engine_completion 
     case ENGINE_OP_RECV_HUGE: recv_done(s, c); break;
     case ENGINE_OP_SENDMSG: engine_socket_send_done(s, c->result); break;
     case ENGINE_OP_CONNECT: connect_done(s, -c->result); break;
-    case ENGINE_OP_SHUTDOWN:
-    case ENGINE_OP_CANCEL: break; /* what they bring about has a completion of its own */
+    case ENGINE_OP_CANCEL: break; /* what it brings about has a completion of its own */
     case ENGINE_OP_CLOSE: finish(s); return;
     default: UNREACHABLE();
     }

@@ -94,7 +94,6 @@ static void fake_push(struct engine_backend *b, const struct engine_request *r)
         f->fds_closed++;
         make_ready(f, r->token, 0, ENGINE_BUFFER_NONE);
         return;
-    case ENGINE_OP_SHUTDOWN: make_ready(f, r->token, 0, ENGINE_BUFFER_NONE); return;
     case ENGINE_OP_WAKE:
         if (f->wake_error != 0) {
             make_ready(f, r->token, -f->wake_error, ENGINE_BUFFER_NONE);
@@ -196,6 +195,12 @@ static int fake_socket_tls_key(struct engine_backend *b, int fd,
     return -f->tls_key_error;
 }
 
+static void fake_socket_shut(struct engine_backend *b, int fd)
+{
+    ASSERT(fd >= FAKE_FD_FIRST);
+    fake_of(b)->fins_sent++;
+}
+
 static void fake_socket_take_error(struct engine_backend *b, int fd)
 {
     struct fake_backend *f = fake_of(b);
@@ -263,6 +268,7 @@ const struct engine_backend_ops fake_backend_ops = {
     .socket_tls_start = fake_socket_tls_start,
     .socket_tls_key = fake_socket_tls_key,
     .socket_tls_record = fake_socket_tls_record,
+    .socket_shut = fake_socket_shut,
     .socket_take_error = fake_socket_take_error,
     .bell_open = fake_bell_open,
     .bell_ring = fake_bell_ring,

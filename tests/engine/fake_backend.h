@@ -1,7 +1,7 @@
 /* tests/engine/fake_backend.h - a kernel that does what the test says, in virtual time.
  *
  * Requests wait in the order in which they were pushed until the test completes them. By itself
- * the fake only answers what a test rarely wants to script: shutdown and close succeed, a cancel
+ * the fake only answers what a test rarely wants to script: a close succeeds, a cancel
  * completes its target with -ECANCELED (or -ENOENT when there is none), a bell rings. Waiting
  * takes no real time: when nothing is complete, the clock moves on by what was to be waited.
  *
@@ -30,6 +30,7 @@ struct fake_backend {
     bool holds_cancels;    /* the test completes them and their targets */
     unsigned fds_closed;   /* by fd_close() and by CLOSE requests */
     unsigned resets;
+    unsigned fins_sent;
     int wake_error;      /* of the next WAKE requests; 0: they ring */
     int tls_start_error; /* of these two, and how often they were called */
     int tls_key_error;

@@ -235,12 +235,15 @@ static void a_graceful_close_finishes_the_send_then_waits_two_seconds(void **unu
     fake_complete(f, ENGINE_OP_SENDMSG, fd, 3);
     engine_loop_turn(loop);
     assert_null(fake_pending(f, ENGINE_OP_RECV, fd));
+    assert_int_equal(f->fins_sent, 0);
     fake_complete(f, ENGINE_OP_SENDMSG, fd, 5);
     engine_loop_turn(loop);
     assert_non_null(fake_pending(f, ENGINE_OP_RECV, fd));
+    assert_int_equal(f->fins_sent, 1);
     assert_true(fake_receive(f, fd, SLICE("more")));
     engine_loop_turn(loop);
     assert_non_null(fake_pending(f, ENGINE_OP_RECV, fd));
+    assert_int_equal(f->fins_sent, 1);
     peer_turn_until(loop, &p->closed, 1);
     assert_true(f->now_ms - begun_ms >= ENGINE_CLOSE_DRAIN_MS);
     assert_true(f->now_ms - begun_ms <= ENGINE_CLOSE_DRAIN_MS + 2 * ENGINE_TICK_MS);

@@ -394,8 +394,7 @@ static void submit(struct sim_op *op)
     case ENGINE_OP_ACCEPT:
     case ENGINE_OP_CONNECT:
     case ENGINE_OP_RECV:
-    case ENGINE_OP_SENDMSG:
-    case ENGINE_OP_SHUTDOWN: sim_net_request(op); return;
+    case ENGINE_OP_SENDMSG: sim_net_request(op); return;
     case ENGINE_OP_CLOSE: sim_after_in_life(sim_between(0, 50), on_close, op); return;
     case ENGINE_OP_CANCEL: cancel(op); return;
     case ENGINE_OP_WAKE: sim_after_in_life(sim_between(0, 50), on_wake, op); return;
@@ -519,6 +518,12 @@ static int no_tls_record(struct engine_backend *engine, int fd, uint8_t *type_ou
     return -ENOENT;
 }
 
+static void socket_shut(struct engine_backend *engine, int fd)
+{
+    (void)engine;
+    sim_socket_shut(fd);
+}
+
 static void socket_take_error(struct engine_backend *engine, int fd)
 {
     (void)engine;
@@ -552,6 +557,7 @@ const struct engine_backend_ops sim_backend_ops = {
     .socket_tls_start = no_tls_start,
     .socket_tls_key = no_tls_key,
     .socket_tls_record = no_tls_record,
+    .socket_shut = socket_shut,
     .socket_take_error = socket_take_error,
     .bell_open = bell_open,
     .bell_ring = bell_ring,

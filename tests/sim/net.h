@@ -69,6 +69,7 @@ void sim_link_mark(struct sim_link *link, uint64_t *read_us);
 int sim_socket_open(const struct ip_endpoint *remote);
 int sim_listener_open(const struct ip_endpoint *endpoint);
 bool sim_socket_local(int fd, struct ip_endpoint *local_out);
+void sim_socket_shut(int fd);
 void sim_socket_reset_on_close(int fd);
 void sim_net_request(struct sim_op *op);
 bool sim_net_cancel(struct sim_op *op); /* false: it is no request that waits */

@@ -264,12 +264,13 @@ void sim_net_connect(struct sim_peer *peer, const struct ip_endpoint *from,
 
 /* --- requests -------------------------------------------------------------------------------- */
 
-static void shut(struct sim_op *op, struct socket *s)
+void sim_socket_shut(int fd)
 {
+    struct socket *s = socket_of(fd);
+
     s->is_closing = true;
     if (s->link != NULL)
         sim_link_finish_out(s->link);
-    sim_op_complete(op, s->link != NULL && !s->link->is_reset ? 0 : -ENOTCONN);
 }
 
 void sim_net_request(struct sim_op *op)
@@ -302,7 +303,6 @@ void sim_net_request(struct sim_op *op)
         s->send = op;
         sim_socket_try_send(s);
         break;
-    case ENGINE_OP_SHUTDOWN: shut(op, s); break;
     default: UNREACHABLE();
     }
 }
