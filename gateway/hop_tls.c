@@ -51,14 +51,15 @@ static struct gateway_hop_identity identity_of(const struct gateway_hop_tls *t)
 }
 
 /* What another connection must have in common to trust what was found out in this one. */
-static void resume(struct gateway_hop_tls *t, struct tls_session *session)
+static void resume(struct gateway_hop_tls *t, const struct tls_context *context,
+                   struct tls_session *session)
 {
     const struct policy_tls_demand *demand = &t->host->demand;
     char key[IP_ENDPOINT_MAX + 32], remote[IP_ENDPOINT_MAX];
 
     (void)snprintf(key, sizeof(key), "%s %d %d", ip_endpoint_format(&t->remote, remote),
                    (int)demand->check, (int)demand->authority);
-    tls_session_resume_from(session, t->worker->resumption, slice_from(key),
+    tls_session_resume_from(session, context, t->worker->resumption, slice_from(key),
                             (int64_t)(gateway_worker_now_ms(t->worker) / 1000));
 }
 
@@ -73,10 +74,11 @@ enum status gateway_hop_tls_session(struct gateway_hop_tls *t, struct tls_sessio
 {
     const struct gateway_next_tlsa *tlsa = t->host->tlsa;
     const struct gateway_hop_identity identity = identity_of(t);
+    struct tls_context *context = gateway_view_client(t->view, t->destination);
     struct tls_session *session;
 
-    TRY(tls_session_create(gateway_view_client(t->view, t->destination), TLS_ROLE_CLIENT,
-                           gateway_hop_identity_server_name(&identity), &session));
+    TRY(tls_session_create(context, TLS_ROLE_CLIENT, gateway_hop_identity_server_name(&identity),
+                           &session));
     if (tlsa != NULL && gateway_hop_identity_expect_dane(&identity, session, tlsa->records,
                                                          tlsa->records_count) != STATUS_OK) {
         tls_session_destroy(session);
@@ -84,7 +86,7 @@ enum status gateway_hop_tls_session(struct gateway_hop_tls *t, struct tls_sessio
     }
     if (is_classic(t))
         (void)tls_session_without_post_quantum(session);
-    resume(t, session);
+    resume(t, context, session);
     t->session = session;
     *session_out = session;
     return STATUS_OK;

@@ -43,12 +43,13 @@ void gateway_inbound_limit_tls(struct gateway_inbound *in)
 /* --- the client's certificate ---------------------------------------------------------------- */
 
 /* What the policy wants of the session beyond what the listener's context does. */
-static void prepare(struct gateway_inbound *in, struct tls_session *session)
+static void prepare(struct gateway_inbound *in, const struct tls_context *context,
+                    struct tls_session *session)
 {
     const struct policy_mail_flow *flow = in->flow;
 
     if (flow->verify_client != POLICY_FLOW_VERIFY_OFF)
-        tls_session_ask_certificate(session);
+        tls_session_ask_certificate(session, context);
     if (flow->tls_version_min != POLICY_FLOW_VERSION_GLOBAL)
         tls_session_set_min_version(session, flow->tls_version_min == POLICY_FLOW_VERSION_1_3
                                                  ? TLS_VERSION_1_3
@@ -138,6 +139,7 @@ struct smtp_answer gateway_inbound_check_tls(const struct gateway_inbound *in,
 void gateway_inbound_start_tls(struct gateway_inbound *in, struct slice behind)
 {
     struct gateway_worker *w = in->worker;
+    struct tls_context *context = in->view->servers[in->listener_index];
     struct tls_session *session;
 
     in->said_starttls = true;
@@ -150,13 +152,12 @@ void gateway_inbound_start_tls(struct gateway_inbound *in, struct slice behind)
         gateway_inbound_reset(in);
         return;
     }
-    if (tls_session_create(in->view->servers[in->listener_index], TLS_ROLE_SERVER, NULL,
-                           &session) != STATUS_OK) {
+    if (tls_session_create(context, TLS_ROLE_SERVER, NULL, &session) != STATUS_OK) {
         observe_icid_tls_failed(w->log, now_s(in), in->icid, SLICE("(0, 'no memory')"));
         gateway_inbound_close(in);
         return;
     }
-    prepare(in, session);
+    prepare(in, context, session);
     tls_kernel_allow(session, &in->view->generation->kernel,
                      gateway_kernel_tls_use(in->listener->ktls));
     gateway_channel_set_deadline(&in->channel, GATEWAY_INBOUND_HANDSHAKE_MS);

@@ -1,5 +1,6 @@
 /* tls/internal.h - what the files of tls/ share; nobody else includes it, but for tests. */
 #pragma once
+#include <assert.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
@@ -106,32 +107,33 @@ struct tls_session {
     struct slice *input; /* both are lent for one call and NULL between calls */
     struct buffer *output;
     char *error; /* heap; NULL before a failure */
-    bool established;
-    bool failed;
-    bool lacks_memory;
-    bool closed;
-    bool close_sent;
-    bool input_ended;
-    bool truncated;
-    bool is_server;
-    bool has_data; /* some was read */
-    bool is_resumed;
-    bool has_certificate;
-    bool is_classic; /* offers no post-quantum key share */
-    int cipher_bits;
-    long verify_result;
-    int verify_depth;     /* of the certificate that it is about, 0 is the peer's own */
+    bool established : 1;
+    bool failed : 1;
+    bool lacks_memory : 1;
+    bool closed : 1;
+    bool close_sent : 1;
+    bool input_ended : 1;
+    bool truncated : 1;
+    bool is_server : 1;
+    bool has_data : 1; /* some was read */
+    bool is_resumed : 1;
+    bool has_certificate : 1;
+    bool is_classic : 1; /* offers no post-quantum key share */
+    uint16_t cipher_bits;
+    uint16_t verify_depth; /* of the certificate that it is about, 0 is the peer's own */
+    int32_t verify_result;
     const char *protocol; /* these two: "" before the handshake is over, static text then */
     const char *cipher;
-    const char *ending; /* static text */
-    char *common_name;  /* heap, of the peer's certificate; NULL: none */
-    X509 *peer;         /* of a server that asked: its own reference; NULL: none */
-    unsigned char context_id[TLS_ID_BYTES]; /* of its context, which may be gone */
-    struct tls_dane *dane;                  /* heap; NULL: nothing is expected */
-    struct tls_keeping *keeping;            /* heap; NULL: it does not resume */
+    const char *ending;          /* static text */
+    char *common_name;           /* heap, of the peer's certificate; NULL: none */
+    X509 *peer;                  /* of a server that asked: its own reference; NULL: none */
+    struct tls_dane *dane;       /* heap; NULL: nothing is expected */
+    struct tls_keeping *keeping; /* heap; NULL: it does not resume */
     struct tls_records records[2];
     struct tls_kernel kernel;
 };
+
+static_assert(sizeof(struct tls_session) <= 320, "a size of jemalloc's; the next one is 384");
 
 /* Text of the form of tls_session_error(); the first failure counts. */
 void tls_session_fail(struct tls_session *s, const char *text);

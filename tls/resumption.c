@@ -11,7 +11,7 @@
 /* What a resumed handshake does not find out again. */
 struct facts {
     int64_t judged_s; /* when it was found out */
-    int verify_depth;
+    uint16_t verify_depth;
     struct tls_dane_result dane;
 };
 
@@ -256,14 +256,16 @@ void tls_resumption_attach(SSL_CTX *ctx)
     SSL_CTX_sess_set_new_cb(ctx, on_ticket);
 }
 
-static bool key_make(const struct tls_session *s, struct slice key,
-                     unsigned char key_out[static TLS_ID_BYTES])
+static bool key_make(const struct tls_session *s, const struct tls_context *context,
+                     struct slice key, unsigned char key_out[static TLS_ID_BYTES])
 {
     const char *name = SSL_get_servername(s->ssl, TLSEXT_NAMETYPE_host_name);
+    unsigned char context_id[TLS_ID_BYTES];
     struct tls_digest digest;
 
+    tls_context_id(context, context_id);
     tls_digest_begin(&digest, "resumption");
-    tls_digest_add(&digest, s->context_id, sizeof(s->context_id));
+    tls_digest_add(&digest, context_id, sizeof(context_id));
     tls_digest_add(&digest, name, name != NULL ? strlen(name) : 0);
     tls_digest_add(&digest, s->dane != NULL ? s->dane->id : NULL,
                    s->dane != NULL ? sizeof(s->dane->id) : 0);
@@ -271,15 +273,15 @@ static bool key_make(const struct tls_session *s, struct slice key,
     return tls_digest_end(&digest, key_out);
 }
 
-void tls_session_resume_from(struct tls_session *s, struct tls_resumption *resumption,
-                             struct slice key, int64_t now_s)
+void tls_session_resume_from(struct tls_session *s, const struct tls_context *context,
+                             struct tls_resumption *resumption, struct slice key, int64_t now_s)
 {
     struct tls_keeping *k = calloc(1, sizeof(*k));
     SSL_SESSION *session;
     uint32_t found;
 
     ASSERT(!s->is_server && SSL_in_before(s->ssl) && s->keeping == NULL);
-    if (k == NULL || !key_make(s, key, k->key)) {
+    if (k == NULL || !key_make(s, context, key, k->key)) {
         free(k);
         return;
     }

@@ -40,12 +40,12 @@ void tls_resumption_destroy(struct tls_resumption *resumption);
 size_t tls_resumption_count(const struct tls_resumption *resumption);
 
 /* Of a client, once, before its first tls_session_handshake() and behind tls_session_expect_dane().
- * Borrows the cache, which outlives the session. key: what this server and this way of judging it
- * are to the caller, such as host, port and the setting of the destination. now_s: of any steady
- * clock, the same for all. Whether a session was resumed tls_session_is_resumed() tells; where
- * memory is short none is. */
-void tls_session_resume_from(struct tls_session *s, struct tls_resumption *resumption,
-                             struct slice key, int64_t now_s);
+ * context: the session's. Borrows the cache, which outlives the session. key: what this server and
+ * this way of judging it are to the caller, such as host, port and the setting of the destination.
+ * now_s: of any steady clock, the same for all. Whether a session was resumed
+ * tls_session_is_resumed() tells; where memory is short none is. */
+void tls_session_resume_from(struct tls_session *s, const struct tls_context *context,
+                             struct tls_resumption *resumption, struct slice key, int64_t now_s);
 
 /* The server is as it should be, whatever that means to the policy: its sessions may be resumed.
  * After the handshake; does nothing for a session that does not resume. */

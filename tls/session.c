@@ -134,7 +134,6 @@ enum status tls_session_create(struct tls_context *context, enum tls_role role,
     BIO_set_data(bio, s);
     SSL_set_bio(s->ssl, bio, bio); /* takes the one reference, for both directions */
     SSL_set_app_data(s->ssl, s);
-    tls_context_id(context, s->context_id);
     if (role == TLS_ROLE_SERVER) {
         SSL_set_accept_state(s->ssl);
     } else {
@@ -153,12 +152,15 @@ no_memory:
     return STATUS_NO_MEMORY;
 }
 
-void tls_session_ask_certificate(struct tls_session *s)
+void tls_session_ask_certificate(struct tls_session *s, const struct tls_context *context)
 {
+    unsigned char id[TLS_ID_BYTES];
+
     ASSERT(s->is_server && SSL_in_before(s->ssl));
     /* No callback: the context's lets every chain pass and keeps what was wrong with it. */
     SSL_set_verify(s->ssl, SSL_VERIFY_PEER, NULL);
-    ASSERT(SSL_set_session_id_context(s->ssl, s->context_id, sizeof(s->context_id)) == 1);
+    tls_context_id(context, id);
+    ASSERT(SSL_set_session_id_context(s->ssl, id, sizeof(id)) == 1);
 }
 
 void tls_session_set_min_version(struct tls_session *s, enum tls_version version)
@@ -232,10 +234,10 @@ static void note_facts(struct tls_session *s)
 
     s->protocol = SSL_get_version(s->ssl);
     s->cipher = SSL_get_cipher_name(s->ssl);
-    s->cipher_bits = SSL_get_cipher_bits(s->ssl, NULL);
+    s->cipher_bits = (uint16_t)SSL_get_cipher_bits(s->ssl, NULL);
     s->is_resumed = SSL_session_reused(s->ssl) == 1;
     s->has_certificate = SSL_get0_peer_certificate(s->ssl) != NULL;
-    s->verify_result = SSL_get_verify_result(s->ssl);
+    s->verify_result = (int32_t)SSL_get_verify_result(s->ssl); /* X509_V_..., an int */
     /* A few KiB, which only those pay who want to know the client. */
     if (s->is_server)
         s->peer = SSL_get1_peer_certificate(s->ssl);

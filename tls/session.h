@@ -47,13 +47,14 @@ enum tls_direction { TLS_SEND, TLS_RECEIVE };
 MUST_USE enum status tls_session_create(struct tls_context *context, enum tls_role role,
                                         const char *server_name, struct tls_session **session_out);
 
-/* Before the first tls_session_handshake(), of a server: asks the client for a certificate. The
- * handshake fails for none and for none that is bad: afterwards tls_session_has_peer_certificate()
- * and tls_session_verify_problem() say what came, and the policy decides. A ticket of a session
- * that did not ask is no good for one that does, nor the other way round, nor between contexts that
- * trust different authorities; one that is good brings the certificate and the verdict of its first
- * handshake along, which may be as old as a ticket lives (two hours). */
-void tls_session_ask_certificate(struct tls_session *s);
+/* Before the first tls_session_handshake(), of a server: asks the client for a certificate.
+ * context: the session's. The handshake fails for none and for none that is bad: afterwards
+ * tls_session_has_peer_certificate() and tls_session_verify_problem() say what came, and the policy
+ * decides. A ticket of a session that did not ask is no good for one that does, nor the other way
+ * round, nor between contexts that trust different authorities; one that is good brings the
+ * certificate and the verdict of its first handshake along, which may be as old as a ticket lives
+ * (two hours). */
+void tls_session_ask_certificate(struct tls_session *s, const struct tls_context *context);
 
 /* Before the first tls_session_handshake(): the lowest version, in place of the context's. A peer
  * that has only older ones gets the alert protocol_version. */

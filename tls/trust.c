@@ -186,7 +186,7 @@ static int judge(X509_STORE_CTX *chain, void *unused)
     X509_STORE_CTX_set_verify_cb(chain, on_fault);
     if (X509_verify_cert(chain) != 1 && X509_STORE_CTX_get_error(chain) == X509_V_OK)
         X509_STORE_CTX_set_error(chain, X509_V_ERR_UNSPECIFIED);
-    s->verify_depth = X509_STORE_CTX_get_error_depth(chain);
+    s->verify_depth = (uint16_t)X509_STORE_CTX_get_error_depth(chain);
     return 1;
 }
 

@@ -95,7 +95,7 @@ static void visit_begin(struct link *l, const struct visit *v)
     choose(l->near.session, v->suite);
     choose(l->far.session, v->suite);
     if (v->is_asked)
-        tls_session_ask_certificate(l->near.session);
+        tls_session_ask_certificate(l->near.session, l->server);
     if (v->shown != NULL) {
         X509 *x = certificate_make(v->shown, v->issuer);
 

@@ -122,7 +122,7 @@ static void visit_begin(struct link *l, const struct visit *v)
                          STATUS_OK);
         assert_int_equal(usable, 1);
     }
-    tls_session_resume_from(l->near.session, cache, slice_from(v->key), v->now_s);
+    tls_session_resume_from(l->near.session, l->client, cache, slice_from(v->key), v->now_s);
 }
 
 /* A visit up to the end of the server's first words. */
