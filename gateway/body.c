@@ -143,7 +143,8 @@ static const struct spool_body_storage_ops body_ops = {
 };
 
 enum status gateway_body_create(struct gateway_worker *worker, struct gateway_receipt *receipt,
-                                uint64_t mid, uint64_t bytes_hint, struct gateway_body **body_out)
+                                uint64_t mid, uint64_t bytes_hint, size_t chunk_bytes,
+                                struct gateway_body **body_out)
 {
     struct gateway_body *body = calloc(1, sizeof(*body));
     enum status status;
@@ -154,7 +155,7 @@ enum status gateway_body_create(struct gateway_worker *worker, struct gateway_re
     body->receipt = receipt;
     body->fd = -1;
     body->storage.ops = &body_ops;
-    status = spool_body_file_start(&body->file, &body->storage, mid, bytes_hint);
+    status = spool_body_file_start(&body->file, &body->storage, mid, bytes_hint, chunk_bytes);
     if (status != STATUS_OK) {
         free(body);
         return status;

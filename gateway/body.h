@@ -21,9 +21,11 @@ struct gateway_body { /* Fields are private, except file, which the receipt fill
     int fd;
 };
 
+/* chunk_bytes: of each of its two chunks. STATUS_NO_MEMORY. */
 MUST_USE enum status gateway_body_create(struct gateway_worker *worker,
                                          struct gateway_receipt *receipt, uint64_t mid,
-                                         uint64_t bytes_hint, struct gateway_body **body_out);
+                                         uint64_t bytes_hint, size_t chunk_bytes,
+                                         struct gateway_body **body_out);
 
 /* It is durable and its message owns the file now; frees the object only. */
 void gateway_body_destroy(struct gateway_body *body);

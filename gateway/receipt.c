@@ -5,6 +5,7 @@
 #include "base/pool.h"
 #include "gateway/inbound.h"
 #include "gateway/message.h"
+#include "gateway/shelf.h"
 #include "gateway/worker.h"
 
 static_assert(GATEWAY_CHANNEL_INPUT_BYTES_MAX <= GATEWAY_RECEIPT_WAITING_MAX,
@@ -16,7 +17,7 @@ static void charge(struct gateway_receipt *r)
     size_t bytes = sizeof(*r) + spool_draft_memory_bytes(&r->draft) + buffer_len(&r->waiting);
 
     if (r->body != NULL)
-        bytes += sizeof(*r->body) + ARRAY_LEN(r->body->file.chunks) * SPOOL_BODY_CHUNK;
+        bytes += sizeof(*r->body) + spool_body_file_memory_bytes(&r->body->file);
     if (bytes > r->charged_bytes)
         atomic_fetch_add(&r->worker->process->message_bytes, bytes - r->charged_bytes);
     else if (bytes < r->charged_bytes)
@@ -149,7 +150,10 @@ static void pump(struct gateway_receipt *r)
 static enum status into_file(struct gateway_receipt *r, struct slice bytes)
 {
     if (r->body == NULL)
-        TRY(gateway_body_create(r->worker, r, gateway_receipt_mid(r), r->bytes_hint, &r->body));
+        TRY(gateway_body_create(r->worker, r, gateway_receipt_mid(r), r->bytes_hint,
+                                gateway_shelf_is_high(r->worker) ? SPOOL_BODY_CHUNK_SMALL
+                                                                 : SPOOL_BODY_CHUNK,
+                                &r->body));
     if (r->draft.stage == SPOOL_DRAFT_BODY_FILE && buffer_len(&r->waiting) == 0) {
         struct slice now =
             slice_first(bytes, smaller(bytes.len, spool_body_file_room(&r->body->file)));
@@ -162,13 +166,21 @@ static enum status into_file(struct gateway_receipt *r, struct slice bytes)
     return STATUS_OK;
 }
 
+/* While memory is short only small bodies gather in it: a slow sender must not hold what others
+ * need to finish. */
+static bool is_too_large_now(const struct gateway_receipt *r)
+{
+    return spool_draft_body_bytes(&r->draft) >= GATEWAY_RECEIPT_SMALL_BYTES &&
+           gateway_shelf_is_high(r->worker);
+}
+
 void gateway_receipt_body(struct gateway_receipt *r, struct slice bytes)
 {
     enum status status;
 
     if (r->failure != STATUS_OK)
         return;
-    if (r->body == NULL) {
+    if (r->body == NULL && !is_too_large_now(r)) {
         status = reserve(r, bytes.len);
         if (status == STATUS_OK)
             status = spool_draft_body(&r->draft, bytes);

@@ -4,7 +4,8 @@
  *                                                 \ destroy at any time before commit
  *
  * Gathers the message in the form of its spool record. A body that outgrows
- * SPOOL_BODY_INLINE_MAX goes on into a file of its own; while that file is behind,
+ * SPOOL_BODY_INLINE_MAX, or GATEWAY_RECEIPT_SMALL_BYTES while memory is short
+ * (gateway_shelf_is_high()), goes on into a file of its own; while that file is behind,
  * gateway_receipt_is_full() says so, the session stops reading, and gateway_inbound_room() tells
  * it when to go on. What goes wrong on the way is kept and is the result of the commit, because
  * SMTP has no reply in the middle of a body.
@@ -16,11 +17,11 @@
 #include "spool/draft.h"
 #include "spool/log.h"
 
-#define GATEWAY_RECEIPT_MAIL_BYTES ((size_t)8 * 1024) /* reserved at MAIL, for the envelope */
-#define GATEWAY_RECEIPT_RESERVE_BYTES                                                              \
-    ((size_t)64 * 1024)                                  /* at DATA, when the size is not known    \
-                                                          */
-#define GATEWAY_RECEIPT_WAITING_MAX ((size_t)256 * 1024) /* all that a session has kept */
+/* Reserved in the spool: at MAIL, for the envelope; at DATA, when the size is not known. */
+#define GATEWAY_RECEIPT_MAIL_BYTES    ((size_t)8 << 10)
+#define GATEWAY_RECEIPT_RESERVE_BYTES ((size_t)64 << 10)
+#define GATEWAY_RECEIPT_SMALL_BYTES   ((size_t)64 << 10)
+#define GATEWAY_RECEIPT_WAITING_MAX   ((size_t)256 << 10) /* all that a session has kept */
 
 struct gateway_inbound;
 struct gateway_worker;

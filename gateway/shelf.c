@@ -92,6 +92,11 @@ static bool is_above(const struct gateway_worker *w, unsigned percent)
     return atomic_load(&w->process->message_bytes) > percent_of_budget(w, percent);
 }
 
+bool gateway_shelf_is_high(const struct gateway_worker *worker)
+{
+    return is_above(worker, GATEWAY_SHELF_HIGH_PERCENT);
+}
+
 /* False: somebody reads it. */
 static bool put_away(struct gateway_shelf *shelf, struct gateway_message *m)
 {

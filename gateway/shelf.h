@@ -48,6 +48,9 @@ struct gateway_shelf { /* Fields are private. */
 
 void gateway_shelf_init(struct gateway_shelf *shelf, struct gateway_worker *worker);
 
+/* More than GATEWAY_SHELF_HIGH_PERCENT is used. */
+bool gateway_shelf_is_high(const struct gateway_worker *worker);
+
 /* --- for the home ---------------------------------------------------------------------------- */
 
 /* A message that is made takes `spool` and is held by the caller. */

@@ -1,11 +1,8 @@
 #include "spool/body_file.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 #include "spool/crc32c.h"
-
-static_assert(SPOOL_BODY_CHUNK % SPOOL_BODY_BLOCK == 0, "only the last chunk ends within a block");
 
 const char *spool_body_name(uint64_t mid, char text[static SPOOL_BODY_NAME_MAX])
 {
@@ -24,13 +21,17 @@ static void enter(struct spool_body_file *f, enum spool_body_state next)
 }
 
 enum status spool_body_file_start(struct spool_body_file *f, struct spool_body_storage *storage,
-                                  uint64_t mid, uint64_t bytes_hint)
+                                  uint64_t mid, uint64_t bytes_hint, size_t chunk_bytes)
 {
-    struct spool_body_file fresh = { .storage = storage, .state = SPOOL_BODY_NEW };
+    struct spool_body_file fresh = { .storage = storage,
+                                     .state = SPOOL_BODY_NEW,
+                                     .chunk_bytes = chunk_bytes };
 
     ASSERT(mid != 0);
+    /* Only the last chunk ends within a block. */
+    ASSERT(chunk_bytes > 0 && chunk_bytes % SPOOL_BODY_BLOCK == 0);
     for (size_t i = 0; i < ARRAY_LEN(fresh.chunks); i++)
-        fresh.chunks[i] = aligned_alloc(SPOOL_BODY_BLOCK, SPOOL_BODY_CHUNK);
+        fresh.chunks[i] = aligned_alloc(SPOOL_BODY_BLOCK, chunk_bytes);
     if (fresh.chunks[0] == NULL || fresh.chunks[1] == NULL) {
         free(fresh.chunks[0]);
         free(fresh.chunks[1]);
@@ -57,14 +58,19 @@ static bool takes_bytes(const struct spool_body_file *f)
     return (f->state == SPOOL_BODY_CREATING || f->state == SPOOL_BODY_WRITING) && !f->is_complete;
 }
 
+size_t spool_body_file_memory_bytes(const struct spool_body_file *f)
+{
+    return ARRAY_LEN(f->chunks) * f->chunk_bytes;
+}
+
 size_t spool_body_file_room(const struct spool_body_file *f)
 {
-    size_t room = SPOOL_BODY_CHUNK - f->fill;
+    size_t room = f->chunk_bytes - f->fill;
 
     if (!takes_bytes(f))
         return 0;
     /* The other chunk can be filled too when it is not being written. */
-    return f->writing_bytes > 0 || f->state == SPOOL_BODY_CREATING ? room : room + SPOOL_BODY_CHUNK;
+    return f->writing_bytes > 0 || f->state == SPOOL_BODY_CREATING ? room : room + f->chunk_bytes;
 }
 
 bool spool_body_file_is_full(const struct spool_body_file *f)
@@ -98,7 +104,7 @@ static void write_chunk(struct spool_body_file *f)
 static void advance(struct spool_body_file *f)
 {
     ASSERT(f->state == SPOOL_BODY_WRITING && !f->in_flight);
-    if (f->fill == SPOOL_BODY_CHUNK || (f->is_complete && f->fill > 0)) {
+    if (f->fill == f->chunk_bytes || (f->is_complete && f->fill > 0)) {
         write_chunk(f);
         return;
     }
@@ -120,13 +126,13 @@ void spool_body_file_append(struct spool_body_file *f, struct slice bytes)
     f->bytes += bytes.len;
     f->crc = spool_crc32c(f->crc, bytes.data, bytes.len);
     while (bytes.len > 0) {
-        size_t room = SPOOL_BODY_CHUNK - f->fill;
+        size_t room = f->chunk_bytes - f->fill;
         size_t now = bytes.len < room ? bytes.len : room;
 
         memcpy(f->chunks[f->filling] + f->fill, bytes.data, now);
         f->fill += now;
         bytes = slice_after(bytes, now);
-        if (f->fill == SPOOL_BODY_CHUNK && f->state == SPOOL_BODY_WRITING && !f->in_flight)
+        if (f->fill == f->chunk_bytes && f->state == SPOOL_BODY_WRITING && !f->in_flight)
             write_chunk(f);
     }
 }

@@ -15,9 +15,10 @@
 #include "base/slice.h"
 #include "base/status.h"
 
-#define SPOOL_BODY_CHUNK    (512u << 10)
-#define SPOOL_BODY_BLOCK    4096u
-#define SPOOL_BODY_NAME_MAX 17 /* 16 hexadecimal digits of the MID, NUL included */
+#define SPOOL_BODY_CHUNK       (512u << 10)
+#define SPOOL_BODY_CHUNK_SMALL (32u << 10) /* where memory is short */
+#define SPOOL_BODY_BLOCK       4096u
+#define SPOOL_BODY_NAME_MAX    17 /* 16 hexadecimal digits of the MID, NUL included */
 
 /* What a body file asks of the world; every operation is answered by exactly one call of
  * spool_body_file_answer(), never from inside the operation. One in flight at a time. */
@@ -56,7 +57,8 @@ struct spool_body_file { /* Fields are private. */
     enum spool_body_state state;
     char name[SPOOL_BODY_NAME_MAX];
     char *chunks[2];
-    size_t fill; /* of the chunk being filled */
+    size_t chunk_bytes; /* of each */
+    size_t fill;        /* of the chunk being filled */
     unsigned filling;
     size_t writing_bytes; /* of the chunk in flight */
     uint64_t offset;      /* where the next chunk goes */
@@ -71,14 +73,18 @@ struct spool_body_file { /* Fields are private. */
 /* The file name of a message's body. Returns text. */
 const char *spool_body_name(uint64_t mid, char text[static SPOOL_BODY_NAME_MAX]);
 
-/* Asks for the file. bytes_hint: SIZE=, or 0. STATUS_NO_MEMORY. */
+/* Asks for the file. bytes_hint: SIZE=, or 0. chunk_bytes: of each of the two chunks, a multiple
+ * of SPOOL_BODY_BLOCK. STATUS_NO_MEMORY. */
 MUST_USE enum status spool_body_file_start(struct spool_body_file *f,
                                            struct spool_body_storage *storage, uint64_t mid,
-                                           uint64_t bytes_hint);
+                                           uint64_t bytes_hint, size_t chunk_bytes);
 
 /* Frees the chunks; not while an operation is in flight. Leaves the file on disk as it is.
  * Accepts a zeroed one. */
 void spool_body_file_finish(struct spool_body_file *f);
+
+/* What the chunks take. */
+size_t spool_body_file_memory_bytes(const struct spool_body_file *f);
 
 /* Bytes append() takes now. */
 size_t spool_body_file_room(const struct spool_body_file *f);

@@ -15,7 +15,7 @@ struct fake_body {
     struct spool_body_storage storage;
     char *bytes;
     size_t size;
-    char asked[64]; /* one letter each: c w s u */
+    char asked[1024]; /* one letter each: c w s u */
     size_t asked_count;
     struct slice write;
     uint64_t write_offset;
@@ -65,12 +65,19 @@ static void ask_unlink(struct spool_body_storage *s, const char *name)
 
 static const struct spool_body_storage_ops ops = { ask_create, ask_write, ask_sync, ask_unlink };
 
-static void start(struct fake_body *b, struct spool_body_file *f)
+static void start_with(struct fake_body *b, struct spool_body_file *f, size_t chunk_bytes)
 {
     *b = (struct fake_body){ .storage.ops = &ops };
     b->bytes = malloc(FAKE_BODY_MAX);
     assert_non_null(b->bytes);
-    assert_int_equal(spool_body_file_start(f, &b->storage, 1234, 0), STATUS_OK);
+    assert_int_equal(spool_body_file_start(f, &b->storage, 1234, 0, chunk_bytes), STATUS_OK);
+    assert_int_equal(spool_body_file_memory_bytes(f), 2 * chunk_bytes);
+    assert_int_equal(spool_body_file_room(f), chunk_bytes);
+}
+
+static void start(struct fake_body *b, struct spool_body_file *f)
+{
+    start_with(b, f, SPOOL_BODY_CHUNK);
 }
 
 static void end(struct fake_body *b, struct spool_body_file *f)
@@ -91,61 +98,65 @@ static void answer(struct fake_body *b, struct spool_body_file *f, enum status s
     spool_body_file_answer(f, status);
 }
 
+/* Written in such chunks, read back as every body is. */
+static void body_arrives_whole(const char *text, size_t size, size_t chunk_bytes)
+{
+    struct fake_body b;
+    struct spool_body_file f;
+    struct slice rest = { text, size };
+    struct spool_body_reader reader;
+    uint64_t offset;
+    size_t want;
+
+    start_with(&b, &f, chunk_bytes);
+    while (rest.len > 0) {
+        size_t room = spool_body_file_room(&f);
+        size_t now = rest.len < 10007 ? rest.len : 10007;
+
+        assert_int_equal(room == 0, spool_body_file_is_full(&f));
+        if (room == 0) {
+            answer(&b, &f, STATUS_OK);
+            continue;
+        }
+        now = now < room ? now : room;
+        spool_body_file_append(&f, slice_first(rest, now));
+        rest = slice_after(rest, now);
+    }
+    spool_body_file_complete(&f);
+    while (!spool_body_file_is_quiet(&f))
+        answer(&b, &f, STATUS_OK);
+    assert_int_equal(spool_body_file_state(&f), SPOOL_BODY_DURABLE);
+    assert_int_equal(b.asked[b.asked_count - 1], 's');
+    assert_int_equal(b.size, (size + SPOOL_BODY_BLOCK - 1) & ~(SPOOL_BODY_BLOCK - 1));
+    assert_memory_equal(b.bytes, text, size);
+    for (size_t at = size; at < b.size; at++)
+        assert_int_equal(b.bytes[at], 0);
+    assert_int_equal(spool_body_file_bytes(&f), size);
+    assert_int_equal(spool_body_file_crc(&f), spool_crc32c(0, text, size));
+
+    spool_body_reader_init(&reader, size, spool_body_file_crc(&f));
+    while ((want = spool_body_reader_want(&reader, &offset)) > 0)
+        assert_int_equal(spool_body_reader_take(&reader, (struct slice){ b.bytes + offset, want }),
+                         STATUS_OK);
+    end(&b, &f);
+}
+
 static void bodies_of_every_size_arrive_whole(void **unused)
 {
-    static const size_t sizes[] = { 0,
-                                    1,
-                                    SPOOL_BODY_CHUNK - 1,
-                                    SPOOL_BODY_CHUNK,
-                                    SPOOL_BODY_CHUNK + 1,
-                                    SPOOL_BODY_CHUNK + SPOOL_BODY_BLOCK,
-                                    3 * SPOOL_BODY_CHUNK,
-                                    2000003 };
+    static const size_t chunks[] = { SPOOL_BODY_CHUNK, SPOOL_BODY_CHUNK_SMALL, SPOOL_BODY_BLOCK };
     static char text[2000003];
 
     (void)unused;
     for (size_t i = 0; i < sizeof text; i++)
         text[i] = (char)(i * 7 + i / 251);
-    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
-        struct fake_body b;
-        struct spool_body_file f;
-        struct slice rest = { text, sizes[i] };
-        struct spool_body_reader reader;
-        uint64_t offset;
-        size_t want;
+    for (size_t i = 0; i < ARRAY_LEN(chunks); i++) {
+        const size_t chunk = chunks[i];
+        const size_t sizes[] = { 0,         1,          chunk - 1,
+                                 chunk,     chunk + 1,  chunk + SPOOL_BODY_BLOCK,
+                                 3 * chunk, sizeof text };
 
-        start(&b, &f);
-        while (rest.len > 0) {
-            size_t room = spool_body_file_room(&f);
-            size_t now = rest.len < 10007 ? rest.len : 10007;
-
-            assert_int_equal(room == 0, spool_body_file_is_full(&f));
-            if (room == 0) {
-                answer(&b, &f, STATUS_OK);
-                continue;
-            }
-            now = now < room ? now : room;
-            spool_body_file_append(&f, slice_first(rest, now));
-            rest = slice_after(rest, now);
-        }
-        spool_body_file_complete(&f);
-        while (!spool_body_file_is_quiet(&f))
-            answer(&b, &f, STATUS_OK);
-        assert_int_equal(spool_body_file_state(&f), SPOOL_BODY_DURABLE);
-        assert_int_equal(b.asked[b.asked_count - 1], 's');
-        assert_int_equal(b.size, (sizes[i] + SPOOL_BODY_BLOCK - 1) & ~(SPOOL_BODY_BLOCK - 1));
-        assert_memory_equal(b.bytes, text, sizes[i]);
-        for (size_t at = sizes[i]; at < b.size; at++)
-            assert_int_equal(b.bytes[at], 0);
-        assert_int_equal(spool_body_file_bytes(&f), sizes[i]);
-        assert_int_equal(spool_body_file_crc(&f), spool_crc32c(0, text, sizes[i]));
-
-        spool_body_reader_init(&reader, sizes[i], spool_body_file_crc(&f));
-        while ((want = spool_body_reader_want(&reader, &offset)) > 0)
-            assert_int_equal(
-                spool_body_reader_take(&reader, (struct slice){ b.bytes + offset, want }),
-                STATUS_OK);
-        end(&b, &f);
+        for (size_t k = 0; k < ARRAY_LEN(sizes); k++)
+            body_arrives_whole(text, sizes[k], chunk);
     }
 }
 

@@ -127,3 +127,39 @@ def test_a_segment_that_is_away_for_a_while_deletes_nothing(make_gateway, next_h
     wait_until(lambda: ledger.compare(next_hop.bodies()).lost == [], 60, 'all have arrived')
     gateway.kill()
     assert 'Deleted: MID' not in gateway.log()
+
+
+SLOW = 60  # senders, that together have said far more than the budget
+
+
+def test_slow_senders_do_not_keep_the_memory_that_others_need(make_gateway, next_hop, ledger):
+    """What they have said lies in files as soon as memory is short, and is no less whole."""
+    gateway = make_gateway(next_hop, workers=1, extra=MEMORY).start()
+    clients, rest, promised = [], [], []
+    for _ in range(SLOW):
+        ident, data = ledger.message(body=BODY * 14000)
+        client = gateway.connect()
+        client.hello()
+        client.expect(250, 'MAIL FROM:<a@lab.test>')
+        client.expect(250, 'RCPT TO:<b@example.com>')
+        client.expect(354, 'DATA')
+        client.send(data[:700000])
+        clients.append(client)
+        rest.append(data[700000:])
+        promised.append(ident)
+    assert SLOW * 700000 > 1.5 * BUDGET
+    with gateway.connect() as quick:
+        quick.hello()
+        for _ in range(20):
+            ident, data = ledger.message()
+            assert quick.transaction('c@lab.test', ['d@example.com'], data).code == 250
+            ledger.accepted(ident)
+    assert memory(gateway) < BUDGET
+    for client, data, ident in zip(clients, rest, promised):
+        client.expect(250, data + b'.\r\n')
+        ledger.accepted(ident)
+        client.close()
+    next_hop.wait_messages(SLOW + 20, 60)
+    gateway.stop()
+    assert ledger.compare(next_hop.bodies())[1:] == ([], [], [])
+    assert ledger.altered(next_hop.messages) == []
