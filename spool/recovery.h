@@ -137,7 +137,7 @@ struct spool_recovery {                       /* Read freely; change nothing. */
     size_t messages_living;
     size_t messages_dead;
     uint64_t bodies_unlinked;
-    uint64_t bodies_kept;     /* orphans, because records were damaged, or for a reader */
+    uint64_t bodies_kept;     /* orphans: records were damaged, it is a reader, or unlink failed */
     size_t quarantined;       /* segments in the quarantine */
     uint64_t generation_next; /* this and the next two are known from begin() on */
     uint64_t batch_next;      /* begins a new era */

@@ -50,7 +50,7 @@ static enum status check_body(struct recovery_work *w, const char *name)
     if (m != NULL && !m->is_done && m->body_in_file) {
         if (fstatat(r->directory->bodies_fd, name, &info, AT_SYMLINK_NOFOLLOW) != 0)
             return status_from_errno(errno);
-        if (m->body_missing && (uint64_t)info.st_size >= m->body_bytes) {
+        if (m->body_missing && S_ISREG(info.st_mode) && (uint64_t)info.st_size >= m->body_bytes) {
             m->body_missing = false;
             w->bodies_missing--;
         }
@@ -60,9 +60,11 @@ static enum status check_body(struct recovery_work *w, const char *name)
         r->bodies_kept++;
         return STATUS_OK;
     }
-    if (unlinkat(r->directory->bodies_fd, name, 0) != 0)
-        return status_from_errno(errno);
-    r->bodies_unlinked++;
+    /* What cannot be unlinked (a folder of that name, a disk that fails) is in nobody's way. */
+    if (unlinkat(r->directory->bodies_fd, name, 0) == 0)
+        r->bodies_unlinked++;
+    else if (errno != ENOENT)
+        r->bodies_kept++;
     return STATUS_OK;
 }
 

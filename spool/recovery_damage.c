@@ -28,22 +28,25 @@ void recovery_report(struct spool_recovery *r, const struct spool_damage *damage
         r->damage[r->damage_listed++] = *damage;
 }
 
+static void report_hole(const struct recovery_work *w, const struct recovery_hole *h,
+                        enum spool_damage_kind kind)
+{
+    struct spool_recovered_segment *s = &w->r->segments[h->segment];
+
+    s->is_damaged = s->is_damaged || kind != SPOOL_DAMAGE_TORN;
+    recovery_report(w->r, &(struct spool_damage){
+                              .kind = kind,
+                              .segment = s->number,
+                              .offset = h->offset,
+                              .bytes = h->bytes,
+                              .mid = h->mid,
+                          });
+}
+
 enum status recovery_add_hole(struct recovery_work *w, size_t segment,
                               const struct spool_scan *scan)
 {
-    if (w->holes_count == w->holes_capacity) {
-        size_t capacity = w->holes_capacity > 0 ? 2 * w->holes_capacity : 64;
-        struct recovery_hole *holes;
-
-        if (w->holes_count >= HOLES_MAX)
-            return STATUS_LIMIT;
-        holes = realloc(w->holes, capacity * sizeof *holes);
-        if (holes == NULL)
-            return STATUS_NO_MEMORY;
-        w->holes = holes;
-        w->holes_capacity = capacity;
-    }
-    w->holes[w->holes_count++] = (struct recovery_hole){
+    struct recovery_hole hole = {
         .segment = segment,
         .offset = scan->offset,
         .bytes = scan->item_bytes,
@@ -51,6 +54,23 @@ enum status recovery_add_hole(struct recovery_work *w, size_t segment,
         .mid = scan->hole_mid,
         .is_spoilt = scan->hole_is_spoilt,
     };
+
+    if (w->holes_count == w->holes_capacity) {
+        size_t capacity = w->holes_capacity > 0 ? 2 * w->holes_capacity : 64;
+        struct recovery_hole *holes;
+
+        if (w->holes_count >= HOLES_MAX) {
+            /* Whether it is a torn write is not found out: it counts as damage. */
+            report_hole(w, &hole, SPOOL_DAMAGE_RECORD);
+            return STATUS_OK;
+        }
+        holes = realloc(w->holes, capacity * sizeof *holes);
+        if (holes == NULL)
+            return STATUS_NO_MEMORY;
+        w->holes = holes;
+        w->holes_capacity = capacity;
+    }
+    w->holes[w->holes_count++] = hole;
     return STATUS_OK;
 }
 
@@ -89,19 +109,10 @@ static bool last_batch_is_confirmed(const struct recovery_work *w, size_t index)
 
 static void judge_hole(const struct recovery_work *w, const struct recovery_hole *h)
 {
-    struct spool_recovery *r = w->r;
-    struct spool_recovered_segment *s = &r->segments[h->segment];
-    bool is_last = h->batch >= s->batch_last;
+    bool is_last = h->batch >= w->r->segments[h->segment].batch_last;
     bool torn = is_last && !h->is_spoilt && !last_batch_is_confirmed(w, h->segment);
 
-    s->is_damaged = s->is_damaged || !torn;
-    recovery_report(r, &(struct spool_damage){
-                           .kind = torn ? SPOOL_DAMAGE_TORN : SPOOL_DAMAGE_RECORD,
-                           .segment = s->number,
-                           .offset = h->offset,
-                           .bytes = h->bytes,
-                           .mid = h->mid,
-                       });
+    report_hole(w, h, torn ? SPOOL_DAMAGE_TORN : SPOOL_DAMAGE_RECORD);
 }
 
 static void judge_end(const struct recovery_work *w, size_t index)

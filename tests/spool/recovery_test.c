@@ -397,6 +397,30 @@ static void body_files_are_kept_missed_or_orphans(void **unused)
     teardown(&b);
 }
 
+/* It is no body, and ends no start. */
+static void a_folder_with_the_name_of_a_body_is_left_alone(void **unused)
+{
+    struct bench b;
+    char name[SPOOL_BODY_NAME_MAX];
+
+    (void)unused;
+    setup(&b);
+    commit_with_body_file(&b, 1000);
+    assert_int_equal(save_and_recover(&b), STATUS_OK);
+    for (uint64_t mid = 1; mid <= 2; mid++) /* of a message, and of nobody */
+        assert_int_equal(mkdirat(b.directory.bodies_fd, spool_body_name(mid, name), 0700), 0);
+    assert_int_equal(save_and_recover(&b), STATUS_OK);
+    ASSERT_DAMAGE(&b, [SPOOL_DAMAGE_BODY] = 1);
+    assert_true(find(&b, 1)->body_missing);
+    assert_true(body_is_there(&b, 1) && body_is_there(&b, 2));
+    assert_int_equal(b.recovery.bodies_unlinked, 0);
+    assert_int_equal(b.recovery.bodies_kept, 1);
+    for (uint64_t mid = 1; mid <= 2; mid++)
+        assert_int_equal(unlinkat(b.directory.bodies_fd, spool_body_name(mid, name), AT_REMOVEDIR),
+                         0);
+    teardown(&b);
+}
+
 /* A peer sends text that is a record of this very spool, but for the salt, which he cannot know;
  * then the record around it is damaged and the reader has to search through the text. */
 static void a_record_inside_a_mail_is_not_believed(void **unused)
@@ -477,6 +501,7 @@ int main(void)
         cmocka_unit_test(segments_of_the_version_before_are_read),
         cmocka_unit_test(free_unfinished_and_foreign_files_are_told_apart),
         cmocka_unit_test(body_files_are_kept_missed_or_orphans),
+        cmocka_unit_test(a_folder_with_the_name_of_a_body_is_left_alone),
         cmocka_unit_test(a_record_inside_a_mail_is_not_believed),
         cmocka_unit_test(a_copy_counts_when_the_original_is_gone),
     };
