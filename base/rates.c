@@ -35,10 +35,13 @@ struct rates_table {
     struct bucket *buckets; /* in memory, aligned */
     void *memory;
     size_t buckets_mask;
-    size_t swept; /* the next bucket for rates_sweep() */
+    size_t part_buckets; /* of one call of rates_sweep() */
+    size_t swept;        /* the part that is next */
     struct hash_seed seed;
     uint32_t odds[ODDS_COUNT];                    /* of replacing a count, times 2^32 */
     alignas(LINE_BYTES) _Atomic uint64_t tickets; /* one for each claim; apart from the rest */
+    /* Some word of that part was taken. Reading the others would make their memory real. */
+    alignas(LINE_BYTES) _Atomic bool used[RATES_SWEEP_STEPS];
 };
 
 enum claim { CLAIM_DONE, CLAIM_AGAIN, CLAIM_NO_ROOM };
@@ -64,7 +67,10 @@ enum status rates_create(size_t words_count, const struct hash_seed *seed,
     t = aligned_alloc(alignof(struct rates_table), sizeof(*t));
     if (t == NULL)
         return STATUS_NO_MEMORY;
-    *t = (struct rates_table){ .seed = *seed, .buckets_mask = buckets_count - 1 };
+    *t = (struct rates_table){ .seed = *seed,
+                               .buckets_mask = buckets_count - 1,
+                               .part_buckets =
+                                   (buckets_count + RATES_SWEEP_STEPS - 1) / RATES_SWEEP_STEPS };
     /* Not aligned_alloc(): calloc() leaves pages alone that the system gave zeroed. */
     t->memory = calloc(buckets_count + 1, sizeof(struct bucket));
     if (t->memory == NULL) {
@@ -108,6 +114,14 @@ uint64_t rates_key_text(const struct rates_table *table, uint32_t kind, struct s
 static struct bucket *bucket_of(const struct rates_table *table, uint64_t key)
 {
     return &table->buckets[(size_t)key & table->buckets_mask];
+}
+
+static void note_use(struct rates_table *table, const struct bucket *bucket)
+{
+    _Atomic bool *used = &table->used[(size_t)(bucket - table->buckets) / table->part_buckets];
+
+    if (!atomic_load_explicit(used, memory_order_relaxed))
+        atomic_store(used, true);
 }
 
 static bool is_of(uint64_t word, uint64_t fingerprint)
@@ -212,6 +226,7 @@ static enum claim claim(struct rates_table *table, struct bucket *bucket, const 
     uint64_t mine = word_of(e, ticket & COUNT_MASK) | TENTATIVE, seen = 0, expected = mine;
     size_t at = choose(table, bucket, e, ticket, &seen);
 
+    note_use(table, bucket);
     if (at == BUCKET_WORDS)
         return CLAIM_NO_ROOM;
     if (is_counted(seen, e->fingerprint) ||
@@ -293,20 +308,26 @@ uint32_t rates_get(const struct rates_table *table, uint64_t key, uint64_t now_s
     return 0;
 }
 
+static void sweep_bucket(struct bucket *bucket, uint64_t now_s)
+{
+    for (size_t i = 0; i < BUCKET_WORDS; i++) {
+        uint64_t word = atomic_load(&bucket->words[i]);
+
+        /* A failed exchange is a word that lives again. */
+        if (word != 0 && has_ended(word, now_s))
+            (void)atomic_compare_exchange_strong(&bucket->words[i], &word, 0);
+    }
+}
+
 void rates_sweep(struct rates_table *table, uint64_t now_s)
 {
-    size_t count = (table->buckets_mask + RATES_SWEEP_STEPS) / RATES_SWEEP_STEPS;
+    size_t first = table->swept * table->part_buckets;
+    size_t behind = first + table->part_buckets;
 
-    for (size_t n = 0; n < count; n++) {
-        struct bucket *bucket = &table->buckets[table->swept];
-
-        for (size_t i = 0; i < BUCKET_WORDS; i++) {
-            uint64_t word = atomic_load(&bucket->words[i]);
-
-            /* A failed exchange is a word that lives again. */
-            if (word != 0 && has_ended(word, now_s))
-                (void)atomic_compare_exchange_strong(&bucket->words[i], &word, 0);
-        }
-        table->swept = (table->swept + 1) & table->buckets_mask;
-    }
+    if (behind > table->buckets_mask + 1)
+        behind = table->buckets_mask + 1;
+    if (atomic_load(&table->used[table->swept]))
+        for (size_t i = first; i < behind; i++)
+            sweep_bucket(&table->buckets[i], now_s);
+    table->swept = (table->swept + 1) % RATES_SWEEP_STEPS;
 }
