@@ -7,19 +7,23 @@
 
 #include "base/check.h"
 
-/* Sizes are four for each power of two, as an allocator has them: no more than a fifth of what is
- * taken is not used. */
+/* Sizes are multiples of 16 up to 64 bytes, then four for each power of two, as an allocator has
+ * them: no more than a fifth of what is taken is not used. */
 #define STEPS_BITS 2u
 #define STEPS      (1u << STEPS_BITS)
-#define FIRST_BITS 6u /* 64 bytes */
+#define SMALL_STEP ((size_t)16)
+#define FIRST_BITS 6u /* SMALL_STEP * STEPS bytes */
 #define LAST_BITS  16u
-#define KINDS      ((LAST_BITS - FIRST_BITS) * STEPS + 1)
+#define KINDS      (STEPS + (LAST_BITS - FIRST_BITS) * STEPS)
 
 static_assert(POOL_OBJECT_MAX == (size_t)1 << LAST_BITS, "the last kind is the largest");
+static_assert(SMALL_STEP * STEPS == (size_t)1 << FIRST_BITS, "no size is left out");
 
 struct kept {
     struct kept *next;
 };
+
+static_assert(sizeof(struct kept) <= SMALL_STEP, "the smallest kind can be kept");
 
 struct kind {
     struct kept *first;
@@ -42,14 +46,15 @@ static unsigned kind_of(size_t bytes, size_t *room_out)
 
     ASSERT(bytes > 0 && bytes <= POOL_OBJECT_MAX);
     if (bytes <= (size_t)1 << FIRST_BITS) {
-        *room_out = (size_t)1 << FIRST_BITS;
-        return 0;
+        step = (unsigned)((bytes - 1) / SMALL_STEP);
+        *room_out = (step + 1) * SMALL_STEP;
+        return step;
     }
     /* The power of two below it, and how many quarters of that are on top. */
     bits = 63u - (unsigned)__builtin_clzl(bytes - 1);
     step = (unsigned)((bytes - 1) >> (bits - STEPS_BITS)) - STEPS + 1;
     *room_out = (size_t)(STEPS + step) << (bits - STEPS_BITS);
-    return (bits - FIRST_BITS) * STEPS + step;
+    return STEPS - 1 + (bits - FIRST_BITS) * STEPS + step;
 }
 
 size_t pool_room(size_t bytes)

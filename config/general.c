@@ -94,7 +94,7 @@ static const struct config_key session_keys[] = {
     SETTING("command_timeout", CONFIG_KIND_DURATION, command_timeout_s, 1, 3600),
     SETTING("data_timeout", CONFIG_KIND_DURATION, data_timeout_s, 1, 3600),
     SETTING("max_time", CONFIG_KIND_DURATION, session_max_s, 10, 7 * 86400),
-    SETTING("max_errors", CONFIG_KIND_NUMBER, max_errors, 1, 1000000),
+    SETTING("max_errors", CONFIG_KIND_NUMBER, max_errors, 1, 65000),
     SETTING("max_commands", CONFIG_KIND_NUMBER, max_commands, 10, UINT32_MAX),
     SETTING("delayed_rejection", CONFIG_KIND_BOOL, delayed_rejection),
 };

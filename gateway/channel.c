@@ -205,7 +205,7 @@ static bool prepare_output(struct gateway_channel *c)
 {
     if (has_alert_to_say(c)) {
         buffer_clear(&c->traffic->output);
-        c->body.len = 0;
+        c->body_bytes = 0;
         return true;
     }
     return gateway_channel_sends_plain(c) || c->state == GATEWAY_CHANNEL_SHAKING ||
@@ -217,7 +217,7 @@ static bool has_output(const struct gateway_channel *c)
     const struct gateway_channel_traffic *traffic = traffic_of(c);
 
     return c->sending_now || buffer_len(&traffic->cipher) > 0 || buffer_len(&traffic->output) > 0 ||
-           c->body.len > 0 || (c->tls != NULL && tls_kernel_has_record(c->tls));
+           c->body_bytes > 0 || (c->tls != NULL && tls_kernel_has_record(c->tls));
 }
 
 /* Inside `input` the owner may be writing. */
@@ -238,9 +238,9 @@ static void send_output(struct gateway_channel *c)
     swap(&traffic->sending, is_plain ? &traffic->output : &traffic->cipher);
     if (buffer_len(&traffic->sending) > 0)
         parts[count++] = part_of(buffer_contents(&traffic->sending));
-    if (is_plain && c->body.len > 0) {
-        parts[count++] = part_of(c->body);
-        c->body.len = 0;
+    if (is_plain && c->body_bytes > 0) {
+        parts[count++] = part_of((struct slice){ c->body, c->body_bytes });
+        c->body_bytes = 0;
     }
     release_empty(&traffic->output);
     if (count == 0) {
@@ -288,15 +288,16 @@ static void finish_close_if_flushed(struct gateway_channel *c)
 
 void gateway_channel_flush(struct gateway_channel *c)
 {
-    if (buffer_len(&traffic_of(c)->output) > 0 || c->body.len > 0)
+    if (buffer_len(&traffic_of(c)->output) > 0 || c->body_bytes > 0)
         c->undrained = true;
     push(c);
 }
 
 void gateway_channel_send_body(struct gateway_channel *c, struct slice body)
 {
-    ASSERT(c->body.len == 0);
-    c->body = body;
+    ASSERT(c->body_bytes == 0 && body.len <= UINT32_MAX);
+    c->body = body.data;
+    c->body_bytes = (uint32_t)body.len;
     c->undrained = true;
     push(c);
 }
@@ -359,7 +360,8 @@ static void end_input(struct gateway_channel *c, int error)
     if (c->input_ended && (error == 0 || c->ended_error != 0))
         return;
     c->input_ended = true;
-    c->ended_error = error;
+    ASSERT(error >= 0 && error <= UINT8_MAX); /* Linux has 133 of them */
+    c->ended_error = (uint8_t)error;
     if (gateway_channel_is_closing(c))
         return;
     if (c->state == GATEWAY_CHANNEL_SHAKING)

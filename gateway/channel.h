@@ -70,21 +70,22 @@ struct gateway_channel { /* Fields are private. */
     const struct gateway_channel_handlers *handlers;
     struct tls_session *tls; /* owned; NULL in the clear */
     struct gateway_channel_traffic
-        *traffic;      /* from the thread's pool; NULL: nothing is under way */
-    struct slice body; /* borrowed plain bytes that follow its output */
-    int ended_error;
-    uint8_t state; /* enum gateway_channel_state */
-    bool paused;
-    bool sending_now;
-    bool bulk;
-    bool floods; /* the last bulk was as much as the buffer held, or more than it would have */
-    bool input_ended;
-    bool secured;    /* the handshake is done and close_notify is not yet sent */
-    bool undrained;  /* output was given since the last `drained` */
-    bool delivering; /* inside the owner's input handler */
-    bool taking;     /* inside on_received(), with bytes that are not all taken yet */
-    bool settled;
-    bool rekeys; /* the record that is being sent announces a new key */
+        *traffic;        /* from the thread's pool; NULL: nothing is under way */
+    const char *body;    /* borrowed plain bytes that follow its output */
+    uint32_t body_bytes; /* 0: none */
+    uint8_t ended_error; /* an errno */
+    uint8_t state;       /* enum gateway_channel_state */
+    bool paused : 1;
+    bool sending_now : 1;
+    bool bulk : 1;
+    bool floods : 1; /* the last bulk was as much as the buffer held, or more than it would have */
+    bool input_ended : 1;
+    bool secured : 1;    /* the handshake is done and close_notify is not yet sent */
+    bool undrained : 1;  /* output was given since the last `drained` */
+    bool delivering : 1; /* inside the owner's input handler */
+    bool taking : 1;     /* inside on_received(), with bytes that are not all taken yet */
+    bool settled : 1;
+    bool rekeys : 1; /* the record that is being sent announces a new key */
 };
 
 /* The channel takes fd, an accepted socket, and starts paused. On failure (STATUS_NO_MEMORY,
@@ -110,8 +111,8 @@ void gateway_channel_expect_bulk(struct gateway_channel *c, bool bulk);
  * `input` until that returns. */
 struct buffer *gateway_channel_output(struct gateway_channel *c);
 
-/* Queues bytes behind the output without copying them. Borrowed until `drained`; only one body
- * at a time, and no output may be appended before `drained`. */
+/* Queues bytes, fewer than 4 GiB, behind the output without copying them. Borrowed until `drained`;
+ * only one body at a time, and no output may be appended before `drained`. */
 void gateway_channel_send_body(struct gateway_channel *c, struct slice body);
 void gateway_channel_flush(struct gateway_channel *c);
 

@@ -28,7 +28,7 @@ bool gateway_channel_receives_plain(const struct gateway_channel *c)
 static bool reserve_cipher(struct gateway_channel *c)
 {
     struct buffer *cipher = &c->traffic->cipher;
-    size_t plain = buffer_len(&c->traffic->output) + c->body.len;
+    size_t plain = buffer_len(&c->traffic->output) + c->body_bytes;
     char *room;
 
     return plain < CIPHER_BULK || buffer_len(cipher) > 0 ||
@@ -43,7 +43,8 @@ bool gateway_channel_encrypt(struct gateway_channel *c)
         return false;
     while (buffer_len(&traffic->cipher) < CIPHER_HIGH) {
         bool from_output = buffer_len(&traffic->output) > 0;
-        struct slice plain = from_output ? buffer_contents(&traffic->output) : c->body;
+        struct slice body = { c->body, c->body_bytes };
+        struct slice plain = from_output ? buffer_contents(&traffic->output) : body;
         enum tls_progress progress;
         size_t used = 0;
 
@@ -52,10 +53,12 @@ bool gateway_channel_encrypt(struct gateway_channel *c)
         progress = tls_session_write(c->tls, plain, &traffic->cipher, &used);
         if (progress != TLS_DONE && progress != TLS_WANT_ROOM)
             return false;
-        if (from_output)
+        if (from_output) {
             buffer_consume(&traffic->output, used);
-        else
-            c->body = slice_after(c->body, used);
+        } else {
+            c->body += used;
+            c->body_bytes -= (uint32_t)used;
+        }
         if (progress == TLS_WANT_ROOM)
             return true;
     }

@@ -66,16 +66,26 @@ static void drop_transaction(struct gateway_inbound *in)
 /* Nothing that waits for the session may find it any more. */
 static void let_go(struct gateway_inbound *in)
 {
-    if (in->message != NULL)
-        gateway_message_forget_session(in->message);
-    in->message = NULL;
-    gateway_inquiry_destroy(in->inquiry);
-    in->inquiry = NULL;
-    gateway_question_destroy(in->question);
-    in->question = NULL;
-    if (in->receipt != NULL && in->wait == GATEWAY_INBOUND_WAIT_COMMIT) {
-        gateway_receipt_forget_session(in->receipt);
+    switch ((enum gateway_inbound_wait)in->wait) {
+    case GATEWAY_INBOUND_WAIT_OPEN:
+        gateway_inquiry_destroy(in->inquiry);
+        in->inquiry = NULL;
+        break;
+    case GATEWAY_INBOUND_WAIT_ANSWER:
+        gateway_question_destroy(in->question);
+        in->question = NULL;
+        break;
+    case GATEWAY_INBOUND_WAIT_COMMIT:
+        if (in->message != NULL)
+            gateway_message_forget_session(in->message);
+        in->message = NULL;
+        if (in->receipt != NULL)
+            gateway_receipt_forget_session(in->receipt);
         in->receipt = NULL;
+        break;
+    case GATEWAY_INBOUND_WAIT_NONE:
+    case GATEWAY_INBOUND_WAIT_ROOM:
+    case GATEWAY_INBOUND_WAIT_DRAIN: ASSERT(in->question == NULL); break;
     }
     drop_transaction(in);
 }

@@ -52,11 +52,12 @@ struct gateway_inbound { /* Fields are private to gateway/inbound*.c. */
     struct smtp_server smtp;
 
     /* What MAIL and RCPT ask. */
-    const struct config_listener *listener;
-    const struct policy_mail_flow *flow;     /* as it is at the listener; NULL before the verdict */
-    struct gateway_question *question;       /* of WAIT_ANSWER */
-    struct gateway_message *message;         /* the message whose commit is awaited */
-    struct gateway_inquiry *inquiry;         /* of WAIT_OPEN */
+    const struct policy_mail_flow *flow;   /* as it is at the listener; NULL before the verdict */
+    union {                                /* what is waited for; NULL: that has no object */
+        struct gateway_question *question; /* of WAIT_ANSWER */
+        struct gateway_message *message;   /* of WAIT_COMMIT */
+        struct gateway_inquiry *inquiry;   /* of WAIT_OPEN */
+    };
     struct gateway_session_options *options; /* its own, if any */
     char *name; /* of its PTR record, verified or not; NULL: none is known */
     uint64_t icid;
@@ -74,11 +75,14 @@ struct gateway_inbound { /* Fields are private to gateway/inbound*.c. */
     bool said_starttls : 1;
 };
 
-_Static_assert(sizeof(struct gateway_inbound) <= 448, "a size of jemalloc's, and a goal: 512 each");
+_Static_assert(sizeof(struct gateway_inbound) <= 384, "a size of jemalloc's, and a goal: 512 each");
 _Static_assert(offsetof(struct gateway_inbound, channel.socket.owner) == 64, "hot lines begin");
 _Static_assert(offsetof(struct gateway_inbound, smtp.helo) <= 64 + 256, "hot lines end");
 
 extern const struct gateway_channel_handlers gateway_inbound_handlers;
+
+/* As the view has it. */
+const struct config_listener *gateway_inbound_listener(const struct gateway_inbound *in);
 
 struct gateway_listener_load *gateway_inbound_load(const struct gateway_inbound *in);
 

@@ -175,7 +175,7 @@ struct smtp_answer gateway_inbound_accept_mail(struct gateway_inbound *in,
         .arrival_wall_s = now_s(in),
         .flags = flags_of(in, command),
         .sender = command->mailbox.whole,
-        .info[SPOOL_INFO_LISTENER] = slice_from(in->listener->name),
+        .info[SPOOL_INFO_LISTENER] = slice_from(gateway_inbound_listener(in)->name),
         .info[SPOOL_INFO_GROUP] = gateway_inbound_group(in),
         .info[SPOOL_INFO_ENVELOPE_ID] = command->envid,
     };
@@ -241,9 +241,9 @@ bool gateway_inbound_answer_mail(struct gateway_inbound *in, const struct smtp_c
 static struct policy_rat_verdict rat_verdict(const struct gateway_inbound *in,
                                              const struct smtp_mailbox *to)
 {
-    if (in->flow->access == POLICY_ACCESS_RELAY || in->listener->rat == NULL)
+    if (in->flow->access == POLICY_ACCESS_RELAY || gateway_inbound_listener(in)->rat == NULL)
         return (struct policy_rat_verdict){ .action = POLICY_RAT_ACCEPT };
-    return policy_rat_find(in->listener->rat, to->local, to->domain);
+    return policy_rat_find(gateway_inbound_listener(in)->rat, to->local, to->domain);
 }
 
 struct smtp_answer gateway_inbound_refuse_rcpt(struct gateway_inbound *in,
@@ -395,7 +395,7 @@ struct smtp_answer gateway_inbound_answer_data(struct gateway_inbound *in)
         .helo = smtp_server_helo(&in->smtp),
         .peer_name = in->reverse == POLICY_REVERSE_VERIFIED ? slice_from(in->name) : SLICE(""),
         .peer = in->client.address,
-        .host = slice_from(in->listener->hostname),
+        .host = slice_from(gateway_inbound_listener(in)->hostname),
         .esmtp = smtp_server_is_esmtp(&in->smtp),
         .tls = smtp_server_is_tls(&in->smtp),
         .smtputf8 = smtp_server_is_smtputf8(&in->smtp),

@@ -19,7 +19,7 @@ void gateway_inbound_log_new(struct gateway_inbound *in)
     observe_icid_new(in->worker->log, now_s(in),
                      &(struct observe_icid_new){
                          .icid = in->icid,
-                         .interface_name = slice_from(in->listener->name),
+                         .interface_name = slice_from(gateway_inbound_listener(in)->name),
                          .interface_ip = slice_from(ours),
                          .address = slice_from(ip_format(&in->client.address, theirs)),
                          .reverse_name = in->name != NULL ? slice_from(in->name) : SLICE(""),

@@ -23,7 +23,7 @@ bool gateway_inbound_is_judged(const struct gateway_inbound *in)
 
 struct slice gateway_inbound_group(const struct gateway_inbound *in)
 {
-    return policy_hat_entry_group(in->listener->hat, in->entry);
+    return policy_hat_entry_group(gateway_inbound_listener(in)->hat, in->entry);
 }
 
 struct policy_reply_facts gateway_inbound_facts(const struct gateway_inbound *in,
@@ -35,7 +35,7 @@ struct policy_reply_facts gateway_inbound_facts(const struct gateway_inbound *in
         .is_lookup_failed =
             in->reverse != POLICY_REVERSE_VERIFIED && in->reverse != POLICY_REVERSE_NONE,
         .remote_ip = slice_from(ip_format(&in->client.address, ip)),
-        .hat_entry = policy_hat_entry_text(in->listener->hat, in->entry),
+        .hat_entry = policy_hat_entry_text(gateway_inbound_listener(in)->hat, in->entry),
     };
 }
 
@@ -131,8 +131,8 @@ static void refuse(int fd)
 /* Options with the texts as they are for this session, where they have variables. */
 static const struct smtp_server_options *options_for(struct gateway_inbound *in)
 {
-    const struct smtp_server_options *shared =
-        gateway_view_smtp_options(in->view, in->listener, in->flow, in->may_xclient);
+    const struct smtp_server_options *shared = gateway_view_smtp_options(
+        in->view, gateway_inbound_listener(in), in->flow, in->may_xclient);
     char ip[IP_TEXT_MAX];
     struct policy_reply_facts facts;
 
@@ -159,15 +159,18 @@ static enum status keep(struct gateway_inbound *in, const struct policy_sender *
 static void judge(struct gateway_inbound *in, const struct policy_sender *sender)
 {
     struct gateway_worker *w = in->worker;
-    struct policy_sender_verdict verdict = policy_hat_find(in->listener->hat, sender);
-    const struct policy_mail_flow *flow = config_listener_flow(in->listener, verdict.flow);
+    struct policy_sender_verdict verdict =
+        policy_hat_find(gateway_inbound_listener(in)->hat, sender);
+    const struct policy_mail_flow *flow =
+        config_listener_flow(gateway_inbound_listener(in), verdict.flow);
     struct gateway_session_options *before = in->options;
     const struct policy_mail_flow *flow_before = in->flow;
     bool is_another = flow_before != NULL; /* XCLIENT: the session has had a client already */
     const struct smtp_server_options *options;
 
     if (flow->access == POLICY_ACCESS_REFUSE) {
-        gateway_inbound_log_access(w, in->view, 0, in->listener->hat, &verdict, sender);
+        gateway_inbound_log_access(w, in->view, 0, gateway_inbound_listener(in)->hat, &verdict,
+                                   sender);
         observe_count(&w->counters, OBSERVE_HAT_REFUSED, 1);
         gateway_channel_reset(&in->channel);
         return;
@@ -177,7 +180,8 @@ static void judge(struct gateway_inbound *in, const struct policy_sender *sender
         return;
     }
     if (!is_another)
-        in->may_xclient = gateway_inbound_is_xclient(in->listener, &in->client.address);
+        in->may_xclient =
+            gateway_inbound_is_xclient(gateway_inbound_listener(in), &in->client.address);
     in->flow = flow;
     in->entry = (uint32_t)verdict.number;
     in->options = NULL;
@@ -197,7 +201,8 @@ static void judge(struct gateway_inbound *in, const struct policy_sender *sender
     }
     gateway_session_options_destroy(before);
     gateway_inbound_log_new(in);
-    gateway_inbound_log_access(w, in->view, in->icid, in->listener->hat, &verdict, sender);
+    gateway_inbound_log_access(w, in->view, in->icid, gateway_inbound_listener(in)->hat, &verdict,
+                               sender);
     gateway_inbound_log_generation(in);
     greet(in);
 }
@@ -220,7 +225,7 @@ void gateway_inbound_inquire(struct gateway_inbound *in, const struct policy_sen
     struct policy_hat_needs needs;
 
     in->is_crowded = false;
-    policy_hat_needs(in->listener->hat, &sender, &needs);
+    policy_hat_needs(gateway_inbound_listener(in)->hat, &sender, &needs);
     if (!needs.any) {
         judge(in, &sender);
         return;
@@ -240,6 +245,11 @@ void gateway_inbound_inquire(struct gateway_inbound *in, const struct policy_sen
     if (sender.score.state == POLICY_SCORE_UNKNOWN)
         sender.score.state = POLICY_SCORE_FAILED;
     judge(in, &sender);
+}
+
+const struct config_listener *gateway_inbound_listener(const struct gateway_inbound *in)
+{
+    return &gateway_view_settings(in->view)->listeners[in->listener_index];
 }
 
 /* --- the beginning --------------------------------------------------------------------------- */
@@ -285,7 +295,6 @@ void gateway_inbound_accept(struct gateway_port *port, int fd, const struct ip_e
     }
     in->worker = w;
     in->view = gateway_view_acquire(view);
-    in->listener = listener;
     in->listener_index = (uint16_t)port->index;
     in->client = *remote;
     in->load_index = (uint16_t)(port->load - w->process->loads);

@@ -44,7 +44,7 @@ void gateway_inbound_no_header(struct gateway_inbound *in)
     if (in->proxy != NULL)
         observe_log_line(w->log, OBSERVE_WARNING, gateway_worker_now_s(w),
                          "Listener %s: %s is listed in proxy_from and sent no PROXY header",
-                         in->listener->name, ip_format(&in->client.address, ip));
+                         gateway_inbound_listener(in)->name, ip_format(&in->client.address, ip));
     gateway_inbound_reset(in);
 }
 

@@ -51,14 +51,16 @@ bool gateway_inbound_room_is_full(const struct gateway_inbound *in)
         if (own_of(in, &everywhere) > max)
             return true;
     }
-    return own_of(in, &here) > in->listener->max_connections;
+    return own_of(in, &here) > gateway_inbound_listener(in)->max_connections;
 }
 
 bool gateway_inbound_room_wait(struct gateway_inbound *in, const struct policy_sender *known)
 {
     struct gateway_process *process = in->worker->process;
-    struct policy_sender_verdict verdict = policy_hat_find(in->listener->hat, known);
-    const struct policy_mail_flow *flow = config_listener_flow(in->listener, verdict.flow);
+    struct policy_sender_verdict verdict =
+        policy_hat_find(gateway_inbound_listener(in)->hat, known);
+    const struct policy_mail_flow *flow =
+        config_listener_flow(gateway_inbound_listener(in), verdict.flow);
     /* Hosts that wait are counted apart here, too: under a number that is no listener's. */
     const struct gateway_peer peer = {
         .address = in->client.address,

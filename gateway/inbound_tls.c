@@ -34,7 +34,7 @@ void gateway_inbound_limit_tls(struct gateway_inbound *in)
 {
     uint32_t max = gateway_view_settings(in->view)->max_tls_connections;
     bool is_full = atomic_load(&gateway_inbound_load(in)->tls_connections) >=
-                       in->listener->max_tls_connections ||
+                       gateway_inbound_listener(in)->max_tls_connections ||
                    (max > 0 && atomic_load(&in->worker->process->tls_connections) >= max);
 
     smtp_server_tls_set_unavailable(&in->smtp, is_full);
@@ -159,7 +159,7 @@ void gateway_inbound_start_tls(struct gateway_inbound *in, struct slice behind)
     }
     prepare(in, context, session);
     tls_kernel_allow(session, &in->view->generation->kernel,
-                     gateway_kernel_tls_use(in->listener->ktls));
+                     gateway_kernel_tls_use(gateway_inbound_listener(in)->ktls));
     gateway_channel_set_deadline(&in->channel, GATEWAY_INBOUND_HANDSHAKE_MS);
     gateway_channel_secure(&in->channel, session);
 }

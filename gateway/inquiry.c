@@ -236,7 +236,7 @@ enum status gateway_inquiry_start(struct gateway_inbound *inbound,
                                   struct gateway_inquiry **inquiry_out)
 {
     struct gateway_worker *worker = inbound->worker;
-    const struct policy_hat *hat = inbound->listener->hat;
+    const struct policy_hat *hat = gateway_inbound_listener(inbound)->hat;
     size_t lists_count = policy_hat_lists_count(hat);
     struct gateway_inquiry *q;
 

@@ -16,7 +16,6 @@ void smtp_server_init(struct smtp_server *s, const struct smtp_server_options *o
 {
     *s = (struct smtp_server){ .options = options, .state = SMTP_SERVER_STATE_NEW };
     smtp_line_init(&s->line);
-    buffer_init(&s->helo, 0);
 }
 
 void smtp_server_finish(struct smtp_server *s)
@@ -24,7 +23,7 @@ void smtp_server_finish(struct smtp_server *s)
     if (!smtp_server_is_in(s, IN(CLOSED)))
         smtp_server_enter(s, SMTP_SERVER_STATE_CLOSED);
     smtp_line_finish(&s->line);
-    buffer_finish(&s->helo);
+    smtp_server_helo_finish(&s->helo);
 }
 
 struct smtp_server_event smtp_server_greet(struct smtp_server *s, struct buffer *out)
@@ -252,7 +251,7 @@ void smtp_server_tls_started(struct smtp_server *s)
     ASSERT(smtp_server_is_in(s, IN(TLS)));
     smtp_line_finish(&s->line);
     smtp_line_init(&s->line);
-    buffer_finish(&s->helo);
+    smtp_server_helo_finish(&s->helo);
     s->esmtp = false;
     s->smtputf8 = false;
     s->tls = true;
@@ -261,19 +260,13 @@ void smtp_server_tls_started(struct smtp_server *s)
 
 void smtp_server_restart(struct smtp_server *s, const struct smtp_server_options *options)
 {
-    struct smtp_server_xclient x;
-
     ASSERT(smtp_server_is_in(s, IN(ASK_XCLIENT)));
-    x = s->xclient;
-    buffer_init(&s->xclient.memory, 0); /* it has moved */
-    buffer_finish(&s->helo);
-    buffer_consume(&x.memory, buffer_len(&x.memory) - x.helo_bytes);
-    if (x.helo_bytes > 0)
-        s->helo = x.memory;
-    else
-        buffer_finish(&x.memory);
+    smtp_server_helo_finish(&s->helo);
+    s->helo = s->xclient.helo;
+    s->xclient.helo = NULL; /* it has moved */
     s->options = options;
-    s->messages_count = s->errors_count = s->recipients_count = 0;
+    s->messages_count = s->recipients_count = 0;
+    s->errors_count = 0;
     s->esmtp = false;
     s->smtputf8 = false;
     s->mail_refused = false;
@@ -310,7 +303,7 @@ struct smtp_server_event smtp_server_shutdown(struct smtp_server *s, struct buff
 
 struct slice smtp_server_helo(const struct smtp_server *s)
 {
-    return buffer_contents(&s->helo);
+    return slice_from(s->helo != NULL ? s->helo : "");
 }
 
 bool smtp_server_is_esmtp(const struct smtp_server *s)

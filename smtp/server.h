@@ -70,7 +70,7 @@ struct smtp_server_options {
     uint32_t recipients_max;    /* in a message */
     uint32_t messages_max;      /* accepted on a connection; then MAIL is refused */
     uint32_t commands_max;      /* on a connection; then 421 */
-    uint32_t errors_max;        /* commands wrong in syntax or order; then 421 */
+    uint32_t errors_max;        /* below 65535: commands wrong in syntax or order; then 421 */
     uint32_t command_ms_max;
     uint32_t body_ms_max;
     enum smtp_server_tls tls;
@@ -151,8 +151,8 @@ enum smtp_server_state {
 
 /* What the session keeps of an XCLIENT that waits for its answer. */
 struct smtp_server_xclient { /* Fields are private. */
-    struct buffer memory;    /* its decoded texts, the HELO once more at the end */
-    uint16_t helo_bytes;     /* 0: none was given */
+    struct buffer memory;    /* its decoded texts */
+    char *helo;              /* as that of the session */
     uint8_t before;          /* the state to which a refusal leads */
 };
 
@@ -165,15 +165,15 @@ struct smtp_server { /* Fields are private; it is open so that a connection can 
     };
     uint32_t messages_count;
     uint32_t commands_count;
-    uint32_t errors_count;
     uint32_t recipients_count;
+    uint16_t errors_count;
     uint8_t state; /* enum smtp_server_state */
     bool esmtp : 1;
     bool tls : 1;
     bool tls_unavailable : 1;
     bool smtputf8 : 1;     /* of the transaction */
     bool mail_refused : 1; /* the last MAIL; what was pipelined behind it is no mistake */
-    struct buffer helo;
+    char *helo;            /* from the thread's pool, NUL at its end; NULL: none was given */
 };
 
 /* Borrows options until finish. */

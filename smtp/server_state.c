@@ -2,6 +2,8 @@
 
 #include <assert.h>
 
+#include "base/pool.h"
+
 #define IN(state)      SMTP_SERVER_IN(state)
 #define IN_BODY        (IN(BODY) | IN(SWALLOW) | IN(ASK_END))
 #define IN_LINE        (~(IN_BODY | IN(ASK_XCLIENT)))
@@ -27,6 +29,19 @@ static const unsigned next_states[SMTP_SERVER_STATES_COUNT] = {
     [SMTP_SERVER_STATE_CLOSED] = 0,
 };
 
+void smtp_server_helo_finish(char **helo)
+{
+    if (*helo != NULL)
+        pool_give(*helo, strlen(*helo) + 1);
+    *helo = NULL;
+}
+
+static void xclient_finish(struct smtp_server_xclient *x)
+{
+    buffer_finish(&x->memory);
+    smtp_server_helo_finish(&x->helo);
+}
+
 void smtp_server_enter(struct smtp_server *s, enum smtp_server_state next)
 {
     bool was_line = smtp_server_is_in(s, IN_LINE);
@@ -34,11 +49,11 @@ void smtp_server_enter(struct smtp_server *s, enum smtp_server_state next)
 
     ASSERT((next_states[s->state] & (1u << next)) != 0);
     if (smtp_server_is_in(s, IN(ASK_XCLIENT)))
-        buffer_finish(&s->xclient.memory);
+        xclient_finish(&s->xclient);
     if (was_line && !is_line) {
         smtp_line_finish(&s->line);
         if (next == SMTP_SERVER_STATE_ASK_XCLIENT)
-            buffer_init(&s->xclient.memory, 0);
+            s->xclient = (struct smtp_server_xclient){ 0 };
         else
             smtp_body_init(&s->body);
     } else if (!was_line && is_line) {
@@ -85,7 +100,8 @@ struct smtp_server_event smtp_server_error(struct smtp_server *s, unsigned code,
                                            const char *enhanced, struct slice text,
                                            struct buffer *out)
 {
-    s->errors_count++;
+    if (s->errors_count < UINT16_MAX)
+        s->errors_count++;
     if (s->errors_count > smtp_server_limit(s->options->errors_max, SMTP_SERVER_ERRORS_MAX))
         return smtp_server_close(s, SMTP_CLOSE_ERRORS, 421, "4.7.0",
                                  SLICE("Too many errors on this connection"), out);

@@ -11,6 +11,9 @@
  * about share memory; entering and leaving their states switches between them. */
 void smtp_server_enter(struct smtp_server *s, enum smtp_server_state next);
 
+/* Frees the name, and leaves none. */
+void smtp_server_helo_finish(char **helo);
+
 /* Goes to next and appends a reply: REPLIED, or CLOSE when it could not be appended. */
 struct smtp_server_event smtp_server_step(struct smtp_server *s, enum smtp_server_state next,
                                           unsigned code, const char *enhanced, struct slice text,

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "base/pool.h"
 #include "smtp/server_state.h"
 
 #define IN(state)    SMTP_SERVER_IN(state)
@@ -46,12 +47,22 @@ static struct smtp_server_event ask(struct smtp_server *s, enum smtp_server_stat
     return (struct smtp_server_event){ .kind = kind, .command = *c };
 }
 
-/* Keeps the name in just the memory it needs. */
-static enum status helo_keep(struct smtp_server *s, struct slice name)
+static struct smtp_server_event no_memory(struct smtp_server *s, struct buffer *out)
 {
-    buffer_finish(&s->helo);
-    buffer_init(&s->helo, name.len);
-    return buffer_append(&s->helo, name);
+    return smtp_server_close(s, SMTP_CLOSE_NO_MEMORY, 421, "4.3.0",
+                             SLICE("Insufficient system resources"), out);
+}
+
+/* Keeps the name in just the memory it needs; the grammar lets no NUL into it. */
+static enum status helo_keep(char **helo, struct slice name)
+{
+    smtp_server_helo_finish(helo);
+    *helo = pool_take(name.len + 1);
+    if (*helo == NULL)
+        return STATUS_NO_MEMORY;
+    memcpy(*helo, name.data, name.len);
+    (*helo)[name.len] = '\0';
+    return STATUS_OK;
 }
 
 /* RFC 5321 4.1.4: EHLO or HELO in a session that was greeted resets it as RSET does. */
@@ -63,9 +74,8 @@ static struct smtp_server_event run_ehlo(struct smtp_server *s, const struct smt
     bool may_start_tls = s->options->tls != SMTP_SERVER_TLS_OFF && !s->tls;
     struct slice name = s->options->hostname;
 
-    if (helo_keep(s, c->argument) != STATUS_OK)
-        return smtp_server_close(s, SMTP_CLOSE_NO_MEMORY, 421, "4.3.0",
-                                 SLICE("Insufficient system resources"), out);
+    if (helo_keep(&s->helo, c->argument) != STATUS_OK)
+        return no_memory(s, out);
     if (name.len > SMTP_DOMAIN_BYTES_MAX)
         name.len = SMTP_DOMAIN_BYTES_MAX;
     s->esmtp = c->verb == SMTP_VERB_EHLO;
@@ -204,17 +214,18 @@ static struct smtp_server_event run_xclient(struct smtp_server *s, const struct 
     struct smtp_server_xclient x = { .before = s->state };
     char *room = NULL;
 
-    buffer_init(&x.memory, c->argument.len + SMTP_XCLIENT_TEXT_BYTES_MAX);
+    buffer_init(&x.memory, c->argument.len);
     if (buffer_reserve(&x.memory, x.memory.bytes_max, &room) != STATUS_OK)
-        return smtp_server_close(s, SMTP_CLOSE_NO_MEMORY, 421, "4.3.0",
-                                 SLICE("Insufficient system resources"), out);
+        return no_memory(s, out);
     if (!smtp_xclient_parse(c->argument, room, &e.xclient)) {
         buffer_finish(&x.memory);
         return smtp_server_error(s, 501, "5.5.4", SLICE("Bad XCLIENT attribute"), out);
     }
     buffer_commit(&x.memory, c->argument.len);
-    ASSERT(buffer_append(&x.memory, e.xclient.helo) == STATUS_OK);
-    x.helo_bytes = (uint16_t)e.xclient.helo.len;
+    if (e.xclient.helo.len > 0 && helo_keep(&x.helo, e.xclient.helo) != STATUS_OK) {
+        buffer_finish(&x.memory);
+        return no_memory(s, out);
+    }
     smtp_server_enter(s, SMTP_SERVER_STATE_ASK_XCLIENT);
     s->xclient = x;
     return e;

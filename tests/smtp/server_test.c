@@ -383,7 +383,7 @@ static void an_idle_session_holds_no_line(void **unused)
     struct converse c;
 
     (void)unused;
-    assert_true(sizeof(struct smtp_server) <= 192);
+    assert_true(sizeof(struct smtp_server) <= 72);
     converse_start(&c, &plain);
     converse_feed(&c, SLICE("EH"));
     assert_true(c.server.line.partial.data != NULL);
@@ -391,7 +391,7 @@ static void an_idle_session_holds_no_line(void **unused)
     assert_true(c.server.line.partial.data != NULL);
     converse_feed(&c, SLICE("b>\r\n"));
     assert_null(c.server.line.partial.data);
-    assert_int_equal(c.server.helo.capacity, 1);
+    assert_string_equal(c.server.helo, "a");
     converse_finish(&c);
 }
 
