@@ -7,7 +7,8 @@ it once used (gateway/heap_jemalloc.c), and with it sessions would cost nothing,
 are off, which would round to 2 MiB what is to be seen in bytes. The last sessions are held against
 the first: that shows a table that grows by doubling.
 
-Throughput: two gateways, one of them with the idle sessions, relay the same in turns.
+Throughput: two gateways, one of them with the idle sessions, relay the same in turns; each is the
+first of every second round.
 """
 import ctypes
 import os
@@ -30,7 +31,7 @@ ACTIVE_GOAL = 0.9
 ACTIVE_SESSIONS = 500
 LINEAR_GOAL = 1.1
 WARM_SESSIONS = 8
-WARM_RUNS = 4000  # each needs a few buffers; there are 1024 for each worker
+WARM_RUNS = 12000  # each needs a few buffers, of 1024, and 250 bytes of the log's 1 MiB, a worker
 SETTLE_SECONDS = 2
 SETTLE_STEPS, SETTLE_STEPS_MAX = 12, 30  # of a second
 OPEN_SECONDS = 600
@@ -133,8 +134,9 @@ def measure_memory(name, words, goal, most, ktls='off'):
     without_huge_pages()
     host = Host(folder, 9, ktls).start()
     try:
-        # What is there once belongs to no session, least of all the buffers of the rings, which
-        # are touched one after the other. Few at a time: what they leave free would be used again.
+        # What is there once belongs to no session, least of all the buffers of the rings and the
+        # log's memory, which are touched one after the other. Few at a time: what they leave free
+        # would be used again.
         warm = Tool('limit/dial', 'handshake' if words else 'plain', host.port, WARM_SESSIONS)
         warm.run(WARM_RUNS)
         warm.close()
@@ -206,9 +208,10 @@ def run_active(options):
             hosts[name] = Host(place, sink.port).start()
             relayed(hosts[name], options.messages)
         hosts['crowded'].crowd(idle)
-        for _ in range(options.rounds):
+        for number in range(options.rounds):
             one = {}
-            for name, host in hosts.items():
+            turns = list(hosts.items())
+            for name, host in turns if number % 2 == 0 else reversed(turns):
                 one[f'{name}_rate'], one[f'{name}_us'] = relayed(host, options.messages)
             one['rate_ratio'] = one['crowded_rate'] / one['alone_rate']
             one['cpu_ratio'] = one['alone_us'] / one['crowded_us']

@@ -2,6 +2,7 @@
 (bench/disk, bench/limit), a hop that keeps silent, and how busy the machine is with other work."""
 import contextlib
 import json
+import os
 import pathlib
 import shlex
 import socket
@@ -44,11 +45,18 @@ def queued_seconds(pid):
     return total / 1e9
 
 
+def pinned(words):
+    """To the first processor that this process may use, as a gateway's first worker is."""
+    return ['taskset', '-c', str(min(os.sched_getaffinity(0))), *words]
+
+
 class Tool:
     """A program that measures a run for each line it is given (bench/disk, bench/limit)."""
 
-    def __init__(self, program, *words):
+    def __init__(self, program, *words, is_pinned=False):
         self.words = [str(BUILD / 'bench' / program), *map(str, words)]
+        if is_pinned:
+            self.words = pinned(self.words)
         self.process = subprocess.Popen(self.words, stdin=subprocess.PIPE, text=True,
                                         stdout=subprocess.PIPE)
 
@@ -56,8 +64,9 @@ class Tool:
     def pid(self):
         return self.process.pid
 
-    def run(self, count):
-        self.process.stdin.write(f'{count}\n')
+    def run(self, count, pause_us=None):
+        pause = '' if pause_us is None else f' {pause_us:.0f}'  # bench/disk/raw knows that
+        self.process.stdin.write(f'{count}{pause}\n')
         self.process.stdin.flush()
         line = self.process.stdout.readline()
         if not line:

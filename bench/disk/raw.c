@@ -5,7 +5,9 @@
  *     raw ring DIR STREAMS SIZES       the same by io_uring instead of pwritev2
  *
  * Each line of standard input is a run of so many messages (files), or of the first so many lines
- * of SIZES, which is read anew (stream); the answer is an object of JSON on a line.
+ * of SIZES, which is read anew (stream); the answer is an object of JSON on a line. A second number
+ * on the line is a pause before each of them, in microseconds: a disk that has rested answers later
+ * than one that is kept busy, and so does the processor that waits for it.
  *
  * files: so many threads at once, each with the next message. Folders are not synced and nothing is
  * renamed: what a server that keeps a file for each message does more than that is not counted. The
@@ -38,6 +40,7 @@
 #define STREAM_BYTES    ((size_t)64 << 20) /* a segment of the spool */
 #define WRITE_BYTES_MAX ((size_t)8 << 20)
 #define THREADS_MAX     1024
+#define PAUSE_US_MAX    999999 /* usleep(3) */
 #define THREAD_STACK    ((size_t)64 * 1024)
 #define COUNT_MAX       10000000u
 #define FOLDERS         16u
@@ -58,7 +61,8 @@ struct thread {
 struct task {
     void (*one)(struct thread *t, size_t number); /* the message, the write */
     size_t count;
-    size_t first; /* number of the run's first file */
+    useconds_t pause_us; /* before each */
+    size_t first;        /* number of the run's first file */
     bool by_ring;
     int folder_fd;
     size_t bytes;    /* of each file */
@@ -156,8 +160,11 @@ static void *work(void *thread)
         make_ring(t);
     (void)pthread_barrier_wait(&k->begin);
     while ((number = atomic_fetch_add(&k->next, 1)) < k->count) {
-        uint64_t before = now_us();
+        uint64_t before;
 
+        if (k->pause_us > 0)
+            (void)usleep(k->pause_us);
+        before = now_us();
         k->one(t, number);
         load_histogram_record(t->latency_us, now_us() - before);
     }
@@ -324,18 +331,31 @@ static bool number(const char *text, uint64_t max, uint64_t *value_out)
     return slice_to_number(slice_from(text), max, value_out) && *value_out > 0;
 }
 
+/* COUNT [PAUSE_US] */
+static void read_run(struct task *k, char *line)
+{
+    uint64_t count, pause_us = 0;
+    char *pause;
+
+    line[strcspn(line, "\n")] = '\0';
+    pause = strchr(line, ' ');
+    if (pause != NULL)
+        *pause++ = '\0';
+    errno = EINVAL;
+    if (!number(line, COUNT_MAX, &count) ||
+        (pause != NULL && !slice_to_number(slice_from(pause), PAUSE_US_MAX, &pause_us)))
+        die("standard input");
+    k->count = (size_t)count;
+    k->pause_us = (useconds_t)pause_us;
+}
+
 /* A run for each line. */
 static void serve(struct task *k, const char *sizes_path)
 {
     char line[LINE_ROOM];
-    uint64_t count;
 
     while (fgets(line, sizeof(line), stdin) != NULL) {
-        line[strcspn(line, "\n")] = '\0';
-        errno = EINVAL;
-        if (!number(line, COUNT_MAX, &count))
-            die("standard input");
-        k->count = (size_t)count;
+        read_run(k, line);
         if (sizes_path == NULL) {
             run_files(k);
         } else {
@@ -357,8 +377,8 @@ int main(int argc, char **argv)
                     number(argv[4], THREADS_MAX, &threads);
 
     if (!is_files && !is_stream) {
-        fputs("usage: raw files DIR BYTES SESSIONS <<< MESSAGES\n"
-              "       raw stream|ring DIR STREAMS SIZES <<< WRITES\n",
+        fputs("usage: raw files DIR BYTES SESSIONS <<< 'MESSAGES [PAUSE_US]'\n"
+              "       raw stream|ring DIR STREAMS SIZES <<< 'WRITES [PAUSE_US]'\n",
               stderr);
         return 2;
     }
