@@ -1,7 +1,7 @@
 # The front door. Each target works on a fresh Debian 12 or 13, as root or with sudo; the work is
 # done by meson and by the scripts in tools/ and bench/, which can also be called directly.
 .DEFAULT_GOAL := help
-.PHONY: help run test build bench fuzz crash-long sim-long soak bench-spool asan vm-test format check clean packages
+.PHONY: help run test test-all build bench fuzz crash-long sim-long soak bench-spool asan vm-test format check clean packages
 
 PYTHON := /usr/bin/python3
 
@@ -13,9 +13,13 @@ run: ## install what is missing, build, start the demo gateway and send a few me
 	@tools/build
 	@tools/demo
 
-test: ## install what is missing, build, and run everything that must pass
+test: ## install what is missing, build, and run what must pass, in a quarter of an hour; CI=true: all
 	@tools/install build run test
 	@tools/test
+
+test-all: ## and the sanitizers' stages, guests with kernel TLS, and every fuzzer for a moment
+	@tools/install build run test
+	@tools/test --all
 
 build: ## install what is missing and build; the binary is build/cli/postern
 	@tools/install build
