@@ -120,11 +120,11 @@ def test_a_relay_is_measured_against_a_receiver_a_sender_and_the_disk():
 @pytest.mark.full
 def test_handshakes_bodies_and_latency_are_measured_against_their_limits(tmp_path):
     path = page(tmp_path, 'BENCHMARKS.md', 'limits')
-    results = bench('limits', '--only', 'handshakes', 'bodies', 'session', '--sessions', '50',
-                    '--bodies', '2', '--save', str(tmp_path))
+    results = bench('limits', '--only', 'handshakes', 'policy', 'bodies', 'session', '--sessions',
+                    '50', '--bodies', '2', '--save', str(tmp_path))
     text = saved(path)
     assert 'old' not in text and all(f'| {one["work"]} |' in text for one in results)
-    assert len(results) == 8
+    assert len(results) == 11
     for one in results:
         assert 0 < one['figure'] < 1000 and len(one['rounds']) == 1
     limits = [one['medians'] for one in results if 'medians' in one]
