@@ -14,6 +14,7 @@ static const struct smtp_server_event more = { .kind = SMTP_SERVER_MORE };
 
 void smtp_server_init(struct smtp_server *s, const struct smtp_server_options *options)
 {
+    ASSERT(options->errors_max < UINT16_MAX);
     *s = (struct smtp_server){ .options = options, .state = SMTP_SERVER_STATE_NEW };
     smtp_line_init(&s->line);
 }

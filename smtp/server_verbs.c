@@ -214,6 +214,8 @@ static struct smtp_server_event run_xclient(struct smtp_server *s, const struct 
     struct smtp_server_xclient x = { .before = s->state };
     char *room = NULL;
 
+    if (c->argument.len == 0)
+        return smtp_server_error(s, 501, "5.5.4", SLICE("Bad XCLIENT attribute"), out);
     buffer_init(&x.memory, c->argument.len);
     if (buffer_reserve(&x.memory, x.memory.bytes_max, &room) != STATUS_OK)
         return no_memory(s, out);

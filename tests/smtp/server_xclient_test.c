@@ -92,6 +92,12 @@ static void the_session_of_a_new_client_begins_anew(void **unused)
     converse_finish(&c);
 
     converse_start(&c, &proxied);
+    converse_feed(&c, SLICE(EHLO "XCLIENT\r\nXCLIENT \r\nNOOP\r\n"));
+    codes_of(&c, codes);
+    assert_string_equal(codes, "250 501 501 250");
+    converse_finish(&c);
+
+    converse_start(&c, &proxied);
     converse_feed(&c, SLICE(EHLO));
     e = smtp_server_feed(&c.server, SLICE("XCLIENT ADDR=192.0.2.1\r\n"), &used, &c.out);
     smtp_server_restart(&c.server, &plain);
