@@ -8,11 +8,16 @@
 #include "gateway/outbound.h"
 #include "gateway/worker.h"
 
+static size_t whole_blocks(size_t bytes)
+{
+    return (bytes + SPOOL_BODY_BLOCK - 1) / SPOOL_BODY_BLOCK * SPOOL_BODY_BLOCK;
+}
+
 static void destroy(struct gateway_body_source *source)
 {
     if (source->fd >= 0)
         (void)close(source->fd);
-    atomic_fetch_sub(&source->worker->process->message_bytes, GATEWAY_BODY_SOURCE_BYTES);
+    atomic_fetch_sub(&source->worker->process->message_bytes, source->chunk_bytes);
     free(source->chunk);
     free(source);
 }
@@ -59,13 +64,12 @@ void gateway_body_source_next(struct gateway_body_source *source)
         gateway_outbound_chunk(source->connection, STATUS_OK, (struct slice){ 0 });
         return;
     }
-    if (want > GATEWAY_BODY_SOURCE_BYTES)
-        want = GATEWAY_BODY_SOURCE_BYTES;
+    if (want > source->chunk_bytes)
+        want = source->chunk_bytes;
     source->want = want;
     source->given = 0;
     engine_file_read(source->worker->loop, &source->request, source->fd, source->chunk,
-                     (want + SPOOL_BODY_BLOCK - 1) / SPOOL_BODY_BLOCK * SPOOL_BODY_BLOCK, offset,
-                     on_read);
+                     whole_blocks(want), offset, on_read);
 }
 
 static void on_open(struct engine_file_request *request, enum status status, size_t bytes)
@@ -94,12 +98,15 @@ enum status gateway_body_source_start(struct gateway_worker *worker,
     source->worker = worker;
     source->connection = connection;
     source->fd = -1;
-    source->chunk = aligned_alloc(SPOOL_BODY_BLOCK, GATEWAY_BODY_SOURCE_BYTES);
+    source->chunk_bytes = GATEWAY_BODY_SOURCE_BYTES;
+    if (spool_message_body_bytes(message) < source->chunk_bytes)
+        source->chunk_bytes = whole_blocks((size_t)spool_message_body_bytes(message) + 1);
+    source->chunk = aligned_alloc(SPOOL_BODY_BLOCK, source->chunk_bytes);
     if (source->chunk == NULL) {
         free(source);
         return STATUS_NO_MEMORY;
     }
-    atomic_fetch_add(&worker->process->message_bytes, GATEWAY_BODY_SOURCE_BYTES);
+    atomic_fetch_add(&worker->process->message_bytes, source->chunk_bytes);
     spool_body_reader_init(&source->reader, spool_message_body_bytes(message),
                            spool_message_body_crc(message));
     (void)spool_body_name(spool_message_mid(message), source->name);

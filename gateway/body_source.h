@@ -26,8 +26,9 @@ struct gateway_body_source { /* Fields are private. */
     struct spool_body_reader reader;
     char name[SPOOL_BODY_NAME_MAX];
     char *chunk;
-    size_t want;  /* of the read in flight, or the last one; whole blocks are read */
-    size_t given; /* of these, in pieces */
+    size_t chunk_bytes; /* GATEWAY_BODY_SOURCE_BYTES, or the blocks of a smaller body */
+    size_t want;        /* of the read in flight, or the last one; whole blocks are read */
+    size_t given;       /* of these, in pieces */
     int fd;
 };
 

@@ -237,6 +237,26 @@ void gateway_inbound_committed(struct gateway_inbound *in, enum status status, u
         wait_over(in);
 }
 
+void gateway_inbound_spill(struct gateway_worker *w)
+{
+    unsigned spilt = 0;
+
+    if (!gateway_shelf_is_high(w))
+        return;
+    for (unsigned i = 0; i < GATEWAY_INBOUND_SPILL_STEPS_MAX && spilt < GATEWAY_INBOUND_SPILLS_MAX;
+         i++) {
+        struct list_node *first = list_take_first(&w->inbound);
+        struct gateway_inbound *in;
+
+        if (first == NULL)
+            return;
+        list_append(&w->inbound, first);
+        in = CONTAINER_OF(first, struct gateway_inbound, node);
+        if (in->receipt != NULL && in->wait != GATEWAY_INBOUND_WAIT_COMMIT)
+            spilt += gateway_receipt_spill(in->receipt);
+    }
+}
+
 void gateway_inbound_room(struct gateway_inbound *in)
 {
     if (in->wait == GATEWAY_INBOUND_WAIT_ROOM)

@@ -24,6 +24,9 @@ struct gateway_view;
 struct gateway_worker;
 struct smtp_proxy_header;
 
+#define GATEWAY_INBOUND_SPILLS_MAX      64u
+#define GATEWAY_INBOUND_SPILL_STEPS_MAX 4096u
+
 enum gateway_inbound_wait {
     GATEWAY_INBOUND_WAIT_NONE,
     GATEWAY_INBOUND_WAIT_OPEN,   /* the host is being looked up */
@@ -45,10 +48,11 @@ struct gateway_inbound { /* Fields are private to gateway/inbound*.c. */
     uint64_t body_bytes; /* of bodies, received on this connection */
     uint8_t wait;        /* enum gateway_inbound_wait */
     bool is_stopping;
-    bool is_rejected;    /* by the HAT, or for want of room */
-    bool is_dropped;     /* the answer that is being given is the last one */
-    bool has_proxy;      /* `proxy` is there */
-    uint8_t certificate; /* enum gateway_client_certificate */
+    bool is_rejected;        /* by the HAT, or for want of room */
+    bool is_dropped;         /* the answer that is being given is the last one */
+    bool has_proxy;          /* `proxy` is there */
+    uint8_t certificate;     /* enum gateway_client_certificate */
+    uint16_t listener_index; /* in the configuration's */
     struct smtp_server smtp;
 
     /* What MAIL and RCPT ask. */
@@ -66,9 +70,8 @@ struct gateway_inbound { /* Fields are private to gateway/inbound*.c. */
     uint32_t entry;            /* of the HAT, which matched */
     struct ip_endpoint client; /* who the HAT sees */
     uint16_t load_index;       /* in gateway_process.loads */
-    uint16_t listener_index;
-    uint8_t reverse;     /* enum policy_reverse */
-    bool counts_tls : 1; /* among the TLS connections */
+    uint8_t reverse;           /* enum policy_reverse */
+    bool counts_tls : 1;       /* among the TLS connections */
     bool may_xclient : 1;
     bool is_waiting : 1; /* in a place for those that are looked up: gateway/inbound_room.h */
     bool is_crowded : 1; /* there was none */
@@ -81,7 +84,7 @@ _Static_assert(offsetof(struct gateway_inbound, smtp.helo) <= 64 + 256, "hot lin
 
 extern const struct gateway_channel_handlers gateway_inbound_handlers;
 
-/* As the view has it. */
+/* That of its port, in the configuration that holds for the session. */
 const struct config_listener *gateway_inbound_listener(const struct gateway_inbound *in);
 
 struct gateway_listener_load *gateway_inbound_load(const struct gateway_inbound *in);
@@ -95,6 +98,11 @@ void gateway_inbound_reset(struct gateway_inbound *in);
 
 /* Sends what is queued, then closes. */
 void gateway_inbound_close(struct gateway_inbound *in);
+
+/* While memory is short: moves some of the bodies that are coming into files. At most
+ * GATEWAY_INBOUND_SPILLS_MAX of them, of GATEWAY_INBOUND_SPILL_STEPS_MAX sessions; the others have
+ * their turn at the next call. */
+void gateway_inbound_spill(struct gateway_worker *w);
 
 /* For a question: the answer that MAIL or RCPT waits for. */
 void gateway_inbound_answered(struct gateway_inbound *in, const struct smtp_answer *answer);

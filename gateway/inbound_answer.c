@@ -241,9 +241,11 @@ bool gateway_inbound_answer_mail(struct gateway_inbound *in, const struct smtp_c
 static struct policy_rat_verdict rat_verdict(const struct gateway_inbound *in,
                                              const struct smtp_mailbox *to)
 {
-    if (in->flow->access == POLICY_ACCESS_RELAY || gateway_inbound_listener(in)->rat == NULL)
+    const struct policy_rat *rat = gateway_inbound_listener(in)->rat;
+
+    if (in->flow->access == POLICY_ACCESS_RELAY || rat == NULL)
         return (struct policy_rat_verdict){ .action = POLICY_RAT_ACCEPT };
-    return policy_rat_find(gateway_inbound_listener(in)->rat, to->local, to->domain);
+    return policy_rat_find(rat, to->local, to->domain);
 }
 
 struct smtp_answer gateway_inbound_refuse_rcpt(struct gateway_inbound *in,

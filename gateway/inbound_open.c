@@ -16,6 +16,11 @@
 #include "gateway/worker.h"
 #include "observe/mail_events.h"
 
+const struct config_listener *gateway_inbound_listener(const struct gateway_inbound *in)
+{
+    return &gateway_view_settings(in->view)->listeners[in->listener_index];
+}
+
 bool gateway_inbound_is_judged(const struct gateway_inbound *in)
 {
     return in->flow != NULL;
@@ -159,18 +164,16 @@ static enum status keep(struct gateway_inbound *in, const struct policy_sender *
 static void judge(struct gateway_inbound *in, const struct policy_sender *sender)
 {
     struct gateway_worker *w = in->worker;
-    struct policy_sender_verdict verdict =
-        policy_hat_find(gateway_inbound_listener(in)->hat, sender);
-    const struct policy_mail_flow *flow =
-        config_listener_flow(gateway_inbound_listener(in), verdict.flow);
+    const struct config_listener *listener = gateway_inbound_listener(in);
+    struct policy_sender_verdict verdict = policy_hat_find(listener->hat, sender);
+    const struct policy_mail_flow *flow = config_listener_flow(listener, verdict.flow);
     struct gateway_session_options *before = in->options;
     const struct policy_mail_flow *flow_before = in->flow;
     bool is_another = flow_before != NULL; /* XCLIENT: the session has had a client already */
     const struct smtp_server_options *options;
 
     if (flow->access == POLICY_ACCESS_REFUSE) {
-        gateway_inbound_log_access(w, in->view, 0, gateway_inbound_listener(in)->hat, &verdict,
-                                   sender);
+        gateway_inbound_log_access(w, in->view, 0, listener->hat, &verdict, sender);
         observe_count(&w->counters, OBSERVE_HAT_REFUSED, 1);
         gateway_channel_reset(&in->channel);
         return;
@@ -180,8 +183,7 @@ static void judge(struct gateway_inbound *in, const struct policy_sender *sender
         return;
     }
     if (!is_another)
-        in->may_xclient =
-            gateway_inbound_is_xclient(gateway_inbound_listener(in), &in->client.address);
+        in->may_xclient = gateway_inbound_is_xclient(listener, &in->client.address);
     in->flow = flow;
     in->entry = (uint32_t)verdict.number;
     in->options = NULL;
@@ -201,8 +203,7 @@ static void judge(struct gateway_inbound *in, const struct policy_sender *sender
     }
     gateway_session_options_destroy(before);
     gateway_inbound_log_new(in);
-    gateway_inbound_log_access(w, in->view, in->icid, gateway_inbound_listener(in)->hat, &verdict,
-                               sender);
+    gateway_inbound_log_access(w, in->view, in->icid, listener->hat, &verdict, sender);
     gateway_inbound_log_generation(in);
     greet(in);
 }
@@ -245,11 +246,6 @@ void gateway_inbound_inquire(struct gateway_inbound *in, const struct policy_sen
     if (sender.score.state == POLICY_SCORE_UNKNOWN)
         sender.score.state = POLICY_SCORE_FAILED;
     judge(in, &sender);
-}
-
-const struct config_listener *gateway_inbound_listener(const struct gateway_inbound *in)
-{
-    return &gateway_view_settings(in->view)->listeners[in->listener_index];
 }
 
 /* --- the beginning --------------------------------------------------------------------------- */

@@ -56,11 +56,10 @@ bool gateway_inbound_room_is_full(const struct gateway_inbound *in)
 
 bool gateway_inbound_room_wait(struct gateway_inbound *in, const struct policy_sender *known)
 {
+    const struct config_listener *listener = gateway_inbound_listener(in);
     struct gateway_process *process = in->worker->process;
-    struct policy_sender_verdict verdict =
-        policy_hat_find(gateway_inbound_listener(in)->hat, known);
-    const struct policy_mail_flow *flow =
-        config_listener_flow(gateway_inbound_listener(in), verdict.flow);
+    struct policy_sender_verdict verdict = policy_hat_find(listener->hat, known);
+    const struct policy_mail_flow *flow = config_listener_flow(listener, verdict.flow);
     /* Hosts that wait are counted apart here, too: under a number that is no listener's. */
     const struct gateway_peer peer = {
         .address = in->client.address,

@@ -14,7 +14,7 @@ static_assert(GATEWAY_CHANNEL_INPUT_BYTES_MAX <= GATEWAY_RECEIPT_WAITING_MAX,
 /* Counts what the receipt holds among the memory of all messages. */
 static void charge(struct gateway_receipt *r)
 {
-    size_t bytes = sizeof(*r) + spool_draft_memory_bytes(&r->draft) + buffer_len(&r->waiting);
+    size_t bytes = sizeof(*r) + spool_draft_memory_bytes(&r->draft) + r->waiting.capacity;
 
     if (r->body != NULL)
         bytes += sizeof(*r->body) + spool_body_file_memory_bytes(&r->body->file);
@@ -124,6 +124,18 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+/* The body is in its file, or given up: what the record is to take of the spool is little now. */
+static void leave_body(struct gateway_receipt *r)
+{
+    struct spool_log *log = &r->worker->store.log;
+
+    spool_draft_drop_body(&r->draft);
+    spool_log_unreserve(log, &r->reservation);
+    if (!spool_log_reserve(log, &r->reservation,
+                           spool_draft_record_bytes(&r->draft) + GATEWAY_RECEIPT_MAIL_BYTES))
+        ASSERT(r->reservation.bytes == 0); /* the log takes nothing now, nor at the commit */
+}
+
 /* Moves what is in memory, in its order, into the file as far as the file has room. */
 static void pump(struct gateway_receipt *r)
 {
@@ -136,7 +148,7 @@ static void pump(struct gateway_receipt *r)
         spool_body_file_append(file, from);
         r->moved_bytes += from.len;
         if (r->moved_bytes == spool_draft_body_bytes(&r->draft))
-            spool_draft_drop_body(&r->draft);
+            leave_body(r);
     }
     while (r->draft.stage == SPOOL_DRAFT_BODY_FILE && buffer_len(&r->waiting) > 0 &&
            spool_body_file_room(file) > 0) {
@@ -145,15 +157,23 @@ static void pump(struct gateway_receipt *r)
         spool_body_file_append(file, from);
         buffer_consume(&r->waiting, from.len);
     }
+    if (buffer_len(&r->waiting) == 0)
+        buffer_release(&r->waiting);
+}
+
+/* Where memory is short the file may be for little, and what SIZE= says is not believed. */
+static enum status begin_file(struct gateway_receipt *r)
+{
+    bool is_short = gateway_shelf_is_high(r->worker);
+
+    return gateway_body_create(r->worker, r, gateway_receipt_mid(r), is_short ? 0 : r->bytes_hint,
+                               is_short ? SPOOL_BODY_CHUNK_SMALL : SPOOL_BODY_CHUNK, &r->body);
 }
 
 static enum status into_file(struct gateway_receipt *r, struct slice bytes)
 {
     if (r->body == NULL)
-        TRY(gateway_body_create(r->worker, r, gateway_receipt_mid(r), r->bytes_hint,
-                                gateway_shelf_is_high(r->worker) ? SPOOL_BODY_CHUNK_SMALL
-                                                                 : SPOOL_BODY_CHUNK,
-                                &r->body));
+        TRY(begin_file(r));
     if (r->draft.stage == SPOOL_DRAFT_BODY_FILE && buffer_len(&r->waiting) == 0) {
         struct slice now =
             slice_first(bytes, smaller(bytes.len, spool_body_file_room(&r->body->file)));
@@ -168,10 +188,21 @@ static enum status into_file(struct gateway_receipt *r, struct slice bytes)
 
 /* While memory is short only small bodies gather in it: a slow sender must not hold what others
  * need to finish. */
-static bool is_too_large_now(const struct gateway_receipt *r)
+static bool is_too_large_now(const struct gateway_receipt *r, size_t more)
 {
-    return spool_draft_body_bytes(&r->draft) >= GATEWAY_RECEIPT_SMALL_BYTES &&
+    return spool_draft_body_bytes(&r->draft) + more > GATEWAY_RECEIPT_SMALL_BYTES &&
            gateway_shelf_is_high(r->worker);
+}
+
+/* The message has failed: what still comes of it is swallowed, and nothing of it is needed. */
+static void drop_held(struct gateway_receipt *r)
+{
+    if (r->body != NULL)
+        gateway_body_abandon(r->body);
+    r->body = NULL;
+    buffer_release(&r->waiting);
+    if (r->draft.stage != SPOOL_DRAFT_BODY_FILE)
+        leave_body(r);
 }
 
 void gateway_receipt_body(struct gateway_receipt *r, struct slice bytes)
@@ -180,7 +211,7 @@ void gateway_receipt_body(struct gateway_receipt *r, struct slice bytes)
 
     if (r->failure != STATUS_OK)
         return;
-    if (r->body == NULL && !is_too_large_now(r)) {
+    if (r->body == NULL && !is_too_large_now(r, bytes.len)) {
         status = reserve(r, bytes.len);
         if (status == STATUS_OK)
             status = spool_draft_body(&r->draft, bytes);
@@ -190,7 +221,20 @@ void gateway_receipt_body(struct gateway_receipt *r, struct slice bytes)
         status = into_file(r, bytes);
     }
     r->failure = status;
+    if (r->failure != STATUS_OK)
+        drop_held(r);
     charge(r);
+}
+
+bool gateway_receipt_spill(struct gateway_receipt *r)
+{
+    if (r->failure != STATUS_OK || r->is_ended || r->body != NULL || !is_too_large_now(r, 0))
+        return false;
+    r->failure = into_file(r, (struct slice){ 0 });
+    if (r->failure != STATUS_OK)
+        drop_held(r);
+    charge(r);
+    return true;
 }
 
 bool gateway_receipt_is_full(const struct gateway_receipt *r)
@@ -236,7 +280,6 @@ void gateway_receipt_body_moved(struct gateway_receipt *r)
     enum spool_body_state state;
 
     pump(r);
-    charge(r);
     if (r->is_ended && !r->is_file_complete && !gateway_receipt_is_full(r) &&
         spool_body_file_state(&r->body->file) == SPOOL_BODY_WRITING) {
         r->is_file_complete = true;
@@ -248,8 +291,13 @@ void gateway_receipt_body_moved(struct gateway_receipt *r)
     if (state == SPOOL_BODY_DURABLE)
         spool_draft_set_body_file(&r->draft, spool_body_file_bytes(&r->body->file),
                                   spool_body_file_crc(&r->body->file));
-    if (r->is_ended && (state == SPOOL_BODY_DURABLE || state == SPOOL_BODY_FAILED))
+    if (r->is_ended && (state == SPOOL_BODY_DURABLE || state == SPOOL_BODY_FAILED)) {
         hand_over(r);
-    else if (was_full && !gateway_receipt_is_full(r) && r->session != NULL)
+        return;
+    }
+    if (r->failure != STATUS_OK)
+        drop_held(r);
+    charge(r);
+    if (was_full && !gateway_receipt_is_full(r) && r->session != NULL)
         gateway_inbound_room(r->session);
 }

@@ -5,7 +5,8 @@
  *
  * Gathers the message in the form of its spool record. A body that outgrows
  * SPOOL_BODY_INLINE_MAX, or GATEWAY_RECEIPT_SMALL_BYTES while memory is short
- * (gateway_shelf_is_high()), goes on into a file of its own; while that file is behind,
+ * (gateway_shelf_is_high()), goes on into a file of its own, which is begun with large chunks or
+ * with small ones and stays so; while that file is behind,
  * gateway_receipt_is_full() says so, the session stops reading, and gateway_inbound_room() tells
  * it when to go on. What goes wrong on the way is kept and is the result of the commit, because
  * SMTP has no reply in the middle of a body.
@@ -65,6 +66,10 @@ uint64_t gateway_receipt_mid(const struct gateway_receipt *r);
 MUST_USE enum status gateway_receipt_trace(struct gateway_receipt *r, struct slice lines);
 void gateway_receipt_body(struct gateway_receipt *r, struct slice bytes);
 bool gateway_receipt_is_full(const struct gateway_receipt *r);
+
+/* While memory is short: moves a body of more than GATEWAY_RECEIPT_SMALL_BYTES into a file, though
+ * nothing more of it has come. False: there is nothing to move. */
+bool gateway_receipt_spill(struct gateway_receipt *r);
 
 /* The body is complete, and `facts` were found in it. Takes the receipt; the answer is
  * gateway_inbound_committed(), which may come from inside this call only when the message failed.

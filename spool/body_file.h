@@ -16,7 +16,7 @@
 #include "base/status.h"
 
 #define SPOOL_BODY_CHUNK       (512u << 10)
-#define SPOOL_BODY_CHUNK_SMALL (32u << 10) /* where memory is short */
+#define SPOOL_BODY_CHUNK_SMALL (16u << 10) /* where memory is short */
 #define SPOOL_BODY_BLOCK       4096u
 #define SPOOL_BODY_NAME_MAX    17 /* 16 hexadecimal digits of the MID, NUL included */
 

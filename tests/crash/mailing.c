@@ -136,8 +136,9 @@ static void start_body(struct ledger_mail *m, uint64_t *random)
     uint64_t hint = sim_below(random, 2) == 0 ? m->body_bytes : 0;
 
     spool_draft_drop_body(&m->draft);
-    if (gateway_body_create(worker_of(m), &m->receipt, m->mid, hint, SPOOL_BODY_CHUNK, &m->body) !=
-        STATUS_OK) {
+    if (gateway_body_create(worker_of(m), &m->receipt, m->mid, hint,
+                            m->mid % 2 == 0 ? SPOOL_BODY_CHUNK : SPOOL_BODY_CHUNK_SMALL,
+                            &m->body) != STATUS_OK) {
         spool_draft_finish(&m->draft);
         return;
     }

@@ -129,7 +129,7 @@ def test_a_segment_that_is_away_for_a_while_deletes_nothing(make_gateway, next_h
     assert 'Deleted: MID' not in gateway.log()
 
 
-SLOW = 60  # senders, that together have said far more than the budget
+SLOW = 150  # senders, that together have said far more than the budget
 
 
 def test_slow_senders_do_not_keep_the_memory_that_others_need(make_gateway, next_hop, ledger):
@@ -147,7 +147,9 @@ def test_slow_senders_do_not_keep_the_memory_that_others_need(make_gateway, next
         clients.append(client)
         rest.append(data[700000:])
         promised.append(ident)
-    assert SLOW * 700000 > 1.5 * BUDGET
+    assert SLOW * 700000 > 4 * BUDGET
+    # The first have said all this before memory was short, and say nothing more.
+    wait_until(lambda: memory(gateway) < BUDGET // 2, 10, 'bodies have left the memory')
     with gateway.connect() as quick:
         quick.hello()
         for _ in range(20):
