@@ -8,7 +8,7 @@
 #include "base/check.h"
 
 /* Sizes are multiples of 16 up to 64 bytes, then four for each power of two, as an allocator has
- * them: no more than a fifth of what is taken is not used. */
+ * them: no more than a fifth of what is taken is not used, or 15 bytes. */
 #define STEPS_BITS 2u
 #define STEPS      (1u << STEPS_BITS)
 #define SMALL_STEP ((size_t)16)

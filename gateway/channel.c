@@ -360,8 +360,8 @@ static void end_input(struct gateway_channel *c, int error)
     if (c->input_ended && (error == 0 || c->ended_error != 0))
         return;
     c->input_ended = true;
-    ASSERT(error >= 0 && error <= UINT8_MAX); /* Linux has 133 of them */
-    c->ended_error = (uint8_t)error;
+    ASSERT(error >= 0);
+    c->ended_error = error <= UINT8_MAX ? (uint8_t)error : EIO; /* 133 are known outside a kernel */
     if (gateway_channel_is_closing(c))
         return;
     if (c->state == GATEWAY_CHANNEL_SHAKING)

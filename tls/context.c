@@ -13,7 +13,7 @@ struct tls_context {
     unsigned char id[TLS_ID_BYTES];
 };
 
-SSL_CTX *tls_context_openssl(struct tls_context *context)
+SSL_CTX *tls_context_openssl(const struct tls_context *context)
 {
     ASSERT(context != NULL && context->ctx != NULL);
     return context->ctx;

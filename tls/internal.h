@@ -15,7 +15,7 @@
 #include "tls/trust.h"
 
 /* Lives as long as the context; an SSL made from it keeps its own reference. */
-SSL_CTX *tls_context_openssl(struct tls_context *context);
+SSL_CTX *tls_context_openssl(const struct tls_context *context);
 
 int tls_version_openssl(enum tls_version version);
 

@@ -281,6 +281,7 @@ void tls_session_resume_from(struct tls_session *s, const struct tls_context *co
     uint32_t found;
 
     ASSERT(!s->is_server && SSL_in_before(s->ssl) && s->keeping == NULL);
+    ASSERT(SSL_get_SSL_CTX(s->ssl) == tls_context_openssl(context));
     if (k == NULL || !key_make(s, context, key, k->key)) {
         free(k);
         return;

@@ -156,6 +156,7 @@ void tls_session_ask_certificate(struct tls_session *s, const struct tls_context
 {
     unsigned char id[TLS_ID_BYTES];
 
+    ASSERT(SSL_get_SSL_CTX(s->ssl) == tls_context_openssl(context));
     ASSERT(s->is_server && SSL_in_before(s->ssl));
     /* No callback: the context's lets every chain pass and keeps what was wrong with it. */
     SSL_set_verify(s->ssl, SSL_VERIFY_PEER, NULL);
