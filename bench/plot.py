@@ -30,10 +30,11 @@ def text(x, y, words, size=12, anchor='start', color='text', weight='normal'):
 
 
 class Scale:
-    """Of one column, over all of its panels: whole decades around what is there."""
+    """Of one column, over all of its panels: whole decades around what is there. What is not above
+    zero has no place on it (a difference of noisy figures may be so) and is drawn at its foot."""
 
     def __init__(self, values):
-        values = [value for value in values if value] or [1]
+        values = [value for value in values if value is not None and value > 0] or [1]
         self.low = math.floor(math.log10(min(values)) - 0.15)
         self.high = max(math.ceil(math.log10(max(values))), self.low + 1)
 

@@ -14,6 +14,7 @@ import rig
 from postern_lab import BUILD
 
 BLOCK = 4096
+REST_US_MAX = 500000  # of a pause in bench/disk/raw
 CALM_SECONDS = 0.2
 CALM_PROCESSORS = 0.3
 

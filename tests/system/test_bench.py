@@ -124,7 +124,7 @@ def test_handshakes_bodies_and_latency_are_measured_against_their_limits(tmp_pat
                     '50', '--bodies', '2', '--save', str(tmp_path))
     text = saved(path)
     assert 'old' not in text and all(f'| {one["work"]} |' in text for one in results)
-    assert len(results) == 11
+    assert len(results) == 12
     for one in results:
         assert 0 < one['figure'] < 1000 and len(one['rounds']) == 1
     limits = [one['medians'] for one in results if 'medians' in one]
@@ -157,6 +157,15 @@ def test_more_workers_are_predicted_from_one_and_bigger_machines_from_both(tmp_p
     text = saved(path)
     assert 'What saturates first, 10 MiB, TLS' in text and 'old' not in text
     assert '>16 cores, 25 Gbit/s, NVMe' in (tmp_path / 'scaling.svg').read_text()
+
+
+def test_a_figure_that_is_not_above_zero_is_drawn_all_the_same():
+    sys.path.insert(0, str(ROOT / 'bench'))
+    import plot
+    values = {'large': 1000, 'small': 20, 'none': 0, 'less': -5}
+    bars = [plot.Bar(name, value, name, None, False, False) for name, value in values.items()]
+    text = plot.svg('title', [], [plot.Column('column', 'hint')], [plot.Row('row', [bars])])
+    assert all(f'>{name}<' in text for name in values)
 
 
 def test_the_model_names_what_a_machine_runs_out_of_first():
