@@ -6,9 +6,9 @@ of as many bytes as the spool wrote. All wait at the same places: the clients on
 who answers them and who writes on the first, where the gateway's worker is. And all find the disk
 alike: before each raw write it has rested as long as between the writes of two sessions. Without
 that the limit is a disk which is kept busy by a thread that the kernel has moved to where the
-disk's interrupts are; that ratio is told, and not judged. Medians of many, in short windows that take
-turns: what else the disk has to do changes by the moment. The next hop keeps silent, so that no
-delivery is in the way.
+disk's interrupts are; that ratio is told, and not judged. Medians of many, in short windows that
+take turns: what else the disk has to do changes by the moment. The next hop keeps silent, so that
+no delivery is in the way.
 """
 import limits_parts as parts
 from tools import REST_US_MAX, SilentHop, Tool, write_sizes
