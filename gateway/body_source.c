@@ -8,11 +8,6 @@
 #include "gateway/outbound.h"
 #include "gateway/worker.h"
 
-static size_t whole_blocks(size_t bytes)
-{
-    return (bytes + SPOOL_BODY_BLOCK - 1) / SPOOL_BODY_BLOCK * SPOOL_BODY_BLOCK;
-}
-
 static void destroy(struct gateway_body_source *source)
 {
     if (source->fd >= 0)
@@ -69,7 +64,7 @@ void gateway_body_source_next(struct gateway_body_source *source)
     source->want = want;
     source->given = 0;
     engine_file_read(source->worker->loop, &source->request, source->fd, source->chunk,
-                     whole_blocks(want), offset, on_read);
+                     spool_body_whole_blocks(want), offset, on_read);
 }
 
 static void on_open(struct engine_file_request *request, enum status status, size_t bytes)
@@ -100,7 +95,8 @@ enum status gateway_body_source_start(struct gateway_worker *worker,
     source->fd = -1;
     source->chunk_bytes = GATEWAY_BODY_SOURCE_BYTES;
     if (spool_message_body_bytes(message) < source->chunk_bytes)
-        source->chunk_bytes = whole_blocks((size_t)spool_message_body_bytes(message) + 1);
+        source->chunk_bytes =
+            spool_body_whole_blocks((size_t)spool_message_body_bytes(message) + 1);
     source->chunk = aligned_alloc(SPOOL_BODY_BLOCK, source->chunk_bytes);
     if (source->chunk == NULL) {
         free(source);

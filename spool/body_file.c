@@ -78,17 +78,12 @@ bool spool_body_file_is_full(const struct spool_body_file *f)
     return takes_bytes(f) && spool_body_file_room(f) == 0;
 }
 
-static size_t whole_blocks(size_t bytes)
-{
-    return (bytes + SPOOL_BODY_BLOCK - 1) / SPOOL_BODY_BLOCK * SPOOL_BODY_BLOCK;
-}
-
 /* Hands the chunk that was filled to the storage and goes on with the other one. Only the last one
  * is not full: zeros stand behind it, because memory of ours has no business on the disk. */
 static void write_chunk(struct spool_body_file *f)
 {
     char *chunk = f->chunks[f->filling];
-    size_t bytes = whole_blocks(f->fill);
+    size_t bytes = spool_body_whole_blocks(f->fill);
 
     ASSERT(!f->in_flight && f->fill > 0 && f->is_created);
     ASSERT(f->offset % SPOOL_BODY_BLOCK == 0);

@@ -20,6 +20,12 @@
 #define SPOOL_BODY_BLOCK       4096u
 #define SPOOL_BODY_NAME_MAX    17 /* 16 hexadecimal digits of the MID, NUL included */
 
+/* So many bytes, rounded up to blocks. */
+static inline size_t spool_body_whole_blocks(size_t bytes)
+{
+    return (bytes + SPOOL_BODY_BLOCK - 1) / SPOOL_BODY_BLOCK * SPOOL_BODY_BLOCK;
+}
+
 /* What a body file asks of the world; every operation is answered by exactly one call of
  * spool_body_file_answer(), never from inside the operation. One in flight at a time. */
 struct spool_body_storage {

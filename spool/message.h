@@ -3,8 +3,9 @@
  * The allocation holds the payload of the message's MESSAGE record exactly as it goes to disk,
  * so that committing is one copy and delivery sends from it. The body is kept as it was
  * received: CRLF lines, dot-stuffed unless SPOOL_MESSAGE_NOT_STUFFED is set, without the final
- * ".\r\n". A body above SPOOL_BODY_INLINE_MAX lies in a file of its own (spool/body_file.h) and
- * the message only carries its length and checksum.
+ * ".\r\n". A body above SPOOL_BODY_INLINE_MAX, or a smaller one that came while memory was short,
+ * lies in a file of its own (spool/body_file.h) and the message only carries its length and
+ * checksum.
  *
  * A message is immutable. It is made by a draft (spool/draft.h) or read back from a record, and
  * destroyed by its one owner. Slices borrow from it. Pure: no I/O, no clock.
