@@ -48,7 +48,7 @@ def test_a_certificate_near_its_end_is_told_by_mail_by_command_and_in_the_log(
         make_gateway, next_hop, near, command):
     gateway = make_gateway(next_hop, certificate=near, extra=alerts(
         f'mail = [ "ops@example.com", "night@example.net" ]; command = "{command()}";')).start()
-    text = r"The certificate 'mail' expires in 4 days, on \w+ \w+ [ \d]\d [\d:]+ \d+\."
+    text = r"The certificate 'mail' expires in 4 days, on \w+ \w+  *\d+ [\d:]+ \d+\."
     gateway.wait_log(rf'Warning: Alert certificate: {text}\n')
     for to in ('ops@example.com', 'night@example.net'):
         gateway.wait_log(rf'Info: A System/Warning alert was sent to {to} with subject "Warning '
