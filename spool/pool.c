@@ -152,7 +152,7 @@ static enum status make_file(struct spool_pool *p, const struct spool_segment_he
     return status;
 }
 
-static enum status reuse_file(struct spool_pool *p, const struct spool_segment_header *h,
+static enum status begin_anew(struct spool_pool *p, const struct spool_segment_header *h,
                               uint32_t number)
 {
     enum status status;
@@ -161,6 +161,32 @@ static enum status reuse_file(struct spool_pool *p, const struct spool_segment_h
     TRY(spool_segment_open(p->directory, number, O_RDWR, &fd));
     status = write_header(fd, h);
     (void)close(fd);
+    return status;
+}
+
+/* The free file that was freed last. One that could not be used stays free, and is the last to be
+ * tried again; one that has gone is forgotten. */
+static enum status reuse_file(struct spool_pool *p, const struct spool_segment_header *h,
+                              uint32_t *number_out)
+{
+    uint32_t number;
+    enum status status;
+
+    ASSERT(p->free_count > 0);
+    number = p->free_numbers[p->free_count - 1];
+    status = begin_anew(p, h, number);
+    if (status == STATUS_OK || status == STATUS_NOT_FOUND)
+        p->free_count--;
+    if (status == STATUS_OK) {
+        *number_out = number;
+    } else if (status == STATUS_NOT_FOUND) {
+        ASSERT(p->files_count > 0);
+        p->files_count--;
+    } else {
+        memmove(p->free_numbers + 1, p->free_numbers,
+                (p->free_count - 1) * sizeof *p->free_numbers);
+        p->free_numbers[0] = number;
+    }
     return status;
 }
 
@@ -179,8 +205,7 @@ enum status spool_pool_prepare(struct spool_pool *p, uint32_t log_id,
     /* A number is used for one new file only, even when making it fails. */
     p->generation_next++;
     if (p->free_count > 0) {
-        number = p->free_numbers[--p->free_count];
-        status = reuse_file(p, &h, number);
+        status = reuse_file(p, &h, &number);
     } else {
         if (p->files_count >= SPOOL_SEGMENTS_MAX || p->number_next > SPOOL_SEGMENT_NUMBER_MAX)
             return STATUS_LIMIT;
