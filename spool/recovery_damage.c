@@ -115,6 +115,17 @@ static void judge_hole(const struct recovery_work *w, const struct recovery_hole
     report_hole(w, h, torn ? SPOOL_DAMAGE_TORN : SPOOL_DAMAGE_RECORD);
 }
 
+static void report_missing(struct spool_recovery *r, struct spool_recovered_segment *s)
+{
+    s->is_damaged = true;
+    recovery_report(r, &(struct spool_damage){
+                           .kind = SPOOL_DAMAGE_BATCHES,
+                           .segment = s->number,
+                       });
+}
+
+/* What is missing may be at the end of this segment, or all of those of its log between it and the
+ * next one that holds anything: no segment is passed over within an era. */
 static void judge_end(const struct recovery_work *w, size_t index)
 {
     struct spool_recovery *r = w->r;
@@ -126,11 +137,9 @@ static void judge_end(const struct recovery_work *w, size_t index)
     next = w->next_of_log[index];
     if (r->segments[next].batch_first == s->batch_last + 1)
         return;
-    s->is_damaged = true;
-    recovery_report(r, &(struct spool_damage){
-                           .kind = SPOOL_DAMAGE_BATCHES,
-                           .segment = s->number,
-                       });
+    for (size_t i = index; i < next; i++)
+        if (r->segments[i].header.log_id == s->header.log_id && !r->segments[i].is_free)
+            report_missing(r, &r->segments[i]);
 }
 
 enum status recovery_judge(struct recovery_work *w)

@@ -173,6 +173,29 @@ static void a_later_segment_proves_that_the_end_was_written(void **unused)
     teardown(&b);
 }
 
+/* Nothing is left of it but its header: it is not to be used again as if nothing had been there. */
+static void a_segment_between_two_that_lost_all_is_kept(void **unused)
+{
+    struct bench b;
+    unsigned middle;
+
+    (void)unused;
+    setup(&b);
+    commit(&b, 1, 100);
+    while (spool_log_segments_count(&b.logs[0]) < 3)
+        commit(&b, 0, 12000);
+    middle = spool_segment_file(b.tickets[b.count - 2].location.segment)->number;
+    memset(b.disk.segments[middle].bytes + SPOOL_BLOCK_BYTES, 0,
+           FAKE_SEGMENT_BYTES - SPOOL_BLOCK_BYTES);
+    assert_int_equal(save_and_recover(&b), STATUS_OK);
+    ASSERT_DAMAGE(&b, [SPOOL_DAMAGE_BATCHES] = 2);
+    assert_int_equal(damaged_segments(&b), 2);
+    for (size_t i = 0; i < b.recovery.segments_count; i++)
+        if (b.recovery.segments[i].number == middle)
+            assert_true(b.recovery.segments[i].is_damaged);
+    teardown(&b);
+}
+
 static void a_failed_write_is_no_damage(void **unused)
 {
     struct bench b;
@@ -493,6 +516,7 @@ int main(void)
         cmocka_unit_test(damage_in_the_middle_is_told_from_a_torn_end),
         cmocka_unit_test(a_damaged_header_at_the_end_is_no_torn_write),
         cmocka_unit_test(a_later_segment_proves_that_the_end_was_written),
+        cmocka_unit_test(a_segment_between_two_that_lost_all_is_kept),
         cmocka_unit_test(a_failed_write_is_no_damage),
         cmocka_unit_test(a_broken_header_costs_no_message),
         cmocka_unit_test(a_segment_of_which_nothing_is_known_is_left_alone),
