@@ -468,7 +468,7 @@ bool gateway_store_is_quiet(const struct gateway_store *store)
 
 bool gateway_store_has_results(const struct gateway_store *store)
 {
-    return spool_log_has_lazy(&store->log);
+    return spool_log_results_waiting(&store->log) > 0;
 }
 
 bool gateway_store_is_still(const struct gateway_store *store)

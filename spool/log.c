@@ -339,7 +339,7 @@ uint32_t spool_log_segment_bytes(const struct spool_log *log)
 
 bool spool_log_has_lazy(const struct spool_log *log)
 {
-    return buffer_len(&log->results) > log->results_in_flight;
+    return buffer_len(&log->results) > log->results_in_flight || log_wants_confirmation(log);
 }
 
 size_t spool_log_results_waiting(const struct spool_log *log)

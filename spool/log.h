@@ -8,7 +8,8 @@
  * the next batch, and spool_log_run() lays it out while the write is in flight, so that little is
  * left to do between two writes. There is no timer. Results and DONE records are lazy: they ride
  * behind the messages of the next batch, or go when spool_log_flush() was called (the owner has a
- * timer for that, say 200 ms).
+ * timer for that, say 200 ms). With none of them, but messages in the last batch, a flush writes a
+ * batch of padding: only what has a batch behind it is told from a torn one when it is damaged.
  *
  * After each completion call (spool_log_written, _segment_ready, _segment_released) the owner
  * calls spool_log_run(), and drains spool_log_take_committed() and spool_log_take_event(): before
@@ -151,8 +152,9 @@ struct spool_log { /* Fields are private; it is open so that a worker can embed 
     bool is_preparing;
     bool is_releasing;
     bool is_flushing;
-    bool is_holding;    /* STOPPED, and results wait for a rescue */
-    bool prepare_waits; /* a prepare failed; retry() allows the next */
+    bool is_unconfirmed; /* no batch is behind the last one, which has messages */
+    bool is_holding;     /* STOPPED, and results wait for a rescue */
+    bool prepare_waits;  /* a prepare failed; retry() allows the next */
     bool release_waits;
     struct spool_log_counters counters;
 };

@@ -12,6 +12,7 @@ struct plan {
     size_t results; /* bytes of log->results */
     size_t entries; /* of these bytes */
     size_t records; /* bytes of all records, messages included */
+    size_t bytes;   /* of the batch; above 0 without records only where it confirms */
 };
 
 static struct log_result_head result_head(const struct spool_log *log, size_t at)
@@ -139,6 +140,11 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+bool log_wants_confirmation(const struct spool_log *log)
+{
+    return log->is_unconfirmed && smaller(log_room(log), lazy_allowance(log)) >= SPOOL_BLOCK_BYTES;
+}
+
 static struct plan plan_batch(const struct spool_log *log)
 {
     struct plan p = { .records = log->next_bytes };
@@ -159,6 +165,9 @@ static struct plan plan_batch(const struct spool_log *log)
         p.results += result_entry_bytes(&head);
         p.entries++;
     }
+    p.bytes = log_blocks(p.records);
+    if (p.bytes == 0 && log_wants_confirmation(log))
+        p.bytes = SPOOL_BLOCK_BYTES;
     return p;
 }
 
@@ -227,7 +236,7 @@ static void add_padding(struct spool_log *log, struct spool_record *r, size_t fi
     static const char zeros[SPOOL_BLOCK_BYTES];
     size_t rest = end - fill;
 
-    ASSERT(rest < SPOOL_BLOCK_BYTES);
+    ASSERT(rest <= SPOOL_BLOCK_BYTES);
     if (rest < SPOOL_RECORD_HEADER) {
         memset(log->next.bytes + fill, 0, rest);
         return;
@@ -250,28 +259,28 @@ static void swap_buffers(struct spool_log *log)
 
 static void write_batch(struct spool_log *log, const struct plan *p)
 {
-    size_t bytes = log_blocks(p->records), fill;
-    struct spool_record r = record_template(log, bytes);
+    struct spool_record r = record_template(log, p->bytes);
     struct spool_write w;
+    size_t fill;
 
-    ASSERT(bytes > 0 && bytes <= log_room(log) && bytes <= log->next.capacity);
+    ASSERT(p->bytes > 0 && p->bytes <= log_room(log) && p->bytes <= log->next.capacity);
     fill = complete_messages(log, &r);
     fill = add_results(log, &r, p->results, fill);
     ASSERT(fill == p->records);
-    add_padding(log, &r, fill, bytes);
+    add_padding(log, &r, fill, p->bytes);
 
     ASSERT(list_is_empty(&log->writing));
     list_take_all(&log->writing, &log->laid_out);
     swap_buffers(log);
-    log->flight_bytes = bytes;
+    log->flight_bytes = p->bytes;
     log->next_bytes = 0;
     w = (struct spool_write){
         .file = log->current->file,
         .data = log->flight.bytes,
-        .bytes = bytes,
+        .bytes = p->bytes,
         .offset = log->current->fill,
     };
-    log->current->fill += (uint32_t)bytes;
+    log->current->fill += (uint32_t)p->bytes;
     log->results_in_flight = p->results;
     log->entries_in_flight = p->entries;
     if (p->results == buffer_len(&log->results))
@@ -299,7 +308,7 @@ bool log_next_fits(const struct spool_log *log)
 
 void log_start_batch(struct spool_log *log)
 {
-    bool lazy = log->is_flushing && buffer_len(&log->results) > 0;
+    bool lazy = log->is_flushing && spool_log_has_lazy(log);
     struct plan p;
 
     if (log->is_writing || log->is_holding)
@@ -310,9 +319,9 @@ void log_start_batch(struct spool_log *log)
         return;
     p = plan_batch(log);
     /* Without memory results stay where they are; messages have the room they are laid out in. */
-    if (!make_room(&log->next, log->next_bytes, log_blocks(p.records)))
-        p = (struct plan){ .records = log->next_bytes };
-    if (p.records > 0)
+    if (!make_room(&log->next, log->next_bytes, p.bytes))
+        p = (struct plan){ .records = log->next_bytes, .bytes = log_blocks(log->next_bytes) };
+    if (p.bytes > 0)
         write_batch(log, &p);
 }
 
@@ -353,6 +362,8 @@ void log_finish_batch(struct spool_log *log, enum status status)
 {
     ASSERT(log->is_writing);
     log->is_writing = false;
+    /* No later batch of this era comes behind one that failed. */
+    log->is_unconfirmed = status == STATUS_OK && !list_is_empty(&log->writing);
     /* Who never has two batches at once needs one buffer, and it is warm. */
     if (log->next_bytes == 0)
         swap_buffers(log);

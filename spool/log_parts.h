@@ -50,6 +50,9 @@ void log_check_ready(struct spool_log *log); /* STARTING -> READY */
 /* Whether the current segment has room for what is written next. */
 bool log_next_fits(const struct spool_log *log);
 
+/* Whether messages of the last batch have none behind them yet, and there is room for one. */
+bool log_wants_confirmation(const struct spool_log *log);
+
 /* Makes messages that wait part of the next batch. */
 void log_lay_out(struct spool_log *log);
 

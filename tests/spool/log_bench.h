@@ -89,3 +89,24 @@ static inline void commit(struct bench *b, size_t body_bytes)
     assert_taken(b, i, i, STATUS_OK);
     fake_settle(&b->storage);
 }
+
+/* The record of a message that is through, as it lies on the disk. */
+static inline struct spool_record record_of(const struct bench *b, unsigned i)
+{
+    const struct spool_location *l = &b->tickets[i].location;
+    const struct spool_segment_file *file = spool_segment_file(l->segment);
+    struct slice bytes = { b->disk.segments[file->number].bytes + l->offset, l->bytes };
+    struct spool_record r = { .mid = 0 };
+    struct slice payload;
+
+    assert_int_equal(spool_record_decode(bytes, &r), STATUS_OK);
+    assert_int_equal(r.mid, i + 1);
+    assert_int_equal(r.log_id, 2);
+    assert_int_equal(r.generation, file->generation);
+    assert_int_equal(r.salt, file->salt);
+    assert_true(l->offset >= r.batch_start &&
+                l->offset + l->bytes <= r.batch_start + r.batch_bytes);
+    assert_true(spool_record_payload_is_whole(&r, bytes, &payload));
+    assert_true(slice_equal(payload, spool_message_payload(b->messages[i])));
+    return r;
+}

@@ -8,6 +8,7 @@ import re
 import shutil
 import struct
 import subprocess
+import threading
 
 import pytest
 
@@ -21,7 +22,7 @@ from postern_lab.traffic import Traffic
 BLOCK = 4096
 SEGMENT_MIN = 16 * BLOCK
 HEADER = 80
-MESSAGE, RESULT, DONE = 1, 2, 3
+MESSAGE, RESULT, DONE, PAD = 1, 2, 3, 4
 LARGE = b'X-Lab-Id: large\r\nSubject: large\r\n\r\n' + b'.line of a large body\r\n' * 60000
 
 
@@ -330,6 +331,36 @@ def test_a_torn_end_is_a_note_and_no_damage(dead):
     report = spool_json('verify', target)
     assert report['damaged'] == 0
     assert [f['what'] for f in report['findings']] == ['torn batch, never acknowledged']
+
+
+def test_mail_does_not_stay_at_the_end_where_damage_would_pass_for_a_torn_write(
+        make_gateway, next_hop):
+    """Nothing is heard of it, so no result comes behind it: a batch of padding does."""
+    over = threading.Event()
+    next_hop.replies = {'EHLO': lambda *_: over.wait(30) and None}
+    gateway = make_gateway(next_hop, workers=1).start()
+    with gateway.connect() as client:
+        client.hello()
+        assert client.transaction('a@lab.test', ['one@example.com'], b'hello\r\n').code == 250
+    spool_path = gateway.spool_path
+    record, = (r for r in records_of(spool_path) if r.kind == MESSAGE)
+    end = record.offset // BLOCK * BLOCK + -(-record.bytes // BLOCK) * BLOCK
+    wait_until(lambda: record.path.read_bytes()[end:end + 5] == b'PSR1' + bytes([PAD]), 10,
+               'a batch behind it')
+    gateway.kill()
+    over.set()
+    assert [r.kind for r in records_of(spool_path)] == [MESSAGE]
+    for at in (0, 24, HEADER, HEADER + 200):  # its magic, its salt, what it says
+        flip(record.path, record.offset + at)
+        report = spool_json('verify', spool_path, code=1)
+        assert [f['what'] for f in report['findings']] == ['damaged record'], at
+        flip(record.path, record.offset + at)
+    with open(record.path, 'r+b') as file:  # and where nothing is left of it
+        file.seek(record.offset)
+        file.write(bytes(end - record.offset))
+    report = spool_json('verify', spool_path, code=1)
+    assert [(f['what'], f['offset']) for f in report['findings']] == [
+        ('damaged record', record.offset)]
 
 
 def test_a_segment_without_header_is_read_and_one_of_which_nothing_is_known_is_searched(dead):
