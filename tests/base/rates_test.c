@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -163,6 +165,31 @@ static void test_a_swept_table_forgets_what_has_ended_and_nothing_else(void **st
         assert_int_equal(rates_get(table, key(i), again), 0);
         assert_int_equal(rates_get(table, key(1000000 + i), 2 * HOUR), 2);
     }
+}
+
+static long page_faults(void)
+{
+    struct rusage usage;
+
+    assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
+    return usage.ru_minflt;
+}
+
+/* To read a page is to have it, on a kernel without a page of zeros. The table has 2,048, as long
+ * as they are small ones. */
+static void test_a_sweep_leaves_alone_what_was_never_used(void **state)
+{
+    long before;
+
+    (void)state;
+    assert_int_equal(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), 0);
+    expect(key(1), 1, 0, 0, true, 1);
+    before = page_faults();
+    for (unsigned i = 0; i < RATES_SWEEP_STEPS; i++)
+        rates_sweep(table, 2 * HOUR);
+    assert_true(page_faults() - before < 100);
+    assert_int_equal(rates_get(table, key(1), 0), 0);
+    assert_int_equal(prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0), 0);
 }
 
 static void test_keys_tell_kinds_networks_and_texts_apart(void **state)
@@ -457,6 +484,7 @@ int main(void)
         TEST(a_count_stays_at_what_its_word_holds),
         TEST(a_clock_that_is_behind_by_a_little_sees_the_same_window),
         TEST(a_swept_table_forgets_what_has_ended_and_nothing_else),
+        TEST(a_sweep_leaves_alone_what_was_never_used),
         TEST(keys_tell_kinds_networks_and_texts_apart),
         TEST(honest_loads_are_counted_to_within_one_percent),
         TEST(a_new_key_with_every_packet_does_not_disturb_heavy_senders),
