@@ -274,13 +274,19 @@ void gateway_receipt_forget_session(struct gateway_receipt *r)
     r->session = NULL;
 }
 
+/* The file has not taken all that there is of the body. */
+static bool is_behind(const struct gateway_receipt *r)
+{
+    return r->draft.stage != SPOOL_DRAFT_BODY_FILE || buffer_len(&r->waiting) > 0;
+}
+
 void gateway_receipt_body_moved(struct gateway_receipt *r)
 {
     bool was_full = gateway_receipt_is_full(r);
     enum spool_body_state state;
 
     pump(r);
-    if (r->is_ended && !r->is_file_complete && !gateway_receipt_is_full(r) &&
+    if (r->is_ended && !r->is_file_complete && !is_behind(r) &&
         spool_body_file_state(&r->body->file) == SPOOL_BODY_WRITING) {
         r->is_file_complete = true;
         spool_body_file_complete(&r->body->file);

@@ -68,7 +68,8 @@ void gateway_receipt_body(struct gateway_receipt *r, struct slice bytes);
 bool gateway_receipt_is_full(const struct gateway_receipt *r);
 
 /* While memory is short: moves a body of more than GATEWAY_RECEIPT_SMALL_BYTES into a file, though
- * nothing more of it has come. False: there is nothing to move. */
+ * nothing more of it has come; what comes, or its end, need not wait for that. False: there is
+ * nothing to move. */
 bool gateway_receipt_spill(struct gateway_receipt *r);
 
 /* The body is complete, and `facts` were found in it. Takes the receipt; the answer is
