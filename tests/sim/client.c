@@ -10,6 +10,7 @@
 #define REPLY_LINE_MAX 600
 #define REPLIES_MAX    64 /* that are owed to a client */
 #define PATIENCE_US    (600 * SIM_S)
+#define PAUSE_US_MAX   (12 * SIM_S)
 #define BODY_SMALL     4000
 
 enum said {               /* what a reply belongs to */
@@ -65,6 +66,12 @@ struct client {
 struct patience {
     struct client *client;
     uint64_t heard;
+};
+
+/* In the middle of a body, or in front of its dot. */
+struct pause {
+    struct client *client;
+    struct slice rest;
 };
 
 struct sim_client_traits sim_client_traits;
@@ -169,6 +176,35 @@ static void begin_message(struct client *c)
         say(c, SAID_DATA, 0, "DATA\r\n");
 }
 
+static void say_rest(struct client *c, struct slice body);
+
+static void on_pause_end(void *subject)
+{
+    struct pause *pause = subject;
+
+    if (!pause->client->is_over)
+        say_rest(pause->client, pause->rest);
+}
+
+/* Some take their time: nothing may come for long, and then no more than the dot. */
+static void say_rest(struct client *c, struct slice body)
+{
+    if (sim_chance(sim_client_traits.pauses)) {
+        struct pause *pause = sim_allocate(sizeof(*pause));
+        size_t now = sim_chance(400) ? body.len : (size_t)sim_below(body.len + 1);
+
+        sim_link_send(c->peer.link, slice_first(body, now));
+        *pause = (struct pause){ .client = c, .rest = slice_after(body, now) };
+        sim_after(sim_below(PAUSE_US_MAX), on_pause_end, pause);
+        return;
+    }
+    sim_link_send(c->peer.link, body);
+    c->message->is_complete = true;
+    say(c, SAID_DOT, 0, ".\r\n");
+    if (c->misdeed == MISDEED_GONE_AT_DOT)
+        leave(c);
+}
+
 static void say_body(struct client *c)
 {
     struct sim_message *m = c->message;
@@ -190,11 +226,7 @@ static void say_body(struct client *c)
             wait_for_reply(c);
         return;
     }
-    sim_link_send(c->peer.link, body);
-    m->is_complete = true;
-    say(c, SAID_DOT, 0, ".\r\n");
-    if (c->misdeed == MISDEED_GONE_AT_DOT)
-        leave(c);
+    say_rest(c, body);
 }
 
 /* Without pipelining: what follows a reply to MAIL or RCPT. */

@@ -13,6 +13,7 @@ struct sim_client_traits { /* chances out of 1000 */
     unsigned misbehaves;   /* for each message */
     size_t body_bytes_max;
     unsigned body_is_large; /* else a few KB */
+    unsigned pauses;        /* after each part of a body */
     unsigned messages_max;  /* of a connection */
 };
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gateway/receipt.h"
 #include "gateway/store.h"
 #include "spool/files.h"
 #include "spool/recovery.h"
@@ -312,6 +313,19 @@ static void make_configuration(void)
         sim_chance(300) ? "true" : "false");
 }
 
+/* Large bodies come slowly, and memory gets short while they are under way: some go on in files
+ * though they would fit. */
+static void crowd_memory(void)
+{
+    sim_sizes.inline_bytes_max = GATEWAY_RECEIPT_SMALL_BYTES + (24 << 10);
+    sim_client_traits.body_bytes_max = 2 * sim_sizes.inline_bytes_max;
+    sim_client_traits.body_is_large = 700;
+    sim_client_traits.pauses = 600;
+    h.memory_bytes = sim_between(128 << 10, 384 << 10);
+    sim_disk_faults.is_slow = some(600);
+    sim_disk_faults.slow_ms = (unsigned)sim_between(1, 2000);
+}
+
 static void on_client(void *subject)
 {
     (void)subject;
@@ -336,6 +350,7 @@ static void make_world(const struct sim_history *history)
         .misbehaves = history->is_calm ? 0 : some(200),
         .body_bytes_max = 2 * sim_sizes.inline_bytes_max,
         .body_is_large = some(400),
+        .pauses = some(500),
         .messages_max = (unsigned)sim_between(1, 6),
     };
     make_configuration();
@@ -345,6 +360,8 @@ static void make_world(const struct sim_history *history)
         UNREACHABLE();
     if (!history->is_calm) {
         make_faults();
+        if (sim_chance(100))
+            crowd_memory();
         h.ends_left = (unsigned)sim_below(ENDS_MAX + 1);
         lean_on_plant();
     }
