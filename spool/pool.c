@@ -190,6 +190,20 @@ static enum status reuse_file(struct spool_pool *p, const struct spool_segment_h
     return status;
 }
 
+/* A file name is used for one new file only, even when making it fails. */
+static enum status new_file(struct spool_pool *p, const struct spool_segment_header *h,
+                            uint32_t *number_out)
+{
+    uint32_t number;
+
+    if (p->files_count >= SPOOL_SEGMENTS_MAX || p->number_next > SPOOL_SEGMENT_NUMBER_MAX)
+        return STATUS_LIMIT;
+    number = p->number_next++;
+    TRY(make_file(p, h, number));
+    *number_out = number;
+    return STATUS_OK;
+}
+
 enum status spool_pool_prepare(struct spool_pool *p, uint32_t log_id,
                                struct spool_segment_file *file_out)
 {
@@ -198,22 +212,18 @@ enum status spool_pool_prepare(struct spool_pool *p, uint32_t log_id,
         .log_id = log_id,
         .bytes = p->segment_bytes,
     };
-    enum status status;
     uint32_t number;
 
     TRY(make_salt(&h.salt));
-    /* A number is used for one new file only, even when making it fails. */
     p->generation_next++;
-    if (p->free_count > 0) {
-        status = reuse_file(p, &h, &number);
-    } else {
-        if (p->files_count >= SPOOL_SEGMENTS_MAX || p->number_next > SPOOL_SEGMENT_NUMBER_MAX)
-            return STATUS_LIMIT;
-        number = p->number_next++;
-        status = make_file(p, &h, number);
+    if (p->free_count == 0) {
+        TRY(new_file(p, &h, &number));
+    } else if (reuse_file(p, &h, &number) != STATUS_OK) {
+        /* A file that cannot be used is no reason to have none. Another generation: nobody knows
+         * what became of the header with this one. */
+        h.generation = p->generation_next++;
+        TRY(new_file(p, &h, &number));
     }
-    if (status != STATUS_OK)
-        return status;
     *file_out = (struct spool_segment_file){
         .generation = h.generation,
         .salt = h.salt,

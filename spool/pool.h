@@ -37,7 +37,7 @@ MUST_USE enum status spool_pool_add_free(struct spool_pool *p, uint32_t number, 
 
 /* Storage operation segment_prepare: takes a free file or makes one. file_out->handle is -1:
  * the caller opens it as it likes. STATUS_NO_SPACE, STATUS_LIMIT past SPOOL_SEGMENTS_MAX. A free
- * file that fails stays free; the next call tries another one first. */
+ * file that fails stays free and is tried again behind the others; a new one takes its place. */
 MUST_USE enum status spool_pool_prepare(struct spool_pool *p, uint32_t log_id,
                                         struct spool_segment_file *file_out);
 
