@@ -151,9 +151,12 @@ bool cli_spool_read(struct cli_spool_reader *s)
         if (!s->is_in_use || status == STATUS_UNSUPPORTED || status == STATUS_NO_MEMORY)
             break;
     }
-    if (status == STATUS_UNSUPPORTED && s->recovery.unsupported_segment > 0)
+    if (status == STATUS_UNSUPPORTED && s->recovery.failed_segment > 0)
         (void)cli_error(s->command, "%s: segment %08u is of a format not known to this version",
-                        s->path, s->recovery.unsupported_segment);
+                        s->path, s->recovery.failed_segment);
+    else if (s->recovery.failed_segment > 0)
+        (void)cli_error(s->command, "%s: segment %08u cannot be read: %s", s->path,
+                        s->recovery.failed_segment, status_text(status));
     else
         (void)cli_error(s->command, "%s: cannot be read: %s", s->path, status_text(status));
     return false;

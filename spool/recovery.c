@@ -301,11 +301,11 @@ static enum status begin(struct recovery_work *w)
 /* Frees everything and keeps what a message to the user needs. */
 static enum status fail(struct spool_recovery *r, enum status status)
 {
-    uint32_t unsupported = r->unsupported_segment;
+    uint32_t segment = r->failed_segment;
 
     ASSERT(status != STATUS_OK);
     spool_recovery_finish(r);
-    r->unsupported_segment = unsupported;
+    r->failed_segment = segment;
     return status;
 }
 

@@ -149,7 +149,7 @@ struct spool_recovery {                       /* Read freely; change nothing. */
                              none   are. A message that has such a one all the same is damage */
     size_t segments_read; /* of segments_count */
     const struct spool_directory *directory;
-    uint32_t unsupported_segment; /* with STATUS_UNSUPPORTED: which */
+    uint32_t failed_segment; /* that ended begin(), by its format or what its file says; 0: none */
     struct spool_recovery_keeper *keeper;
     uint64_t generation_gap;    /* private, like the rest */
     struct recovery_work *work; /* private, like the rest; NULL: it is over */

@@ -148,6 +148,15 @@ static uint64_t behind(uint64_t generation, uint64_t distance)
     return generation < UINT64_MAX - distance ? generation + distance : UINT64_MAX;
 }
 
+/* It holds what nobody knows, and is left alone. All else is read. */
+static void report_unreadable(struct spool_recovery *r, uint32_t number)
+{
+    recovery_report(r,
+                    &(struct spool_damage){ .kind = SPOOL_DAMAGE_UNREADABLE, .segment = number });
+    r->segments_count--;
+    r->generation_gap = GENERATION_GAP;
+}
+
 static enum status add_file(struct spool_recovery *r, const char *name)
 {
     struct spool_recovered_segment *s;
@@ -164,14 +173,19 @@ static enum status add_file(struct spool_recovery *r, const char *name)
         return STATUS_LIMIT;
     s = &r->segments[r->segments_count++];
     *s = (struct spool_recovered_segment){ .number = number };
-    status = read_header(r, s);
-    if (status == STATUS_UNSUPPORTED)
-        r->unsupported_segment = number;
-    if (status != STATUS_OK)
-        return status;
-    s->is_free = s->is_free || s->header.is_free;
     if (number >= r->number_next)
         r->number_next = number + 1;
+    status = read_header(r, s);
+    if (status == STATUS_IO || status == STATUS_NOT_FOUND) {
+        report_unreadable(r, number);
+        return STATUS_OK;
+    }
+    /* One that may not be opened is a matter for a person, who may well be able to change that. */
+    if (status != STATUS_OK) {
+        r->failed_segment = number;
+        return status;
+    }
+    s->is_free = s->is_free || s->header.is_free;
     if (s->header.generation >= r->generation_next)
         r->generation_next = behind(s->header.generation, 1);
     /* Nothing is known of it: it was reported, and is left alone. */

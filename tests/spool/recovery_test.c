@@ -290,7 +290,7 @@ static void an_unknown_version_stops_everything(void **unused)
     spool_put_u32(header + 8, SPOOL_FORMAT_VERSION + 1);
     spool_put_u32(header + 60, spool_crc32c(0, header, 60));
     assert_int_equal(save_and_recover(&b), STATUS_UNSUPPORTED);
-    assert_int_equal(b.recovery.unsupported_segment, 2);
+    assert_int_equal(b.recovery.failed_segment, 2);
     teardown(&b);
 }
 
