@@ -161,12 +161,18 @@ void gateway_item_give_back(struct gateway_item *item, struct engine_loop *from)
         gateway_report_end(item, parting, from);
 }
 
+bool gateway_item_is_lent(const struct gateway_item *item)
+{
+    return item->tries != NULL && item->tries->loan != NULL;
+}
+
 bool gateway_item_part_later(struct gateway_item *item, struct gateway_report *report)
 {
-    struct gateway_loan *loan = item->tries != NULL ? item->tries->loan : NULL;
+    struct gateway_loan *loan;
 
-    if (loan == NULL)
+    if (!gateway_item_is_lent(item))
         return false;
+    loan = item->tries->loan;
     ASSERT(!loan->is_parting);
     loan->is_parting = true;
     loan->parting = report;

@@ -132,6 +132,9 @@ void gateway_item_note_common(struct gateway_item *item, struct gateway_failure 
 MUST_USE enum status gateway_item_borrow(struct gateway_item *item);
 void gateway_item_give_back(struct gateway_item *item, struct engine_loop *from);
 
+/* Whether something is lent. */
+bool gateway_item_is_lent(const struct gateway_item *item);
+
 /* The end waits for what is lent, and comes as gateway_report_end() with this report; false:
  * nothing is. */
 MUST_USE bool gateway_item_part_later(struct gateway_item *item, struct gateway_report *report);

@@ -392,6 +392,13 @@ void gateway_message_not_told(struct gateway_message *m, struct gateway_report *
     end_bounce(m, report);
 }
 
+/* When the whole message is over, its DONE says all there is to say. While it is moved that has to
+ * wait, and others do not: who deletes mail hears that it is durable. */
+static bool is_to_be_said(const struct gateway_message *m)
+{
+    return m->open_count > 0 || gateway_message_is_moved(m);
+}
+
 void gateway_message_reported(struct gateway_message *m, struct gateway_report *report)
 {
     if (report->item_ended) {
@@ -399,8 +406,7 @@ void gateway_message_reported(struct gateway_message *m, struct gateway_report *
         m->open_count--;
     }
     count_results(m->home, report);
-    /* When the whole message is over, its DONE says all there is to say. */
-    if (m->open_count > 0 || has_notices(report))
+    if (is_to_be_said(m) || has_notices(report))
         record(m, report, false);
     if (has_notices(report)) {
         m->open_count++;
@@ -418,8 +424,7 @@ void gateway_message_delivered(struct gateway_item *item)
     ASSERT(m->open_count > 0);
     m->open_count--;
     observe_count(&m->home->counters, OBSERVE_RECIPIENTS_DELIVERED, item->delivered.count);
-    /* As in gateway_message_reported(). */
-    for (unsigned i = 0; m->open_count > 0 && i < item->delivered.count; i++)
+    for (unsigned i = 0; is_to_be_said(m) && i < item->delivered.count; i++)
         record_result(m, &(struct spool_result){ .rid = gateway_item_waiting(item)[i],
                                                  .state = SPOOL_RESULT_DELIVERED,
                                                  .attempts = item->delivered.attempts });

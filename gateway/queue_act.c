@@ -146,6 +146,10 @@ enum gateway_queue_result gateway_queue_delete(struct gateway_worker *w, struct 
 {
     struct gateway_report *report;
 
+    /* The home would hear of it when all is given back, and who deletes hears before that that it
+     * is recorded. It was to be sent a moment ago. */
+    if (gateway_item_is_lent(item))
+        return GATEWAY_QUEUE_BUSY;
     if (gateway_report_create(item, item->waiting_count, &report) != STATUS_OK)
         return GATEWAY_QUEUE_REFUSED;
     if (!gateway_dispatch_take_out(&w->dispatch, item)) {

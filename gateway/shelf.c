@@ -28,6 +28,8 @@ struct gateway_fetch {
     char *bytes; /* whole blocks around the record */
     size_t skip; /* in front of it */
     size_t blocks_bytes;
+    uint64_t generation; /* of the segment, and offset: where it is read */
+    uint32_t offset;
 };
 
 /* --- readers --------------------------------------------------------------------------------- */
@@ -289,6 +291,29 @@ static void finish(struct gateway_fetch *fetch, enum status said, struct spool_m
     gateway_shelf_check(shelf->worker);
 }
 
+static void start(struct gateway_fetch *fetch);
+
+/* Compaction has taken the message elsewhere meanwhile, and the old place may be another's by now:
+ * whatever came of it, it is read there. */
+static bool has_moved(const struct gateway_fetch *fetch)
+{
+    const struct spool_location *location = &fetch->message->location;
+
+    return spool_segment_generation(location->segment) != fetch->generation ||
+           location->offset != fetch->offset;
+}
+
+static void start_again(struct gateway_fetch *fetch)
+{
+    if (fetch->fd >= 0)
+        (void)close(fetch->fd);
+    fetch->fd = -1;
+    free(fetch->bytes);
+    fetch->bytes = NULL;
+    fetch->message->home->shelf.reading--;
+    start(fetch);
+}
+
 static void on_read(struct engine_file_request *request, enum status status, size_t bytes)
 {
     struct gateway_fetch *fetch = CONTAINER_OF(request, struct gateway_fetch, request);
@@ -297,6 +322,10 @@ static void on_read(struct engine_file_request *request, enum status status, siz
     struct spool_message *spool = NULL;
     struct slice got = { fetch->bytes, bytes };
 
+    if (has_moved(fetch)) {
+        start_again(fetch);
+        return;
+    }
     if (status == STATUS_OK && bytes < fetch->skip + m->location.bytes)
         status = STATUS_CORRUPT;
     if (status == STATUS_OK)
@@ -313,12 +342,17 @@ static void on_open(struct engine_file_request *request, enum status status, siz
     const struct gateway_message *m = fetch->message;
     struct gateway_shelf *shelf = &m->home->shelf;
 
+    if (status == STATUS_OK)
+        fetch->fd = (int)bytes;
+    if (has_moved(fetch)) {
+        start_again(fetch);
+        return;
+    }
     if (status != STATUS_OK) {
         finish(fetch, status, NULL);
         start_next(shelf);
         return;
     }
-    fetch->fd = (int)bytes;
     engine_file_read(m->home->loop, &fetch->request, fetch->fd, fetch->bytes, fetch->blocks_bytes,
                      m->location.offset - fetch->skip, on_read);
 }
@@ -330,6 +364,8 @@ static void start(struct gateway_fetch *fetch)
     struct gateway_process *process = m->home->process;
     size_t end = (size_t)m->location.offset + m->location.bytes;
 
+    fetch->generation = spool_segment_generation(m->location.segment);
+    fetch->offset = m->location.offset;
     fetch->skip = m->location.offset % SPOOL_BLOCK_BYTES;
     fetch->blocks_bytes = (end - (m->location.offset - fetch->skip) + SPOOL_BLOCK_BYTES - 1) /
                           SPOOL_BLOCK_BYTES * SPOOL_BLOCK_BYTES;
