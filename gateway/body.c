@@ -67,7 +67,8 @@ static void on_open(struct engine_file_request *request, enum status status, siz
     struct gateway_body *body = body_of_request(request);
 
     if (status != STATUS_OK) {
-        answer(body, status);
+        /* No descriptor: a limit of ours, and none of the message's. */
+        answer(body, status == STATUS_LIMIT ? STATUS_NO_MEMORY : status);
         return;
     }
     body->fd = (int)bytes;

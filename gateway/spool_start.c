@@ -17,19 +17,32 @@
 #define FREE_SEGMENTS_PER_WORKER 4
 #define PROBE_BYTES              4096
 #define PROBE_NAME               "probe.tmp"
+#define STEP_MAX                 64
 
-/* Whether O_DIRECT and RWF_DSYNC work here: some file systems (tmpfs, overlays) refuse them. A disk
- * without room for the probe has not refused them: who refuses O_DIRECT does so when a file is
- * opened, and one that is there already needs no room. */
+/* What has been found out of one file system is not known of another that is mounted there. */
+static bool are_alike(int folder_fd, int other_fd)
+{
+    struct stat one, other;
+
+    return fstat(folder_fd, &one) == 0 && fstat(other_fd, &other) == 0 &&
+           one.st_dev == other.st_dev;
+}
+
+/* Whether O_DIRECT and RWF_DSYNC work where the segments are: some file systems (tmpfs, overlays)
+ * refuse them. A disk without room for the probe has not refused them: who refuses O_DIRECT does so
+ * when a file is opened, and one that is there already needs no room. */
 static bool is_direct(const struct spool_directory *d)
 {
     char *block = aligned_alloc(PROBE_BYTES, PROBE_BYTES);
     int fd =
-        openat(d->path_fd, PROBE_NAME, O_RDWR | O_CREAT | O_TRUNC | O_DIRECT | O_CLOEXEC, 0600);
+        openat(d->segments_fd, PROBE_NAME, O_RDWR | O_CREAT | O_TRUNC | O_DIRECT | O_CLOEXEC, 0600);
     struct iovec part = { .iov_base = block, .iov_len = PROBE_BYTES };
     bool works = false;
 
-    if (fd < 0 && errno == ENOSPC) {
+    /* A segment folder holds nothing else when it is read. */
+    if (fd >= 0)
+        (void)unlinkat(d->segments_fd, PROBE_NAME, 0);
+    if (fd < 0 && errno == ENOSPC && are_alike(d->path_fd, d->segments_fd)) {
         fd = openat(d->path_fd, "format", O_RDWR | O_DIRECT | O_CLOEXEC);
         works = fd >= 0;
     } else if (block != NULL && fd >= 0) {
@@ -39,18 +52,8 @@ static bool is_direct(const struct spool_directory *d)
     }
     if (fd >= 0)
         (void)close(fd);
-    (void)unlinkat(d->path_fd, PROBE_NAME, 0);
     free(block);
     return works;
-}
-
-/* What has been found out of one file system is not known of another that is mounted there. */
-static bool are_bodies_alike(const struct spool_directory *d)
-{
-    struct stat spool, bodies;
-
-    return fstat(d->path_fd, &spool) == 0 && fstat(d->bodies_fd, &bodies) == 0 &&
-           spool.st_dev == bodies.st_dev;
 }
 
 static enum status complain(const struct config_settings *settings, const char *step,
@@ -109,9 +112,14 @@ static enum status open_parts(struct gateway_process *process,
                               const struct config_settings *settings)
 {
     enum status status = gateway_recovery_create(process, settings);
+    uint32_t segment =
+        process->recovery != NULL ? gateway_recovery_spool(process->recovery)->failed_segment : 0;
+    char step[STEP_MAX] = "cannot be read";
 
+    if (segment > 0)
+        (void)snprintf(step, sizeof(step), "segment %08u cannot be read", segment);
     if (status != STATUS_OK)
-        return complain(settings, "cannot be read", status);
+        return complain(settings, step, status);
     status = open_pool(process);
     if (status != STATUS_OK)
         return complain(settings, "segments", status);
@@ -129,7 +137,9 @@ enum status gateway_spool_open(struct gateway_process *process,
     if (status != STATUS_OK)
         return complain(settings, process->directory.step, status);
     process->spool_is_direct = is_direct(&process->directory);
-    process->bodies_are_direct = process->spool_is_direct && are_bodies_alike(&process->directory);
+    process->bodies_are_direct =
+        process->spool_is_direct &&
+        are_alike(process->directory.segments_fd, process->directory.bodies_fd);
     status = open_parts(process, settings);
     if (status != STATUS_OK)
         gateway_spool_close(process);

@@ -144,6 +144,14 @@ static void segment_write(struct spool_storage *s, const struct spool_write *w)
 
 /* --- segments -------------------------------------------------------------------------------- */
 
+/* Made, and not to be had: it is nobody's. What cannot be given back either, a start finds. */
+static void give_back(struct gateway_process *process, const struct spool_segment_file *file)
+{
+    enum status status = spool_pool_release(&process->pool, file);
+
+    (void)status;
+}
+
 static void run_prepare(struct engine_job *job)
 {
     struct gateway_store *store = CONTAINER_OF(job, struct gateway_store, prepare_job);
@@ -154,10 +162,13 @@ static void run_prepare(struct engine_job *job)
      * or nothing would ever become free again. */
     store->prepare_status =
         spool_pool_prepare(&process->pool, store->worker->index, &store->prepared);
-    atomic_store(&process->segment_bytes, spool_pool_bytes_in_use(&process->pool));
-    if (store->prepare_status == STATUS_OK)
+    if (store->prepare_status == STATUS_OK) {
         store->prepare_status = spool_segment_open(&process->directory, store->prepared.number,
                                                    flags, &store->prepared.handle);
+        if (store->prepare_status != STATUS_OK)
+            give_back(process, &store->prepared);
+    }
+    atomic_store(&process->segment_bytes, spool_pool_bytes_in_use(&process->pool));
 }
 
 static void on_prepared(struct engine_loop *loop, struct engine_job *job)
@@ -180,18 +191,23 @@ static void segment_prepare(struct spool_storage *s)
     submit(store, store->worker->process->segments, &store->prepare_job, run_prepare, on_prepared);
 }
 
+/* It waits for nothing: what was written is on the disk, and the file has its name. */
+static void segment_sealed(struct spool_storage *s, const struct spool_segment_file *file)
+{
+    (void)s;
+    if (file->handle >= 0)
+        (void)close(file->handle);
+}
+
 static void run_release(struct engine_job *job)
 {
     struct gateway_store *store = CONTAINER_OF(job, struct gateway_store, release_job);
-
     struct gateway_process *process = store->worker->process;
 
     if (store->released_is_damaged)
         spool_pool_add_damaged(&process->pool, store->released.number);
     store->release_status = spool_pool_release(&process->pool, &store->released);
     atomic_store(&process->segment_bytes, spool_pool_bytes_in_use(&process->pool));
-    if (store->release_status == STATUS_OK && store->released.handle >= 0)
-        (void)close(store->released.handle);
 }
 
 static void on_released(struct engine_loop *loop, struct engine_job *job)
@@ -217,6 +233,7 @@ static void segment_release(struct spool_storage *s, const struct spool_segment_
 static const struct spool_storage_ops storage_ops = {
     .segment_prepare = segment_prepare,
     .segment_write = segment_write,
+    .segment_sealed = segment_sealed,
     .segment_release = segment_release,
 };
 

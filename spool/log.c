@@ -354,7 +354,7 @@ bool spool_log_is_holding(const struct spool_log *log)
 
 bool spool_log_is_quiet(const struct spool_log *log)
 {
-    return !log->is_writing && !log->is_preparing && !log->is_releasing;
+    return !log->is_writing && log->preparing == NULL && !log->is_releasing;
 }
 
 void spool_log_retry(struct spool_log *log)

@@ -123,6 +123,7 @@ struct spool_log { /* Fields are private; it is open so that a worker can embed 
     struct list chain;  /* struct spool_segment by generation, the current one last */
     struct list spares; /* struct spool_segment, prepared and unused, by generation */
     struct spool_segment *current;
+    struct spool_segment *preparing; /* its file is being made; NULL: none is */
     unsigned spares_count;
     unsigned segments_count; /* of the chain */
     struct list waiting;     /* tickets */
@@ -149,7 +150,6 @@ struct spool_log { /* Fields are private; it is open so that a worker can embed 
     unsigned events; /* bit set of enum spool_log_event */
     bool is_adopting;
     bool is_writing;
-    bool is_preparing;
     bool is_releasing;
     bool is_flushing;
     bool is_unconfirmed; /* no batch is behind the last one, which has messages */

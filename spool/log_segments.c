@@ -32,6 +32,8 @@ void log_seal_segment(struct spool_log *log)
         return;
     ASSERT(!log->is_writing);
     log->current->fill = log->options.segment_bytes;
+    log->storage->ops->segment_sealed(log->storage, &log->current->file);
+    log->current->file.handle = -1;
     log->current = NULL;
 }
 
@@ -67,9 +69,19 @@ static unsigned spares_wanted(const struct spool_log *log)
     return wanted < SPOOL_SPARES_MAX ? (unsigned)wanted : SPOOL_SPARES_MAX;
 }
 
+static void prepare_failed(struct spool_log *log, enum status status)
+{
+    log->counters.prepare_failures++;
+    log->prepare_waits = true;
+    log_raise(log, SPOOL_LOG_EVENT_PREPARE_FAILED);
+    /* Only after failed writes can messages wait without a place; their peers need an answer. */
+    if (log->spares_count == 0 && !log_next_fits(log))
+        log_fail_waiting(log, status);
+}
+
 void log_want_segments(struct spool_log *log)
 {
-    if (log->is_preparing || log->prepare_waits || log->is_holding)
+    if (log->preparing != NULL || log->prepare_waits || log->is_holding)
         return;
     /* Only for a rescue, which has to write and finds no room. */
     if (log->state == SPOOL_LOG_STOPPED &&
@@ -77,7 +89,12 @@ void log_want_segments(struct spool_log *log)
         return;
     if (log->spares_count >= spares_wanted(log))
         return;
-    log->is_preparing = true;
+    /* Before its file, which would be nobody's else. */
+    log->preparing = calloc(1, sizeof *log->preparing);
+    if (log->preparing == NULL) {
+        prepare_failed(log, STATUS_NO_MEMORY);
+        return;
+    }
     log->storage->ops->segment_prepare(log->storage);
 }
 
@@ -112,20 +129,10 @@ void log_release_head(struct spool_log *log)
     log->storage->ops->segment_release(log->storage, &head->file);
 }
 
-static struct spool_segment *segment_create(const struct spool_segment_file *file)
-{
-    struct spool_segment *segment = calloc(1, sizeof *segment);
-
-    if (segment == NULL)
-        return NULL;
-    segment->file = *file;
-    return segment;
-}
-
 enum status spool_log_adopt(struct spool_log *log, const struct spool_segment_file *file,
                             size_t messages_living, struct spool_segment **segment_out)
 {
-    struct spool_segment *segment = segment_create(file);
+    struct spool_segment *segment = calloc(1, sizeof *segment);
     struct list_node *next = &log->chain.head;
 
     ASSERT(log->is_adopting || (log->current == NULL && list_is_empty(&log->spares)));
@@ -134,6 +141,7 @@ enum status spool_log_adopt(struct spool_log *log, const struct spool_segment_fi
     while (next->prev != &log->chain.head &&
            CONTAINER_OF(next->prev, struct spool_segment, node)->file.generation > file->generation)
         next = next->prev;
+    segment->file = *file;
     segment->fill = log->options.segment_bytes;
     segment->messages = messages_living;
     list_insert_before(&segment->node, next);
@@ -156,33 +164,19 @@ void log_check_ready(struct spool_log *log)
     log_raise(log, SPOOL_LOG_EVENT_READY);
 }
 
-static void prepare_failed(struct spool_log *log, enum status status)
-{
-    log->counters.prepare_failures++;
-    log->prepare_waits = true;
-    log_raise(log, SPOOL_LOG_EVENT_PREPARE_FAILED);
-    /* Only after failed writes can messages wait without a place; their peers need an answer. */
-    if (log->spares_count == 0 && !log_next_fits(log))
-        log_fail_waiting(log, status);
-}
-
 void spool_log_segment_ready(struct spool_log *log, enum status status,
                              const struct spool_segment_file *file)
 {
-    struct spool_segment *segment;
+    struct spool_segment *segment = log->preparing;
 
-    ASSERT(log->is_preparing);
-    log->is_preparing = false;
+    ASSERT(segment != NULL);
+    log->preparing = NULL;
     if (status != STATUS_OK) {
+        free(segment);
         prepare_failed(log, status);
         return;
     }
-    segment = segment_create(file);
-    if (segment == NULL) {
-        /* The file stays behind, unused and empty; the next recovery takes it back. */
-        prepare_failed(log, STATUS_NO_MEMORY);
-        return;
-    }
+    segment->file = *file;
     segment->fill = SPOOL_BLOCK_BYTES;
     list_append(&log->spares, &segment->node);
     log->spares_count++;

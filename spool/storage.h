@@ -40,8 +40,12 @@ struct spool_storage_ops {
      * one in flight. Answer: spool_log_written(). */
     void (*segment_write)(struct spool_storage *s, const struct spool_write *w);
 
-    /* Marks a segment free, durably, before the answer: a later crash must not bring its
-     * records back. Closes its handle, after which the file may serve another prepare. At most
-     * one in flight. Answer: spool_log_segment_released(). */
+    /* Nothing more is written to it, and no write is in flight: its handle, which nobody else has,
+     * is closed. No answer. */
+    void (*segment_sealed)(struct spool_storage *s, const struct spool_segment_file *file);
+
+    /* Marks a sealed segment free, durably, before the answer: a later crash must not bring its
+     * records back. Then the file may serve another prepare. At most one in flight. Answer:
+     * spool_log_segment_released(). */
     void (*segment_release)(struct spool_storage *s, const struct spool_segment_file *file);
 };

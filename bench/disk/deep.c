@@ -61,6 +61,12 @@ static void write_batch(struct spool_storage *s, const struct spool_write *w)
     deep.is_writing = true;
 }
 
+static void sealed(struct spool_storage *s, const struct spool_segment_file *file)
+{
+    (void)s;
+    (void)close(file->handle);
+}
+
 static void release(struct spool_storage *s, const struct spool_segment_file *file)
 {
     (void)s;
@@ -149,7 +155,7 @@ static uint64_t number(const char *text, uint64_t from, uint64_t to)
 
 int main(int argc, char **argv)
 {
-    static const struct spool_storage_ops ops = { prepare, write_batch, release };
+    static const struct spool_storage_ops ops = { prepare, write_batch, sealed, release };
     const struct spool_log_options options = { .batch_first = SPOOL_BATCH_ERA + 1,
                                                .sequence_first = SPOOL_BATCH_ERA + 1 };
     static struct spool_ids ids;

@@ -68,7 +68,9 @@ static void on_release(struct spool_storage *s, const struct spool_segment_file 
     fail_msg("nothing is released");
 }
 
-static const struct spool_storage_ops log_ops = { on_prepare, on_write, on_release };
+static const struct spool_storage_ops log_ops = { .segment_prepare = on_prepare,
+                                                  .segment_write = on_write,
+                                                  .segment_release = on_release };
 
 static void settle_log(void)
 {

@@ -267,6 +267,12 @@ static struct spool_message *largest_message(void)
     return spool_draft_complete(&d);
 }
 
+static void large_sealed(struct spool_storage *s, const struct spool_segment_file *file)
+{
+    (void)s;
+    (void)file;
+}
+
 /* Takes the message. */
 static void large_commit(struct large *l, struct spool_message *m)
 {
@@ -283,7 +289,8 @@ static void large_commit(struct large *l, struct spool_message *m)
 static void large_begin(struct large *l)
 {
     static const struct spool_storage_ops ops = { .segment_prepare = large_ignore,
-                                                  .segment_write = large_write };
+                                                  .segment_write = large_write,
+                                                  .segment_sealed = large_sealed };
     const struct spool_log_options options = { .batch_first = 1, .sequence_first = 1 };
 
     *l = (struct large){ .storage.ops = &ops };
@@ -297,7 +304,8 @@ static void large_begin(struct large *l)
 
 static void large_end(struct large *l)
 {
-    l->log.is_preparing = false; /* nobody will answer */
+    if (l->log.preparing != NULL)
+        spool_log_segment_ready(&l->log, STATUS_NO_SPACE, NULL);
     spool_log_finish(&l->log);
 }
 

@@ -62,11 +62,20 @@ static void ask_write(struct spool_storage *storage, const struct spool_write *w
     s->writes++;
 }
 
+static void sealed(struct spool_storage *storage, const struct spool_segment_file *file)
+{
+    struct fake_storage *s = fake_of(storage);
+
+    assert_false(s->is_writing);
+    s->sealed = file->number;
+}
+
 static void ask_release(struct spool_storage *storage, const struct spool_segment_file *file)
 {
     struct fake_storage *s = fake_of(storage);
 
     assert_false(s->is_releasing);
+    assert_int_equal(file->handle, -1);
     s->is_releasing = true;
     s->releasing = *file;
 }
@@ -74,6 +83,7 @@ static void ask_release(struct spool_storage *storage, const struct spool_segmen
 static const struct spool_storage_ops fake_ops = {
     .segment_prepare = ask_prepare,
     .segment_write = ask_write,
+    .segment_sealed = sealed,
     .segment_release = ask_release,
 };
 

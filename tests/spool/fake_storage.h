@@ -33,6 +33,7 @@ struct fake_storage {
     struct spool_write write;
     struct spool_segment_file releasing;
     unsigned writes;
+    unsigned sealed;                      /* the number of the last that was */
     unsigned released[FAKE_SEGMENTS_MAX]; /* numbers, in order */
     unsigned released_count;
 };

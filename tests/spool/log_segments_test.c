@@ -186,6 +186,27 @@ static void a_head_whose_done_has_no_room_is_released(void **unused)
     teardown(&b);
 }
 
+static void what_is_written_no_more_is_let_go_of_at_once(void **unused)
+{
+    struct bench b;
+    const struct spool_segment_file *first;
+
+    (void)unused;
+    ready(&b);
+    commit(&b, 3000);
+    first = spool_segment_file(b.tickets[0].location.segment);
+    assert_int_equal(b.storage.sealed, 0);
+    while (spool_log_segments_count(&b.log) < 2)
+        commit(&b, 12000);
+    assert_int_equal(b.storage.sealed, first->number);
+    assert_int_equal(first->handle, -1);
+    assert_int_equal(append(&b, 100), STATUS_OK);
+    fake_settle(&b.storage);
+    assert_true(fake_answer_write(&b.storage, STATUS_IO)); /* the end of a segment as well */
+    assert_int_not_equal(b.storage.sealed, first->number);
+    teardown(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -193,6 +214,7 @@ int main(void)
         cmocka_unit_test(adopted_segments_stand_first_in_the_chain),
         cmocka_unit_test(segments_are_adopted_while_new_mail_comes),
         cmocka_unit_test(a_head_whose_done_has_no_room_is_released),
+        cmocka_unit_test(what_is_written_no_more_is_let_go_of_at_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
