@@ -345,6 +345,14 @@ static void copy_counters(struct gateway_worker *w, const uint64_t *allocated)
     observe_set(&w->counters, OBSERVE_ALLOCATED_BYTES, *allocated);
 }
 
+/* What a read that was under way has led to, such as a bounce, is recorded too, as long as there is
+ * time for it. */
+static bool is_over(const struct gateway_worker *w)
+{
+    return w->state == GATEWAY_WORKER_DONE && engine_loop_owners(w->loop) == 0 &&
+           gateway_store_is_still(&w->store) && (w->is_late || gateway_store_is_quiet(&w->store));
+}
+
 static void run(struct engine_thread *thread)
 {
     struct gateway_worker *w = CONTAINER_OF(thread, struct gateway_worker, thread);
@@ -358,8 +366,7 @@ static void run(struct engine_thread *thread)
     }
     on_heart(&w->heart);
     atomic_store(&w->start, GATEWAY_WORKER_RUNS);
-    while (w->state != GATEWAY_WORKER_DONE || engine_loop_owners(w->loop) > 0 ||
-           !gateway_store_is_still(&w->store)) {
+    while (!is_over(w)) {
         engine_loop_turn(w->loop);
         observe_log_flush(w->log);
         copy_counters(w, allocated);
