@@ -177,7 +177,6 @@ static void on_prepared(struct engine_loop *loop, struct engine_job *job)
 
     (void)loop;
     if (store->prepare_status == STATUS_OK) {
-        store->reported = SPOOL_LOG_EVENT_NONE;
         well_again(store, BIT(SPOOL_LOG_EVENT_PREPARE_FAILED));
     }
     spool_log_segment_ready(&store->log, store->prepare_status, &store->prepared);
@@ -288,6 +287,7 @@ static void report(struct gateway_store *store, enum spool_log_event event)
     struct gateway_worker *w = store->worker;
     enum observe_level level = OBSERVE_CRITICAL;
     const char *text = NULL;
+    bool was_said = (store->trouble & BIT(event)) != 0; /* and has not gone well since */
 
     switch (event) {
     case SPOOL_LOG_EVENT_NONE: return;
@@ -329,9 +329,8 @@ static void report(struct gateway_store *store, enum spool_log_event event)
         alert(store, event, level, text);
     if (event == SPOOL_LOG_EVENT_PREPARE_FAILED || event == SPOOL_LOG_EVENT_RELEASE_FAILED) {
         engine_timer_start(w->loop, &store->retry, GATEWAY_STORE_RETRY_MS, on_retry);
-        if (store->reported == event)
-            return; /* said once until something goes well again */
-        store->reported = event;
+        if (was_said)
+            return;
     }
     if (level == OBSERVE_CRITICAL)
         observe_count(&w->counters, OBSERVE_SPOOL_ERRORS, 1);

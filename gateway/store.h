@@ -45,9 +45,8 @@ struct gateway_store { /* Fields are private. */
     struct spool_segment_file released;
     enum status release_status;
     bool released_is_damaged;
-    uint64_t damaged_generation;   /* of a segment that goes to the quarantine */
-    enum spool_log_event reported; /* the trouble that has been said */
-    unsigned trouble;              /* that an alert tells of: a bit for each enum spool_log_event */
+    uint64_t damaged_generation; /* of a segment that goes to the quarantine */
+    unsigned trouble;            /* that an alert tells of: a bit for each enum spool_log_event */
     bool is_settled;
     bool is_unlinked; /* the segment of the last write has no name any more */
 };
