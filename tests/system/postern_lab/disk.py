@@ -23,10 +23,13 @@ from postern_lab import CI
 from postern_lab.process import wait_until
 
 CLONE_NEWNS = 0x20000
-EXT4_IOC_SHUTDOWN, SHUTDOWN_AT_ONCE = 0x8004587d, 2  # nothing is written any more, no log either
+IOC_SHUTDOWN, SHUTDOWN_AT_ONCE = 0x8004587d, 2  # nothing is written any more, no log either
 IMAGE_BYTES = 1 << 30  # it has holes
 THIN_BYTES = 320 << 20
-TOOLS = ['unshare', 'nsenter', 'findmnt', 'fallocate', 'mkfs.ext4', 'e2fsck', 'filefrag']
+TOOLS = ['unshare', 'nsenter', 'findmnt', 'fallocate', 'mkfs.ext4', 'e2fsck', 'filefrag',
+         'mkfs.xfs']
+MAKERS = {'ext4': ['mkfs.ext4', '-q', '-E', 'lazy_itable_init=0,nodiscard'],
+          'xfs': ['mkfs.xfs', '-q', '-K']}
 _libc = ctypes.CDLL(None, use_errno=True)
 _setns = _libc.setns  # looked up here: a child of a process with threads must take no lock
 
@@ -89,13 +92,13 @@ class Disk:
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def mount(self):
-        """A tmpfs, or a file with an ext4 in it that is made when it is mounted first."""
+        """A tmpfs, or a file with an ext4 or xfs in it that is made when it is mounted first."""
         image = self.gateway.folder / 'disk.img'
-        if self.kind == 'ext4' and not image.exists():
+        if self.kind in MAKERS and not image.exists():
             with open(image, 'wb') as file:
                 file.truncate(IMAGE_BYTES)
-            self.run('mkfs.ext4', '-q', '-E', 'lazy_itable_init=0,nodiscard', image)
-        source = image if self.kind == 'ext4' else 'postern-lab'
+            self.run(*MAKERS[self.kind], image)
+        source = image if self.kind in MAKERS else 'postern-lab'
         result = self.run('mount', '-t', self.kind, '-o', self.options, source, self.place,
                           check=False)
         if result.returncode != 0:
@@ -116,10 +119,10 @@ class Disk:
         self.remount(f'size={used + free_bytes}')
 
     def shut_down(self):
-        """An ext4 only: whatever is asked of it fails with EIO until it is mounted anew."""
+        """An ext4 or xfs: whatever is asked of it fails with EIO until it is mounted anew."""
         fd = os.open(self.root, os.O_RDONLY)
         try:
-            fcntl.ioctl(fd, EXT4_IOC_SHUTDOWN, struct.pack('I', SHUTDOWN_AT_ONCE))
+            fcntl.ioctl(fd, IOC_SHUTDOWN, struct.pack('I', SHUTDOWN_AT_ONCE))
         finally:
             os.close(fd)
 
