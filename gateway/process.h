@@ -69,7 +69,7 @@ struct gateway_process {
     _Atomic uint64_t message_bytes; /* of messages in memory and on their way in */
     _Atomic uint64_t queue_bytes; /* of what is in memory of every message, wherever the rest is */
     _Atomic uint64_t segment_bytes; /* on disk: segment files that are not free */
-    _Atomic uint64_t body_bytes;    /* on disk: body files of living messages */
+    _Atomic uint64_t body_bytes;    /* on disk: body files, those under way included */
     _Atomic size_t quarantined;     /* segments in the spool's quarantine */
     _Atomic bool spool_is_low;      /* at spool.max_size or spool.min_free: MAIL gets 452 */
     _Atomic bool spool_is_gone;     /* its folder is not in its place: MAIL gets 451 */

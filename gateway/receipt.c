@@ -11,13 +11,20 @@
 static_assert(GATEWAY_CHANNEL_INPUT_BYTES_MAX <= GATEWAY_RECEIPT_WAITING_MAX,
               "what comes at once can wait for the file");
 
-/* Counts what the receipt holds among the memory of all messages. */
+/* Counts what the receipt holds among the memory of all messages, and what its file takes of the
+ * disk among all body files, until the message does. */
 static void charge(struct gateway_receipt *r)
 {
     size_t bytes = sizeof(*r) + spool_draft_memory_bytes(&r->draft) + r->waiting.capacity;
+    uint64_t file_bytes = 0;
 
-    if (r->body != NULL)
+    if (r->body != NULL) {
         bytes += sizeof(*r->body) + spool_body_file_memory_bytes(&r->body->file);
+        file_bytes = spool_body_file_bytes(&r->body->file);
+    }
+    ASSERT(file_bytes >= r->file_bytes || r->body == NULL);
+    atomic_fetch_add(&r->worker->process->body_bytes, file_bytes - r->file_bytes); /* or less */
+    r->file_bytes = file_bytes;
     if (bytes > r->charged_bytes)
         atomic_fetch_add(&r->worker->process->message_bytes, bytes - r->charged_bytes);
     else if (bytes < r->charged_bytes)
@@ -63,6 +70,7 @@ void gateway_receipt_destroy(struct gateway_receipt *r)
     if (r->body != NULL)
         gateway_body_abandon(r->body);
     atomic_fetch_sub(&r->worker->process->message_bytes, r->charged_bytes);
+    atomic_fetch_sub(&r->worker->process->body_bytes, r->file_bytes);
     spool_log_unreserve(&r->worker->store.log, &r->reservation);
     spool_draft_finish(&r->draft);
     buffer_finish(&r->waiting);

@@ -35,6 +35,7 @@ struct gateway_receipt { /* Fields are private. */
     uint64_t bytes_hint;
     struct gateway_body *body;
     size_t charged_bytes;  /* of the process's message_bytes */
+    uint64_t file_bytes;   /* of the process's body_bytes */
     size_t moved_bytes;    /* of the body in memory, that the file has taken */
     struct buffer waiting; /* bytes behind these, that the file has not taken */
     enum status failure;

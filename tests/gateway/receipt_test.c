@@ -266,6 +266,7 @@ static void expect_nothing_left(void)
     assert_null(receipt);
     assert_null(body);
     assert_int_equal(atomic_load(&process.message_bytes), 0);
+    assert_int_equal(atomic_load(&process.body_bytes), 0);
     spool_message_destroy(committed);
     committed = NULL;
 }
@@ -365,6 +366,7 @@ static void test_where_memory_is_short_only_small_bodies_stay_in_it(void **state
     assert_true(gateway_receipt_is_full(receipt)); /* more than the chunks of such a file take */
     finish_steps();
     assert_int_equal(rooms, 1);
+    assert_int_equal(atomic_load(&process.body_bytes), 2 * GATEWAY_RECEIPT_SMALL_BYTES);
     gateway_receipt_commit(receipt, &nothing_found);
     finish_steps();
     expect_body(bytes, 2 * GATEWAY_RECEIPT_SMALL_BYTES);
