@@ -481,3 +481,29 @@ def test_a_body_whose_sync_fails_is_not_promised(make_gateway, ledger, next_hop)
         disk.give_back()
         assert_accepted(send(gateway, ledger, ('x' * 70 + '\n') * 30000))
         assert_all_delivered(ledger, next_hop, gateway)
+
+
+def test_a_spool_at_its_size_takes_no_mail_until_some_has_left(make_gateway, ledger, next_hop):
+    """Bodies that are under way count: here some that never end."""
+    gateway = make_gateway(next_hop, workers=1, spool_more='max_size = "256M";').start()
+    assert_accepted(send(gateway, ledger))
+    with contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(gateway.connect()) for _ in range(16)]
+        other = stack.enter_context(gateway.connect())
+        other.hello()
+        for client in slow:
+            client.hello()
+            client.expect(250, 'MAIL FROM:<a@lab.test>')
+            client.expect(250, 'RCPT TO:<b@example.com>')
+            client.expect(354, 'DATA')
+        for client in slow:
+            client.send((b'x' * 76 + b'\r\n') * 200000)  # 16 MB
+        gateway.wait_log(r'spool: no room \(spool.max_size')
+        other.expect(452, 'MAIL FROM:<c@lab.test>')
+        for client in slow:
+            client.close()
+        gateway.wait_log('spool: there is room again')
+        other.expect(250, 'MAIL FROM:<c@lab.test>')
+    wait_until(lambda: not list((gateway.spool_path / 'bodies').iterdir()), 10, 'no body stays')
+    assert_accepted(send(gateway, ledger))
+    assert_all_delivered(ledger, next_hop, gateway)
