@@ -1,5 +1,6 @@
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/json_scan.h"
 #include "cli/admin_client.h"
 #include "cli/commands.h"
@@ -38,6 +39,7 @@ struct view {
     uint64_t pid, uptime_s, generation, message_bytes, queue_bytes, segment_bytes, body_bytes;
     uint64_t quarantined, recovery_segments, recovery_read;
     bool in_force;
+    uint64_t reload_failed_s; /* since 1970; 0: it did not */
     bool spool_is_low;
     bool spool_is_recovered;
     bool spool_is_gone;
@@ -59,6 +61,7 @@ static void set_member(struct view *v, struct slice name, struct slice value, ui
         { "generation", &v->generation },
         { "message_bytes", &v->message_bytes },
         { "queue_bytes", &v->queue_bytes },
+        { "reload_failed_s", &v->reload_failed_s },
         { "spool_segment_bytes", &v->segment_bytes },
         { "spool_body_bytes", &v->body_bytes },
         { "spool_quarantined", &v->quarantined },
@@ -136,7 +139,7 @@ static unsigned long long counter(const struct view *v, const char *name)
 static void print_table(const struct view *v)
 {
     unsigned long long s = v->uptime_s;
-    char name[TEXT_MAX], endpoint[TEXT_MAX];
+    char name[TEXT_MAX], endpoint[TEXT_MAX], when[CLOCK_DATE_MAX];
 
     printf("version          %s\n", json_unescape(v->version, name, sizeof(name)));
     printf("process          %llu\n", (unsigned long long)v->pid);
@@ -144,6 +147,9 @@ static void print_table(const struct view *v)
            s % 60);
     printf("configuration    generation %llu%s\n", (unsigned long long)v->generation,
            v->in_force ? ", in force" : ", not yet with every worker");
+    if (v->reload_failed_s > 0)
+        printf("last reload      failed, %s: nothing has changed; the log says why\n",
+               clock_format_log((time_t)v->reload_failed_s, when));
     printf("connections      %llu in, %llu out\n", counter(v, "connections_in_now"),
            counter(v, "connections_out_now"));
     printf("messages         %llu, with %llu bytes in memory and %llu for the queue\n",

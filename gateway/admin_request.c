@@ -165,6 +165,7 @@ static void write_status(struct gateway_process *p, const struct gateway_listing
     json_member_number(w, "pid", (uint64_t)getpid());
     json_member_number(w, "uptime_s", (clock_monotonic_ms() - p->started_ms) / 1000);
     write_generation(p, listing, w);
+    json_member_number(w, "reload_failed_s", (uint64_t)atomic_load(&p->reload_failed_s));
     json_name(w, "listeners");
     json_open_array(w);
     for (size_t i = 0; i < listing->listeners_count; i++) {

@@ -36,24 +36,27 @@ static struct gateway_listener_load *load_for(struct gateway_process *process,
 }
 
 static enum status bind_all(struct gateway_doors *d, const struct config_listener *listener,
-                            size_t index)
+                            size_t index, struct gateway_doors_watch *watch)
 {
-    char text[IP_ENDPOINT_MAX];
+    char place[IP_ENDPOINT_MAX], text[GATEWAY_DOORS_TROUBLE_MAX];
     int error = 0;
     enum status status = engine_listener_probe(&listener->endpoint, &error);
 
     for (unsigned w = 0; status == STATUS_OK && w < d->workers_count; w++)
         status = engine_listener_bind(&listener->endpoint, (int)listener->backlog,
                                       &gateway_doors_of(d, w)[index].fd, &error);
-    if (status != STATUS_OK)
-        fprintf(stderr, "postern: listener %s: cannot listen on %s: %s\n", listener->name,
-                ip_endpoint_format(&listener->endpoint, text),
-                error != 0 ? strerrordesc_np(error) : status_text(status));
+    if (status != STATUS_OK) {
+        (void)snprintf(text, sizeof(text), "listener %s: cannot listen on %s: %s", listener->name,
+                       ip_endpoint_format(&listener->endpoint, place),
+                       error != 0 ? strerrordesc_np(error) : status_text(status));
+        watch->trouble(watch, text);
+    }
     return status;
 }
 
 enum status gateway_doors_open(struct gateway_doors *d, struct gateway_process *process,
-                               const struct config_settings *settings)
+                               const struct config_settings *settings,
+                               struct gateway_doors_watch *watch)
 {
     size_t rows = settings->listeners_count * process->workers_count;
     enum status result = STATUS_OK;
@@ -74,7 +77,7 @@ enum status gateway_doors_open(struct gateway_doors *d, struct gateway_process *
         if (load == NULL)
             status = STATUS_LIMIT;
         else if (is_new)
-            status = bind_all(d, listener, i);
+            status = bind_all(d, listener, i, watch);
         if (status != STATUS_OK) {
             result = status;
             continue;

@@ -8,6 +8,8 @@
 #include "gateway/process.h"
 #include "gateway/worker.h"
 
+#define GATEWAY_DOORS_TROUBLE_MAX 256
+
 /* What the workers are to be given for one configuration. */
 struct gateway_doors {
     size_t listeners_count;
@@ -15,10 +17,16 @@ struct gateway_doors {
     struct gateway_door *doors; /* workers_count rows of listeners_count */
 };
 
-/* Binds what no worker listens on yet. STATUS_BUSY, STATUS_DENIED...: a line about each listener
- * that cannot be bound was written to standard error, and nothing stays bound. */
+/* Who hears of each listener that cannot be bound: a line, lent for the call. */
+struct gateway_doors_watch {
+    void (*trouble)(struct gateway_doors_watch *watch, const char *text);
+};
+
+/* Binds what no worker listens on yet. STATUS_BUSY, STATUS_DENIED...: all that is wrong was said,
+ * and nothing stays bound. */
 MUST_USE enum status gateway_doors_open(struct gateway_doors *d, struct gateway_process *process,
-                                        const struct config_settings *settings);
+                                        const struct config_settings *settings,
+                                        struct gateway_doors_watch *watch);
 
 /* The row of one worker. */
 struct gateway_door *gateway_doors_of(const struct gateway_doors *d, unsigned worker);

@@ -68,11 +68,12 @@ struct gateway_process {
     _Atomic unsigned tls_connections;
     _Atomic uint64_t message_bytes; /* of messages in memory and on their way in */
     _Atomic uint64_t queue_bytes; /* of what is in memory of every message, wherever the rest is */
-    _Atomic uint64_t segment_bytes; /* on disk: segment files that are not free */
-    _Atomic uint64_t body_bytes;    /* on disk: body files, those under way included */
-    _Atomic size_t quarantined;     /* segments in the spool's quarantine */
-    _Atomic bool spool_is_low;      /* at spool.max_size or spool.min_free: MAIL gets 452 */
-    _Atomic bool spool_is_gone;     /* its folder is not in its place: MAIL gets 451 */
+    _Atomic uint64_t segment_bytes;  /* on disk: segment files that are not free */
+    _Atomic int64_t reload_failed_s; /* the last reload was refused then; 0: it was not */
+    _Atomic uint64_t body_bytes;     /* on disk: body files, those under way included */
+    _Atomic size_t quarantined;      /* segments in the spool's quarantine */
+    _Atomic bool spool_is_low;       /* at spool.max_size or spool.min_free: MAIL gets 452 */
+    _Atomic bool spool_is_gone;      /* its folder is not in its place: MAIL gets 451 */
     _Atomic unsigned workers_running;
     _Atomic bool has_failed;   /* it cannot go on: it is to stop, and to say so to who started it */
     _Atomic bool nobody_posts; /* all workers and helpers have ended: loops may go */

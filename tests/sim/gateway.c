@@ -127,6 +127,14 @@ static enum status hand_out(struct life *l, struct gateway_view **views,
     return STATUS_OK;
 }
 
+static void on_door_trouble(struct gateway_doors_watch *watch, const char *text)
+{
+    (void)watch;
+    sim_note("gateway: %s", text);
+}
+
+static struct gateway_doors_watch doors_watch = { .trouble = on_door_trouble };
+
 static enum status start(struct life *l)
 {
     struct gateway_view *views[CONFIG_WORKERS_MAX];
@@ -141,7 +149,8 @@ static enum status start(struct life *l)
     if (status == STATUS_OK)
         status = make_views(l, l->current, views);
     if (status == STATUS_OK)
-        status = gateway_doors_open(&doors, &l->process, &l->current->config->settings);
+        status =
+            gateway_doors_open(&doors, &l->process, &l->current->config->settings, &doors_watch);
     if (status == STATUS_OK)
         status = start_workers(l, views);
     return status == STATUS_OK ? hand_out(l, views, &doors) : status;
@@ -154,7 +163,8 @@ static void reload(struct life *l)
     struct gateway_doors doors;
 
     if (read_configuration(l, &next) != STATUS_OK || make_views(l, next, views) != STATUS_OK ||
-        gateway_doors_open(&doors, &l->process, &next->config->settings) != STATUS_OK ||
+        gateway_doors_open(&doors, &l->process, &next->config->settings, &doors_watch) !=
+            STATUS_OK ||
         hand_out(l, views, &doors) != STATUS_OK)
         sim_fault("a reload fails");
     l->current->older = l->older;

@@ -1,4 +1,5 @@
 """SIGHUP: no session dropped, no message lost, each session of one generation."""
+import json
 import re
 import time
 
@@ -127,10 +128,29 @@ def test_a_port_that_is_taken_is_told_and_changes_nothing(make_gateway, next_hop
         f', {{ name = "Taken"; type = "public"; address = "127.0.0.1"; port = {next_hop.port}; '
         'certificate = "mail"; hat = "inbound"; rat = "inbound"; }'))
     since = gateway.reload()
-    gateway.wait_log(rf'listener Taken: cannot listen on 127\.0\.0\.1:{next_hop.port}', since=since)
-    gateway.wait_log('the old (configuration|one) stays', since=since)
+    gateway.wait_log(rf'Critical: listener Taken: cannot listen on 127\.0\.0\.1:{next_hop.port}',
+                     since=since)
+    gateway.wait_log('Critical: reload: not all can be had, the old configuration stays',
+                     since=since)
     with gateway.connect() as client:
         assert f'SIZE {20 << 20}' in client.hello()
+    failed_s = json.loads(gateway.command('status', '--json'))['reload_failed_s']
+    assert abs(failed_s - time.time()) < 60
+    assert re.search(r'^last reload +failed, \w+ ', gateway.command('status'), re.M)
+    gateway.configure(listeners_more='')
+    in_force(gateway, 3, gateway.reload())
+    assert json.loads(gateway.command('status', '--json'))['reload_failed_s'] == 0
+    assert 'last reload' not in gateway.command('status')
+
+
+def test_what_waits_for_the_next_start_is_named(make_gateway, next_hop):
+    gateway = make_gateway(next_hop, workers=1).start()
+    gateway.configure(workers=2)
+    since = gateway.reload()
+    in_force(gateway, 2, since)
+    told = re.findall(r'reload: the change of (\S+) takes effect at the next start',
+                      gateway.log()[since:])
+    assert told == ['workers']
 
 
 def test_a_broken_file_is_reported_with_its_lines(make_gateway, next_hop):
