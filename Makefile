@@ -6,11 +6,11 @@
 PYTHON := /usr/bin/python3
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## install what is missing, build, start the demo gateway and send a few messages through it
 	@tools/install build run
-	@tools/build
+	@TARGETS=cli/postern tools/build
 	@tools/demo
 
 test: ## install what is missing, build, and run what must pass, in a quarter of an hour; CI=true: all
