@@ -132,12 +132,18 @@ static void print_lookups_json(const struct explanation *e, const struct policy_
 
 /* --- what the running gateway counts --------------------------------------------------------- */
 
-static void print_counts(const struct cli_counts *counts)
+/* What has no limit is not counted, and 0 would not be true. */
+static void print_counts(const struct cli_counts *counts, const struct policy_mail_flow *flow)
 {
-    printf("  counted  %llu connections here now, %llu recipients and %llu invalid ones in this\n"
-           "           interval\n",
-           (unsigned long long)counts->connections, (unsigned long long)counts->recipients,
-           (unsigned long long)counts->invalid_recipients);
+    printf("  counted  %llu connections here now\n", (unsigned long long)counts->connections);
+    if (flow->max_recipients_per_hour > 0)
+        printf("           %llu recipients in this interval, at all listeners\n",
+               (unsigned long long)counts->recipients);
+    else
+        printf("           recipients are not: there is no max_recipients_per_hour\n");
+    if (flow->max_invalid_recipients > 0)
+        printf("           %llu invalid recipients in this interval, at all listeners\n",
+               (unsigned long long)counts->invalid_recipients);
 }
 
 static void print_counts_json(const struct cli_counts *counts)
@@ -231,7 +237,7 @@ static bool explain_at(const struct explanation *e, const struct config_listener
     cli_policy_print(listener, verdict.flow);
     print_lookups(e, listener->hat);
     if (counts != NULL)
-        print_counts(counts);
+        print_counts(counts, config_listener_flow(listener, verdict.flow));
     return true;
 }
 
