@@ -90,7 +90,8 @@ def test_the_spool_is_measured_against_files_and_against_the_disk(tmp_path):
         for name in ('gateway', 'logs'):
             figures = one[name]
             assert figures['per_s'] > 0 and figures['stream_ratio'] > 0
-            assert 1 <= figures['messages_per_write'] <= one['sessions']
+            # A batch of padding may come behind the last of a few messages.
+            assert 0.5 <= figures['messages_per_write'] <= one['sessions']
             assert figures['bytes_per_write'] >= one['size'] * figures['messages_per_write']
             assert ('latency_ratio' in figures) == (one['sessions'] == 1)
     assert not list(tmp_path.iterdir())
