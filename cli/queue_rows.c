@@ -27,9 +27,9 @@ static void print_entry(struct cli_queue_rows *r, const struct cli_queue_line *l
     char age[CLI_QUEUE_SHORT_MAX], size[CLI_QUEUE_SHORT_MAX], next[CLI_QUEUE_SHORT_MAX];
 
     if (r->printed++ == 0)
-        printf("%-10s %5s %6s %-28s %-24s %5s %5s %-9s %s\n", "MID", "AGE", "SIZE", "SENDER",
+        printf("%-10s %5s %6s %-28s %-24s %5s %5s %-16s %s\n", "MID", "AGE", "SIZE", "SENDER",
                "DOMAIN", "RCPTS", "TRIES", "NEXT TRY", "WHY");
-    printf("%-10llu %5s %6s %-28s %-24s %5llu %5llu %-9s %s\n", (unsigned long long)line->mid,
+    printf("%-10llu %5s %6s %-28s %-24s %5llu %5llu %-16s %s\n", (unsigned long long)line->mid,
            cli_queue_age((time_t)line->arrived, r->now_s, age), cli_queue_size(line->size, size),
            sender_of(line), line->domain, (unsigned long long)line->recipients,
            (unsigned long long)line->attempts, cli_queue_time((time_t)line->until, r->now_s, next),
@@ -138,7 +138,7 @@ static void print_row(const struct cli_queue_rows *r, const struct cli_queue_row
 
     (void)snprintf(hosts, sizeof(hosts), "%s%s%s", row->hosts, row->until != 0 ? " " : "",
                    row->until != 0 ? cli_queue_time((time_t)row->until, r->now_s, until) : "");
-    printf("%-30s %8llu %8llu %6llu %6s %-14s %5llu %9llu %9llu %8llu  %s\n", row->domain,
+    printf("%-30s %8llu %8llu %6llu %6s %-21s %5llu %9llu %9llu %8llu  %s\n", row->domain,
            (unsigned long long)row->recipients, (unsigned long long)row->entries,
            (unsigned long long)row->held, cli_queue_age((time_t)row->oldest, r->now_s, age), hosts,
            (unsigned long long)row->connections, (unsigned long long)row->delivered,
@@ -154,7 +154,7 @@ static void print_summary(struct cli_queue_rows *r)
         return;
     }
     qsort(r->rows, r->rows_count, sizeof(struct cli_queue_row *), compare_rows);
-    printf("%-30s %8s %8s %6s %6s %-14s %5s %9s %9s %8s  %s\n", "DESTINATION", "RCPTS", "ENTRIES",
+    printf("%-30s %8s %8s %6s %6s %-21s %5s %9s %9s %8s  %s\n", "DESTINATION", "RCPTS", "ENTRIES",
            "HELD", "OLDEST", "HOSTS", "CONNS", "DELIVERED", "DEFERRED", "BOUNCED", "TROUBLE");
     for (size_t i = 0; i < count; i++)
         print_row(r, r->rows[i]);

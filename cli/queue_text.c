@@ -118,11 +118,15 @@ const char *cli_queue_age(time_t since_s, time_t now_s, char text[static CLI_QUE
 
 const char *cli_queue_time(time_t at_s, time_t now_s, char text[static CLI_QUEUE_SHORT_MAX])
 {
-    bool is_near = at_s > now_s - DAY_S && at_s < now_s + DAY_S;
-    struct tm tm;
+    bool is_today;
+    struct tm at, now;
 
-    if (at_s == 0 || localtime_r(&at_s, &tm) == NULL ||
-        strftime(text, CLI_QUEUE_SHORT_MAX, is_near ? "%H:%M:%S" : "%Y-%m-%d %H:%M", &tm) == 0)
+    if (at_s == 0 || localtime_r(&at_s, &at) == NULL || localtime_r(&now_s, &now) == NULL) {
+        (void)snprintf(text, CLI_QUEUE_SHORT_MAX, "-");
+        return text;
+    }
+    is_today = at.tm_year == now.tm_year && at.tm_yday == now.tm_yday;
+    if (strftime(text, CLI_QUEUE_SHORT_MAX, is_today ? "%H:%M:%S" : "%Y-%m-%d %H:%M", &at) == 0)
         (void)snprintf(text, CLI_QUEUE_SHORT_MAX, "-");
     return text;
 }

@@ -32,7 +32,7 @@ MUST_USE bool cli_queue_read(struct slice json, struct cli_queue_line *line_out)
 /* "45s", "12m", "3h", "5d": since then; "0s" when it is to come. */
 const char *cli_queue_age(time_t since_s, time_t now_s, char text[static CLI_QUEUE_SHORT_MAX]);
 
-/* "12:31:05" within a day, else "2026-11-28 12:31"; "-" for 0. */
+/* "12:31:05" on the local day of now, else "2026-11-28 12:31"; "-" for 0. */
 const char *cli_queue_time(time_t at_s, time_t now_s, char text[static CLI_QUEUE_SHORT_MAX]);
 
 /* "950", "12K", "1.5M" */

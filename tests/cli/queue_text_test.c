@@ -121,6 +121,42 @@ static void ages_and_sizes_are_short(void **state)
     (void)cli_queue_size(UINT64_MAX, text);
 }
 
+/* Midnight is that of the place: 01:00 and 23:00 there are another day in UTC. */
+static void a_time_of_another_day_has_its_date(void **state)
+{
+    static const struct {
+        const char *zone;
+        time_t now_s;
+        time_t at_s;
+        const char *text;
+    } cases[] = {
+        { "UTC", NOW_S, 0, "-" },
+        { "UTC", NOW_S, NOW_S, "00:00:00" },
+        { "UTC", NOW_S, NOW_S - 1, "2025-11-25 23:59" },
+        { "UTC", NOW_S, NOW_S + 86399, "23:59:59" },
+        { "UTC", NOW_S, NOW_S + 86400, "2025-11-27 00:00" },
+        { "UTC", NOW_S + 86399, NOW_S, "00:00:00" },
+        { "UTC", NOW_S + 86399, NOW_S + 86400, "2025-11-27 00:00" },
+        { "UTC", NOW_S, NOW_S + 365 * 86400, "2026-11-26 00:00" },
+        { "EAST-2", NOW_S, NOW_S - 7200, "00:00:00" },
+        { "EAST-2", NOW_S, NOW_S - 7201, "2025-11-25 23:59" },
+        { "EAST-2", NOW_S, NOW_S + 79199, "23:59:59" },
+        { "EAST-2", NOW_S, NOW_S + 79200, "2025-11-27 00:00" },
+        { "WEST3", NOW_S, NOW_S + 10799, "23:59:59" },
+        { "WEST3", NOW_S, NOW_S + 10800, "2025-11-26 00:00" },
+    };
+    char text[CLI_QUEUE_SHORT_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        assert_int_equal(setenv("TZ", cases[i].zone, 1), 0);
+        tzset();
+        assert_string_equal(cli_queue_time(cases[i].at_s, cases[i].now_s, text), cases[i].text);
+    }
+    assert_int_equal(setenv("TZ", "UTC", 1), 0);
+    tzset();
+}
+
 static void a_sentence_says_why_and_until_when(void **state)
 {
     static const struct {
@@ -157,6 +193,7 @@ int main(void)
         cmocka_unit_test(no_bytes_bring_a_control_character_out),
         cmocka_unit_test(lines_are_read_by_their_members),
         cmocka_unit_test(ages_and_sizes_are_short),
+        cmocka_unit_test(a_time_of_another_day_has_its_date),
         cmocka_unit_test(a_sentence_says_why_and_until_when),
     };
 
