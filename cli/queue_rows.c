@@ -145,6 +145,12 @@ static void print_row(const struct cli_queue_rows *r, const struct cli_queue_row
            (unsigned long long)row->deferred, (unsigned long long)row->bounced, row->trouble);
 }
 
+static void print_rest(uint64_t count)
+{
+    printf("and %llu more %s\n", (unsigned long long)count,
+           count == 1 ? "destination" : "destinations");
+}
+
 static void print_summary(struct cli_queue_rows *r)
 {
     size_t count = r->limit > 0 && r->limit < r->rows_count ? (size_t)r->limit : r->rows_count;
@@ -159,8 +165,7 @@ static void print_summary(struct cli_queue_rows *r)
     for (size_t i = 0; i < count; i++)
         print_row(r, r->rows[i]);
     if (count < r->rows_count || r->rows_lost > 0)
-        printf("and %llu more destinations\n",
-               (unsigned long long)(r->rows_count - count + r->rows_lost));
+        print_rest(r->rows_count - count + r->rows_lost);
 }
 
 /* --- lines ----------------------------------------------------------------------------------- */
@@ -216,7 +221,8 @@ static void print_outcome(const struct cli_queue_rows *r)
     printf("%llu %s %s", (unsigned long long)e->done, e->done == 1 ? "entry is" : "entries are",
            words[r->verb]);
     if (e->recipients > 0)
-        printf(" (%llu recipients)", (unsigned long long)e->recipients);
+        printf(" (%llu %s)", (unsigned long long)e->recipients,
+               e->recipients == 1 ? "recipient" : "recipients");
     if (e->nothing > 0)
         printf(", %llu had nothing to be done", (unsigned long long)e->nothing);
     if (e->busy > 0)

@@ -117,7 +117,7 @@ def test_a_summary_tells_of_destinations(make_gateway):
         assert lines['up.test']['hosts'] == 'up' and lines['up.test']['deferred'] == 1
         table = gateway.command('queue', 'list', '--summary').splitlines()
         assert table[1].startswith('down.test ') and table[2].startswith('up.test ')
-        assert 'and 1 more destinations' in gateway.command('queue', 'list', '--summary',
+        assert 'and 1 more destination\n' in gateway.command('queue', 'list', '--summary',
                                                              '--limit', '1')
         gateway.stop()
 
@@ -246,6 +246,9 @@ def test_more_than_one_is_deleted_only_if_one_insists(make_gateway):
         accept(gateway, 'b@one.test', count=3)
         wait_until(lambda: [e['reason'] for e in entries(gateway)] == ['retry'] * 3, 15, 'tried')
         mids = [e['mid'] for e in entries(gateway)]
+        assert gateway.command('queue', 'hold', mids[0]) == '1 entry is held (1 recipient)\n'
+        assert gateway.command('queue', 'hold', '--all') == \
+            '2 entries are held (2 recipients), 1 had nothing to be done\n'
         for selection in (['--all'], ['--domain', 'one.test'], mids[:2], []):
             gateway.command('queue', 'delete', *selection, code=2)
         for verb in ('hold', 'release', 'retry', 'bounce'):
