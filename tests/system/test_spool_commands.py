@@ -433,6 +433,17 @@ def test_selftest_warns_of_a_disk_that_is_memory():
     assert 'BAD: put no spool here' in spool('selftest', '/dev/shm', '--seconds', 1, code=1).stdout
 
 
+def test_help_names_commands_that_there_are():
+    """Among them those of `postern --help`."""
+    there = set(re.findall(r'^  ([a-z][a-z-]+) ', run_postern('--help').stdout, re.M))
+    assert {'spool', 'queue', 'flush'} <= there
+    for command in there:
+        text = run_postern(command, '--help').stdout
+        for word in re.findall(r'(?<=[ |])([a-z]+)(?=\|)|(?<=\|)([a-z]+)', text.splitlines()[0]):
+            text += run_postern(command, ''.join(word), '--help').stdout
+        assert set(re.findall(r'(?<![\w/.])postern ([a-z][a-z-]+)', text)) <= there, command
+
+
 @pytest.mark.parametrize('arguments, code, wanted', [
     (['selftest'], 2, 'DIR is missing'),
     (['selftest', '/nonexistent'], 1, 'No such file'),
