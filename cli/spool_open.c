@@ -101,6 +101,26 @@ void cli_spool_tell_use(const struct cli_spool_reader *s)
 
 /* --- opening and reading --------------------------------------------------------------------- */
 
+/* A folder that is there, and no file of it is the one that each spool has. */
+static bool is_other_folder(const char *path)
+{
+    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    bool is_other = fd >= 0 && faccessat(fd, "format", F_OK, 0) != 0 && errno == ENOENT;
+
+    if (fd >= 0)
+        (void)close(fd);
+    return is_other;
+}
+
+static void tell_failure(const struct cli_spool_reader *s, enum status status)
+{
+    if (status == STATUS_NOT_FOUND && is_other_folder(s->path))
+        (void)cli_error(s->command, "%s: it is no spool: there is no file format in it", s->path);
+    else
+        (void)cli_error(s->command, "%s: cannot %s it: %s", s->path, s->directory.step,
+                        status == STATUS_INVALID ? "it is no spool" : status_text(status));
+}
+
 bool cli_spool_open(struct cli_spool_reader *s, const char *command, const char *config,
                     const char *path)
 {
@@ -115,8 +135,7 @@ bool cli_spool_open(struct cli_spool_reader *s, const char *command, const char 
     }
     status = spool_directory_open(&s->directory, s->path, true);
     if (status != STATUS_OK) {
-        (void)cli_error(command, "%s: cannot %s it: %s", s->path, s->directory.step,
-                        status == STATUS_INVALID ? "it is no spool" : status_text(status));
+        tell_failure(s, status);
         return false;
     }
     s->is_open = true;

@@ -433,6 +433,14 @@ def test_selftest_warns_of_a_disk_that_is_memory():
     assert 'BAD: put no spool here' in spool('selftest', '/dev/shm', '--seconds', 1, code=1).stdout
 
 
+def test_a_spool_that_lacks_a_folder_is_told_from_what_is_none(dead):
+    (dead.path / 'segments').rename(dead.path / 'else')
+    assert 'cannot open segments of it: not found' in spool('verify', dead.path, code=1).stderr
+    (dead.path / 'else').rename(dead.path / 'segments')
+    (dead.path / 'format').unlink()
+    assert 'there is no file format in it' in spool('verify', dead.path, code=1).stderr
+
+
 def test_help_names_commands_that_there_are():
     """Among them those of `postern --help`."""
     there = set(re.findall(r'^  ([a-z][a-z-]+) ', run_postern('--help').stdout, re.M))
@@ -450,7 +458,8 @@ def test_help_names_commands_that_there_are():
     (['selftest', '.', '--seconds', '0'], 2, 'not a number'),
     (['selftest', '/proc', '--seconds', '1'], 1, 'cannot be written to'),
     (['verify', '/nonexistent'], 1, 'cannot open it'),
-    (['list', '.'], 1, 'cannot open segments of it'),
+    (['list', '.'], 1, 'it is no spool: there is no file format in it'),
+    (['verify', '.'], 1, 'it is no spool: there is no file format in it'),
     (['show'], 2, 'is missing'),
     (['show', '0'], 2, 'not a MID'),
     (['show', 'x'], 2, 'not a MID'),
