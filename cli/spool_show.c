@@ -27,9 +27,10 @@ static const struct cli_usage usage = {
         "With --raw or --body the message is written to standard output instead, to be saved or\n"
         "sent again: header and body, lines ended by CRLF, without the dots of DATA.\n"
         "\n"
-        "A message that is over can be shown until its segment is used again. Where its record\n"
-        "is damaged, in the spool or in the quarantine, it is shown too if its form is left; then\n"
-        "results of recipients are not known, and a wrong checksum is told, with exit status 1.\n",
+        "A message that is over can be shown until its segment is used again; a recipient is\n"
+        "over too where the spool does not say what became of him. Where its record is damaged,\n"
+        "in the spool or in the quarantine, it is shown too if its form is left; then results\n"
+        "of recipients are not known, and a wrong checksum is told, with exit status 1.\n",
     .has_config = true,
     .has_json = true,
     .options = options,

@@ -25,25 +25,51 @@ static void print_flags(unsigned flags)
     puts(is_first ? "none" : "");
 }
 
+/* Whether the recipient has no final result, and gets none: with the DONE of a message its results
+ * need not be written, so none says more than that it is over. */
+static bool is_struck_out(const struct cli_spool_view *v, const struct spool_result *r)
+{
+    return v->found->is_done &&
+           (r->state == SPOOL_RESULT_WAITING || r->state == SPOOL_RESULT_DEFERRED);
+}
+
+static const char *state_of(const struct cli_spool_view *v, const struct spool_result *r)
+{
+    return is_struck_out(v, r) ? "over" : cli_spool_state(r->state);
+}
+
+/* What is to come of a recipient. */
+static void print_future(const struct cli_spool_view *v, const struct spool_result *r)
+{
+    char date[CLOCK_DATE_MAX];
+
+    if (v->found == NULL || is_struck_out(v, r))
+        return;
+    if (r->state == SPOOL_RESULT_DEFERRED)
+        printf(", next try %s", clock_format_log((time_t)r->next_attempt_wall_s, date));
+    if (spool_result_is_held(r))
+        printf(", held");
+}
+
 static void print_recipient(const struct cli_spool_view *v, unsigned rid)
 {
     struct spool_dsn dsn = spool_message_dsn(v->message, rid);
     char address[CLI_SPOOL_ADDRESS_MAX], orcpt[SPOOL_ORCPT_MAX + 1], date[CLOCK_DATE_MAX];
     struct spool_result r = { .rid = rid };
+    const char *state = "unknown";
 
-    if (v->found != NULL)
+    if (v->found != NULL) {
         r = spool_recovery_result(v->found, rid);
-    printf("%5u  %-9s %5u  %s", rid, v->found != NULL ? cli_spool_state(r.state) : "unknown",
-           r.attempts, cli_spool_address(spool_message_recipient(v->message, rid), address));
+        state = state_of(v, &r);
+    }
+    printf("%5u  %-9s %5u  %s", rid, state, r.attempts,
+           cli_spool_address(spool_message_recipient(v->message, rid), address));
     for (unsigned i = 0; i < ARRAY_LEN(notify_names); i++)
         if ((dsn.notify & 1u << i) != 0)
             printf(" NOTIFY=%s", notify_names[i]);
     if (dsn.orcpt.len > 0)
         printf(" ORCPT=%s", cli_spool_clean(dsn.orcpt, orcpt, sizeof(orcpt)));
-    if (v->found != NULL && r.state == SPOOL_RESULT_DEFERRED)
-        printf(", next try %s", clock_format_log((time_t)r.next_attempt_wall_s, date));
-    if (spool_result_is_held(&r))
-        printf(", held");
+    print_future(v, &r);
     if (r.warnings > 0)
         printf(", delay told %s", clock_format_log((time_t)r.warned_wall_s, date));
     putchar('\n');
@@ -108,11 +134,11 @@ static void print_recipient_json(const struct cli_spool_view *v, unsigned rid)
     if (v->found != NULL) {
         struct spool_result r = spool_recovery_result(v->found, rid);
 
-        cli_json_member(false, "state", slice_from(cli_spool_state(r.state)));
+        cli_json_member(false, "state", slice_from(state_of(v, &r)));
         cli_json_number(false, "attempts", r.attempts);
         cli_json_number(false, "warnings", r.warnings);
-        cli_json_bool(false, "held", spool_result_is_held(&r));
-        if (r.state == SPOOL_RESULT_DEFERRED)
+        cli_json_bool(false, "held", spool_result_is_held(&r) && !is_struck_out(v, &r));
+        if (r.state == SPOOL_RESULT_DEFERRED && !is_struck_out(v, &r))
             cli_json_number(false, "next_attempt", (uint64_t)r.next_attempt_wall_s);
     }
     putchar('}');

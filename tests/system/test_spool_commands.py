@@ -263,6 +263,26 @@ def test_show_gives_the_message_back(dead):
     assert 'there is no message 999' in spool('show', 999, dead.path, code=1).stderr
 
 
+@pytest.mark.parametrize('replies', [{}, {'RCPT': ['450 4.2.1 later']}], ids=['once', 'twice'])
+def test_nobody_waits_for_a_message_that_is_over(make_gateway, replies):
+    with NextHop(replies=replies) as hop:
+        gateway = make_gateway(hop, workers=1).start()
+        with gateway.connect() as client:
+            client.hello()
+            assert client.transaction('a@lab.test', ['one@example.com'],
+                                      b'Subject: over\r\n\r\nx\r\n').code == 250
+        hop.wait_messages(1)
+        gateway.settle()
+        gateway.kill()
+    mid = next(r.mid for r in records_of(gateway.spool_path) if r.kind == MESSAGE)
+    text = spool('show', mid, gateway.spool_path).stdout
+    assert 'state         over: nothing of it is to be delivered' in text
+    assert re.search(r'^ +0  (over|delivered) .*<one@example\.com>$', text, re.M), text
+    recipient, = spool_json('show', mid, gateway.spool_path)['recipients']
+    assert recipient['state'] in ('over', 'delivered') and 'next_attempt' not in recipient
+    assert recipient['held'] is False
+
+
 def test_what_show_writes_can_be_sent_again(dead, next_hop):
     raw = show_raw(dead.mids['small'], dead.path, '--body')
     with Client(next_hop.port) as client:
