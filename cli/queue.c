@@ -161,6 +161,8 @@ static int judge(const char *name, const struct cli_queue_rows *r)
     if (!r->end.is_complete)
         return cli_error(name, "the gateway is starting or stopping: not all of the queue was "
                                "looked at");
+    if (r->missing > 0)
+        return CLI_EXIT_FAILED;
     if (r->end.matched == 0 && r->verb >= GATEWAY_QUEUE_SHOW)
         return cli_error(name, "no entry of the queue is like that");
     if (r->end.refused > 0 ||
@@ -219,7 +221,7 @@ static int run_verb(const struct cli_usage *usage, enum gateway_queue_verb verb,
         return code;
     if (verb == GATEWAY_QUEUE_LIST && c->summary != NULL)
         verb = GATEWAY_QUEUE_SUMMARY;
-    cli_queue_rows_init(&rows, verb, a.json);
+    cli_queue_rows_init(&rows, usage->name, verb, a.json);
     rows.limit = limit;
     buffer_init(&request, GATEWAY_ADMIN_REQUEST_MAX - 2);
     if (buffer_printf(&request, "queue %s", gateway_queue_verb_name(verb)) != STATUS_OK ||
@@ -348,7 +350,7 @@ static int run_flush(int argc, char **argv)
         a.operands[0][0] == '\0') {
         code = cli_misuse("flush", "\"%s\" is not a domain", a.operands[0]);
     } else {
-        cli_queue_rows_init(&rows, GATEWAY_QUEUE_FLUSH, a.json);
+        cli_queue_rows_init(&rows, "flush", GATEWAY_QUEUE_FLUSH, a.json);
         code = ask("flush", a.config, &request, &rows);
         cli_queue_rows_finish(&rows);
     }

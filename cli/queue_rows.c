@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "cli/options.h"
 
 #define TROUBLE_MAX 160
 
@@ -170,6 +171,12 @@ static void print_summary(struct cli_queue_rows *r)
 
 /* --- lines ----------------------------------------------------------------------------------- */
 
+static void tell_missing(struct cli_queue_rows *r, uint64_t mid)
+{
+    r->missing++;
+    (void)cli_error(r->command, "MID %llu is not in the queue", (unsigned long long)mid);
+}
+
 static bool take(struct cli_admin_lines *lines, struct slice json)
 {
     struct cli_queue_rows *r = CONTAINER_OF(lines, struct cli_queue_rows, lines);
@@ -183,6 +190,8 @@ static bool take(struct cli_admin_lines *lines, struct slice json)
         printf("%.*s\n", SLICE_ARGS(json));
     if (strcmp(line.kind, "end") == 0)
         r->end = line;
+    else if (strcmp(line.kind, "missing") == 0)
+        tell_missing(r, line.mid);
     else if (r->is_json)
         r->printed++;
     else if (strcmp(line.kind, "entry") == 0)
@@ -199,10 +208,12 @@ static bool take(struct cli_admin_lines *lines, struct slice json)
     return ferror(stdout) == 0;
 }
 
-void cli_queue_rows_init(struct cli_queue_rows *r, enum gateway_queue_verb verb, bool is_json)
+void cli_queue_rows_init(struct cli_queue_rows *r, const char *command,
+                         enum gateway_queue_verb verb, bool is_json)
 {
     *r = (struct cli_queue_rows){
         .lines = { .take = take },
+        .command = command,
         .verb = verb,
         .is_json = is_json,
         .now_s = (time_t)clock_wall_s(),

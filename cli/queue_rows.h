@@ -11,6 +11,7 @@ struct cli_queue_row; /* private */
 
 struct cli_queue_rows { /* Fields are private but for the first ones, and end. */
     struct cli_admin_lines lines;
+    const char *command; /* for messages: "queue show" */
     enum gateway_queue_verb verb;
     bool is_json;
     time_t now_s;
@@ -18,6 +19,7 @@ struct cli_queue_rows { /* Fields are private but for the first ones, and end. *
 
     struct cli_queue_line end; /* kind "": it has not come */
     bool is_bad;               /* a line could not be read */
+    uint64_t missing;          /* MIDs that are not there; each has been told */
     uint64_t printed;
     uint64_t shown_mid;
     struct cli_queue_row **rows;
@@ -26,7 +28,9 @@ struct cli_queue_rows { /* Fields are private but for the first ones, and end. *
     uint64_t rows_lost;
 };
 
-void cli_queue_rows_init(struct cli_queue_rows *r, enum gateway_queue_verb verb, bool is_json);
+/* Borrows command. */
+void cli_queue_rows_init(struct cli_queue_rows *r, const char *command,
+                         enum gateway_queue_verb verb, bool is_json);
 
 /* After the last line: what is printed behind all others. */
 void cli_queue_rows_end(struct cli_queue_rows *r);

@@ -174,6 +174,27 @@ static void send_on(struct gateway_queue_visit *visit)
 
 /* --- the answer ------------------------------------------------------------------------------ */
 
+/* The MIDs that were named and are not there, one a line; known when every worker was asked. */
+static enum status write_missing(const struct gateway_queue_visit *visit, struct buffer *reply)
+{
+    const struct gateway_queue_filter *filter = &visit->job.request.filter;
+
+    for (unsigned i = 0; i < filter->mids_count && !visit->is_partial; i++) {
+        struct json_writer j;
+
+        if (!gateway_queue_job_is_missing(&visit->job, i))
+            continue;
+        json_init(&j, reply);
+        json_open_object(&j);
+        json_member_text(&j, "kind", SLICE("missing"));
+        json_member_number(&j, "mid", filter->mids[i]);
+        json_close(&j);
+        TRY(json_finish(&j));
+        TRY(buffer_append(reply, SLICE("\n")));
+    }
+    return STATUS_OK;
+}
+
 static enum status write_end(const struct gateway_queue_visit *visit, struct buffer *reply)
 {
     const struct gateway_queue_job *job = &visit->job;
@@ -181,6 +202,7 @@ static enum status write_end(const struct gateway_queue_visit *visit, struct buf
 
     if (visit->is_failed)
         return gateway_admin_answer_error("no memory for the answer", reply);
+    TRY(write_missing(visit, reply));
     json_init(&j, reply);
     json_open_object(&j);
     json_member_text(&j, "kind", SLICE("end"));

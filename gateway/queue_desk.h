@@ -8,6 +8,7 @@
  * is lines of JSON (gateway/queue_view.h), then one of these:
  *
  *     {"kind": "left", "mid", "domain", "why"}  an entry that was not touched (among the others)
+ *     {"kind": "missing", "mid"}                a MID that was named and is not in the queue
  *     {"kind": "end", "matched", "done", "nothing", "busy", "refused", "recipients", "durable",
  *      "complete"}
  *     {"error": "why"}

@@ -85,13 +85,27 @@ static bool decode(struct slice value, char *text, size_t room)
 
 /* --- words ----------------------------------------------------------------------------------- */
 
+unsigned gateway_queue_mid_place(const struct gateway_queue_filter *f, uint64_t mid)
+{
+    unsigned i = 0;
+
+    while (i < f->mids_count && f->mids[i] != mid)
+        i++;
+    return i;
+}
+
+/* One that comes twice is kept once. */
 static bool take_mid(struct slice value, struct gateway_queue_filter *f)
 {
+    uint64_t mid;
+
+    if (!slice_to_number(value, UINT64_MAX, &mid) || mid == 0)
+        return false;
+    if (gateway_queue_mid_place(f, mid) < f->mids_count)
+        return true;
     if (f->mids_count == GATEWAY_QUEUE_MIDS_MAX)
         return false;
-    if (!slice_to_number(value, UINT64_MAX, &f->mids[f->mids_count]) || f->mids[f->mids_count] == 0)
-        return false;
-    f->mids_count++;
+    f->mids[f->mids_count++] = mid;
     return true;
 }
 
@@ -213,10 +227,7 @@ bool gateway_queue_parse(struct slice text, struct gateway_queue_request *reques
 
 static bool has_mid(const struct gateway_queue_filter *f, uint64_t mid)
 {
-    for (unsigned i = 0; i < f->mids_count; i++)
-        if (f->mids[i] == mid)
-            return true;
-    return f->mids_count == 0;
+    return f->mids_count == 0 || gateway_queue_mid_place(f, mid) < f->mids_count;
 }
 
 static bool has_domain(const struct gateway_queue_filter *f, struct slice domain)

@@ -70,6 +70,9 @@ MUST_USE bool gateway_queue_parse(struct slice text, struct gateway_queue_reques
 bool gateway_queue_matches(const struct gateway_queue_filter *filter,
                            const struct gateway_queue_facts *facts, int64_t now_wall_s);
 
+/* The place of a MID in filter->mids; mids_count: it is none of them. */
+unsigned gateway_queue_mid_place(const struct gateway_queue_filter *filter, uint64_t mid);
+
 /* Whether it says which entries, or "all". */
 bool gateway_queue_is_chosen(const struct gateway_queue_filter *filter);
 

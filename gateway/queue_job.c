@@ -106,6 +106,15 @@ static bool is_pausing(struct gateway_queue_job *job)
     return job->wants_sync || buffer_len(&job->page) >= GATEWAY_QUEUE_PAGE_BYTES;
 }
 
+static void note_mid(struct gateway_queue_job *job, uint64_t mid)
+{
+    unsigned place = gateway_queue_mid_place(&job->request.filter, mid);
+
+    static_assert(GATEWAY_QUEUE_MIDS_MAX <= 32, "each MID has a bit");
+    if (place < job->request.filter.mids_count)
+        job->mids_seen |= UINT32_C(1) << place;
+}
+
 /* The item that the walk stands at; returns how much work it was. */
 static unsigned take(struct gateway_queue_job *job, struct gateway_item *item)
 {
@@ -113,6 +122,7 @@ static unsigned take(struct gateway_queue_job *job, struct gateway_item *item)
     struct gateway_queue_facts facts;
 
     gateway_queue_facts(item, &facts);
+    note_mid(job, facts.mid);
     if (!gateway_queue_matches(filter, &facts, gateway_worker_now_s(job->worker))) {
         (void)gateway_holdings_walk_next(holdings_of(job), &job->walk);
         return 0;
@@ -291,6 +301,12 @@ void gateway_queue_job_post(struct gateway_queue_job *job, struct gateway_worker
     job->post.deliver = on_post;
     job->worker = worker;
     engine_mailbox_post(worker->loop, NULL, &job->post);
+}
+
+bool gateway_queue_job_is_missing(const struct gateway_queue_job *job, unsigned place)
+{
+    ASSERT(place < job->request.filter.mids_count);
+    return !has_enough(job) && (job->mids_seen & UINT32_C(1) << place) == 0;
 }
 
 bool gateway_queue_job_is_walking(const struct gateway_queue_job *job)

@@ -43,6 +43,8 @@ struct gateway_queue_job {
     bool is_stopping;    /* the worker is; there is nothing more from it */
     enum status status;  /* SYNC: whether it is on stable storage; WALK: no memory for a line */
     uint64_t matched;    /* items */
+    uint32_t mids_seen;  /* WALK: bit by place in the filter: there are items of this MID, whether
+                            they match the rest or not */
     uint64_t recipients; /* of those that were done */
     uint64_t results[GATEWAY_QUEUE_RESULTS_COUNT];
 
@@ -68,6 +70,10 @@ void gateway_queue_job_init(struct gateway_queue_job *job,
 /* Any thread but a worker's. The job is the worker's until back(). */
 void gateway_queue_job_post(struct gateway_queue_job *job, struct gateway_worker *worker,
                             enum gateway_queue_leg leg);
+
+/* After the last WALK of all workers: whether mids[place] of the filter is in no queue. False where
+ * the walk ended early, at the limit. */
+bool gateway_queue_job_is_missing(const struct gateway_queue_job *job, unsigned place);
 
 /* While nobody else has it: a worker knows of its walk, which has to go on or LEAVE. */
 bool gateway_queue_job_is_walking(const struct gateway_queue_job *job);

@@ -100,6 +100,19 @@ static void there_are_so_many_mids_and_no_more(void **state)
     assert_false(gateway_queue_parse(slice_from(text), &r, &why));
 }
 
+static void a_mid_that_comes_twice_is_kept_once(void **state)
+{
+    struct gateway_queue_request r;
+    const char *why;
+
+    (void)state;
+    assert_true(gateway_queue_parse(SLICE("show mid=7 mid=8 mid=7"), &r, &why));
+    assert_int_equal(r.filter.mids_count, 2);
+    assert_int_equal(gateway_queue_mid_place(&r.filter, 7), 0);
+    assert_int_equal(gateway_queue_mid_place(&r.filter, 8), 1);
+    assert_int_equal(gateway_queue_mid_place(&r.filter, 9), 2);
+}
+
 static void an_entry_has_to_meet_all_words(void **state)
 {
     static const struct gateway_queue_facts entry = {
@@ -198,6 +211,7 @@ int main(void)
         cmocka_unit_test(a_request_is_a_verb_and_words),
         cmocka_unit_test(what_is_no_request_is_refused_with_a_word_why),
         cmocka_unit_test(there_are_so_many_mids_and_no_more),
+        cmocka_unit_test(a_mid_that_comes_twice_is_kept_once),
         cmocka_unit_test(an_entry_has_to_meet_all_words),
         cmocka_unit_test(every_value_comes_back_from_a_request),
         cmocka_unit_test(a_value_that_does_not_fit_is_told),

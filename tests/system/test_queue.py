@@ -35,6 +35,13 @@ def queue(gateway, *arguments, code=0):
             gateway.command('queue', *arguments, '--json', code=code).splitlines()]
 
 
+def told(gateway, *arguments, code=0):
+    """(standard output, standard error) of a command that ends with this code."""
+    result = run_postern(*arguments, '-c', gateway.config_path.name, cwd=gateway.folder)
+    assert result.returncode == code, result
+    return result.stdout, result.stderr
+
+
 def entries(gateway, *selection):
     return [one for one in queue(gateway, 'list', *selection) if one['kind'] == 'entry']
 
@@ -94,7 +101,34 @@ def test_what_waits_is_listed_and_shown(make_gateway):
                      rf'{TIME} \(attempt 2 of 10\)'):
             assert re.search('^' + line, shown, re.M), f'no {line} in\n{shown}'
         assert shown.count('MID ') == 1
-        gateway.command('queue', 'show', 99999999, code=1)
+        gateway.stop()
+
+
+def test_each_mid_that_is_not_there_is_told(make_gateway):
+    with NextHop(replies={'RCPT': lambda line, _: LATER}) as hop:
+        gateway = make_gateway(hop, bounce=SLOWLY, workers=2, **RELAY).start()
+        accept(gateway, 'b@one.test', 'c@two.test')
+        wait_until(lambda: [e['reason'] for e in entries(gateway)] == ['retry'] * 2, 15, 'tried')
+        mid = entries(gateway)[0]['mid']
+        for verb in ('show', 'hold', 'release', 'retry', 'bounce', 'delete'):
+            name = f'postern: queue {verb}: MID'
+            assert told(gateway, 'queue', verb, 777, code=1) == \
+                ('', f'{name} 777 is not in the queue\n')
+        for verb, wanted in (('show', f'MID {mid}\n'), ('hold', '2 entries are held'),
+                             ('release', '2 entries are released')):
+            output, errors = told(gateway, 'queue', verb, 777, mid, 888, 777, code=1)
+            assert output.startswith(wanted), output
+            assert errors == ''.join(f'postern: queue {verb}: MID {n} is not in the queue\n'
+                                     for n in (777, 888))
+        output, errors = told(gateway, 'queue', 'hold', 777, mid, '--json', code=1)
+        lines = [json.loads(line) for line in output.splitlines()]
+        assert lines[0] == {'kind': 'missing', 'mid': 777} and end_of(lines)['matched'] == 2
+        assert errors == 'postern: queue hold: MID 777 is not in the queue\n'
+        # One that is there, and not as it was to be, or that nobody looked for, is not missing.
+        assert told(gateway, 'queue', 'hold', mid, '--domain', 'x.test', code=1) == \
+            ('', 'postern: queue hold: no entry of the queue is like that\n')
+        assert told(gateway, 'queue', 'hold', mid, '--domain', 'one.test')[1] == ''
+        assert told(gateway, 'queue', 'hold', 777, mid, '--limit', 1)[1] == ''
         gateway.stop()
 
 
