@@ -189,14 +189,17 @@ static int ask(const char *name, const char *config, struct buffer *request,
     return code;
 }
 
+static bool is_chosen(const struct choice *c, int mids)
+{
+    return mids > 0 || c->domain != NULL || c->sender != NULL || c->older != NULL ||
+           c->held != NULL || c->all != NULL;
+}
+
 /* What changes something has to be told what, and what cannot be undone, twice. */
 static int check_choice(const char *name, enum gateway_queue_verb verb, const struct choice *c,
                         int mids)
 {
-    bool is_chosen = mids > 0 || c->domain != NULL || c->sender != NULL || c->older != NULL ||
-                     c->held != NULL || c->all != NULL;
-
-    if (verb >= GATEWAY_QUEUE_HOLD && !is_chosen)
+    if (verb >= GATEWAY_QUEUE_HOLD && !is_chosen(c, mids))
         return cli_misuse(name, "which entries? name MIDs, a selection, or --all");
     if (verb == GATEWAY_QUEUE_DELETE && mids != 1 && c->yes == NULL)
         return cli_misuse(name, "this may be many messages, and they are gone then: say --yes "
@@ -223,6 +226,7 @@ static int run_verb(const struct cli_usage *usage, enum gateway_queue_verb verb,
         verb = GATEWAY_QUEUE_SUMMARY;
     cli_queue_rows_init(&rows, usage->name, verb, a.json);
     rows.limit = limit;
+    rows.is_chosen = is_chosen(c, a.operands_count);
     buffer_init(&request, GATEWAY_ADMIN_REQUEST_MAX - 2);
     if (buffer_printf(&request, "queue %s", gateway_queue_verb_name(verb)) != STATUS_OK ||
         !add_choice(&request, c, older_s, verb != GATEWAY_QUEUE_SUMMARY ? limit : 0))

@@ -249,8 +249,8 @@ void cli_queue_rows_end(struct cli_queue_rows *r)
         return;
     if (r->verb == GATEWAY_QUEUE_SUMMARY)
         print_summary(r);
-    else if (r->verb == GATEWAY_QUEUE_LIST && r->end.matched == 0)
-        printf("no entry of the queue is like that\n");
+    else if (r->verb == GATEWAY_QUEUE_LIST && r->end.matched == 0 && r->end.is_complete)
+        printf("%s\n", r->is_chosen ? "no entry of the queue is like that" : "the queue is empty");
     else if (r->verb == GATEWAY_QUEUE_LIST)
         printf("%llu %s\n", (unsigned long long)r->end.matched,
                r->end.matched == 1 ? "entry" : "entries");

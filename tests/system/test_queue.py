@@ -132,6 +132,16 @@ def test_each_mid_that_is_not_there_is_told(make_gateway):
         gateway.stop()
 
 
+def test_an_empty_queue_is_told_from_one_without_such_entries(make_gateway, next_hop):
+    gateway = make_gateway(next_hop).start()
+    assert told(gateway, 'queue', 'list') == ('the queue is empty\n', '')
+    assert told(gateway, 'queue', 'list', '--limit', 3) == ('the queue is empty\n', '')
+    assert told(gateway, 'queue', 'list', '--summary') == ('the queue is empty\n', '')
+    assert told(gateway, 'queue', 'list', '--held') == \
+        ('no entry of the queue is like that\n', '')
+    gateway.stop()
+
+
 def test_a_summary_tells_of_destinations(make_gateway):
     dead = ports.free_port()
     with NextHop(replies={'RCPT': lambda line, _: LATER}) as hop:
