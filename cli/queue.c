@@ -163,7 +163,7 @@ static int judge(const char *name, const struct cli_queue_rows *r)
                                "looked at");
     if (r->missing > 0)
         return CLI_EXIT_FAILED;
-    if (r->end.matched == 0 && r->verb >= GATEWAY_QUEUE_SHOW)
+    if (r->end.matched == 0 && r->verb >= GATEWAY_QUEUE_SHOW && r->verb < GATEWAY_QUEUE_FLUSH)
         return cli_error(name, "no entry of the queue is like that");
     if (r->end.refused > 0 ||
         (r->end.busy > 0 && r->verb < GATEWAY_QUEUE_FLUSH && r->verb != GATEWAY_QUEUE_RETRY))
@@ -355,6 +355,7 @@ static int run_flush(int argc, char **argv)
         code = cli_misuse("flush", "\"%s\" is not a domain", a.operands[0]);
     } else {
         cli_queue_rows_init(&rows, "flush", GATEWAY_QUEUE_FLUSH, a.json);
+        rows.domain = a.operands[0];
         code = ask("flush", a.config, &request, &rows);
         cli_queue_rows_finish(&rows);
     }

@@ -225,7 +225,7 @@ static void print_outcome(const struct cli_queue_rows *r)
     static const char *const words[GATEWAY_QUEUE_VERBS_COUNT] = {
         [GATEWAY_QUEUE_HOLD] = "held",      [GATEWAY_QUEUE_RELEASE] = "released",
         [GATEWAY_QUEUE_RETRY] = "due now",  [GATEWAY_QUEUE_BOUNCE] = "bounced",
-        [GATEWAY_QUEUE_DELETE] = "deleted", [GATEWAY_QUEUE_FLUSH] = "due now",
+        [GATEWAY_QUEUE_DELETE] = "deleted",
     };
     const struct cli_queue_line *e = &r->end;
 
@@ -243,6 +243,23 @@ static void print_outcome(const struct cli_queue_rows *r)
     printf("\n");
 }
 
+/* What waited for a time is due, and what was due has hosts again. */
+static void print_flush(const struct cli_queue_rows *r)
+{
+    const struct cli_queue_line *e = &r->end;
+
+    if (e->done == 0 && !e->is_complete)
+        return; /* nobody knows whether nothing waits */
+    if (e->done > 0)
+        printf("%llu %s tried now", (unsigned long long)e->done,
+               e->done == 1 ? "entry is" : "entries are");
+    else
+        printf("nothing%s waits for %s", e->busy > 0 ? " else" : "", r->domain);
+    if (e->busy > 0)
+        printf(", %llu being sent now", (unsigned long long)e->busy);
+    printf("\n");
+}
+
 void cli_queue_rows_end(struct cli_queue_rows *r)
 {
     if (r->is_json || r->end.kind[0] == '\0')
@@ -254,6 +271,8 @@ void cli_queue_rows_end(struct cli_queue_rows *r)
     else if (r->verb == GATEWAY_QUEUE_LIST)
         printf("%llu %s\n", (unsigned long long)r->end.matched,
                r->end.matched == 1 ? "entry" : "entries");
+    else if (r->verb == GATEWAY_QUEUE_FLUSH)
+        print_flush(r);
     else if (r->verb >= GATEWAY_QUEUE_HOLD && r->end.matched > 0)
         print_outcome(r);
 }

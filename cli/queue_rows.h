@@ -15,8 +15,9 @@ struct cli_queue_rows { /* Fields are private but for the first ones, and end. *
     enum gateway_queue_verb verb;
     bool is_json;
     time_t now_s;
-    uint64_t limit; /* SUMMARY: destinations to be printed; 0: all */
-    bool is_chosen; /* LIST: of a selection */
+    uint64_t limit;     /* SUMMARY: destinations to be printed; 0: all */
+    bool is_chosen;     /* LIST: of a selection */
+    const char *domain; /* FLUSH: of what */
 
     struct cli_queue_line end; /* kind "": it has not come */
     bool is_bad;               /* a line could not be read */

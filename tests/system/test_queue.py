@@ -142,6 +142,33 @@ def test_an_empty_queue_is_told_from_one_without_such_entries(make_gateway, next
     gateway.stop()
 
 
+def test_a_flush_tells_what_is_tried(make_gateway):
+    gate = threading.Event()
+    with NextHop(replies={'RCPT': lambda line, _: LATER if '@late.test' in line else None,
+                          'BODY': lambda line, _: gate.wait(20) and None}) as hop:
+        gateway = make_gateway(hop, bounce=SLOWLY, **RELAY).start()
+        assert told(gateway, 'flush', 'one.test') == ('nothing waits for one.test\n', '')
+        accept(gateway, 'b@late.test')
+        waits(gateway, 'retry')
+        assert told(gateway, 'flush', 'LATE.test') == ('1 entry is tried now\n', '')
+        wait_until(lambda: the_entry(gateway)['attempts'] == 2, 15, 'it was tried')
+        accept(gateway, 'b@late.test')
+        wait_until(lambda: [e['reason'] for e in entries(gateway)] == ['retry'] * 2, 15, 'tried')
+        assert told(gateway, 'flush', 'late.test') == ('2 entries are tried now\n', '')
+        accept(gateway, 'b@one.test')
+        waits(gateway, 'sending', '--domain', 'one.test')
+        assert told(gateway, 'flush', 'one.test') == \
+            ('nothing else waits for one.test, 1 being sent now\n', '')
+        gate.set()
+        hop.wait_messages(1)
+        wait_until(lambda: not entries(gateway, '--domain', 'one.test'), 10, 'it is gone')
+        assert told(gateway, 'flush', 'one.test') == ('nothing waits for one.test\n', '')
+        assert [end_of([json.loads(line) for line in
+                        gateway.command('flush', 'one.test', '--json').splitlines()])[name]
+                for name in ('matched', 'done')] == [0, 0]
+        gateway.stop()
+
+
 def test_a_summary_tells_of_destinations(make_gateway):
     dead = ports.free_port()
     with NextHop(replies={'RCPT': lambda line, _: LATER}) as hop:
@@ -177,7 +204,7 @@ def test_held_mail_stays_over_a_restart_until_it_is_released(make_gateway):
         assert held['reason'] == 'held' and held['until'] == 0 and held['expires'] == 0
         assert counters(gateway)['recipients_held_now'] == 1
         assert end_of(queue(gateway, 'retry', '--all'))['done'] == 0
-        gateway.command('flush', 'one.test', code=1)
+        assert told(gateway, 'flush', 'one.test')[0] == 'nothing waits for one.test\n'
         gateway.kill()
         gateway.start()
         assert the_entry(gateway)['reason'] == 'held'
@@ -318,13 +345,13 @@ def test_a_retry_comes_at_once_when_the_host_is_back(make_gateway, how):
         time.sleep(0.3)
         assert not hop.messages
         if how == 'flush':
-            assert 'due now' in gateway.command('flush', 'one.test')
+            assert 'tried now' in gateway.command('flush', 'one.test')
         else:
             gateway.command('queue', 'retry', *{'mid': [mid], 'domain': ['--domain', 'ONE.test'],
                                                 'all': ['--all']}[how])
         hop.wait_messages(2)  # the host is up for both
         wait_until(lambda: not entries(gateway), 10, 'the queue is empty')
-        gateway.command('flush', 'nobody.test', code=1)
+        gateway.command('flush', 'nobody.test')
         gateway.stop()
 
 
