@@ -114,6 +114,12 @@ void config_asyncos_warn(struct config_asyncos *a, unsigned line, const char *fo
     va_end(args);
 }
 
+void config_asyncos_no_row(struct config_asyncos *a)
+{
+    if (a->status == STATUS_OK && a->problems->errors_count == 0)
+        config_asyncos_error(a, 0, "no row in it: it is empty, or has been cut off");
+}
+
 void config_asyncos_note(struct config_asyncos *a, struct slice key, const char *reason,
                          unsigned line)
 {

@@ -129,6 +129,10 @@ void config_asyncos_error(struct config_asyncos *a, unsigned line, const char *f
 void config_asyncos_warn(struct config_asyncos *a, unsigned line, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
+/* At the end of a table without a row, which nobody exports: an error, unless there is one that
+ * may be the cause. */
+void config_asyncos_no_row(struct config_asyncos *a);
+
 /* A warning about key, given once with all its lines: "KEY: REASON (lines 3, 7)". reason is
  * static; the same key with another reason is another note. */
 void config_asyncos_note(struct config_asyncos *a, struct slice key, const char *reason,

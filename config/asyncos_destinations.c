@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "config/asyncos_block.h"
+#include "config/asyncos_look.h"
 #include "policy/domain_map.h"
 
 #define NAME_BYTES_MAX 64
@@ -230,6 +231,8 @@ static void read_table(struct table *t)
     }
     close_section(t);
     t->end_mark = config_asyncos_mark(a);
+    if (t->defaults.line == 0 && entries_count(t) == 0)
+        config_asyncos_no_row(a);
     if (t->defaults.line == 0 && a->status == STATUS_OK && a->problems->errors_count == 0)
         config_asyncos_warn(a, 0, "has no [DEFAULT]: its values are those of a new ESA");
 }
@@ -370,7 +373,7 @@ enum status config_import_destinations(const struct config_asyncos_import *impor
     config_asyncos_begin(&t.a, import, problems);
     config_asyncos_list_init(&t.entries, POLICY_DESTINATION_ENTRIES_MAX + 1,
                              sizeof(struct config_asyncos_destination));
-    if (problems->errors_count == 0)
+    if (config_asyncos_expect(&t.a, import, CONFIG_ASYNCOS_DESTINATIONS))
         read_table(&t);
     if (t.a.status == STATUS_OK && problems->errors_count == 0)
         settle(&t);

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "config/asyncos_look.h"
 #include "config/asyncos_sender.h"
 
 #define ENTRY_BYTES sizeof(struct config_asyncos_entry)
@@ -271,6 +272,8 @@ static void read_table(struct reading *r)
         case CONFIG_ASYNCOS_END:
             if (r->is_open)
                 report_open(r);
+            else if (config_asyncos_rows_count(r->hat) == 0 && !r->hat->has_all)
+                config_asyncos_no_row(a);
             r->hat->end_mark = config_asyncos_mark(a);
             return;
         case CONFIG_ASYNCOS_WORD: read_word(r); continue;
@@ -309,7 +312,7 @@ enum status config_import_hat(const struct config_asyncos_import *import, struct
                              sizeof(struct config_asyncos_policy));
     config_asyncos_list_init(&hat.rows, CONFIG_ASYNCOS_ROWS_MAX, sizeof(struct config_asyncos_row));
     config_asyncos_list_init(&hat.entries, CONFIG_ASYNCOS_ITEMS_MAX, ENTRY_BYTES);
-    if (problems->errors_count == 0) {
+    if (config_asyncos_expect(&hat.a, import, CONFIG_ASYNCOS_HAT)) {
         read_table(&reading);
         config_asyncos_policies_resolve(&hat);
     }

@@ -4,6 +4,7 @@
 
 #include "base/ip.h"
 #include "config/asyncos_block.h"
+#include "config/asyncos_look.h"
 #include "config/asyncos_write.h"
 #include "policy/domain_map.h"
 #include "policy/rat.h"
@@ -258,8 +259,8 @@ static void read_table(struct rat *rat)
         case CONFIG_ASYNCOS_END:
             if (rat->row.count > 0)
                 config_asyncos_error(a, rat->row.line, "this recipient has no action");
-            else if (rows_count(rat) == 0 && !rat->has_all && a->problems->errors_count == 0)
-                config_asyncos_warn(a, 0, "has no entries: every recipient is rejected");
+            else if (rows_count(rat) == 0 && !rat->has_all)
+                config_asyncos_no_row(a);
             rat->end_mark = config_asyncos_mark(a);
             return;
         case CONFIG_ASYNCOS_WORD: read_word(rat); continue;
@@ -378,7 +379,7 @@ enum status config_import_rat(const struct config_asyncos_import *import, struct
     config_asyncos_begin(&rat.a, import, problems);
     config_asyncos_list_init(&rat.entries, CONFIG_ASYNCOS_RECIPIENTS_MAX, sizeof(struct entry));
     config_asyncos_list_init(&rat.rows, CONFIG_ASYNCOS_RECIPIENTS_MAX, sizeof(struct row));
-    if (problems->errors_count == 0)
+    if (config_asyncos_expect(&rat.a, import, CONFIG_ASYNCOS_RAT))
         read_table(&rat);
     status = rat.a.status;
     if (status == STATUS_OK && problems->errors_count == 0)

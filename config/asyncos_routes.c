@@ -1,5 +1,6 @@
 #include "config/asyncos_routes.h"
 
+#include "config/asyncos_look.h"
 #include "config/asyncos_write.h"
 #include "policy/domain_map.h"
 #include "policy/route.h"
@@ -68,6 +69,13 @@ static void add_host(struct routes *r, struct route *route, struct slice text, b
     enum policy_route_action action;
     struct policy_route_host host;
 
+    if (config_asyncos_is_rule(text)) {
+        config_asyncos_error(a, a->token.line,
+                             "%.*s is an access rule of a HAT or RAT, not a host; [%.*s] would be "
+                             "one",
+                             SLICE_ARGS(text), SLICE_ARGS(text));
+        return;
+    }
     if (policy_route_action_parse(text, &action)) {
         *is_alone = true;
         text = action == POLICY_ROUTE_USEDNS ? SLICE("USEDNS") : SLICE("/dev/null");
@@ -144,6 +152,8 @@ static void read_table(struct routes *r)
     while (config_asyncos_line(&r->a, &line))
         read_route(r, line);
     r->end_mark = config_asyncos_mark(&r->a);
+    if (routes_count(r) == 0)
+        config_asyncos_no_row(&r->a);
     refuse_repeated(r);
 }
 
@@ -200,7 +210,7 @@ enum status config_import_routes(const struct config_asyncos_import *import, str
     config_asyncos_begin(&r.a, import, problems);
     config_asyncos_list_init(&r.routes, POLICY_ROUTE_ENTRIES_MAX, sizeof(struct route));
     config_asyncos_list_init(&r.hosts, CONFIG_ASYNCOS_ITEMS_MAX, sizeof(struct slice));
-    if (problems->errors_count == 0)
+    if (config_asyncos_expect(&r.a, import, CONFIG_ASYNCOS_ROUTES))
         read_table(&r);
     status = r.a.status;
     if (status == STATUS_OK && problems->errors_count == 0)

@@ -135,7 +135,7 @@ static void keys_and_words_are_taken_in_any_form(void **unused)
           "    # one\n    # two\n    # three\n    tls = \"preferred\";\n", "" },
         { "[DEFAULT]\n# four\n[a.example]\n# five\n",
           "    # four\n    { domain = \"a.example\"; }\n  );\n};\n# five\n", "" },
-        { "", "default = {\n  };\n  domains = (\n  );\n", NONE },
+        { "[DEFAULT]\n", "default = {\n  };\n  domains = (\n  );\n", "" },
         { "[a.example]\nmax_host_concurrency = 3\n",
           "default = {\n  };\n  domains = (\n    { domain = \"a.example\"; max_connections = 3; }",
           NONE },
@@ -278,7 +278,6 @@ static void routes_are_carried_over(void **unused)
           "      \"another-rather-long-name.of-a-host.example:2525/pri=20\"\n"
           "    ]; }\n",
           "" },
-        { "", "routes = (\n);\n", "" },
         { "a.example b.c\nA.example. d\na.example", "",
           "t.txt:2: \"A.example.\" stands already in line 1\n"
           "t.txt:3: \"a.example\" has no hosts" },

@@ -145,8 +145,37 @@ def test_misuse_and_unreadable_files_are_told(arguments, code, said):
 
 def test_standard_input_is_read(folder):
     result = run_postern('import', 'rat', '-', cwd=folder)  # which is empty here
-    assert result.returncode == 0
-    assert result.stderr == '-: warning: has no entries: every recipient is rejected\n'
+    assert result.returncode == 1
+    assert result.stderr == '-: no row in it: it is empty, or has been cut off\n'
+
+
+RAT = 'firma.example ACCEPT\n.firma.example ACCEPT\nALL REJECT\n'
+ROUTES = '.example.com mx1.internal:25/pri=10, mx2.internal\nALL USEDNS\n'
+DESTINATIONS = '[DEFAULT]\ntable_tls = on\n[example.com]\nlimit_type: host\n'
+LOOKS = [('hat', HAT, 'a HAT (host access table)'),
+         ('rat', RAT, 'a RAT (recipient access table)'),
+         ('destinations', DESTINATIONS, 'destination controls'),
+         ('routes', ROUTES, 'SMTP routes')]
+
+
+@pytest.mark.parametrize('table, _, wanted', LOOKS)
+@pytest.mark.parametrize('kind, text, look', LOOKS)
+def test_a_file_of_another_table_is_refused_in_one_line(folder, table, _, wanted, kind, text, look):
+    path = folder / 'x.txt'
+    path.write_text(text)
+    result = run_import(table, path, code=0 if kind == table else 1)
+    if kind != table:
+        assert result.stdout == ''
+        assert result.stderr == (f'x.txt: this looks like {look}, not like {wanted}: '
+                                 f'"postern import {kind}" reads it\n')
+
+
+def test_a_hat_that_ends_before_its_groups_is_refused(folder):
+    path = folder / 'hat.txt'
+    path.write_text(HAT[:HAT.index('RELAYLIST')])
+    result = run_import('hat', path, code=1)
+    assert result.stdout == ''
+    assert result.stderr.startswith('hat.txt: no row in it: it is empty, or has been cut off\n')
 
 
 def test_the_help_says_how_to_export():
