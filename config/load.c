@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "config/draft.h"
+#include "config/syntax_hint.h"
 
 #define BYTES_MAX_DEFAULT ((size_t)1 << 30)
 
@@ -131,21 +132,44 @@ static enum status compile(const config_t *file, const struct config_source *sou
     return status;
 }
 
+/* What libconfig says, and what the text shows: in another line too, which may be of another
+ * file. */
+static void report_syntax(const struct config_source *source, const config_t *file,
+                          struct config_problems *problems)
+{
+    const char *said = config_error_text(file);
+    unsigned whole = (unsigned)config_error_line(file), line, other;
+    const char *name = config_source_where(source, whole, &line), *other_name;
+    struct slice text = buffer_contents(&source->text);
+    struct config_syntax_hint hint = strncmp(said, "duplicate", strlen("duplicate")) == 0
+                                         ? config_syntax_hint_duplicate(text, whole)
+                                         : config_syntax_hint(text, whole);
+
+    if (hint.line == 0) {
+        config_problems_add(problems, CONFIG_ERROR, name, line, "%s%s", said, hint.text);
+        return;
+    }
+    other_name = config_source_where(source, hint.line, &other);
+    if (strcmp(other_name, name) == 0)
+        config_problems_add(problems, CONFIG_ERROR, name, line, "%s%s in line %u", said, hint.text,
+                            other);
+    else
+        config_problems_add(problems, CONFIG_ERROR, name, line, "%s%s in %s:%u", said, hint.text,
+                            other_name, other);
+}
+
 static enum status parse(const struct config_source *source,
                          const struct config_load_options *options,
                          struct config_problems *problems, struct config_loaded **loaded_out)
 {
     enum status status;
-    unsigned line;
     config_t file;
 
     config_init(&file);
     if (config_read_string(&file, buffer_contents(&source->text).data) == CONFIG_TRUE) {
         status = compile(&file, source, options, problems, loaded_out);
     } else {
-        const char *name = config_source_where(source, (unsigned)config_error_line(&file), &line);
-
-        config_problems_add(problems, CONFIG_ERROR, name, line, "%s", config_error_text(&file));
+        report_syntax(source, &file, problems);
         status = STATUS_INVALID;
     }
     config_destroy(&file);

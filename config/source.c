@@ -78,7 +78,9 @@ static enum status add_piece(struct config_source *s, const char *file, unsigned
     return STATUS_OK;
 }
 
-static enum scan_state scan_line(enum scan_state state, struct slice line)
+/* *begin is set to number, that of the line, where a string or a comment begins in it. */
+static enum scan_state scan_line(enum scan_state state, struct slice line, unsigned number,
+                                 unsigned *begin)
 {
     if (state == SCAN_LINE_COMMENT)
         state = SCAN_PLAIN;
@@ -97,10 +99,12 @@ static enum scan_state scan_line(enum scan_state state, struct slice line)
             }
         } else if (c == '"') {
             state = SCAN_STRING;
+            *begin = number;
         } else if (c == '#' || (c == '/' && next == '/')) {
             state = SCAN_LINE_COMMENT;
         } else if (c == '/' && next == '*') {
             state = SCAN_COMMENT;
+            *begin = number;
             i++;
         }
     }
@@ -129,6 +133,8 @@ static enum status add_text(struct config_source *s, const char *file, struct sl
 {
     enum scan_state state = SCAN_PLAIN;
     struct config_source_piece at = { .file = file };
+    unsigned begin = 0;
+    unsigned long_begin = 0; /* of the first string that goes on behind its line */
     struct slice name;
 
     if (text.len > 0 && memchr(text.data, '\0', text.len) != NULL) {
@@ -148,15 +154,25 @@ static enum status add_text(struct config_source *s, const char *file, struct sl
             TRY(add_piece(s, file, at.line + 1));
             continue;
         }
-        state = scan_line(state, line);
+        state = scan_line(state, line, at.line, &begin);
+        if (state == SCAN_STRING && long_begin == 0)
+            long_begin = begin;
         TRY(buffer_append(&s->text, line));
         TRY(buffer_append(&s->text, SLICE("\n")));
         s->lines_count++;
     }
     if (state != SCAN_STRING && state != SCAN_COMMENT)
         return STATUS_OK;
-    config_problems_add(problems, CONFIG_ERROR, file, at.line - 1, "a %s is not ended",
-                        state == SCAN_STRING ? "string" : "comment");
+    /* A quote that is missing earlier makes strings of all that is between strings. */
+    if (state == SCAN_STRING && long_begin != begin)
+        config_problems_add(problems, CONFIG_ERROR, file, at.line - 1,
+                            "a string is not ended: it begins in line %u, or a quote is missing in "
+                            "line %u",
+                            begin, long_begin);
+    else
+        config_problems_add(problems, CONFIG_ERROR, file, at.line - 1,
+                            "a %s is not ended: it begins in line %u",
+                            state == SCAN_STRING ? "string" : "comment", begin);
     return STATUS_INVALID;
 }
 

@@ -185,7 +185,11 @@ static void problems_of_an_included_file_carry_its_name_and_line(void **unused)
                                "sub/b.conf:2: path has to be a string\n");
     write_file("sub/b.conf", "# only\n\nspool == 1;\n");
     assert_int_equal(load("t.conf", true, lines), STATUS_INVALID);
-    assert_string_equal(lines, "sub/b.conf:3: syntax error\n");
+    assert_string_equal(lines, "sub/b.conf:3: syntax error at \"=\": a value has to stand here\n");
+    write_file("sub/b.conf", "# only\n\nwrong_3 = 1;\n");
+    assert_int_equal(load("t.conf", true, lines), STATUS_INVALID);
+    assert_string_equal(lines, "sub/b.conf:3: duplicate setting name \"wrong_3\": it stands "
+                               "already in a.conf:3\n");
 }
 
 static void what_cannot_be_read_is_a_problem(void **unused)

@@ -132,7 +132,12 @@ static void policies_are_judged(void **unused)
         { 6, "mail_flow_policies = { ACCEPTED = { access = \"accept\"; max_recipients = 3; };",
           "t.conf:6: unknown key \"max_recipients\" in ACCEPTED" },
         { 6, "mail_flow_policies = { ACCEPTED = { access = \"accept\"; }; ACCEPTED = { };",
-          "t.conf:6: duplicate setting name" },
+          "t.conf:6: duplicate setting name \"ACCEPTED\": it stands already in line 6" },
+        { 7,
+          "  GO_ON = { access = \"reject\"; }; GO_ON = { access = \"continue\"; }; };\nrat = { };",
+          "t.conf:7: duplicate setting name \"GO_ON\": it stands already in line 7" },
+        { 13, "bounce_profiles = { };\nspool = { };",
+          "t.conf:14: duplicate setting name \"spool\": it stands already in line 2" },
         { 6,
           "tls = { client_ca_file = \"c\"; }; mail_flow_policies = { ACCEPTED = {\n"
           "access = \"accept\"; tls = \"preferred\"; verify_client = \"optional\"; client_names = "
@@ -326,10 +331,24 @@ static void delivery_is_judged(void **unused)
 static void what_is_not_the_syntax_ends_at_its_line(void **unused)
 {
     static const struct problem_case cases[] = {
-        { 7, "  BLOCKED = { access == \"reject\"; }; };", "t.conf:7: syntax error" },
-        { 13, "bounce_profiles = {", "t.conf:14: syntax error" },
-        { 13, "bounce_profiles = { a = \"x", "t.conf:13: a string is not ended" },
-        { 13, "/* bounce_profiles = { };", "t.conf:13: a comment is not ended" },
+        { 7, "  BLOCKED = { access == \"reject\"; }; };",
+          "t.conf:7: syntax error at \"=\": a value has to stand here" },
+        { 12,
+          "routes = ( { domain = \"example.com\"; to = [ \"192.0.2.1:25\" ]; }\n" MX_ROUTE " );",
+          "t.conf:13: syntax error at \"{\": a comma is missing behind the entry in line 12" },
+        { 11, "destinations = { default = { tls = required-verify; }; };",
+          "t.conf:11: syntax error at \"required-verify\": text wants quotes: "
+          "\"required-verify\"" },
+        { 13, "bounce_profiles = {",
+          "t.conf:14: syntax error at the end: \"{\" has to be closed before: it stands in line "
+          "13" },
+        { 13, "bounce_profiles = { a = \"x",
+          "t.conf:13: a string is not ended: it begins in line 13" },
+        { 11, "/* x\n\"\n*/ destinations = {\"\n\n",
+          "t.conf:17: a string is not ended: it begins in line 16, or a quote is missing in line "
+          "13" },
+        { 13, "/* bounce_profiles = { };",
+          "t.conf:13: a comment is not ended: it begins in line 13" },
         { 13, "@include \"more.conf\"",
           "t.conf:13: @include is not possible here, or more than 10 deep" },
         { 13, "/* @include \"x\"\n@include \"y\" */ bounce_profiles = { };", "" },

@@ -46,7 +46,8 @@ def test_a_syntax_error_and_a_missing_file_are_one_line_each(make_gateway, next_
     gateway = make_gateway(next_hop, extra='memory = = 1;')
     result = output_of(gateway, 'run')
     assert result.returncode == 1
-    assert re.match(r'\S*postern\.conf:\d+: syntax error', result.stderr), result.stderr
+    assert re.match(r'\S*postern\.conf:\d+: syntax error at "=": a value has to stand here\n$',
+                    result.stderr), result.stderr
     gateway.config_path.unlink()
     result = output_of(gateway, 'run')
     assert result.returncode == 1 and 'No such file' in result.stderr, result.stderr
