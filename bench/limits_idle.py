@@ -105,11 +105,11 @@ class Host(parts.Relay):
         for begin in range(0, count, FIRST_SESSIONS):
             self.crowd(min(FIRST_SESSIONS, count - begin), *words)
 
-    def memory(self):
+    def memory(self, kept_seconds):
         """When it has given back what it will."""
         seen = []
-        print(f'{KEPT_SECONDS // 60} minutes, until the allocator keeps nothing', file=sys.stderr)
-        time.sleep(KEPT_SECONDS)
+        print(f'{kept_seconds:.0f} s, until the allocator keeps nothing', file=sys.stderr)
+        time.sleep(kept_seconds)
         for _ in range(SETTLE_STEPS_MAX):
             seen.append(rig.anonymous_bytes(self.pid))
             if len(set(seen[-SETTLE_STEPS:])) == 1 and len(seen) >= SETTLE_STEPS:
@@ -132,7 +132,7 @@ def without_huge_pages():
     ctypes.CDLL(None).prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0)
 
 
-def measure_memory(name, words, goal, most, ktls='off'):
+def measure_memory(name, words, goal, options, ktls='off'):
     """Of one gateway, which gets ever more sessions."""
     folder = parts.fresh_folder(f'idle-{name.replace(" ", "-")}')
     without_huge_pages()
@@ -147,10 +147,10 @@ def measure_memory(name, words, goal, most, ktls='off'):
         wait_until(lambda: host.ask('counters')['counters']['connections_in_now'] == 0, 30,
                    'the first sessions have ended')
         host.crowd(FIRST_SESSIONS, *words)
-        sizes = [(0, host.memory())]
-        for count in steps(most):
+        sizes = [(0, host.memory(options.kept))]
+        for count in steps(most_of(options)):
             host.crowds_of(count - sizes[-1][0], *words)
-            sizes.append((count, host.memory()))
+            sizes.append((count, host.memory(options.kept)))
             each = (sizes[-1][1] - sizes[0][1]) / count
             print(f'{count} idle sessions, {name}: {each:.0f} bytes each', file=sys.stderr)
     finally:
@@ -173,11 +173,11 @@ def most_of(options):
 
 
 def run_plain(options):
-    return measure_memory('plain', (), PLAIN_BYTES, most_of(options))
+    return measure_memory('plain', (), PLAIN_BYTES, options)
 
 
 def run_tls(options):
-    return measure_memory('TLS', ('--starttls=required',), TLS_BYTES, most_of(options))
+    return measure_memory('TLS', ('--starttls=required',), TLS_BYTES, options)
 
 
 def run_kernel_tls(options):
@@ -185,8 +185,8 @@ def run_kernel_tls(options):
     if not os.path.exists('/proc/net/tls_stat'):
         print('idle-ktls: this kernel has no module tls', file=sys.stderr)
         return []
-    return measure_memory('kernel TLS', ('--starttls=required',), KERNEL_TLS_BYTES,
-                          most_of(options), ktls='both')
+    return measure_memory('kernel TLS', ('--starttls=required',), KERNEL_TLS_BYTES, options,
+                          ktls='both')
 
 
 def relayed(host, count):

@@ -127,14 +127,17 @@ def test_handshakes_bodies_and_latency_are_measured_against_their_limits(tmp_pat
     assert 'old' not in text and all(f'| {one["work"]} |' in text for one in results)
     assert len(results) == 12
     for one in results:
-        assert 0 < one['figure'] < 1000 and len(one['rounds']) == 1
+        # What TLS adds is a difference of two CPU times, and 50 sessions are few.
+        least = -10 if one['work'].startswith('TLS of a message') else 0
+        assert least < one['figure'] < 1000 and len(one['rounds']) == 1
     limits = [one['medians'] for one in results if 'medians' in one]
     assert all(value > 0 for one in limits for value in one.values())
 
 
 @pytest.mark.full
 def test_idle_sessions_are_measured_in_memory_and_beside_busy_ones():
-    results = bench('limits', '--only', 'idle', 'active', '--idle', '300', '--messages', '1000')
+    results = bench('limits', '--only', 'idle', 'active', '--idle', '300', '--kept', '1',
+                    '--messages', '1000')
     assert [one['work'].split()[0] for one in results] == ['300', '500', '500']
     assert all(0 < one['figure'] < 100 for one in results[1:])
 
