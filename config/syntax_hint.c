@@ -335,9 +335,14 @@ static struct slice word_from(const struct parser *p, size_t start)
     return text_of(&p->scanner, start, end);
 }
 
+/* No more than the first line: what is said of an error is one. */
 static struct slice shown(struct slice text)
 {
-    return slice_first(text, text.len < SHOWN_MAX ? text.len : SHOWN_MAX);
+    size_t len = 0;
+
+    while (len < text.len && len < SHOWN_MAX && (unsigned char)text.data[len] >= ' ')
+        len++;
+    return slice_first(text, len);
 }
 
 /* Quotes of a word processor, in UTF-8: U+2018 to U+201F, and U+00AB and U+00BB. */

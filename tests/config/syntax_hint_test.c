@@ -58,6 +58,7 @@ static const struct hint_case cases[] = {
     { "a = ( \"x\",\n  \"y\"\n  # so\n  { b = 2; } );\n", "4 at \"{\": " COMMA "2" },
     { "a = ( ( 1 )\n ( 2 ) );\n", "2 at \"(\": " COMMA "1" },
     { "a = ( { }\n \"x\" );\n", "2 at \"x\": " COMMA "1" },
+    { "a = [ 1\n \"x\ny\" ];\n", "3 at \"x: " COMMA "1" }, /* the first line of it */
     { "a = [ 1 2 ];\n", "1 at \"2\": " COMMA "1" },
     { "a = (\n  { },\n);\n", "3 at \")\": " TOO_MANY "2" },
     { "a = [ \"x\", ];\n", "1 at \"]\": " TOO_MANY "1" },
@@ -72,7 +73,7 @@ static const struct hint_case cases[] = {
     { "a = \xe2\x80\x9cx\xe2\x80\x9d;\n", "1 at \"\xe2\x80\x9cx\xe2\x80\x9d\": " CURLY },
     { "a = \xe2\x80\x9ex\";\n", "1 at \"\xe2\x80\x9ex\": " CURLY },
     { "a = [ \xc2\xabx\xc2\xbb ];\n", "1 at \"\xc2\xabx\xc2\xbb\": " CURLY },
-    { "a = \"x;\nb = \"y\";\nc = z\";\n", "3 at \";\nc = z\": " QUOTE_BEGIN "1" },
+    { "a = \"x;\nb = \"y\";\nc = z\";\n", "3 at \";: " QUOTE_BEGIN "1" },
     { "a = {\n  b = 1;\n", "3 at the end: \"{\" " NOT_CLOSED "1" },
     { "a = (\n { b = 1; \n);\n", "3 at \")\": \"{\" " NOT_CLOSED "2" },
     { "a = ( { }\n };\n", "2 at \"}\": \"(\" " NOT_CLOSED "1" },
