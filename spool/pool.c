@@ -122,6 +122,12 @@ enum status spool_pool_add_free(struct spool_pool *p, uint32_t number, uint32_t 
     return STATUS_OK;
 }
 
+void spool_pool_forget(struct spool_pool *p, size_t files)
+{
+    ASSERT(files <= p->files_count);
+    p->files_count -= files;
+}
+
 static enum status make_salt(uint64_t *salt_out)
 {
     if (getrandom(salt_out, sizeof *salt_out, 0) != (ssize_t)sizeof *salt_out)

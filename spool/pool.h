@@ -35,6 +35,9 @@ void spool_pool_finish(struct spool_pool *p); /* accepts a zeroed one */
  * is unlinked). */
 MUST_USE enum status spool_pool_add_free(struct spool_pool *p, uint32_t number, uint32_t bytes);
 
+/* So many of files_count were unlinked since, by somebody else. */
+void spool_pool_forget(struct spool_pool *p, size_t files);
+
 /* Storage operation segment_prepare: takes a free file or makes one. file_out->handle is -1:
  * the caller opens it as it likes. STATUS_NO_SPACE, STATUS_LIMIT past SPOOL_SEGMENTS_MAX. A free
  * file that fails stays free and is tried again behind the others; a new one takes its place. */

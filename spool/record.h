@@ -49,6 +49,13 @@ static inline uint64_t spool_batch_next_era(uint64_t batch)
     return (batch & SPOOL_BATCH_ERA_MASK) + SPOOL_BATCH_ERA;
 }
 
+/* Nothing of its era can be missing before it: a start's begins with 1, one behind a failed write
+ * with 0. */
+static inline bool spool_batch_begins_era(uint64_t batch)
+{
+    return (batch & ~SPOOL_BATCH_ERA_MASK) <= 1;
+}
+
 struct spool_segment_header {
     uint64_t generation; /* from 1; unique and increasing over the whole spool */
     uint64_t salt;

@@ -295,6 +295,7 @@ static enum status begin(struct recovery_work *w)
     TRY(recovery_list_segments(w));
     skip_free(r);
     w->ahead_next = r->segments_read;
+    recovery_begin_blanks(w);
     return begin_era(r);
 }
 
@@ -369,6 +370,12 @@ static enum status step(struct recovery_work *w)
     struct spool_recovery *r = w->r;
     enum status status;
 
+    if (recovery_has_blanks(w)) {
+        recovery_look_at_blank(w);
+        /* The step behind the last one reads by itself, so that nobody reads the same. */
+        w->ahead_next = r->segments_read + 1;
+        return STATUS_OK;
+    }
     if (!w->is_judged)
         tell_progress(w);
     if (r->segments_read < r->segments_count) {

@@ -6,18 +6,19 @@
  * begin() reads the headers of the segments only: what the next run needs to write to segments of
  * its own. From then on it may: the steps read what was there at begin() and nothing else. Each
  * looks at one segment, those behind the last segment at what was found, and at some body files.
+ * The first ones look at segments that seem never to have been written to, and unlink those of
+ * which that is true: they are not among the segments any more.
  *
- * Every segment is read once, in order of generation, with large reads; by the steps, or ahead of
- * them on another thread, while they look at the one before:
+ * Every other segment is read once, in order of generation, with large reads; by the steps, or
+ * ahead of them on another thread, while they look at the one before: wherever has_more() says so,
+ * read_ahead() may run at the same time as the next step, and once before the first.
  *
- *     read_ahead; then step and read_ahead at the same time, step and read_ahead, ... step, step
- *
- * What comes out are the
- * living messages with the state of their recipients, the segments with their owners, and a
- * list of everything that was not readable. Nothing is dropped silently. Nothing in a segment
- * is changed, so recovery can be interrupted and repeated; only body files that no living
- * message refers to are unlinked (not by a reader, and not where records were damaged or lie in
- * the quarantine: the body may be what is left of a message).
+ * What comes out are the living messages with the state of their recipients, the segments with
+ * their owners, and a list of everything that was not readable. Nothing is dropped silently.
+ * Nothing in a segment is changed, so recovery can be interrupted and repeated; only segments that
+ * hold nothing but zeros, and body files that no living message refers to, are unlinked (not by a
+ * reader; and bodies not where records were damaged or lie in the quarantine: the body may be what
+ * is left of a message).
  *
  * A living message may have nothing but final recipients, when a crash came before its DONE; the
  * caller appends that. A record that was whole in a torn batch counts like any other: nobody
@@ -78,10 +79,12 @@ struct spool_recovered_segment {
     uint32_t fill;        /* where its last batch ends; 0: it was not read */
     uint64_t batch_first; /* 0: it holds no record */
     uint64_t batch_last;
-    bool is_free;    /* give it to spool_pool_add_free(); else spool_log_adopt() */
-    bool is_broken;  /* its header is; what is known of it comes from its first record */
-    bool is_damaged; /* acknowledged mail may be missing from it: damage of a kind that no power
-                        cut leaves. A broken header is such damage */
+    bool is_free;      /* give it to spool_pool_add_free(); else spool_log_adopt() */
+    bool starts_blank; /* its first block behind the header is zeros */
+    bool begins_era;   /* its first batch does; false where it has none that can be read */
+    bool is_broken;    /* its header is; what is known of it comes from its first record */
+    bool is_damaged;   /* acknowledged mail may be missing from it: damage of a kind that no power
+                          cut leaves. A broken header is such damage */
 };
 
 enum spool_damage_kind {
@@ -136,6 +139,7 @@ struct spool_recovery {                       /* Read freely; change nothing. */
     struct table messages;
     size_t messages_living;
     size_t messages_dead;
+    size_t blanks_unlinked; /* segments; for spool_pool_forget() */
     uint64_t bodies_unlinked;
     uint64_t bodies_kept;     /* orphans: records were damaged, it is a reader, or unlink failed */
     size_t quarantined;       /* segments in the quarantine */

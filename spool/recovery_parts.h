@@ -1,8 +1,8 @@
 /* spool/recovery_parts.h - what the files of recovery share; private to recovery*.c.
  *
  * recovery.c is the order of steps and the messages; recovery_segments.c lists segment files;
- * recovery_read.c reads them; recovery_damage.c judges holes; recovery_bodies.c looks at body
- * files.
+ * recovery_blanks.c unlinks those that were never written to; recovery_read.c reads the others;
+ * recovery_damage.c judges holes; recovery_bodies.c looks at body files.
  */
 #pragma once
 #include <dirent.h>
@@ -35,6 +35,8 @@ struct recovery_work {
     struct spool_recovery_options options;
     struct recovery_input inputs[RECOVERY_INPUTS]; /* that of a segment: by its index */
     size_t ahead_next;                             /* index; the reader's */
+    size_t blanks_end;                             /* blanks are looked for before this index */
+    bool is_continued[SPOOL_LOGS_MAX];             /* by what is behind it, within an era */
     struct spool_message *view;                    /* of the record that is looked at */
     struct spool_recovered_message **last;         /* where the next one is linked */
     bool is_judged;
@@ -51,6 +53,17 @@ struct recovery_work {
 
 /* Lists the files, reads their headers, sorts by generation. */
 MUST_USE enum status recovery_list_segments(struct recovery_work *w);
+bool recovery_is_zero(struct slice bytes);
+
+/* --- recovery_blanks.c --- */
+
+/* Segments that a run had prepared, and ended before it wrote to them. Looked at from the last one
+ * on, one by one and before all others: a gateway that is killed again and again while it starts
+ * must not leave more of them than one start makes. What turns out not to be blank stays in its
+ * place. Not for a reader. */
+void recovery_begin_blanks(struct recovery_work *w);
+bool recovery_has_blanks(const struct recovery_work *w);
+void recovery_look_at_blank(struct recovery_work *w);
 
 /* --- recovery_read.c --- */
 
@@ -62,6 +75,10 @@ MUST_USE enum status recovery_read_at(int fd, char *to, size_t bytes, off_t offs
  * until the step is over. */
 MUST_USE enum status recovery_read_segment(struct recovery_work *w, size_t index,
                                            struct slice *bytes_out);
+
+/* The whole file past the page cache; false when any of it did not come. It stays until the next
+ * segment is read. */
+MUST_USE bool recovery_read_whole(struct recovery_work *w, size_t index, struct slice *bytes_out);
 MUST_USE enum status recovery_buffer_need(struct spool_recovery_buffer *b, size_t bytes);
 void recovery_buffer_finish(struct spool_recovery_buffer *b);
 

@@ -152,9 +152,35 @@ static bool read_all(int fd, char *to, size_t bytes)
     return true;
 }
 
+/* Into its buffer. */
+static bool read_past_cache(struct recovery_work *w, size_t index)
+{
+    const struct spool_recovered_segment *s = &w->r->segments[index];
+    struct recovery_input *in = &w->inputs[index % RECOVERY_INPUTS];
+    bool is_read;
+    int fd;
+
+    if (recovery_buffer_need(&in->buffer, s->header.bytes) != STATUS_OK ||
+        open_ahead(w->r->directory, s->number, &fd) != STATUS_OK)
+        return false;
+    is_read = read_all(fd, in->buffer.bytes, s->header.bytes);
+    (void)close(fd);
+    return is_read;
+}
+
+bool recovery_read_whole(struct recovery_work *w, size_t index, struct slice *bytes_out)
+{
+    if (!read_past_cache(w, index))
+        return false;
+    *bytes_out = (struct slice){ w->inputs[index % RECOVERY_INPUTS].buffer.bytes,
+                                 w->r->segments[index].header.bytes };
+    return true;
+}
+
 bool spool_recovery_has_more(const struct spool_recovery *r)
 {
-    return r->work != NULL && r->work->ahead_next < r->segments_count;
+    return r->work != NULL && !recovery_has_blanks(r->work) &&
+           r->work->ahead_next < r->segments_count;
 }
 
 void spool_recovery_read_ahead(struct spool_recovery *r)
@@ -162,15 +188,8 @@ void spool_recovery_read_ahead(struct spool_recovery *r)
     struct recovery_work *w = r->work;
     size_t index = w->ahead_next++;
     struct recovery_input *in = &w->inputs[index % RECOVERY_INPUTS];
-    size_t bytes;
-    int fd;
 
-    ASSERT(index < r->segments_count);
-    bytes = r->segments[index].header.bytes;
+    ASSERT(index < r->segments_count && !recovery_has_blanks(w));
     *in = (struct recovery_input){ .buffer = in->buffer, .index = index };
-    if (recovery_buffer_need(&in->buffer, bytes) != STATUS_OK ||
-        open_ahead(r->directory, r->segments[index].number, &fd) != STATUS_OK)
-        return;
-    in->is_read = read_all(fd, in->buffer.bytes, bytes);
-    (void)close(fd);
+    in->is_read = read_past_cache(w, index);
 }

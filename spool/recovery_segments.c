@@ -12,12 +12,10 @@
  * its generation is not to be met again when it can be read. More than a run uses. */
 #define GENERATION_GAP (1u << 16)
 
-static bool is_zero(const char *bytes, size_t len)
+bool recovery_is_zero(struct slice bytes)
 {
-    for (size_t i = 0; i < len; i++)
-        if (bytes[i] != 0)
-            return false;
-    return true;
+    return bytes.len == 0 ||
+           (bytes.data[0] == 0 && memcmp(bytes.data, bytes.data + 1, bytes.len - 1) == 0);
 }
 
 /* The header is gone. The first record says the same, and no peer can have put it there: the
@@ -78,15 +76,22 @@ static bool read_head(int fd, char head[static 2 * SPOOL_BLOCK_BYTES], size_t *g
     return is_whole;
 }
 
-/* A MID of the segment, without reading it. */
-static void note_first_mid(struct spool_recovery *r, const struct spool_recovered_segment *s,
-                           struct slice head)
+/* What is known of the segment without reading it: a MID, and how it begins. */
+static void note_first_record(struct spool_recovery *r, struct spool_recovered_segment *s,
+                              struct slice head)
 {
+    struct slice batch;
     struct spool_record first;
 
-    if (!s->is_free && head.len > SPOOL_BLOCK_BYTES &&
-        spool_record_decode(slice_after(head, SPOOL_BLOCK_BYTES), &first) == STATUS_OK &&
-        first.generation == s->header.generation && first.mid > r->mid_seen)
+    if (s->header.is_free || head.len < 2 * SPOOL_BLOCK_BYTES)
+        return;
+    batch = slice_after(head, SPOOL_BLOCK_BYTES);
+    s->starts_blank = recovery_is_zero(batch);
+    if (s->starts_blank || spool_record_decode(batch, &first) != STATUS_OK ||
+        first.generation != s->header.generation)
+        return;
+    s->begins_era = spool_batch_begins_era(first.batch);
+    if (first.mid > r->mid_seen)
         r->mid_seen = first.mid;
 }
 
@@ -116,12 +121,12 @@ static enum status read_header(struct spool_recovery *r, struct spool_recovered_
         s->header.bytes = 0; /* not to be used again */
     if (status == STATUS_OK && s->header.bytes > bytes)
         report_cut(r, s, bytes);
-    if (status == STATUS_OK)
-        note_first_mid(r, s, (struct slice){ head, got });
+    if (status == STATUS_OK && is_whole)
+        note_first_record(r, s, (struct slice){ head, got });
     if (status != STATUS_CORRUPT)
         return status;
     /* What the device does not give is no zeros: the segment may hold mail. */
-    if (is_whole && is_zero(head, got) && info.st_size >= (off_t)got) {
+    if (is_whole && recovery_is_zero((struct slice){ head, got }) && info.st_size >= (off_t)got) {
         /* A crash came while the segment was being made: it never got a header. */
         s->header = (struct spool_segment_header){ .bytes = 0 };
         s->is_free = true;

@@ -112,7 +112,7 @@ static void a_segment_may_be_read_ahead_of_its_step(void **unused)
 
     (void)unused;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        const struct spool_recovery_options options = { .is_reader = false };
+        const struct spool_recovery_options options = { .is_reader = true };
         static const char zeros[4096];
         struct bench b;
         int fd;
@@ -157,7 +157,7 @@ static void a_step_and_the_next_read_go_on_at_the_same_time(void **unused)
 {
     (void)unused;
     for (unsigned cut = 0; cut <= LOGS; cut++) {
-        const struct spool_recovery_options options = { .is_reader = false };
+        const struct spool_recovery_options options = { .is_reader = true };
         struct bench b;
         pthread_t thread;
 

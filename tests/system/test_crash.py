@@ -14,9 +14,9 @@ from postern_lab.small_disk import SmallDisk
 from postern_lab.traffic import Traffic, mixed_bodies
 
 ROUNDS = 500 if LONG else 20
-# With the next hop dead, and again with mail. Each leaves segments, prepared and not used, until a
-# start has read them all.
-STARTS_KILLED = 60 if LONG else 10
+# With the next hop dead, and again with mail.
+STARTS_KILLED = 300 if LONG else 10
+SEGMENTS_MAX = 40  # whatever number of starts has prepared more of them and was killed
 WORKERS = [2, 3, 1, 3, 2, 1] * (20 if LONG else 1)
 KEPT = ['reason', 'attempts', 'to', 'arrived']
 LATER = '450 4.2.1 later'
@@ -69,6 +69,7 @@ def kill_starts(gateway, chance, seconds):
         gateway.kill()
         kills.append(time.monotonic())
         cut += 'Spool: recovered' not in gateway.log()
+        assert len(list((gateway.spool_path / 'segments').iterdir())) <= SEGMENTS_MAX
     return kills, cut
 
 
