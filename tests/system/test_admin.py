@@ -6,6 +6,7 @@ import socket
 import stat
 import time
 
+from postern_lab import ROOT
 from postern_lab.gateway import run_postern
 from postern_lab.process import wait_until
 
@@ -51,6 +52,14 @@ def deliver(gateway):
     with gateway.connect() as client:
         client.hello()
         assert client.transaction('a@lab.test', ['b@example.com'], b'x\r\n').code == 250
+
+
+def test_docs_name_all_that_status_tells(make_gateway, next_hop):
+    page = (ROOT / 'docs/LOG.md').read_text(encoding='utf-8')
+    rows = [line.split('|')[1] for line in page.splitlines() if line.startswith('| `')]
+    named = {name for row in rows for name in re.findall('`([a-z_]+)`', row)}
+    told = status(make_gateway(next_hop).start())
+    assert named == {*told, *told['counters']}
 
 
 def test_status_tells_how_the_gateway_is(make_gateway, next_hop):
