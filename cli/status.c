@@ -43,6 +43,7 @@ struct view {
     bool spool_is_low;
     bool spool_is_recovered;
     bool spool_is_gone;
+    bool spool_is_silent;
     size_t listeners_count;
     size_t counters_count;
     struct listener listeners[CONFIG_LISTENERS_MAX];
@@ -82,6 +83,8 @@ static void set_member(struct view *v, struct slice name, struct slice value, ui
         v->spool_is_recovered = slice_equal(value, SLICE("true"));
     if (slice_equal(name, SLICE("spool_is_gone")))
         v->spool_is_gone = slice_equal(value, SLICE("true"));
+    if (slice_equal(name, SLICE("spool_is_silent")))
+        v->spool_is_silent = slice_equal(value, SLICE("true"));
 }
 
 static void set_listener(struct view *v, struct slice name, struct slice value, uint64_t number)
@@ -157,9 +160,10 @@ static void print_table(const struct view *v)
            (unsigned long long)v->queue_bytes);
     printf("spool            %llu bytes in segments, %llu in body files%s\n",
            (unsigned long long)v->segment_bytes, (unsigned long long)v->body_bytes,
-           v->spool_is_gone  ? "; its folder is gone: MAIL gets 451"
-           : v->spool_is_low ? "; no room: MAIL gets 452"
-                             : "");
+           v->spool_is_silent ? "; its disk does not answer"
+           : v->spool_is_gone ? "; its folder is gone: MAIL gets 451"
+           : v->spool_is_low  ? "; no room: MAIL gets 452"
+                              : "");
     if (!v->spool_is_recovered)
         printf(
             "recovery         %llu of %llu segments read; what they hold is not in the queue yet\n",

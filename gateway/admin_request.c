@@ -188,6 +188,8 @@ static void write_status(struct gateway_process *p, const struct gateway_listing
     json_member_number(w, "spool_quarantined", atomic_load(&p->quarantined));
     json_name(w, "spool_is_low");
     json_bool(w, atomic_load(&p->spool_is_low));
+    json_name(w, "spool_is_silent");
+    json_bool(w, atomic_load(&p->spool_is_silent));
     json_name(w, "spool_is_gone");
     json_bool(w, atomic_load(&p->spool_is_gone));
     write_recovery(p, w);

@@ -73,6 +73,7 @@ struct gateway_process {
     _Atomic uint64_t body_bytes;     /* on disk: body files, those under way included */
     _Atomic size_t quarantined;      /* segments in the spool's quarantine */
     _Atomic bool spool_is_low;       /* at spool.max_size or spool.min_free: MAIL gets 452 */
+    _Atomic bool spool_is_silent;    /* its disk does not answer */
     _Atomic bool spool_is_gone;      /* its folder is not in its place: MAIL gets 451 */
     _Atomic unsigned workers_running;
     _Atomic bool has_failed;   /* it cannot go on: it is to stop, and to say so to who started it */

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -152,18 +151,4 @@ void gateway_spool_close(struct gateway_process *process)
     process->recovery = NULL;
     spool_pool_finish(&process->pool);
     spool_directory_close(&process->directory);
-}
-
-bool gateway_spool_has_turned(struct gateway_process *process,
-                              const struct config_settings *settings, bool *is_low_out)
-{
-    uint64_t used = atomic_load(&process->segment_bytes) + atomic_load(&process->body_bytes);
-    bool is_low = used >= settings->spool_max_bytes && settings->spool_max_bytes > 0;
-    struct statvfs disk;
-
-    /* A file system without a size (ramfs) has no room to tell of. */
-    if (fstatvfs(process->directory.path_fd, &disk) == 0 && disk.f_blocks > 0)
-        is_low = is_low || (uint64_t)disk.f_bavail * disk.f_frsize < settings->spool_free_bytes;
-    *is_low_out = is_low;
-    return atomic_exchange(&process->spool_is_low, is_low) != is_low;
 }

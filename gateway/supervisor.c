@@ -116,6 +116,7 @@ static enum status start(struct supervisor *s)
         return status;
     /* Without a DNS every lookup fails, as with one that is down, until a reload. */
     TRY(supervisor_make_names(s, NULL, s->current, names));
+    TRY(gateway_watch_start(&s->watch, &s->current->config->settings));
     TRY(supervisor_hand_out(s, views, &doors, names));
     gateway_doors_tell(&s->process, &s->current->config->settings, s->generation);
     if (gateway_admin_create(&s->process, &s->admin) != STATUS_OK)
@@ -152,7 +153,7 @@ static void on_tick(struct supervisor *s)
     const char *text;
 
     supervisor_free_old_generations(s);
-    while ((text = gateway_watch_look(&s->watch, &s->current->config->settings, &level)) != NULL)
+    while ((text = gateway_watch_look(&s->watch, now_ms, &level)) != NULL)
         supervisor_say(s, level, text);
     if (gateway_watch_workers(&s->watch, now_ms))
         gateway_notify_alive();
@@ -251,6 +252,7 @@ static void tear_down(struct supervisor *s)
     gateway_peer_count_destroy(p->peers);
     tls_tickets_destroy(p->tickets);
     observe_log_destroy(p->log);
+    gateway_watch_finish(&s->watch);
     gateway_listing_finish(&p->listing);
     free(p->workers);
     free(s->spool_path);
@@ -271,7 +273,7 @@ int gateway_run(const char *config_path)
     s->descriptors = gateway_descriptors_raise();
     s->config_path = config_path;
     s->process.started_ms = clock_monotonic_ms();
-    s->watch.process = &s->process;
+    gateway_watch_init(&s->watch, &s->process);
     s->doors_watch.trouble = supervisor_door_trouble;
     gateway_listing_init(&s->process.listing);
     if (engine_probe(NULL, &report) != STATUS_OK)
@@ -297,6 +299,8 @@ int gateway_run(const char *config_path)
     live(s);
     code = atomic_load(&s->process.has_failed) ? 1 : 0;
     supervisor_say(s, OBSERVE_INFO, "stopped");
+    if (!gateway_watch_stop(&s->watch))
+        _exit(code); /* its disk hangs, and holds whoever would close what is open there */
     tear_down(s);
     if (gateway_reading_is_running(&s->reading))
         _exit(code); /* a name server or a disk may hold it for long */

@@ -1,19 +1,38 @@
 #include "gateway/watch.h"
 
 #include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "gateway/alerts.h"
-#include "gateway/spool_start.h"
 #include "gateway/worker.h"
-#include "spool/quarantine.h"
 
-#define NO_ROOM         "spool: no room (spool.max_size or spool.min_free), MAIL gets 452"
-#define GONE            "spool: its folder is not in its place any more, MAIL gets 451"
-#define NO_IDS          "spool: identifiers cannot be reserved"
-#define QUARANTINED     "spool: damaged segments are in quarantine, see postern spool quarantine"
 #define WORKER_NAME_MAX 24
+
+/* Of the spool: an alert, and a line of the log, while it lasts and when it is over. */
+struct spool_trouble {
+    const char *subject;
+    const char *text;
+    const char *is_over;
+};
+
+static const struct spool_trouble silent = { "disk",
+                                             "spool: its disk has not answered for ten seconds",
+                                             "spool: its disk answers again" };
+static const struct spool_trouble gone = {
+    "place", "spool: its folder is not in its place any more, MAIL gets 451",
+    "spool: its folder is in its place again"
+};
+static const struct spool_trouble low = {
+    "space", "spool: no room (spool.max_size or spool.min_free), MAIL gets 452",
+    "spool: there is room again"
+};
+static const struct spool_trouble no_ids = { "identifiers", "spool: identifiers cannot be reserved",
+                                             "spool: identifiers are reserved again" };
+static const struct spool_trouble quarantine = {
+    "quarantine", "spool: damaged segments are in quarantine, see postern spool quarantine",
+    "spool: the quarantine is empty again"
+};
+
+static_assert(GATEWAY_SPOOL_SILENT_MS == 10000, "as its text says");
 
 static void raise_alert(const struct gateway_watch *watch, enum observe_alert_kind kind,
                         const char *subject, const char *text)
@@ -34,121 +53,92 @@ static void clear_alert(const struct gateway_watch *watch, enum observe_alert_ki
     gateway_alerts_clear(watch->process->alerts, kind, slice_from(subject));
 }
 
+static void set_limits(struct gateway_watch *watch, const struct config_settings *settings)
+{
+    gateway_spool_watch_set_limits(&watch->spool, settings->spool_max_bytes,
+                                   settings->spool_free_bytes);
+}
+
+void gateway_watch_init(struct gateway_watch *watch, struct gateway_process *process)
+{
+    *watch = (struct gateway_watch){ .process = process };
+    gateway_spool_watch_init(&watch->spool, process, NULL);
+}
+
+enum status gateway_watch_start(struct gateway_watch *watch, const struct config_settings *settings)
+{
+    set_limits(watch, settings);
+    return gateway_spool_watch_start(&watch->spool);
+}
+
+bool gateway_watch_stop(struct gateway_watch *watch)
+{
+    return gateway_spool_watch_stop(&watch->spool, GATEWAY_SPOOL_STOP_MS);
+}
+
+void gateway_watch_finish(struct gateway_watch *watch)
+{
+    gateway_spool_watch_finish(&watch->spool);
+}
+
 enum status gateway_watch_take(struct gateway_watch *watch, const struct gateway_view *view)
 {
+    const struct config_settings *settings = gateway_view_settings(view);
+
     gateway_certificate_watch_take(&watch->certificates, view);
-    return gateway_alerts_configure(watch->process->alerts, gateway_view_settings(view));
+    set_limits(watch, settings);
+    return gateway_alerts_configure(watch->process->alerts, settings);
 }
 
-/* Where the folder lies that we have open; its descriptor goes with it wherever it is moved. */
-static void find_place(struct gateway_watch *watch)
+/* Something has turned, or NULL. */
+static const char *turn(const struct gateway_watch *watch, bool *told, bool is_so,
+                        const struct spool_trouble *trouble, enum observe_level *level_out)
 {
-    char link[64];
-    ssize_t len;
-
-    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", watch->process->directory.path_fd);
-    len = readlink(link, watch->place, sizeof(watch->place) - 1);
-    watch->place[len > 0 ? len : 0] = '\0';
-}
-
-static bool is_same(const char *folder, const char *name, int fd)
-{
-    char path[PATH_MAX + 16];
-    struct stat there, ours;
-
-    (void)snprintf(path, sizeof(path), "%s%s", folder, name);
-    return stat(path, &there) == 0 && fstat(fd, &ours) == 0 && there.st_dev == ours.st_dev &&
-           there.st_ino == ours.st_ino;
-}
-
-/* A spool that was moved or deleted is still written to, and the next start will not find it. */
-static const char *look_at_place(struct gateway_watch *watch, enum observe_level *level_out)
-{
-    const struct spool_directory *d = &watch->process->directory;
-    bool is_gone;
-
-    if (watch->place[0] == '\0')
-        find_place(watch);
-    is_gone = watch->place[0] != '\0' && !(is_same(watch->place, "", d->path_fd) &&
-                                           is_same(watch->place, "/segments", d->segments_fd) &&
-                                           is_same(watch->place, "/bodies", d->bodies_fd));
-    if (is_gone == watch->is_gone)
+    if (is_so == *told)
         return NULL;
-    watch->is_gone = is_gone;
-    atomic_store(&watch->process->spool_is_gone, is_gone);
-    *level_out = is_gone ? OBSERVE_CRITICAL : OBSERVE_INFO;
-    if (is_gone) {
-        raise_alert(watch, OBSERVE_ALERT_SPOOL, "place", GONE);
-        return GONE;
+    *told = is_so;
+    *level_out = is_so ? OBSERVE_CRITICAL : OBSERVE_INFO;
+    if (is_so)
+        raise_alert(watch, OBSERVE_ALERT_SPOOL, trouble->subject, trouble->text);
+    else
+        clear_alert(watch, OBSERVE_ALERT_SPOOL, trouble->subject);
+    return is_so ? trouble->text : trouble->is_over;
+}
+
+/* Each further segment is told, and that none is left. */
+static const char *look_at_quarantine(struct gateway_watch *watch, size_t quarantined,
+                                      enum observe_level *level_out)
+{
+    size_t before = watch->told.quarantined;
+
+    watch->told.quarantined = quarantined;
+    if (quarantined > before) {
+        *level_out = OBSERVE_CRITICAL;
+        raise_alert(watch, OBSERVE_ALERT_SPOOL, quarantine.subject, quarantine.text);
+        return quarantine.text;
     }
-    clear_alert(watch, OBSERVE_ALERT_SPOOL, "place");
-    return "spool: its folder is in its place again";
+    if (quarantined == before || quarantined > 0)
+        return NULL;
+    *level_out = OBSERVE_INFO;
+    clear_alert(watch, OBSERVE_ALERT_SPOOL, quarantine.subject);
+    return quarantine.is_over;
 }
 
-static const char *look_at_space(struct gateway_watch *watch,
-                                 const struct config_settings *settings,
-                                 enum observe_level *level_out)
-{
-    if (!gateway_spool_has_turned(watch->process, settings, &watch->is_low))
-        return NULL;
-    *level_out = watch->is_low ? OBSERVE_CRITICAL : OBSERVE_INFO;
-    if (watch->is_low) {
-        raise_alert(watch, OBSERVE_ALERT_SPOOL, "space", NO_ROOM);
-        return NO_ROOM;
-    }
-    clear_alert(watch, OBSERVE_ALERT_SPOOL, "space");
-    return "spool: there is room again";
-}
-
-static const char *look_at_identifiers(struct gateway_watch *watch, enum observe_level *level_out)
-{
-    struct spool_ids *ids = &watch->process->ids;
-    bool failed = spool_ids_need_extend(ids) && spool_ids_extend(ids) != STATUS_OK;
-
-    if (failed == watch->ids_failed)
-        return NULL;
-    watch->ids_failed = failed;
-    *level_out = failed ? OBSERVE_CRITICAL : OBSERVE_INFO;
-    if (failed) {
-        raise_alert(watch, OBSERVE_ALERT_SPOOL, "identifiers", NO_IDS);
-        return NO_IDS;
-    }
-    clear_alert(watch, OBSERVE_ALERT_SPOOL, "identifiers");
-    return "spool: identifiers are reserved again";
-}
-
-/* A person may empty it at any time, so it is counted anew. */
-static const char *look_at_quarantine(struct gateway_watch *watch, enum observe_level *level_out)
-{
-    uint32_t numbers[SPOOL_QUARANTINE_MAX];
-    size_t before = watch->quarantined;
-
-    if (spool_quarantine_list(&watch->process->directory, numbers, &watch->quarantined) !=
-            STATUS_OK ||
-        watch->quarantined == before)
-        return NULL;
-    atomic_store(&watch->process->quarantined, watch->quarantined);
-    *level_out = watch->quarantined > before ? OBSERVE_CRITICAL : OBSERVE_INFO;
-    if (watch->quarantined > before) {
-        raise_alert(watch, OBSERVE_ALERT_SPOOL, "quarantine", QUARANTINED);
-        return QUARANTINED;
-    }
-    if (watch->quarantined > 0)
-        return NULL;
-    clear_alert(watch, OBSERVE_ALERT_SPOOL, "quarantine");
-    return "spool: the quarantine is empty again";
-}
-
-const char *gateway_watch_look(struct gateway_watch *watch, const struct config_settings *settings,
+const char *gateway_watch_look(struct gateway_watch *watch, uint64_t now_ms,
                                enum observe_level *level_out)
 {
-    const char *text = look_at_place(watch, level_out);
+    struct gateway_spool_facts facts = gateway_spool_watch_facts(&watch->spool, now_ms);
+    struct gateway_spool_facts *told = &watch->told;
+    const char *text = turn(watch, &told->is_silent, facts.is_silent, &silent, level_out);
 
+    atomic_store(&watch->process->spool_is_silent, facts.is_silent);
     if (text == NULL)
-        text = look_at_space(watch, settings, level_out);
+        text = turn(watch, &told->is_gone, facts.is_gone, &gone, level_out);
     if (text == NULL)
-        text = look_at_identifiers(watch, level_out);
-    return text != NULL ? text : look_at_quarantine(watch, level_out);
+        text = turn(watch, &told->is_low, facts.is_low, &low, level_out);
+    if (text == NULL)
+        text = turn(watch, &told->ids_failed, facts.ids_failed, &no_ids, level_out);
+    return text != NULL ? text : look_at_quarantine(watch, facts.quarantined, level_out);
 }
 
 static void raise_silent(const struct gateway_watch *watch, unsigned worker)
@@ -184,20 +174,26 @@ bool gateway_watch_workers(struct gateway_watch *watch, uint64_t now_ms)
     return all_beat;
 }
 
+static void repeat(const struct gateway_watch *watch, bool is_so,
+                   const struct spool_trouble *trouble)
+{
+    if (is_so)
+        raise_alert(watch, OBSERVE_ALERT_SPOOL, trouble->subject, trouble->text);
+}
+
 void gateway_watch_repeat(struct gateway_watch *watch, uint64_t now_ms, int64_t now_s)
 {
+    const struct gateway_spool_facts *told = &watch->told;
+
     gateway_certificate_watch_look(&watch->certificates, watch->process->alerts, now_s);
     if (now_ms - watch->repeated_ms < GATEWAY_WATCH_REPEAT_MS)
         return;
     watch->repeated_ms = now_ms;
-    if (watch->is_gone)
-        raise_alert(watch, OBSERVE_ALERT_SPOOL, "place", GONE);
-    if (watch->is_low)
-        raise_alert(watch, OBSERVE_ALERT_SPOOL, "space", NO_ROOM);
-    if (watch->ids_failed)
-        raise_alert(watch, OBSERVE_ALERT_SPOOL, "identifiers", NO_IDS);
-    if (watch->quarantined > 0)
-        raise_alert(watch, OBSERVE_ALERT_SPOOL, "quarantine", QUARANTINED);
+    repeat(watch, told->is_silent, &silent);
+    repeat(watch, told->is_gone, &gone);
+    repeat(watch, told->is_low, &low);
+    repeat(watch, told->ids_failed, &no_ids);
+    repeat(watch, told->quarantined > 0, &quarantine);
     for (unsigned i = 0; i < watch->process->workers_count; i++)
         if (watch->is_silent[i])
             raise_silent(watch, i);

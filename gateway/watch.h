@@ -6,34 +6,41 @@
  * Belongs to the supervisor's thread.
  */
 #pragma once
-#include <limits.h>
-
 #include "gateway/certificate_watch.h"
 #include "gateway/process.h"
+#include "gateway/spool_watch.h"
 
 #define GATEWAY_WATCH_REPEAT_MS 60000
 
-struct gateway_watch { /* Fields are private; zeroed at first, but for process. */
+struct gateway_watch { /* Fields are private. */
     struct gateway_process *process;
     struct gateway_certificate_watch certificates;
     uint64_t repeated_ms;
-    size_t quarantined;   /* segments of the spool, when it was last looked at */
-    char place[PATH_MAX]; /* of the spool's folder, when it was first looked at; empty: unknown */
-    bool is_gone;
-    bool is_low;
-    bool ids_failed;
+    struct gateway_spool_watch spool;
+    struct gateway_spool_facts told; /* of the spool */
     bool is_silent[CONFIG_WORKERS_MAX];
 };
+
+/* Borrows the process, whose spool is open by the time of start. */
+void gateway_watch_init(struct gateway_watch *watch, struct gateway_process *process);
+
+/* Begins to look after the spool, with the limits of a configuration. */
+MUST_USE enum status gateway_watch_start(struct gateway_watch *watch,
+                                         const struct config_settings *settings);
+
+/* False: the disk of the spool hangs, and its watch with it; nothing that it uses may be closed.
+ * Accepts one that was not started. */
+MUST_USE bool gateway_watch_stop(struct gateway_watch *watch);
+void gateway_watch_finish(struct gateway_watch *watch);
 
 /* The view of a configuration that comes into force: its certificates are looked at, and its
  * people are told, from now on. STATUS_NO_MEMORY. */
 MUST_USE enum status gateway_watch_take(struct gateway_watch *watch,
                                         const struct gateway_view *view);
 
-/* Looks after the place of the spool, its room and its quarantine, and reserves more identifiers
- * when they get few. A line for the log when one of these has turned; then once more. NULL: nothing
- * to say. */
-const char *gateway_watch_look(struct gateway_watch *watch, const struct config_settings *settings,
+/* A line for the log when something of the spool has turned; then once more. NULL: nothing to
+ * say. */
+const char *gateway_watch_look(struct gateway_watch *watch, uint64_t now_ms,
                                enum observe_level *level_out);
 
 /* Whether all workers beat. */
