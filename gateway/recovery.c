@@ -211,6 +211,7 @@ static void run_mark(struct engine_job *job)
     struct gateway_recovery *r = CONTAINER_OF(job, struct gateway_recovery, mark_job);
 
     spool_pool_forget(&r->process->pool, r->spool.blanks_unlinked);
+    atomic_store(&r->process->segment_bytes, spool_pool_bytes_in_use(&r->process->pool));
     for (size_t i = 0; i < r->spool.segments_count; i++)
         if (r->spool.segments[i].is_damaged && !r->spool.segments[i].is_free)
             spool_pool_add_damaged(&r->process->pool, r->spool.segments[i].number);

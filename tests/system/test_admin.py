@@ -62,6 +62,18 @@ def test_docs_name_all_that_status_tells(make_gateway, next_hop):
     assert named == {*told, *told['counters']}
 
 
+def test_what_a_start_unlinks_counts_no_more(make_gateway, next_hop):
+    gateway = make_gateway(next_hop)
+    for _ in range(3):  # each prepares segments, and uses none
+        gateway.start()
+        gateway.kill()
+    gateway.start()
+    wait_until(lambda: status(gateway)['spool_is_recovered'], 20, 'it is recovered')
+    files = len(list((gateway.spool_path / 'segments').iterdir()))
+    wait_until(lambda: status(gateway)['spool_segment_bytes'] == files << 26, 5,
+               f'{files} segments are counted')
+
+
 def test_status_tells_how_the_gateway_is(make_gateway, next_hop):
     gateway = make_gateway(next_hop).start()
     before = status(gateway)
