@@ -324,6 +324,7 @@ static void on_read(struct engine_file_request *request, enum status status, siz
 
     if (has_moved(fetch)) {
         start_again(fetch);
+        start_next(shelf); /* it may have ended, for want of memory */
         return;
     }
     if (status == STATUS_OK && bytes < fetch->skip + m->location.bytes)
@@ -346,6 +347,7 @@ static void on_open(struct engine_file_request *request, enum status status, siz
         fetch->fd = (int)bytes;
     if (has_moved(fetch)) {
         start_again(fetch);
+        start_next(shelf);
         return;
     }
     if (status != STATUS_OK) {
