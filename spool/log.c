@@ -105,9 +105,17 @@ void log_fail_waiting(struct spool_log *log, enum status status)
     log->waiting_bytes = 0;
 }
 
-void log_fail_dones(struct spool_log *log, enum status status)
+void log_fail_awaiting(struct spool_log *log, enum status status)
 {
-    fail_all(log, &log->dones, status);
+    LIST_FOR_EACH (n, &log->dones) {
+        struct spool_ticket *t = CONTAINER_OF(n, struct spool_ticket, node);
+
+        if (t->kind != SPOOL_TICKET_RESULTS)
+            continue;
+        list_remove(n);
+        t->status = status;
+        list_append(&log->committed, n);
+    }
 }
 
 void spool_log_run(struct spool_log *log)
@@ -245,13 +253,12 @@ void spool_log_append_done(struct spool_log *log, uint64_t mid,
     }
     if (ticket == NULL)
         return;
-    if (queued && log->state != SPOOL_LOG_STOPPED) {
+    if (queued) {
         await(log, ticket, SPOOL_TICKET_DONE, mid);
         return;
     }
-    *ticket = (struct spool_ticket){ .kind = SPOOL_TICKET_DONE,
-                                     .mid = mid,
-                                     .status = queued ? STATUS_IO : STATUS_LIMIT };
+    *ticket =
+        (struct spool_ticket){ .kind = SPOOL_TICKET_DONE, .mid = mid, .status = STATUS_LIMIT };
     list_append(&log->committed, &ticket->node);
 }
 
@@ -295,7 +302,7 @@ void spool_log_written(struct spool_log *log, enum status status)
         return;
     log->state = SPOOL_LOG_STOPPED;
     log_fail_waiting(log, STATUS_IO);
-    log_fail_dones(log, STATUS_IO);
+    log_fail_awaiting(log, STATUS_IO);
     log_raise(log, SPOOL_LOG_EVENT_STOPPED);
 }
 

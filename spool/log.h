@@ -207,9 +207,10 @@ void spool_log_append_results(struct spool_log *log, uint64_t mid,
 /* Records that the message is finished, lazily, and gives its place up: the segment may be
  * recycled once that is durable. Without a location it has none: its write failed, and what of it
  * may have reached the disk does not count. With a ticket (or NULL), the owner learns when it is
- * durable: only then may a body file be unlinked. A DONE whose write fails is written again; its
- * ticket comes back with STATUS_IO when the log stops and STATUS_LIMIT when too much waits: leave
- * the body file to the next recovery then. */
+ * durable: only then may a body file be unlinked. A DONE whose write fails is written again, also
+ * when the log stops: its ticket waits until a rescue, or what comes later, has written it. It
+ * comes back with STATUS_LIMIT when too much waits: leave the body file to the next recovery then.
+ */
 void spool_log_append_done(struct spool_log *log, uint64_t mid,
                            const struct spool_location *location, struct spool_ticket *ticket);
 

@@ -70,4 +70,6 @@ void log_raise(struct spool_log *log, enum spool_log_event event);
 
 /* Completes the tickets of all waiting messages, those laid out included. */
 void log_fail_waiting(struct spool_log *log, enum status status);
-void log_fail_dones(struct spool_log *log, enum status status);
+
+/* Of those that await results. A DONE waits on: it will be written, by a rescue or later. */
+void log_fail_awaiting(struct spool_log *log, enum status status);

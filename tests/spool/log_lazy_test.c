@@ -227,6 +227,38 @@ static void who_awaits_results_hears_when_they_are_durable(void **unused)
     teardown(&b);
 }
 
+/* Only then may its body file be unlinked, and the message is remembered for that. */
+static void a_done_waits_for_the_rescue_of_a_stopped_log(void **unused)
+{
+    struct spool_ticket before, behind;
+    struct bench b;
+
+    (void)unused;
+    ready(&b);
+    commit(&b, 100);
+    commit(&b, 100);
+    spool_log_append_done(&b.log, 1, &b.tickets[0].location, &before);
+    spool_log_flush(&b.log);
+    for (unsigned i = 0; i < SPOOL_WRITE_FAILURES; i++) {
+        fake_settle(&b.storage);
+        assert_true(fake_answer_write(&b.storage, STATUS_IO));
+    }
+    assert_int_equal(spool_log_state(&b.log), SPOOL_LOG_STOPPED);
+    spool_log_append_done(&b.log, 2, &b.tickets[1].location, &behind);
+    assert_null(spool_log_take_committed(&b.log));
+    for (unsigned i = 0; i < 2; i++) {
+        spool_log_rescue(&b.log);
+        fake_settle(&b.storage);
+        assert_null(spool_log_take_committed(&b.log));
+        assert_true(fake_answer_write(&b.storage, i == 0 ? STATUS_IO : STATUS_OK));
+    }
+    assert_ptr_equal(spool_log_take_committed(&b.log), &before);
+    assert_ptr_equal(spool_log_take_committed(&b.log), &behind);
+    assert_int_equal(before.status, STATUS_OK);
+    assert_int_equal(behind.status, STATUS_OK);
+    teardown(&b);
+}
+
 static void too_many_results_are_counted_not_kept(void **unused)
 {
     static struct spool_result results[SPOOL_RECIPIENTS_MAX];
@@ -261,6 +293,7 @@ int main(void)
         cmocka_unit_test(a_flush_puts_a_batch_behind_the_last_messages),
         cmocka_unit_test(what_cannot_be_confirmed_is_not_waited_for),
         cmocka_unit_test(who_awaits_results_hears_when_they_are_durable),
+        cmocka_unit_test(a_done_waits_for_the_rescue_of_a_stopped_log),
         cmocka_unit_test(too_many_results_are_counted_not_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
