@@ -37,13 +37,20 @@ bool recovery_has_blanks(const struct recovery_work *w)
     return w->blanks_end > w->r->segments_read;
 }
 
-/* All of it, from the device. */
+/* All of it: zeros, or in a file that was used before, with another generation, neither a record of
+ * this one nor a place where one has been. */
 static bool is_blank(struct recovery_work *w, size_t index)
 {
+    const struct spool_segment_header *h = &w->r->segments[index].header;
+    struct spool_scan scan;
     struct slice bytes;
 
-    return recovery_read_whole(w, index, &bytes) &&
-           recovery_is_zero(slice_after(bytes, SPOOL_BLOCK_BYTES));
+    if (!recovery_read_whole(w, index, &bytes))
+        return false;
+    if (recovery_is_zero(slice_after(bytes, SPOOL_BLOCK_BYTES)))
+        return true;
+    spool_scan_init(&scan, bytes, h->generation, h->salt);
+    return spool_scan_next(&scan) == SPOOL_SCAN_END;
 }
 
 /* Its folder is not synced: a name that comes back after a power cut is looked at again. */

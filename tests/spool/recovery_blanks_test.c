@@ -93,55 +93,75 @@ static void many_runs_leave_no_more_than_one(void **unused)
     teardown(&b);
 }
 
-/* Only a device can do that: the first block is lost, or all of them are. */
-static void a_segment_that_may_have_held_mail_is_kept(void **unused)
+/* A file that was used before has behind its first block what it held then. */
+static void a_file_that_was_used_before_is_blank_as_well(void **unused)
 {
-    enum { FIRST_BLOCK, LAST_BYTE, ALL_WITHIN_AN_ERA, CUT_SHORT };
-    static const struct {
-        int what;
-        size_t living;
-    } cases[] = {
-        { FIRST_BLOCK, 1 }, { LAST_BYTE, 2 }, { ALL_WITHIN_AN_ERA, 2 }, { CUT_SHORT, 2 }
-    };
+    unsigned last = 0, used;
+    struct bench b;
 
     (void)unused;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    setup(&b);
+    commit(&b, 0, 100);
+    used = number_of(&b, 0);
+    for (unsigned i = 1; i < FAKE_SEGMENTS_MAX; i++)
+        if (b.disk.segments[i].bytes != NULL)
+            last = i;
+    assert_int_not_equal(last, used);
+    for (size_t at = 3 * SPOOL_BLOCK_BYTES; at < FAKE_SEGMENT_BYTES; at += SPOOL_BLOCK_BYTES)
+        memcpy(b.disk.segments[last].bytes + at, b.disk.segments[used].bytes + SPOOL_BLOCK_BYTES,
+               SPOOL_BLOCK_BYTES);
+    assert_int_equal(save_and_recover(&b), STATUS_OK);
+    ASSERT_DAMAGE(&b, 0);
+    assert_int_equal(b.recovery.segments_count, 1);
+    assert_false(is_there(&b, last));
+    assert_int_equal(b.recovery.messages_living, 1);
+    teardown(&b);
+}
+
+static void cut(const struct bench *b, unsigned number)
+{
+    char name[SPOOL_SEGMENT_NAME_MAX];
+    int fd = openat(b->directory.segments_fd, spool_segment_name(number, name), O_RDWR);
+
+    assert_int_equal(ftruncate(fd, FAKE_SEGMENT_BYTES / 2), 0);
+    (void)close(fd);
+}
+
+/* Only a device, or a person, can do that. */
+static void a_segment_that_may_have_held_mail_is_kept(void **unused)
+{
+    enum { FIRST_BLOCK_LOST, ALL_LOST_WITHIN_AN_ERA, CUT_SHORT, CASES };
+
+    (void)unused;
+    for (int what = 0; what < CASES; what++) {
         struct bench b;
         unsigned number;
-        char *bytes;
+        char *batches;
 
         setup(&b);
         commit(&b, 0, 100);
         commit(&b, 0, 100);
         number = number_of(&b, 0);
-        if (cases[i].what != FIRST_BLOCK)
+        if (what != FIRST_BLOCK_LOST)
             while (spool_log_segments_count(&b.logs[0]) < 4)
                 commit(&b, 0, 12000);
-        if (cases[i].what == ALL_WITHIN_AN_ERA)
+        if (what == ALL_LOST_WITHIN_AN_ERA)
             number = number_of(&b, b.count - 2);
-        if (cases[i].what == LAST_BYTE || cases[i].what == CUT_SHORT)
-            number = spool_segment_file(b.tickets[b.count - 1].location.segment)->number + 1;
-        bytes = b.disk.segments[number].bytes;
-        assert_non_null(bytes);
-        if (cases[i].what == FIRST_BLOCK)
-            memset(bytes + SPOOL_BLOCK_BYTES, 0, SPOOL_BLOCK_BYTES);
-        if (cases[i].what == ALL_WITHIN_AN_ERA)
-            memset(bytes + SPOOL_BLOCK_BYTES, 0, FAKE_SEGMENT_BYTES - SPOOL_BLOCK_BYTES);
-        if (cases[i].what == LAST_BYTE)
-            bytes[FAKE_SEGMENT_BYTES - 1] = 1;
+        if (what == CUT_SHORT) /* it is blank */
+            number = number_of(&b, b.count - 1) + 1;
+        batches = b.disk.segments[number].bytes + SPOOL_BLOCK_BYTES;
+        if (what == FIRST_BLOCK_LOST)
+            memset(batches, 0, SPOOL_BLOCK_BYTES);
+        if (what == ALL_LOST_WITHIN_AN_ERA)
+            memset(batches, 0, FAKE_SEGMENT_BYTES - SPOOL_BLOCK_BYTES);
         fake_disk_save(&b.disk, b.path);
         assert_int_equal(spool_directory_open(&b.directory, b.path, false), STATUS_OK);
-        if (cases[i].what == CUT_SHORT) {
-            char name[SPOOL_SEGMENT_NAME_MAX];
-            int fd = openat(b.directory.segments_fd, spool_segment_name(number, name), O_RDWR);
-
-            assert_int_equal(ftruncate(fd, FAKE_SEGMENT_BYTES / 2), 0);
-            (void)close(fd);
-        }
+        if (what == CUT_SHORT)
+            cut(&b, number);
         assert_int_equal(recover(&b, false), STATUS_OK);
         assert_true(is_there(&b, number));
-        assert_true(b.recovery.messages_living >= cases[i].living);
         assert_true(b.recovery.blanks_unlinked > 0); /* those of other logs */
+        assert_non_null(find(&b, 2));
         teardown(&b);
     }
 }
@@ -191,6 +211,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_prepared_and_not_used_is_unlinked),
         cmocka_unit_test(many_runs_leave_no_more_than_one),
+        cmocka_unit_test(a_file_that_was_used_before_is_blank_as_well),
         cmocka_unit_test(a_segment_that_may_have_held_mail_is_kept),
         cmocka_unit_test(what_is_left_is_read_ahead),
     };
