@@ -6,11 +6,23 @@
  * frees what a worker has allocated does so as always.
  */
 #pragma once
+#include <stdint.h>
 
 #define GATEWAY_HEAP_KEEP_MS (5 * 60 * 1000) /* until all of what is not used is given back */
+
+#define GATEWAY_HEAP_IDLE_BYTES                                                                    \
+    ((uint64_t)64 << 10) /* asked for between two sweeps: it is idle                               \
+                          */
+#define GATEWAY_HEAP_IDLE_SWEEPS 3
 
 /* For the calling thread, from here on, until it gives up what its pool keeps. They change nothing
  * where the allocator is another one (sanitizers, which want to see each use of memory), or
  * refuses. */
 void gateway_heap_own(void);
 void gateway_heap_disown(void);
+
+/* At each beat, by such a thread: what it keeps and has not asked for lately goes. A thread that
+ * has asked for next to nothing GATEWAY_HEAP_IDLE_SWEEPS times in a row also empties what jemalloc
+ * keeps for it alone, which would hold pages that are used by nobody else: handshakes leave some
+ * hundred KiB of that. */
+void gateway_heap_sweep(void);

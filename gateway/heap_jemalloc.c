@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
+#include "base/allocations.h"
 #include "base/check.h"
 #include "base/pool.h"
 #include "gateway/heap.h"
@@ -65,4 +66,17 @@ void gateway_heap_own(void)
 void gateway_heap_disown(void)
 {
     pool_close();
+}
+
+void gateway_heap_sweep(void)
+{
+    static _Thread_local uint64_t bytes_before;
+    static _Thread_local unsigned idle_sweeps;
+    uint64_t bytes = *allocations_thread_bytes();
+
+    pool_sweep();
+    idle_sweeps = bytes - bytes_before < GATEWAY_HEAP_IDLE_BYTES ? idle_sweeps + 1 : 0;
+    bytes_before = bytes;
+    if (idle_sweeps == GATEWAY_HEAP_IDLE_SWEEPS)
+        (void)mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
 }

@@ -7,3 +7,7 @@ void gateway_heap_own(void)
 void gateway_heap_disown(void)
 {
 }
+
+void gateway_heap_sweep(void)
+{
+}

@@ -327,7 +327,7 @@ static void on_heart(struct engine_timer *timer)
     gateway_compaction_check(w);
     gateway_shelf_check(w); /* it may be other workers who need the room */
     gateway_inbound_spill(w);
-    pool_sweep();
+    gateway_heap_sweep();
     atomic_store(&w->beat_ms, clock_monotonic_ms());
     engine_timer_start(w->loop, &w->heart, GATEWAY_WORKER_BEAT_MS, on_heart);
 }
