@@ -160,6 +160,7 @@ bool cli_spool_read(struct cli_spool_reader *s)
         .is_reader = true,
         .watch = isatty(STDERR_FILENO) == 1 ? &watch : NULL,
     };
+    char part[SPOOL_RECOVERY_PART_MAX];
     enum status status = STATUS_OK;
 
     for (unsigned tries = 0; tries < TRIES; tries++) {
@@ -173,11 +174,10 @@ bool cli_spool_read(struct cli_spool_reader *s)
     if (status == STATUS_UNSUPPORTED && s->recovery.failed_segment > 0)
         (void)cli_error(s->command, "%s: segment %08u is of a format not known to this version",
                         s->path, s->recovery.failed_segment);
-    else if (s->recovery.failed_segment > 0)
-        (void)cli_error(s->command, "%s: segment %08u cannot be read: %s", s->path,
-                        s->recovery.failed_segment, status_text(status));
     else
-        (void)cli_error(s->command, "%s: cannot be read: %s", s->path, status_text(status));
+        (void)cli_error(s->command, "%s: %s%scannot be read: %s", s->path,
+                        spool_recovery_failed_part(&s->recovery, part), part[0] != '\0' ? " " : "",
+                        status_text(status));
     return false;
 }
 

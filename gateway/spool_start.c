@@ -111,12 +111,11 @@ static enum status open_parts(struct gateway_process *process,
                               const struct config_settings *settings)
 {
     enum status status = gateway_recovery_create(process, settings);
-    uint32_t segment =
-        process->recovery != NULL ? gateway_recovery_spool(process->recovery)->failed_segment : 0;
-    char step[STEP_MAX] = "cannot be read";
+    char part[SPOOL_RECOVERY_PART_MAX] = "", step[STEP_MAX];
 
-    if (segment > 0)
-        (void)snprintf(step, sizeof(step), "segment %08u cannot be read", segment);
+    if (process->recovery != NULL)
+        (void)spool_recovery_failed_part(gateway_recovery_spool(process->recovery), part);
+    (void)snprintf(step, sizeof(step), "%s%scannot be read", part, part[0] != '\0' ? " " : "");
     if (status != STATUS_OK)
         return complain(settings, step, status);
     status = open_pool(process);

@@ -15,12 +15,24 @@ static enum status from_errno(void)
     return status_from_errno(errno);
 }
 
+static bool exists(int folder_fd, const char *name)
+{
+    struct stat info;
+
+    return fstatat(folder_fd, name, &info, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+}
+
+/* Something else in its place, a file or a link to nowhere, is STATUS_IO: not to be taken for a
+ * segment that has gone. */
 static enum status open_folder(const struct spool_directory *d, int *fd_out)
 {
     int fd = openat(d->path_fd, FOLDER, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    enum status status = fd < 0 ? from_errno() : STATUS_OK;
 
-    if (fd < 0)
-        return from_errno();
+    if (status == STATUS_NOT_FOUND && exists(d->path_fd, FOLDER))
+        return STATUS_IO;
+    if (status != STATUS_OK)
+        return status;
     *fd_out = fd;
     return STATUS_OK;
 }
@@ -72,13 +84,11 @@ enum status spool_quarantine_list(const struct spool_directory *d,
     DIR *folder;
     int fd = -1;
 
-    status = open_folder(d, &fd);
-    if (status == STATUS_NOT_FOUND) {
+    if (!exists(d->path_fd, FOLDER)) {
         *count_out = 0;
         return STATUS_OK;
     }
-    if (status != STATUS_OK)
-        return status;
+    TRY(open_folder(d, &fd));
     folder = fdopendir(fd);
     if (folder == NULL) {
         (void)close(fd);
@@ -87,13 +97,6 @@ enum status spool_quarantine_list(const struct spool_directory *d,
     status = read_names(folder, numbers_out, count_out);
     (void)closedir(folder);
     return status;
-}
-
-static bool exists(int folder_fd, const char *name)
-{
-    struct stat info;
-
-    return fstatat(folder_fd, name, &info, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 /* Never over another one. One that is there already, and not in segments, was moved by a call whose

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -303,11 +304,24 @@ static enum status begin(struct recovery_work *w)
 static enum status fail(struct spool_recovery *r, enum status status)
 {
     uint32_t segment = r->failed_segment;
+    bool quarantine_failed = r->quarantine_failed;
 
     ASSERT(status != STATUS_OK);
     spool_recovery_finish(r);
     r->failed_segment = segment;
+    r->quarantine_failed = quarantine_failed;
     return status;
+}
+
+const char *spool_recovery_failed_part(const struct spool_recovery *r,
+                                       char text[static SPOOL_RECOVERY_PART_MAX])
+{
+    text[0] = '\0';
+    if (r->failed_segment > 0)
+        (void)snprintf(text, SPOOL_RECOVERY_PART_MAX, "segment %08u", r->failed_segment);
+    else if (r->quarantine_failed)
+        (void)snprintf(text, SPOOL_RECOVERY_PART_MAX, "quarantine");
+    return text;
 }
 
 enum status spool_recovery_begin(struct spool_recovery *r, const struct spool_directory *d,

@@ -40,6 +40,7 @@
 #include "spool/record.h"
 
 #define SPOOL_DAMAGE_LISTED_MAX 1024 /* more are only counted */
+#define SPOOL_RECOVERY_PART_MAX 32
 
 /* Told how far it is, before each segment is read and at the end. */
 struct spool_recovery_watch {
@@ -154,6 +155,7 @@ struct spool_recovery {                       /* Read freely; change nothing. */
     size_t segments_read; /* of segments_count */
     const struct spool_directory *directory;
     uint32_t failed_segment; /* that ended begin(), by its format or what its file says; 0: none */
+    bool quarantine_failed;  /* to be read, which ended begin() */
     struct spool_recovery_keeper *keeper;
     uint64_t generation_gap;    /* private, like the rest */
     struct recovery_work *work; /* private, like the rest; NULL: it is over */
@@ -171,6 +173,11 @@ MUST_USE enum status spool_recovery_begin(struct spool_recovery *r, const struct
  * finish() may be called. */
 MUST_USE enum status spool_recovery_step(struct spool_recovery *r);
 bool spool_recovery_is_over(const struct spool_recovery *r);
+
+/* What ended begin(), for a message: "segment 00000005", "quarantine", or "" where nobody knows.
+ * Returns text. */
+const char *spool_recovery_failed_part(const struct spool_recovery *r,
+                                       char text[static SPOOL_RECOVERY_PART_MAX]);
 
 /* Reads the next segment for a later step; also on another thread while a step is being made, at
  * most one segment ahead of it. Nobody has to: what was not read, or not whole, the step reads. A

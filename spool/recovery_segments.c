@@ -223,12 +223,15 @@ static void drop_copies(struct spool_recovery *r)
     r->segments_count = kept;
 }
 
-/* What lies there keeps its number, so that no other segment can come under the same one. */
+/* What lies there keeps its number, so that no other segment can come under the same one; and while
+ * it is not known whether anything does, no body may be unlinked. */
 static enum status look_at_quarantine(struct spool_recovery *r)
 {
     uint32_t numbers[SPOOL_QUARANTINE_MAX];
 
+    r->quarantine_failed = true;
     TRY(spool_quarantine_list(r->directory, numbers, &r->quarantined));
+    r->quarantine_failed = false;
     if (r->quarantined > 0 && numbers[r->quarantined - 1] >= r->number_next)
         r->number_next = numbers[r->quarantined - 1] + 1;
     return STATUS_OK;

@@ -219,6 +219,39 @@ static void the_quarantine_holds_body_files_and_numbers(void **unused)
     teardown(&b);
 }
 
+/* The segment that is to be moved has not gone: it must not be forgotten. */
+static void something_else_in_its_place_is_a_failure(void **unused)
+{
+    static const struct spool_recovery_options options = { .is_reader = false };
+
+    (void)unused;
+    for (unsigned is_link = 0; is_link < 2; is_link++) {
+        struct spool_segment_file file;
+        struct spool_recovery r;
+        char text[SPOOL_RECOVERY_PART_MAX];
+        struct bench b;
+
+        setup(&b);
+        file = prepared(&b);
+        spool_pool_add_damaged(&b.pool, file.number);
+        if (is_link)
+            assert_int_equal(symlinkat("nowhere", b.directory.path_fd, "quarantine"), 0);
+        else
+            make_file(b.directory.path_fd, "quarantine");
+        assert_int_equal(spool_pool_release(&b.pool, &file), STATUS_IO);
+        assert_true(is_segment(&b, file.number));
+        assert_int_equal(spool_recover(&r, &b.directory, &options), STATUS_IO);
+        assert_string_equal(spool_recovery_failed_part(&r, text), "quarantine");
+
+        assert_int_equal(unlinkat(b.directory.path_fd, "quarantine", 0), 0);
+        assert_int_equal(spool_pool_release(&b.pool, &file), STATUS_OK);
+        assert_false(is_segment(&b, file.number));
+        list(&b);
+        assert_int_equal(b.count, 1);
+        teardown(&b);
+    }
+}
+
 static void other_files_are_left_out(void **unused)
 {
     struct bench b;
@@ -278,6 +311,7 @@ int main(void)
         cmocka_unit_test(a_full_quarantine_takes_nothing_and_loses_nothing),
         cmocka_unit_test(one_segment_never_replaces_another),
         cmocka_unit_test(the_quarantine_holds_body_files_and_numbers),
+        cmocka_unit_test(something_else_in_its_place_is_a_failure),
         cmocka_unit_test(other_files_are_left_out),
         cmocka_unit_test(recovery_tells_how_far_it_is),
     };
