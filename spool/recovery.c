@@ -220,22 +220,11 @@ static enum status take_record(struct recovery_work *w, size_t index, const stru
     UNREACHABLE();
 }
 
-static enum status scan_segment(struct recovery_work *w, size_t index)
+static enum status scan_records(struct recovery_work *w, size_t index, struct slice bytes)
 {
     struct spool_recovered_segment *s = &w->r->segments[index];
     struct spool_scan scan;
-    struct slice bytes;
-    enum status status = recovery_read_segment(w, index, &bytes);
 
-    if (status == STATUS_NO_MEMORY || status == STATUS_LIMIT)
-        return STATUS_BUSY;
-    if (status != STATUS_OK) { /* it has gone since it was listed, or cannot be opened */
-        s->is_damaged = true;
-        recovery_report(w->r, &(struct spool_damage){ .kind = SPOOL_DAMAGE_UNREADABLE,
-                                                      .segment = s->number,
-                                                      .bytes = s->header.bytes });
-        return STATUS_OK;
-    }
     spool_scan_init(&scan, bytes, s->header.generation, s->header.salt);
     for (;;) {
         enum spool_scan_item item = spool_scan_next(&scan);
@@ -252,6 +241,60 @@ static enum status scan_segment(struct recovery_work *w, size_t index)
     s->batch_last = scan.batch;
     s->fill = (uint32_t)(scan.batch_end < bytes.len ? scan.batch_end : bytes.len);
     return STATUS_OK;
+}
+
+/* What a scan only adds to. Messages, their results and their end it finds again as they are. */
+struct tally {
+    struct spool_recovered_segment segment;
+    size_t holes_count;
+    size_t damage_listed;
+    uint64_t damage_counts[SPOOL_DAMAGE_KIND_COUNT];
+};
+
+static struct tally tally_of(const struct recovery_work *w, size_t index)
+{
+    struct tally t = { .segment = w->r->segments[index],
+                       .holes_count = w->holes_count,
+                       .damage_listed = w->r->damage_listed };
+
+    memcpy(t.damage_counts, w->r->damage_counts, sizeof t.damage_counts);
+    return t;
+}
+
+static void restore(struct recovery_work *w, size_t index, const struct tally *t)
+{
+    size_t messages_living = w->r->segments[index].messages_living;
+
+    w->r->segments[index] = t->segment;
+    w->r->segments[index].messages_living = messages_living;
+    w->holes_count = t->holes_count;
+    w->r->damage_listed = t->damage_listed;
+    memcpy(w->r->damage_counts, t->damage_counts, sizeof t->damage_counts);
+}
+
+static enum status scan_segment(struct recovery_work *w, size_t index)
+{
+    struct spool_recovered_segment *s = &w->r->segments[index];
+    const struct tally before = tally_of(w, index);
+    struct slice bytes;
+    enum status status = recovery_read_segment(w, index, &bytes);
+
+    if (status == STATUS_LIMIT)
+        return STATUS_BUSY;
+    if (status == STATUS_OK) {
+        status = scan_records(w, index, bytes);
+    } else if (status != STATUS_NO_MEMORY) {
+        /* It has gone since it was listed, or cannot be opened. */
+        s->is_damaged = true;
+        recovery_report(w->r, &(struct spool_damage){ .kind = SPOOL_DAMAGE_UNREADABLE,
+                                                      .segment = s->number,
+                                                      .bytes = s->header.bytes });
+        status = STATUS_OK;
+    }
+    if (status != STATUS_NO_MEMORY)
+        return status;
+    restore(w, index, &before);
+    return STATUS_BUSY;
 }
 
 /* --- the whole ------------------------------------------------------------------------------- */
@@ -368,7 +411,8 @@ static enum status conclude(struct recovery_work *w)
     struct spool_recovery *r = w->r;
 
     if (!w->is_judged) {
-        TRY(recovery_judge(w));
+        if (recovery_judge(w) != STATUS_OK)
+            return STATUS_BUSY; /* no memory: nothing was judged */
         w->is_judged = true;
         return STATUS_LIMIT;
     }

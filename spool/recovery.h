@@ -16,7 +16,7 @@
  * What comes out are the living messages with the state of their recipients, the segments with
  * their owners, and a list of everything that was not readable. Nothing is dropped silently.
  * Nothing in a segment is changed, so recovery can be interrupted and repeated; only segments that
- * hold nothing but zeros, and body files that no living message refers to, are unlinked (not by a
+ * were never written to, and body files that no living message refers to, are unlinked (not by a
  * reader; and bodies not where records were damaged or lie in the quarantine: the body may be what
  * is left of a message).
  *
@@ -89,13 +89,15 @@ struct spool_recovered_segment {
 };
 
 enum spool_damage_kind {
-    SPOOL_DAMAGE_RECORD,       /* bytes of a segment that are no record and should be */
-    SPOOL_DAMAGE_TORN,         /* the last batch before a crash, never acknowledged */
-    SPOOL_DAMAGE_HEADER,       /* a segment's header, or a copy of another segment; see segments */
-    SPOOL_DAMAGE_BATCHES,      /* batches are missing at the end of a segment */
-    SPOOL_DAMAGE_MESSAGE,      /* a whole record, but its contents make no sense */
-    SPOOL_DAMAGE_BODY,         /* the body file of a living message is missing or too short */
-    SPOOL_DAMAGE_UNREADABLE,   /* the device did not give the bytes */
+    SPOOL_DAMAGE_RECORD,     /* bytes of a segment that are no record and should be */
+    SPOOL_DAMAGE_TORN,       /* the last batch before a crash, never acknowledged */
+    SPOOL_DAMAGE_HEADER,     /* a segment's header, or a copy of another segment; see segments */
+    SPOOL_DAMAGE_BATCHES,    /* batches are missing at the end of a segment */
+    SPOOL_DAMAGE_MESSAGE,    /* a whole record, but its contents make no sense */
+    SPOOL_DAMAGE_BODY,       /* the body file of a living message is missing or too short */
+    SPOOL_DAMAGE_UNREADABLE, /* the device did not give the bytes */
+    SPOOL_DAMAGE_BODIES,     /* the folder of body files cannot be read to its end: none of them is
+                                missed, and the orphans behind that place stay */
     SPOOL_DAMAGE_FOREIGN_FILE, /* a file that is not ours; left alone */
     SPOOL_DAMAGE_KIND_COUNT
 };
@@ -168,9 +170,9 @@ struct spool_recovery {                       /* Read freely; change nothing. */
  * failure. On failure everything is freed. Borrows the directory, and what the options refer to. */
 MUST_USE enum status spool_recovery_begin(struct spool_recovery *r, const struct spool_directory *d,
                                           const struct spool_recovery_options *options);
-/* Any thread, one at a time. STATUS_BUSY: there was no memory or no descriptor to read the next
- * segment with; nothing has happened, and the step can be made again. After another failure only
- * finish() may be called. */
+/* Any thread, one at a time. STATUS_BUSY: there was no memory or no descriptor for the next
+ * segment, or what is in it; the step can be made again, as if it had not been. After another
+ * failure only finish() may be called. */
 MUST_USE enum status spool_recovery_step(struct spool_recovery *r);
 bool spool_recovery_is_over(const struct spool_recovery *r);
 

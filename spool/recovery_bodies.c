@@ -31,7 +31,7 @@ static bool records_were_damaged(const struct spool_recovery *r)
            r->damage_counts[SPOOL_DAMAGE_UNREADABLE] > 0;
 }
 
-static enum status check_body(struct recovery_work *w, const char *name)
+static void check_body(struct recovery_work *w, const char *name)
 {
     struct spool_recovery *r = w->r;
     struct spool_recovered_message *m;
@@ -39,13 +39,13 @@ static enum status check_body(struct recovery_work *w, const char *name)
     uint64_t mid;
 
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-        return STATUS_OK;
+        return;
     if (!body_mid(name, &mid)) {
         recovery_report(r, &(struct spool_damage){ .kind = SPOOL_DAMAGE_FOREIGN_FILE });
-        return STATUS_OK;
+        return;
     }
     if (r->mid_limit > 0 && mid >= r->mid_limit) /* of this run */
-        return STATUS_OK;
+        return;
     m = spool_recovery_find(r, mid);
     if (m != NULL && !m->is_done && m->body_in_file) {
         /* One that cannot be looked at, or has gone this moment, is as good as missing. */
@@ -54,18 +54,17 @@ static enum status check_body(struct recovery_work *w, const char *name)
             m->body_missing = false;
             w->bodies_missing--;
         }
-        return STATUS_OK;
+        return;
     }
     if (w->options.is_reader || records_were_damaged(r) || r->quarantined > 0) {
         r->bodies_kept++;
-        return STATUS_OK;
+        return;
     }
     /* What cannot be unlinked (a folder of that name, a disk that fails) is in nobody's way. */
     if (unlinkat(r->directory->bodies_fd, name, 0) == 0)
         r->bodies_unlinked++;
     else if (errno != ENOENT)
         r->bodies_kept++;
-    return STATUS_OK;
 }
 
 static void report_missing(struct spool_recovery *r)
@@ -84,17 +83,31 @@ static void report_missing(struct spool_recovery *r)
     }
 }
 
+/* STATUS_BUSY: not now. */
 static enum status open_bodies(struct recovery_work *w)
 {
     int fd = openat(w->r->directory->bodies_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (fd < 0)
-        return errno == EMFILE || errno == ENFILE ? STATUS_BUSY : status_from_errno(errno);
+        return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? STATUS_BUSY
+                                                                     : status_from_errno(errno);
     w->bodies = fdopendir(fd);
     if (w->bodies != NULL)
         return STATUS_OK;
     (void)close(fd);
     return STATUS_BUSY; /* no memory, for now */
+}
+
+/* Mail is delivered all the same: a body is opened by its name, and whether it is there shows
+ * then. */
+static void give_up(struct recovery_work *w)
+{
+    recovery_leave_bodies(w);
+    TABLE_FOR_EACH (n, &w->r->messages) {
+        CONTAINER_OF(n, struct spool_recovered_message, node)->body_missing = false;
+    }
+    w->bodies_missing = 0;
+    recovery_report(w->r, &(struct spool_damage){ .kind = SPOOL_DAMAGE_BODIES });
 }
 
 void recovery_leave_bodies(struct recovery_work *w)
@@ -106,21 +119,30 @@ void recovery_leave_bodies(struct recovery_work *w)
 
 enum status recovery_check_bodies(struct recovery_work *w)
 {
-    if (w->bodies == NULL)
-        TRY(open_bodies(w));
+    enum status status = w->bodies == NULL ? open_bodies(w) : STATUS_OK;
+
+    if (status == STATUS_BUSY)
+        return status;
+    if (status != STATUS_OK) {
+        give_up(w);
+        return STATUS_OK;
+    }
     for (unsigned i = 0; i < RECOVERY_BODIES_STEP; i++) {
         struct dirent *entry;
 
         errno = 0;
         entry = readdir(w->bodies);
+        if (entry == NULL && errno != 0) {
+            give_up(w);
+            return STATUS_OK;
+        }
         if (entry == NULL) {
-            TRY(errno != 0 ? status_from_errno(errno) : STATUS_OK);
             recovery_leave_bodies(w);
             if (w->bodies_missing > 0)
                 report_missing(w->r);
             return STATUS_OK;
         }
-        TRY(check_body(w, entry->d_name));
+        check_body(w, entry->d_name);
     }
     return STATUS_LIMIT;
 }

@@ -14,6 +14,7 @@ const char *spool_damage_text(enum spool_damage_kind kind)
     case SPOOL_DAMAGE_MESSAGE: return "record with impossible contents";
     case SPOOL_DAMAGE_BODY: return "body file missing or too short";
     case SPOOL_DAMAGE_UNREADABLE: return "the device could not read it";
+    case SPOOL_DAMAGE_BODIES: return "the folder of body files could not be read";
     case SPOOL_DAMAGE_FOREIGN_FILE: return "foreign file";
     case SPOOL_DAMAGE_KIND_COUNT: break;
     }

@@ -174,42 +174,76 @@ static void a_log_survives_every_failure(void **unused)
         spool_message_destroy(messages[i]);
 }
 
-static void recovery_survives_every_failure(void **unused)
+/* A spool with four messages, of which the second one is damaged. */
+struct found {
+    struct fake_disk disk;
+    struct spool_directory directory;
+    const char *path;
+};
+
+static void save(struct found *f)
 {
-    const struct spool_recovery_options options = { .is_reader = true };
-    const struct spool_log_options log_options = { .segment_bytes = FAKE_SEGMENT_BYTES,
-                                                   .batch_first = 1,
-                                                   .sequence_first = 1 };
-    static struct fake_disk disk;
+    const struct spool_log_options options = { .segment_bytes = FAKE_SEGMENT_BYTES,
+                                               .batch_first = 1,
+                                               .sequence_first = 1 };
+    struct spool_message *messages[4];
     struct fake_storage storage;
     struct spool_log log;
-    struct spool_message *messages[4];
-    struct spool_directory d;
-    unsigned failures = 0;
-    const char *path;
 
-    (void)unused;
-    skip_without_failures();
-    path = fake_folder();
-    fake_disk_init(&disk);
-    fake_storage_init(&storage, &disk, &log);
-    assert_int_equal(spool_log_init(&log, &storage.storage, &log_options), STATUS_OK);
+    f->path = fake_folder();
+    fake_disk_init(&f->disk);
+    fake_storage_init(&storage, &f->disk, &log);
+    assert_int_equal(spool_log_init(&log, &storage.storage, &options), STATUS_OK);
     fake_settle(&storage);
     for (unsigned i = 0; i < ARRAY_LEN(messages); i++)
         messages[i] = fake_message(i + 1, 1, 1000);
     assert_int_equal(work(&storage, messages), 4);
     fake_settle(&storage);
-    fake_disk_save(&disk, path);
-    assert_int_equal(spool_directory_open(&d, path, true), STATUS_OK);
+    f->disk.segments[1].bytes[2 * SPOOL_BLOCK_BYTES + 200] ^= 1;
+    fake_disk_save(&f->disk, f->path);
+    assert_int_equal(spool_directory_open(&f->directory, f->path, true), STATUS_OK);
+    spool_log_finish(&log);
+    for (unsigned i = 0; i < ARRAY_LEN(messages); i++)
+        spool_message_destroy(messages[i]);
+}
+
+static void forget(struct found *f)
+{
+    spool_directory_close(&f->directory);
+    fake_disk_finish(&f->disk);
+    fake_folder_remove(f->path);
+}
+
+static void assert_found(const struct spool_recovery *r)
+{
+    const struct spool_recovered_message *first = spool_recovery_find(r, 1);
+
+    assert_int_equal(r->messages_living, 3);
+    assert_non_null(first);
+    assert_int_equal(spool_recovery_result(first, 0).state, SPOOL_RESULT_DELIVERED);
+    for (int kind = 0; kind < SPOOL_DAMAGE_KIND_COUNT; kind++)
+        assert_int_equal(r->damage_counts[kind], kind == SPOOL_DAMAGE_RECORD);
+    assert_int_equal(r->damage_listed, 1);
+}
+
+static void recovery_survives_every_failure(void **unused)
+{
+    const struct spool_recovery_options options = { .is_reader = true };
+    static struct found f;
+    unsigned failures = 0;
+
+    (void)unused;
+    skip_without_failures();
+    save(&f);
     for (long n = 0;; n++) {
         struct spool_recovery r;
         enum status status;
 
         failing = n;
-        status = spool_recover(&r, &d, &options);
+        status = spool_recover(&r, &f.directory, &options);
         failing = -1;
         if (status == STATUS_OK) {
-            assert_int_equal(r.messages_living, 4);
+            assert_found(&r);
             spool_recovery_finish(&r);
             break;
         }
@@ -217,12 +251,39 @@ static void recovery_survives_every_failure(void **unused)
         failures++;
     }
     assert_true(failures > 6);
-    spool_directory_close(&d);
-    spool_log_finish(&log);
-    fake_disk_finish(&disk);
-    for (unsigned i = 0; i < ARRAY_LEN(messages); i++)
-        spool_message_destroy(messages[i]);
-    fake_folder_remove(path);
+    forget(&f);
+}
+
+/* What a step has found before memory was short it finds again, and counts once. */
+static void a_step_that_lacked_memory_can_be_made_again(void **unused)
+{
+    const struct spool_recovery_options options = { .is_reader = true };
+    static struct found f;
+    unsigned failures = 0;
+    bool failed = true;
+
+    (void)unused;
+    skip_without_failures();
+    save(&f);
+    for (long n = 0; failed; n++) {
+        struct spool_recovery r;
+        enum status status;
+
+        assert_int_equal(spool_recovery_begin(&r, &f.directory, &options), STATUS_OK);
+        failing = n;
+        failed = false;
+        while (!spool_recovery_is_over(&r)) {
+            status = spool_recovery_step(&r);
+            failed = failed || status == STATUS_BUSY;
+            failures += status == STATUS_BUSY;
+            assert_true(status == STATUS_OK || status == STATUS_BUSY);
+        }
+        failing = -1;
+        assert_found(&r);
+        spool_recovery_finish(&r);
+    }
+    assert_true(failures > 6);
+    forget(&f);
 }
 
 /* --- the buffer of a batch ------------------------------------------------------------------- */
@@ -401,6 +462,7 @@ int main(void)
         cmocka_unit_test(a_draft_survives_every_failure),
         cmocka_unit_test(a_log_survives_every_failure),
         cmocka_unit_test(recovery_survives_every_failure),
+        cmocka_unit_test(a_step_that_lacked_memory_can_be_made_again),
         cmocka_unit_test(only_a_record_that_went_alone_leaves_a_buffer_that_is_given_back),
         cmocka_unit_test(the_next_batch_ends_where_every_batch_does),
         cmocka_unit_test(without_memory_for_a_second_buffer_messages_wait_for_the_first),

@@ -353,25 +353,6 @@ static void free_unfinished_and_foreign_files_are_told_apart(void **unused)
     teardown(&b);
 }
 
-static void commit_with_body_file(struct bench *b, uint64_t body_bytes)
-{
-    const struct spool_envelope e = { .mid = b->count + 1 };
-    struct spool_draft d;
-    unsigned i = b->count++;
-
-    spool_draft_init(&d);
-    assert_int_equal(spool_draft_begin(&d, &e, 0), STATUS_OK);
-    assert_int_equal(spool_draft_add_recipient(&d, SLICE("a@b")), STATUS_OK);
-    spool_draft_drop_body(&d);
-    spool_draft_set_body_file(&d, body_bytes, 0);
-    b->messages[i] = spool_draft_complete(&d);
-    assert_int_equal(spool_log_append_message(&b->logs[0], b->messages[i], NULL, &b->tickets[i]),
-                     STATUS_OK);
-    fake_settle(&b->storages[0]);
-    assert_true(fake_answer_write(&b->storages[0], STATUS_OK));
-    (void)spool_log_take_committed(&b->logs[0]);
-}
-
 static bool body_is_there(struct bench *b, uint64_t mid)
 {
     char name[SPOOL_BODY_NAME_MAX];
