@@ -9,9 +9,11 @@
 static const struct cli_usage usage = {
     .name = "check",
     .operands = "",
-    .about = "Reads a configuration as `postern run` would, and says everything that is wrong\n"
-             "with it: one line on standard error for each problem, FILE:LINE: reason. A line\n"
-             "with \"warning:\" does not keep the gateway from running.\n",
+    .about =
+        "Reads a configuration as `postern run` would, and says everything that is wrong\n"
+        "with it: one line on standard error for each problem, FILE:LINE: reason. A line\n"
+        "with \"warning:\" does not keep the gateway from running. Certificates are warned of\n"
+        "90 days before they expire.\n",
     .has_config = true,
     .has_json = true,
 };
@@ -28,7 +30,7 @@ static int run(int argc, char **argv)
 {
     const struct config_load_options options = { .generation = 1,
                                                  .machine = config_machine_here(),
-                                                 .judge = gateway_tls_judge() };
+                                                 .judge = gateway_tls_judge_ahead() };
     struct config_problems problems;
     struct config_loaded *loaded = NULL;
     struct cli_arguments a;

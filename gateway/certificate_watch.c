@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 
-#include "base/clock.h"
 #include "gateway/alerts.h"
 
 #define DAY_S ((int64_t)86400)
@@ -17,6 +16,21 @@ unsigned gateway_certificate_stage(int64_t expires_wall_s, int64_t now_s)
         if (expires_wall_s - now_s <= days[i] * DAY_S)
             return days[i];
     return GATEWAY_CERTIFICATE_FAR;
+}
+
+const char *gateway_certificate_end(int64_t expires_wall_s, int64_t now_s,
+                                    char text[static GATEWAY_CERTIFICATE_END_MAX])
+{
+    long long days = (expires_wall_s - now_s + DAY_S - 1) / DAY_S;
+    char date[CLOCK_DATE_MAX];
+
+    (void)clock_format_log((time_t)expires_wall_s, date);
+    if (expires_wall_s <= now_s)
+        (void)snprintf(text, GATEWAY_CERTIFICATE_END_MAX, "expired on %s", date);
+    else
+        (void)snprintf(text, GATEWAY_CERTIFICATE_END_MAX, "expires in %lld day%s, on %s", days,
+                       days == 1 ? "" : "s", date);
+    return text;
 }
 
 void gateway_certificate_watch_add(struct gateway_certificate_watch *watch, const char *name,
@@ -62,16 +76,11 @@ void gateway_certificate_watch_take(struct gateway_certificate_watch *watch,
 static void raise_alert(struct gateway_alerts *alerts, const char *name, int64_t expires_s,
                         int64_t now_s)
 {
-    char date[CLOCK_DATE_MAX], text[OBSERVE_ALERT_TEXT_MAX];
+    char end[GATEWAY_CERTIFICATE_END_MAX], text[OBSERVE_ALERT_TEXT_MAX];
     bool is_over = expires_s <= now_s;
-    long long days = (expires_s - now_s + DAY_S - 1) / DAY_S;
-    int len;
+    int len = snprintf(text, sizeof(text), "The certificate '%s' %s.", name,
+                       gateway_certificate_end(expires_s, now_s, end));
 
-    (void)clock_format_log((time_t)expires_s, date);
-    len = is_over
-              ? snprintf(text, sizeof(text), "The certificate '%s' expired on %s.", name, date)
-              : snprintf(text, sizeof(text), "The certificate '%s' expires in %lld day%s, on %s.",
-                         name, days, days == 1 ? "" : "s", date);
     gateway_alerts_raise(
         alerts, &(struct observe_alert){
                     .kind = OBSERVE_ALERT_CERTIFICATE,

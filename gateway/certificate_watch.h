@@ -8,6 +8,7 @@
  * Belongs to the supervisor's thread.
  */
 #pragma once
+#include "base/clock.h"
 #include "config/settings.h"
 #include "gateway/generation.h"
 
@@ -21,6 +22,12 @@ struct gateway_alerts;
 #define GATEWAY_CERTIFICATE_EXPIRED 0
 #define GATEWAY_CERTIFICATE_FAR     1000
 unsigned gateway_certificate_stage(int64_t expires_wall_s, int64_t now_s);
+
+/* "expired on DATE", "expires in 12 days, on DATE": how both the alert and `postern check` say it.
+ * Returns text. */
+#define GATEWAY_CERTIFICATE_END_MAX (CLOCK_DATE_MAX + 48)
+const char *gateway_certificate_end(int64_t expires_wall_s, int64_t now_s,
+                                    char text[static GATEWAY_CERTIFICATE_END_MAX]);
 
 struct gateway_certificate_watch { /* Fields are private; zeroed at first. */
     size_t count;

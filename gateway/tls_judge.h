@@ -8,3 +8,8 @@
 
 /* Has no state; lives for ever. */
 struct config_tls_judge *gateway_tls_judge(void);
+
+/* The same for who looks once: it also warns of a certificate, or an intermediate, that expires as
+ * soon as the first alert would tell (gateway/certificate_watch.h). A gateway that runs has the
+ * alerts for that. */
+struct config_tls_judge *gateway_tls_judge_ahead(void);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "tls/internal.h"
 
 struct tls_context {
@@ -43,15 +44,40 @@ static int no_password(char *into, int size, int for_writing, void *unused)
     return -1;
 }
 
+static bool is_over(const X509 *certificate)
+{
+    return X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0;
+}
+
+/* "PATH: WHAT DATE" */
+static void warn_of(const char *path, const char *what, const ASN1_TIME *when,
+                    struct tls_error *error)
+{
+    char date[CLOCK_DATE_MAX] = "a day that no clock shows";
+    struct tm at = { 0 };
+
+    if (ASN1_TIME_to_tm(when, &at) == 1)
+        (void)clock_format_log(timegm(&at), date);
+    tls_error_say(error, "%s: %s %s", path, what, date);
+}
+
+/* An intermediate that is over is as bad as a certificate that is: no chain holds any more. */
 static void warn_about_dates(const char *path, SSL_CTX *ctx, struct tls_error *error)
 {
     const X509 *certificate = SSL_CTX_get0_certificate(ctx);
+    STACK_OF(X509) *chain = NULL;
 
     ASSERT(certificate != NULL);
-    if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0)
-        tls_error_say(error, "%s: the certificate has expired", path);
+    (void)SSL_CTX_get0_chain_certs(ctx, &chain);
+    for (int i = 0; i < sk_X509_num(chain); i++)
+        if (is_over(sk_X509_value(chain, i)))
+            warn_of(path, "an intermediate has expired, on",
+                    X509_get0_notAfter(sk_X509_value(chain, i)), error);
+    if (is_over(certificate))
+        warn_of(path, "the certificate has expired, on", X509_get0_notAfter(certificate), error);
     else if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0)
-        tls_error_say(error, "%s: the certificate is not valid yet", path);
+        warn_of(path, "the certificate is not valid yet, only from",
+                X509_get0_notBefore(certificate), error);
 }
 
 static enum status load_pair(SSL_CTX *ctx, const struct tls_certificate_files *files,

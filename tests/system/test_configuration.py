@@ -1,11 +1,13 @@
 """What is wrong with the configuration or the machine is said in lines, and the exit is 1."""
 import ctypes
+import json
 import os
 import re
 import struct
 
 import pytest
 
+from postern_lab.bad_certificates import Issuer
 from postern_lab.certificates import Certificate
 from postern_lab.gateway import run_postern
 
@@ -178,6 +180,36 @@ def test_a_demonstration_certificate_is_warned_of(make_gateway, next_hop, author
         result = run_postern('check', '-c', gateway.config_path.name, cwd=gateway.folder)
         assert result.returncode == 0
         assert ('is self-signed, a demonstration certificate' in result.stderr) == is_warned
+
+
+def test_dates_of_certificates_are_warned_of_with_file_and_line(make_gateway, next_hop, tmp_path):
+    """As the first alert does it, 90 days before; a gateway that runs has the alerts for that."""
+    issuer = Issuer(tmp_path / 'issuer')
+    for days, text in [((-9, -1), r'{}: the certificate has expired, on \w{{3}} .*'),
+                       ((3, 300), r'{}: the certificate is not valid yet, only from \w{{3}} .*'),
+                       ((3, 30), r'{0}: the certificate is not valid yet, .*; '
+                                 r'{0} expires in 30 days, on .*'),
+                       ((-1, .5), r'{} expires in 1 day, on \w{{3}} .*'),
+                       ((-1, 12), r'{} expires in 12 days, on \w{{3}} .*'),
+                       ((-1, 89), r'{} expires in 89 days, on \w{{3}} .*'),
+                       ((-1, 91), None)]:
+        certificate = issuer.certify('mx.lab.test', ['mx.lab.test'], days)
+        gateway = make_gateway(next_hop, certificate=certificate)
+        result = output_of(gateway, 'check')
+        said = re.findall(r'^\S*postern\.conf:(\d+): warning: certificate "mail": (.*)',
+                          result.stderr, re.M)
+        found = [p for p in json.loads(output_of(gateway, 'check', '--json').stdout)['problems']
+                 if 'certificate' in p['reason']]
+        assert result.returncode == 0
+        if text is None:
+            assert (said, found) == ([], []), days
+            continue
+        (line, reason), = said
+        assert re.fullmatch(text.format(re.escape(str(certificate.chain))), reason), (days, reason)
+        assert 'mail =' in gateway.config_path.read_text().splitlines()[int(line) - 1]
+        (problem,) = found
+        assert (problem['line'], problem['severity']) == (int(line), 'warning')
+        assert problem['reason'] == f'certificate "mail": {reason}'
 
 
 def test_policies_that_lock_mail_out_are_warned_of_where_they_are_used(make_gateway, next_hop,
