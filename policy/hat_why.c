@@ -283,7 +283,7 @@ void policy_hat_why_not(char why[static POLICY_HAT_WHY_BYTES], const struct poli
 void policy_hat_why_unknown(char why[static POLICY_HAT_WHY_BYTES], const struct policy_hat *hat,
                             const struct policy_hat_needs *unknown)
 {
-    const char *then = "not asked: ";
+    const char *then = "it looks at ";
 
     if (unknown->reverse) {
         append(why, "%sthe host name", then);

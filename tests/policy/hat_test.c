@@ -239,7 +239,7 @@ static void explain_says_which_fact_was_missing_or_different(void **unused)
         "5 W yes 192.0.2.9 is in 192.0.2.0/24\n"
         "6 X behind the address is 192.0.2.9, but this is hidden: row 6 (W) matches 192.0.2.0/24 "
         "first\n"
-        "7 Y behind not asked: the host name, the score: row 6 (W) matches 192.0.2.0/24 first\n");
+        "7 Y behind it looks at the host name, the score: row 6 (W) matches 192.0.2.0/24 first\n");
     t = (struct transcript){ .visitor = { .step = write_step } };
     sender.listings = listings;
     sender.listings_count = 2;

@@ -50,6 +50,13 @@ def test_it_says_what_would_be_asked(gateway, address, row, asked):
     assert len(said['lookups']) == 3
 
 
+def test_a_row_that_is_not_asked_says_so_once(gateway):
+    (gateway.folder / 'scores').write_text('127.0.0.7 -4.5\n')
+    said = gateway.command('explain', 'sender', '127.0.0.5')
+    assert ('row 2 (LISTED) is not asked: it looks at zen.test, the score: '
+            'row 1 (NEAR) matches 127.0.0.5 first\n') in said
+
+
 def test_facts_can_be_played_through(gateway):
     assert explain(gateway, '192.0.2.1', '--host', 'mx.partner.test')['group'] == 'NEAR'
     assert explain(gateway, '192.0.2.1', '--listed', 'zen.test')['group'] == 'LISTED'
