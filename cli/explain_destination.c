@@ -191,19 +191,26 @@ static void print_profile(const char *whose, const struct policy_bounce_profile 
     putchar('\n');
 }
 
+/* The listeners whose mail follows a profile of their own: where the destination names none. */
+static const struct policy_bounce_profile *profile_of(const struct answer *a,
+                                                      const struct config_listener *listener)
+{
+    return a->destination->has_bounce_profile ? NULL : listener->bounce_profile;
+}
+
 static void print_retries(const struct answer *a)
 {
     const struct config_settings *s = &a->loaded->settings;
 
     print_profile("", a->destination->bounce_profile);
-    for (size_t i = 0; i < s->listeners_count && !a->destination->has_bounce_profile; i++) {
+    for (size_t i = 0; i < s->listeners_count; i++) {
         const struct config_listener *listener = &s->listeners[i];
         char whose[CLI_DESTINATION_VALUE_MAX];
 
-        if (listener->bounce_profile == NULL)
+        if (profile_of(a, listener) == NULL)
             continue;
         (void)snprintf(whose, sizeof(whose), ", of mail that came in at \"%s\"", listener->name);
-        print_profile(whose, listener->bounce_profile);
+        print_profile(whose, profile_of(a, listener));
     }
 }
 
@@ -265,7 +272,6 @@ static void print_profile_json(const struct policy_bounce_profile *b)
 {
     struct schedule s = schedule_of(b);
 
-    cli_json_name(false, "bounce_profile");
     putchar('{');
     cli_json_member(true, "name", b->name);
     cli_json_number(false, "initial_retry_s", b->initial_retry_s);
@@ -279,6 +285,29 @@ static void print_profile_json(const struct policy_bounce_profile *b)
     for (size_t i = 0; i < s.count; i++)
         printf("%s%llu", i > 0 ? ", " : "", (unsigned long long)s.at_s[i]);
     fputs("]}", stdout);
+}
+
+static void print_retries_json(const struct answer *a)
+{
+    const struct config_settings *s = &a->loaded->settings;
+    bool is_first = true;
+
+    cli_json_name(false, "bounce_profile");
+    print_profile_json(a->destination->bounce_profile);
+    cli_json_name(false, "listener_bounce_profiles");
+    for (size_t i = 0; i < s->listeners_count; i++) {
+        const struct policy_bounce_profile *profile = profile_of(a, &s->listeners[i]);
+
+        if (profile == NULL)
+            continue;
+        fputs(is_first ? "[{" : ", {", stdout);
+        cli_json_member(true, "listener", slice_from(s->listeners[i].name));
+        cli_json_name(false, "bounce_profile");
+        print_profile_json(profile);
+        putchar('}');
+        is_first = false;
+    }
+    fputs(is_first ? "[]" : "]", stdout);
 }
 
 static void print_json(const struct answer *a)
@@ -310,7 +339,7 @@ static void print_json(const struct answer *a)
     putchar('}');
     print_tls_json(d);
     print_route_json(a);
-    print_profile_json(d->bounce_profile);
+    print_retries_json(a);
     fputs("}\n", stdout);
 }
 

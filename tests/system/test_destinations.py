@@ -146,7 +146,13 @@ def test_retries_follow_the_profile(ask):
     assert said['bounce_profile']['retries_after_s'] == [300, 900, 1500]
     said = json.loads(ask(table, 'explain', 'destination', 'b.example', '--json'))
     assert said['bounce_profile']['retries_after_s'] == [60]
+    assert said['listener_bounce_profiles'] == []
     # The listener has one of its own, where the destination names none.
+    said = json.loads(ask(table, 'explain', 'destination', 'c.example', '--json'))
+    assert said['bounce_profile']['name'] == 'default'
+    (own,) = said['listener_bounce_profiles']
+    assert (own['listener'], own['bounce_profile']['name']) == ('In', 'slow')
+    assert own['bounce_profile']['retries_after_s'] == [300, 900, 1500]
     assert 'slow, of mail that came in at "In": after 5m, 15m, 25m\n' in ask(
         table, 'explain', 'destination', 'c.example')
     assert 'came in at' not in ask(table, 'explain', 'destination', 'b.example')
