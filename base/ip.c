@@ -136,6 +136,12 @@ const char *ip_endpoint_format(const struct ip_endpoint *e, char text[static IP_
     return text;
 }
 
+const char *ip_endpoint_format_short(const struct ip_endpoint *e, uint16_t port_default,
+                                     char text[static IP_ENDPOINT_MAX])
+{
+    return e->port == port_default ? ip_format(&e->address, text) : ip_endpoint_format(e, text);
+}
+
 socklen_t ip_endpoint_to_socket(const struct ip_endpoint *e, struct sockaddr_storage *out)
 {
     memset(out, 0, sizeof(*out));

@@ -46,6 +46,10 @@ bool ip_endpoint_equal(const struct ip_endpoint *a, const struct ip_endpoint *b)
 bool ip_endpoint_parse(struct slice text, uint16_t port_default, struct ip_endpoint *endpoint_out);
 const char *ip_endpoint_format(const struct ip_endpoint *e, char text[static IP_ENDPOINT_MAX]);
 
+/* The same without the port where that is port_default: "192.0.2.1", "2001:db8::1". */
+const char *ip_endpoint_format_short(const struct ip_endpoint *e, uint16_t port_default,
+                                     char text[static IP_ENDPOINT_MAX]);
+
 /* An IPv4 endpoint becomes AF_INET, any other AF_INET6. Returns the length used. */
 socklen_t ip_endpoint_to_socket(const struct ip_endpoint *e, struct sockaddr_storage *out);
 bool ip_endpoint_from_socket(const struct sockaddr_storage *s, struct ip_endpoint *endpoint_out);

@@ -198,7 +198,7 @@ static void fill_recipient(const struct gateway_message *m, const struct gateway
     r->reply = gateway_failure_reply(f);
     r->reply_is_ours = f->is_ours;
     if (f->has_host)
-        r->remote_address = slice_from(ip_format(&f->address, told->address));
+        r->remote_address = slice_from(ip_format(&f->endpoint.address, told->address));
     if (f->at_s > 0)
         r->last_attempt = slice_from(clock_format_mail(f->at_s, told->last_attempt));
 }

@@ -53,11 +53,11 @@ const struct gateway_failure *gateway_failure_write(const struct gateway_failure
         .at_s = facts->at_s,
         .code = has_reply(facts) ? facts->reply->code : 0,
         .name_bytes = (uint16_t)name.len,
-        .has_host = facts->address != NULL,
+        .has_host = facts->endpoint != NULL,
         .is_ours = facts->is_ours || !has_reply(facts),
     };
-    if (facts->address != NULL)
-        f->address = *facts->address;
+    if (facts->endpoint != NULL)
+        f->endpoint = *facts->endpoint;
     if (name.len > 0)
         memcpy(f->text, name.data, name.len);
     f->reply_bytes = (uint16_t)compose_reply(facts, f->text + name.len);

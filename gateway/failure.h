@@ -17,15 +17,16 @@
 
 #define GATEWAY_FAILURE_NAME_MAX  255 /* bytes of a host's name; what is longer is cut */
 #define GATEWAY_FAILURE_REPLY_MAX 383 /* and of its reply */
+#define GATEWAY_FAILURE_PORT      25  /* of hosts that are told without one */
 
 /* Recipients of an item whose own failures are kept; the others have none that could be told. */
 #define GATEWAY_FAILURES_MAX 100u
 
 struct gateway_failure {
     struct delivery_outcome outcome;
-    time_t at_s;               /* 0: not known */
-    struct ip_address address; /* of the host, where has_host */
-    uint16_t code;             /* of the reply; 0: there was none */
+    time_t at_s;                 /* 0: not known */
+    struct ip_endpoint endpoint; /* of the host, where has_host */
+    uint16_t code;               /* of the reply; 0: there was none */
     uint16_t name_bytes;
     uint16_t reply_bytes;
     bool has_host;
@@ -36,10 +37,10 @@ struct gateway_failure {
 /* What is known when it happens; borrowed. */
 struct gateway_failure_facts {
     struct delivery_outcome outcome;
-    const struct ip_address *address; /* NULL: no host was involved */
-    struct slice name;                /* of the host; may be empty */
-    const struct smtp_reply *reply;   /* NULL, or code 0: there was none */
-    struct slice words;               /* of ours, where there was none; may be empty */
+    const struct ip_endpoint *endpoint; /* NULL: no host was involved */
+    struct slice name;                  /* of the host; may be empty */
+    const struct smtp_reply *reply;     /* NULL, or code 0: there was none */
+    struct slice words;                 /* of ours, where there was none; may be empty */
     time_t at_s;
     bool is_ours; /* the reply */
 };

@@ -123,7 +123,7 @@ struct gateway_failure *gateway_item_failure(const struct gateway_item *item, ui
         return failure;
     }
     facts.words = slice_from(last->outcome.reason);
-    facts.address = last->has_host ? &last->address : NULL;
+    facts.endpoint = last->has_host ? &last->endpoint : NULL;
     facts.name = gateway_failure_name(last);
     facts.at_s = last->at_s;
     return gateway_failure_create(&facts);

@@ -213,7 +213,7 @@ static struct gateway_failure_facts facts_of(const struct gateway_outbound *out,
 {
     return (struct gateway_failure_facts){
         .outcome = *outcome,
-        .address = &out->remote.address,
+        .endpoint = &out->remote,
         .name = slice_from(out->host->name),
         .reply = reply,
         .at_s = gateway_worker_now_s(out->worker),

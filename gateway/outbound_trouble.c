@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "gateway/failure.h"
 #include "gateway/outbound_tls.h"
 #include "gateway/worker.h"
 
@@ -27,14 +28,14 @@ static const char *phrase_of(const struct gateway_outbound *out, enum delivery_f
 void gateway_outbound_note_trouble(const struct gateway_outbound *out, enum delivery_failure why,
                                    const struct smtp_reply *reply)
 {
-    char text[GATEWAY_DISPATCH_TROUBLE_MAX], ip[IP_TEXT_MAX];
+    char text[GATEWAY_DISPATCH_TROUBLE_MAX], ip[IP_ENDPOINT_MAX];
     const char *name = out->host->name;
     int len;
 
     if (why == DELIVERY_FAILURE_NONE || why == DELIVERY_FAILURE_LOCAL ||
         why == DELIVERY_FAILURE_OTHER_WAY || out->state == GATEWAY_OUTBOUND_CLOSING)
         return;
-    (void)ip_format(&out->remote.address, ip);
+    (void)ip_endpoint_format_short(&out->remote, GATEWAY_FAILURE_PORT, ip);
     len = snprintf(text, sizeof(text), "host %s%s%s%s%s %s", name, name[0] != '\0' ? " (" : "", ip,
                    name[0] != '\0' ? ")" : "",
                    why == DELIVERY_FAILURE_TLS ? ": TLS is required:" : "", phrase_of(out, why));

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "gateway/failure.h"
 #include "gateway/next_hops.h"
 #include "gateway/worker.h"
 
@@ -26,7 +27,7 @@ static int64_t wall_s(const struct gateway_worker *w, uint64_t at_ms)
 void gateway_queue_last_words(const struct gateway_failure *last, char *text, size_t room)
 {
     struct slice name, reply;
-    char ip[IP_TEXT_MAX] = "";
+    char ip[IP_ENDPOINT_MAX] = "";
     bool has_name;
 
     text[0] = '\0';
@@ -36,7 +37,7 @@ void gateway_queue_last_words(const struct gateway_failure *last, char *text, si
     reply = gateway_failure_reply(last);
     has_name = name.len > 0;
     if (last->has_host)
-        (void)ip_format(&last->address, ip);
+        (void)ip_endpoint_format_short(&last->endpoint, GATEWAY_FAILURE_PORT, ip);
     if (reply.len == 0 || last->is_ours)
         (void)snprintf(text, room, "%s%.*s%s%s%s%s%.*s", last->has_host ? "host " : "",
                        SLICE_ARGS(name), has_name ? " (" : "", ip, has_name ? ")" : "",

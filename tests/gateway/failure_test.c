@@ -9,14 +9,14 @@
 
 #include <cmocka.h>
 
-static const struct ip_address host = { 0 };
+static const struct ip_endpoint host = { 0 };
 
 static struct gateway_failure *made(uint16_t code, const char *text)
 {
     const struct smtp_reply reply = { .code = code, .text = slice_from(text) };
 
     return gateway_failure_create(&(struct gateway_failure_facts){
-        .address = &host, .name = SLICE("mx.example"), .reply = &reply, .at_s = 7 });
+        .endpoint = &host, .name = SLICE("mx.example"), .reply = &reply, .at_s = 7 });
 }
 
 static void a_failure_keeps_what_was_said_cut_to_its_bounds(void **unused)
@@ -48,8 +48,11 @@ static void a_failure_keeps_what_was_said_cut_to_its_bounds(void **unused)
         assert_int_equal(f->is_ours, cases[i].reply.code == 0);
         free(f);
     }
-    f = gateway_failure_create(&(struct gateway_failure_facts){
-        .reply = &wordy, .name = { longest, sizeof(longest) }, .address = &host, .is_ours = true });
+    f = gateway_failure_create(
+        &(struct gateway_failure_facts){ .reply = &wordy,
+                                         .name = { longest, sizeof(longest) },
+                                         .endpoint = &host,
+                                         .is_ours = true });
     assert_non_null(f);
     copy = gateway_failure_copy(f);
     free(f);

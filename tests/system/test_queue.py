@@ -81,7 +81,7 @@ def test_what_waits_is_listed_and_shown(make_gateway):
         first = entries(gateway, '--sender', 'A@lab.test', '--domain', 'one.test')[0]
         assert first['recipients'] == 2 and first['to'] == 'b@one.test'
         assert first['attempts'] == 1 and first['attempts_max'] == 10
-        assert first['why'] == f'host 127.0.0.1 said: {LATER}'
+        assert first['why'] == f'host 127.0.0.1:{hop.port} said: {LATER}'
         assert 3000 < first['until'] - time.time() < 4500
         assert first['expires'] - first['arrived'] in range(172798, 172803)
         assert sorted(e['domain'] for e in entries(gateway, '--domain', '.test')) == \
@@ -91,14 +91,14 @@ def test_what_waits_is_listed_and_shown(make_gateway):
         assert len(entries(gateway, '--limit', '2')) == 2
         table = gateway.command('queue', 'list')
         assert re.search(rf'^{first["mid"]} +\d+s +\d+ +a@lab\.test +one\.test +2 +1 +'
-                         rf'{TIME} +host 127\.0\.0\.1 said: 451', table, re.M), table
+                         rf'{TIME} +host 127\.0\.0\.1:{hop.port} said: 451', table, re.M), table
         assert '3 entries' in table
         shown = gateway.command('queue', 'show', first['mid'])
         for line in (rf'MID {first["mid"]}$', r'  sender +a@lab\.test', r'  listener +Inbound',
                      r'  client +127\.0\.0\.3 \(.+\), HELO client\.lab\.test, sender group OURS',
                      r'  recipients +3 in all', r'  c@one\.test', r'  d@two\.test',
-                     r'    waits +host 127\.0\.0\.1 said: 451 4\.3\.2 come back later, next try '
-                     rf'{TIME} \(attempt 2 of 10\)'):
+                     rf'    waits +host 127\.0\.0\.1:{hop.port} said: 451 4\.3\.2 come back '
+                     rf'later, next try {TIME} \(attempt 2 of 10\)'):
             assert re.search('^' + line, shown, re.M), f'no {line} in\n{shown}'
         assert shown.count('MID ') == 1
         gateway.stop()
@@ -184,7 +184,7 @@ def test_a_summary_tells_of_destinations(make_gateway):
                  if one['kind'] == 'destination'}
         assert lines['down.test']['entries'] == 3 and lines['down.test']['recipients'] == 6
         assert lines['down.test']['hosts'] == 'down' and lines['down.test']['until'] > time.time()
-        assert lines['down.test']['trouble'] == 'host 127.0.0.1 refused the connection'
+        assert lines['down.test']['trouble'] == f'host 127.0.0.1:{dead} refused the connection'
         assert lines['up.test']['hosts'] == 'up' and lines['up.test']['deferred'] == 1
         table = gateway.command('queue', 'list', '--summary').splitlines()
         assert table[1].startswith('down.test ') and table[2].startswith('up.test ')
@@ -439,7 +439,7 @@ def test_why_a_host_is_of_no_use(make_gateway, script, why):
             bounce=SLOWLY, **RELAY).start()
         accept(gateway, 'b@one.test')
         entry = waits(gateway, 'host')
-        assert re.fullmatch(rf'host {re.escape(hop.address)} {why}', entry['why']), entry
+        assert re.fullmatch(rf'host {re.escape(hop.address)}:{hop.port} {why}', entry['why']), entry
         assert entry['until'] > time.time()
         gateway.stop()
 
@@ -450,7 +450,8 @@ def test_why_without_the_tls_that_is_required(make_gateway):
                                **RELAY).start()
         accept(gateway, 'b@one.test')
         entry = waits(gateway, 'tls')
-        assert entry['why'] == 'host 127.0.0.1: TLS is required: STARTTLS is not offered'
+        assert entry['why'] == (f'host 127.0.0.1:{hop.port}: TLS is required: '
+                                'STARTTLS is not offered')
         gateway.stop()
 
 
