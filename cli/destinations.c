@@ -1,9 +1,9 @@
 #include <stdio.h>
-#include <string.h>
 
 #include "cli/commands.h"
 #include "cli/configuration.h"
 #include "cli/destination_text.h"
+#include "cli/group.h"
 #include "cli/json.h"
 #include "cli/options.h"
 #include "config/units.h"
@@ -296,30 +296,26 @@ static int run_part(const struct cli_usage *usage, int argc, char **argv)
     return cli_finish(code);
 }
 
-static const struct cli_usage usage = {
-    .name = "destinations",
-    .operands = "list|detail",
-    .about = "postern destinations list [-c FILE] [--json]\n"
-             "    the entries of the destinations, one a line\n"
-             "postern destinations detail [DOMAIN] [-c FILE] [--json]\n"
-             "    all that they say\n",
-    .operands_min = 1,
-    .operands_max = 1,
+static int run_list(int argc, char **argv)
+{
+    return run_part(&list_usage, argc, argv);
+}
+
+static int run_detail(int argc, char **argv)
+{
+    return run_part(&detail_usage, argc, argv);
+}
+
+static const struct cli_command parts[] = {
+    { "list", "the entries of the destinations, one a line", run_list },
+    { "detail", "all that they say", run_detail },
 };
+
+static const struct cli_group group = { "destinations", "", parts, ARRAY_LEN(parts) };
 
 static int run(int argc, char **argv)
 {
-    struct cli_arguments a;
-    int code;
-
-    if (argc > 1 && strcmp(argv[1], "list") == 0)
-        return run_part(&list_usage, argc - 1, argv + 1);
-    if (argc > 1 && strcmp(argv[1], "detail") == 0)
-        return run_part(&detail_usage, argc - 1, argv + 1);
-    code = cli_parse(&usage, argc, argv, &a);
-    if (code != CLI_GO_ON)
-        return code;
-    return cli_misuse("destinations", "\"%s\" is neither \"list\" nor \"detail\"", a.operands[0]);
+    return cli_group_run(&group, argc, argv);
 }
 
 const struct cli_command cli_destinations = { "destinations", "show the destinations table", run };

@@ -1,35 +1,19 @@
 #include "cli/explain.h"
 
-#include <string.h>
-
+#include "base/slice.h"
 #include "cli/commands.h"
-#include "cli/options.h"
+#include "cli/group.h"
 
-static const struct cli_usage usage = {
-    .name = "explain",
-    .operands = "sender|destination",
-    .about = "postern explain sender IP [--host NAME] [--score N] [--country XX] [--listed ZONE]\n"
-             "    [--reverse RESULT] [--running] [--listener NAME] [-c FILE] [--json]\n"
-             "    which row of the HAT decides about a host, and why\n"
-             "postern explain destination DOMAIN [-c FILE] [--json]\n"
-             "    how mail for a domain leaves\n",
-    .operands_min = 1,
-    .operands_max = 1,
+static const struct cli_command parts[] = {
+    { "sender", "which row of the HAT decides about a host, and why", cli_explain_sender },
+    { "destination", "how mail for a domain leaves", cli_explain_destination },
 };
+
+static const struct cli_group group = { "explain", "", parts, ARRAY_LEN(parts) };
 
 static int run(int argc, char **argv)
 {
-    struct cli_arguments a;
-    int code;
-
-    if (argc > 1 && strcmp(argv[1], "sender") == 0)
-        return cli_explain_sender(argc - 1, argv + 1);
-    if (argc > 1 && strcmp(argv[1], "destination") == 0)
-        return cli_explain_destination(argc - 1, argv + 1);
-    code = cli_parse(&usage, argc, argv, &a);
-    if (code != CLI_GO_ON)
-        return code;
-    return cli_misuse("explain", "\"%s\" is neither \"sender\" nor \"destination\"", a.operands[0]);
+    return cli_group_run(&group, argc, argv);
 }
 
 const struct cli_command cli_explain = {

@@ -1,8 +1,8 @@
 #include <stdio.h>
-#include <string.h>
 
 #include "cli/commands.h"
 #include "cli/configuration.h"
+#include "cli/group.h"
 #include "cli/options.h"
 #include "config/asyncos_destinations.h"
 
@@ -40,26 +40,15 @@ static int run_destinations(int argc, char **argv)
     return cli_finish(code);
 }
 
-static const struct cli_usage usage = {
-    .name = "export",
-    .operands = "destinations",
-    .about = "postern export destinations [-c FILE]\n"
-             "    the destinations as a file of AsyncOS\n",
-    .operands_min = 1,
-    .operands_max = 1,
+static const struct cli_command parts[] = {
+    { "destinations", "the destinations as the file that destconfig imports", run_destinations },
 };
+
+static const struct cli_group group = { "export", "", parts, ARRAY_LEN(parts) };
 
 static int run(int argc, char **argv)
 {
-    struct cli_arguments a;
-    int code;
-
-    if (argc > 1 && strcmp(argv[1], "destinations") == 0)
-        return run_destinations(argc - 1, argv + 1);
-    code = cli_parse(&usage, argc, argv, &a);
-    if (code != CLI_GO_ON)
-        return code;
-    return cli_misuse("export", "\"%s\" is not \"destinations\"", a.operands[0]);
+    return cli_group_run(&group, argc, argv);
 }
 
 const struct cli_command cli_export = { "export", "print a table of ours as one of AsyncOS", run };

@@ -4,6 +4,7 @@
 
 #include "cli/commands.h"
 #include "cli/configuration.h"
+#include "cli/group.h"
 #include "cli/json.h"
 #include "cli/options.h"
 #include "config/asyncos_destinations.h"
@@ -179,46 +180,45 @@ static int run_table(const struct cli_usage *usage, import_function *function, i
     return cli_finish(code);
 }
 
-static const struct cli_usage usage = {
+static int run_hat(int argc, char **argv)
+{
+    return run_table(&hat_usage, config_import_hat, argc, argv);
+}
+
+static int run_rat(int argc, char **argv)
+{
+    return run_table(&rat_usage, config_import_rat, argc, argv);
+}
+
+static int run_destinations(int argc, char **argv)
+{
+    return run_table(&destinations_usage, config_import_destinations, argc, argv);
+}
+
+static int run_routes(int argc, char **argv)
+{
+    return run_table(&routes_usage, config_import_routes, argc, argv);
+}
+
+static const struct cli_command parts[] = {
+    { "hat", "a Host Access Table, with its mail flow policies", run_hat },
+    { "rat", "a Recipient Access Table", run_rat },
+    { "destinations", "Destination Controls", run_destinations },
+    { "routes", "SMTP routes", run_routes },
+};
+
+static const struct cli_group group = {
     .name = "import",
-    .operands = "hat|rat|destinations|routes",
-    .about = "postern import hat FILE [--name NAME] [--json]\n"
-             "    a Host Access Table of AsyncOS, with its mail flow policies\n"
-             "postern import rat FILE [--name NAME] [--json]\n"
-             "    a Recipient Access Table of AsyncOS\n"
-             "postern import destinations FILE [--json]\n"
-             "    Destination Controls of AsyncOS\n"
-             "postern import routes FILE [--json]\n"
-             "    SMTP routes of AsyncOS\n"
-             "\n"
-             "Each prints our configuration, and tells what it could not carry over.\n",
-    .operands_min = 1,
-    .operands_max = 2, /* so that another table is told, and not its file */
+    .about =
+        "Each reads a FILE that AsyncOS has exported, prints our configuration, and tells what\n"
+        "it could not carry over.\n",
+    .parts = parts,
+    .parts_count = ARRAY_LEN(parts),
 };
 
 static int run(int argc, char **argv)
 {
-    static const struct {
-        const char *table;
-        const struct cli_usage *usage;
-        import_function *function;
-    } tables[] = {
-        { "hat", &hat_usage, config_import_hat },
-        { "rat", &rat_usage, config_import_rat },
-        { "destinations", &destinations_usage, config_import_destinations },
-        { "routes", &routes_usage, config_import_routes },
-    };
-    struct cli_arguments a;
-    int code;
-
-    for (size_t i = 0; argc > 1 && i < ARRAY_LEN(tables); i++)
-        if (strcmp(argv[1], tables[i].table) == 0)
-            return run_table(tables[i].usage, tables[i].function, argc - 1, argv + 1);
-    code = cli_parse(&usage, argc, argv, &a);
-    if (code != CLI_GO_ON)
-        return code;
-    return cli_misuse("import", "\"%s\" is none of \"hat\", \"rat\", \"destinations\", \"routes\"",
-                      a.operands[0]);
+    return cli_group_run(&group, argc, argv);
 }
 
 const struct cli_command cli_import = { "import", "print a table of AsyncOS as our configuration",

@@ -18,7 +18,7 @@ static int print_help(void)
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
         printf("  %-12s %s\n", commands[i]->name, commands[i]->summary);
     printf("\n  --version    print the version\n"
-           "  --help       this text; postern COMMAND --help tells about a command\n");
+           "  --help, -h   this text; postern COMMAND --help tells about a command\n");
     return cli_finish(CLI_EXIT_OK);
 }
 

@@ -56,7 +56,7 @@ static void print_option(const struct cli_option *o)
     printf("  %-26s %s\n", left, o->help);
 }
 
-static const struct cli_option help_option = { .name = "help", .help = "this text" };
+static const struct cli_option help_option = { .name = "help", .letter = 'h', .help = "this text" };
 static const struct cli_option json_option = { .name = "json", .help = "write JSON for programs" };
 static const struct cli_option config_option = {
     .name = "config", .letter = 'c', .argument = "FILE", .help = "default: " CLI_CONFIG_DEFAULT
@@ -153,7 +153,7 @@ int cli_parse(const struct cli_usage *u, int argc, char **argv, struct cli_argum
     while ((value = getopt_long(argc, argv, tables.shorts, tables.longs, NULL)) != -1) {
         const struct cli_option *option = find(u, value);
 
-        if (value == SHARED_HELP)
+        if (value == SHARED_HELP || value == help_option.letter)
             return print_help(u);
         if (value == '?' || value == ':')
             return cli_misuse(u->name, value == '?' ? "unknown option %s" : "%s needs an argument",

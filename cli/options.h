@@ -1,7 +1,7 @@
 /* cli/options.h - the manners that all commands share.
  *
- * --help prints what the command does and ends with 0; a misuse is told on standard error in one
- * line and ends with 2; a failure is told as "postern: what: why" and ends with 1.
+ * --help, or -h, prints what the command does and ends with 0; a misuse is told on standard error
+ * in one line and ends with 2; a failure is told as "postern: what: why" and ends with 1.
  */
 #pragma once
 #include <stdbool.h>
@@ -14,10 +14,10 @@
 #define CLI_OPTIONS_MAX    24
 #define CLI_GO_ON          (-1)
 
-/* An option of one command; --help, -c and --json are shared and not listed. */
+/* An option of one command; -h, -c and --json are shared and not listed. */
 struct cli_option {
     const char *name;     /* "host", typed --host */
-    char letter;          /* also typed -h; '\0': no short form */
+    char letter;          /* also typed as -x; not h or c; '\0': no short form */
     const char *argument; /* "NAME"; NULL: the option takes none */
     const char *help;     /* one line */
     const char **value;   /* set to the argument, or to "" for an option without one */

@@ -1,36 +1,14 @@
 #include <stdio.h>
-#include <string.h>
 
 #include "cli/commands.h"
 #include "cli/configuration.h"
+#include "cli/group.h"
 #include "cli/options.h"
 #include "cli/queue_rows.h"
 #include "config/units.h"
 #include "gateway/admin_request.h"
 
 #define VALUE_MAX (3 * GATEWAY_QUEUE_SENDER_MAX) /* coded */
-
-static const struct cli_usage queue_usage = {
-    .name = "queue",
-    .operands = "list|show|hold|release|retry|bounce|delete",
-    .about = "postern queue list [--summary] [--limit N] [SELECTION]\n"
-             "    what waits, for how long, and why; with --summary by destination\n"
-             "postern queue show MID...\n"
-             "    a message: where it came from, and for each recipient why it waits\n"
-             "postern queue hold|release MID...|SELECTION\n"
-             "    keeps mail from being sent, also over a restart, and lets it go again\n"
-             "postern queue retry MID...|SELECTION\n"
-             "    tries it now\n"
-             "postern queue bounce MID...|SELECTION\n"
-             "    returns it to its sender now\n"
-             "postern queue delete MID...|SELECTION [--yes]\n"
-             "    removes it; nobody is told\n"
-             "SELECTION: --domain NAME, --sender ADDRESS, --older TIME, --held, --all;\n"
-             "    an entry has to meet all that are given.\n"
-             "See also postern flush DOMAIN.\n",
-    .operands_min = 1,
-    .operands_max = 1,
-};
 
 static const char list_about[] =
     "Lists what waits in the running gateway of a configuration, in the order in which it\n"
@@ -296,36 +274,52 @@ static int run_change(enum gateway_queue_verb verb, const char *name, const char
     return run_verb(&usage, verb, &c, argc, argv);
 }
 
+static int run_hold(int argc, char **argv)
+{
+    return run_change(GATEWAY_QUEUE_HOLD, "queue hold", hold_about, argc, argv);
+}
+
+static int run_release(int argc, char **argv)
+{
+    return run_change(GATEWAY_QUEUE_RELEASE, "queue release", release_about, argc, argv);
+}
+
+static int run_retry(int argc, char **argv)
+{
+    return run_change(GATEWAY_QUEUE_RETRY, "queue retry", retry_about, argc, argv);
+}
+
+static int run_bounce(int argc, char **argv)
+{
+    return run_change(GATEWAY_QUEUE_BOUNCE, "queue bounce", bounce_about, argc, argv);
+}
+
+static int run_delete(int argc, char **argv)
+{
+    return run_change(GATEWAY_QUEUE_DELETE, "queue delete", delete_about, argc, argv);
+}
+
+static const struct cli_command parts[] = {
+    { "list", "what waits, for how long, and why; --summary: by destination", run_list },
+    { "show", "a message: where it came from, and for each recipient why it waits", run_show },
+    { "hold", "keep mail from being sent, also over a restart", run_hold },
+    { "release", "let go what was held", run_release },
+    { "retry", "try mail now", run_retry },
+    { "bounce", "return mail to its sender now", run_bounce },
+    { "delete", "remove mail; nobody is told", run_delete },
+};
+
+static const struct cli_group group = {
+    .name = "queue",
+    .about = "All but list and show want to be told of what: MIDs, or a selection by options that\n"
+             "an entry has to meet. See also postern flush DOMAIN.\n",
+    .parts = parts,
+    .parts_count = ARRAY_LEN(parts),
+};
+
 static int run_queue(int argc, char **argv)
 {
-    static const struct {
-        const char *word;
-        enum gateway_queue_verb verb;
-        const char *name;
-        const char *about;
-    } changes[] = {
-        { "hold", GATEWAY_QUEUE_HOLD, "queue hold", hold_about },
-        { "release", GATEWAY_QUEUE_RELEASE, "queue release", release_about },
-        { "retry", GATEWAY_QUEUE_RETRY, "queue retry", retry_about },
-        { "bounce", GATEWAY_QUEUE_BOUNCE, "queue bounce", bounce_about },
-        { "delete", GATEWAY_QUEUE_DELETE, "queue delete", delete_about },
-    };
-    struct cli_arguments a;
-    int code;
-
-    if (argc > 1 && strcmp(argv[1], "list") == 0)
-        return run_list(argc - 1, argv + 1);
-    if (argc > 1 && strcmp(argv[1], "show") == 0)
-        return run_show(argc - 1, argv + 1);
-    for (size_t i = 0; argc > 1 && i < ARRAY_LEN(changes); i++)
-        if (strcmp(argv[1], changes[i].word) == 0)
-            return run_change(changes[i].verb, changes[i].name, changes[i].about, argc - 1,
-                              argv + 1);
-    code = cli_parse(&queue_usage, argc, argv, &a);
-    if (code != CLI_GO_ON)
-        return code;
-    return cli_misuse("queue", "\"%s\" is none of list, show, hold, release, retry, bounce, delete",
-                      a.operands[0]);
+    return cli_group_run(&group, argc, argv);
 }
 
 static int run_flush(int argc, char **argv)

@@ -1,51 +1,29 @@
 #include "cli/spool.h"
 
-#include <string.h>
-
 #include "base/slice.h"
 #include "cli/commands.h"
-#include "cli/options.h"
+#include "cli/group.h"
 
-static const struct cli_usage usage = {
+static const struct cli_command parts[] = {
+    { "verify", "read all of it, and tell of every damage", cli_spool_verify },
+    { "list", "the messages that are not yet delivered", cli_spool_list },
+    { "show", "one message: envelope, what became of it, itself", cli_spool_show },
+    { "quarantine", "list, show or remove damaged segments that were put aside",
+      cli_spool_quarantine },
+    { "selftest", "how fast a disk is, and whether it keeps its word", cli_spool_selftest },
+};
+
+static const struct cli_group group = {
     .name = "spool",
-    .operands = "verify|list|show|quarantine|selftest",
-    .about = "postern spool verify [PATH]\n"
-             "    reads all of it, and tells of every damage\n"
-             "postern spool list [PATH]\n"
-             "    the messages that are not yet delivered\n"
-             "postern spool show MID [PATH]\n"
-             "    one message: envelope, what became of it, itself\n"
-             "postern spool quarantine list|show|remove\n"
-             "    damaged segments that were put aside\n"
-             "postern spool selftest DIR\n"
-             "    how fast the disk is, and whether it keeps its word\n"
-             "\n"
-             "PATH is the spool; without it, that of the configuration (-c FILE). No gateway\n"
-             "needs to run. While one does, what is printed is a snapshot.\n",
-    .operands_min = 1,
-    .operands_max = 1,
+    .about = "The spool is that of the configuration (-c FILE), or PATH behind the other\n"
+             "arguments. No gateway needs to run. While one does, what is printed is a snapshot.\n",
+    .parts = parts,
+    .parts_count = ARRAY_LEN(parts),
 };
 
 static int run(int argc, char **argv)
 {
-    static const struct {
-        const char *name;
-        int (*run)(int argc, char **argv);
-    } parts[] = {
-        { "verify", cli_spool_verify },     { "list", cli_spool_list },
-        { "show", cli_spool_show },         { "quarantine", cli_spool_quarantine },
-        { "selftest", cli_spool_selftest },
-    };
-    struct cli_arguments a;
-    int code;
-
-    for (size_t i = 0; argc > 1 && i < ARRAY_LEN(parts); i++)
-        if (strcmp(argv[1], parts[i].name) == 0)
-            return parts[i].run(argc - 1, argv + 1);
-    code = cli_parse(&usage, argc, argv, &a);
-    if (code != CLI_GO_ON)
-        return code;
-    return cli_misuse("spool", "\"%s\" is none of its commands", a.operands[0]);
+    return cli_group_run(&group, argc, argv);
 }
 
 const struct cli_command cli_spool = {

@@ -160,10 +160,33 @@ def test_misuse_exits_2(arguments, make_gateway, next_hop):
     assert result.returncode == 2 and result.stderr.startswith('postern: '), result.stderr
 
 
-@pytest.mark.parametrize('command', ['run', 'check', 'explain', 'sink', 'load'])
-def test_every_command_has_help(command):
-    result = run_postern(command, '--help')
-    assert result.returncode == 0 and 'usage: postern ' in result.stdout
+def names_in(help_text):
+    """The commands that a help lists, a line each."""
+    return re.findall(r'^  ([a-z]\S*) +\S', help_text, re.M)
+
+
+def test_every_command_has_help():
+    """Also behind -h; that of a group lists what it has, and so does a misuse without a word."""
+    groups = []
+    for command in names_in(run_postern('--help').stdout):
+        result = run_postern(command, '--help')
+        first = result.stdout.splitlines()[0]
+        parts = names_in(result.stdout) if first.endswith(' ...') else []
+        for words in [[command]] + [[command, part] for part in parts]:
+            helps = [run_postern(*words, option) for option in ('--help', '-h')]
+            for told in helps:
+                assert (told.returncode, told.stderr) == (0, ''), words
+                assert told.stdout.startswith(f'usage: postern {" ".join(words)}'), words
+            assert helps[0].stdout == helps[1].stdout, words
+        if not parts:
+            continue
+        groups.append(command)
+        assert first == f'usage: postern {command} {"|".join(parts)} ...'
+        bare = run_postern(command)
+        assert (bare.returncode, bare.stdout, names_in(bare.stderr)) == (2, '', parts)
+        assert bare.stderr.startswith(f'postern: {command}: {"|".join(parts)} is missing; see ')
+        assert run_postern(command, 'nonsense').returncode == 2
+    assert groups == ['destinations', 'explain', 'import', 'export', 'queue', 'spool']
 
 
 def test_the_spool_s_lock_goes_with_its_process(make_gateway, next_hop):

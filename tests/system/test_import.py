@@ -132,7 +132,7 @@ def test_json_has_the_report_and_the_configuration(folder):
 
 @pytest.mark.parametrize('arguments, code, said', [
     (['import'], 2, 'hat|rat|destinations|routes is missing'),
-    (['import', 'cat', 'x'], 2, 'none of "hat", "rat", "destinations"'),
+    (['import', 'cat', 'x'], 2, '"cat" is none of hat, rat, destinations, routes'),
     (['import', 'hat'], 2, 'FILE is missing'),
     (['import', 'hat', 'x', '--name', 'a b'], 2, '"a b" is not a name'),
     (['import', 'hat', '/nowhere/hat.txt'], 1, 'cannot read /nowhere/hat.txt: No such file'),

@@ -488,7 +488,7 @@ def test_help_names_commands_that_there_are():
     (['quarantine', 'show', '.'], 2, 'not the number'),
     (['quarantine', 'remove'], 2, 'which segment is missing'),
     (['quarantine', 'burn'], 2, 'neither list, show nor remove'),
-    (['burn'], 2, 'none of its commands'),
+    (['burn'], 2, 'none of verify, list, show, quarantine, selftest'),
 ])
 def test_misuse_is_told(folder, arguments, code, wanted):
     arguments = [str(folder) if a == '.' else a for a in arguments]
