@@ -21,6 +21,12 @@ struct delivery_destination *delivery_scheduler_find(struct delivery_scheduler *
     return find(s, domain, false, hash_text_nocase(&s->seed, domain));
 }
 
+struct delivery_destination *delivery_scheduler_find_tls_optional(struct delivery_scheduler *s,
+                                                                  struct slice domain)
+{
+    return find(s, domain, true, hash_text_nocase(&s->seed, domain));
+}
+
 enum status destination_open(struct delivery_scheduler *s, struct slice domain,
                              bool is_tls_optional, struct delivery_destination **d_out)
 {

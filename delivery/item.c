@@ -38,6 +38,11 @@ unsigned item_attempts(const struct delivery_item *item)
     return more < ATTEMPTS_MAX ? more : ATTEMPTS_MAX;
 }
 
+struct delivery_destination *delivery_item_destination(const struct delivery_item *item)
+{
+    return item->destination;
+}
+
 unsigned delivery_item_attempts(const struct delivery_item *item)
 {
     return item_attempts(item);

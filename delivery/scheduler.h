@@ -225,6 +225,9 @@ static inline bool delivery_item_is_queued(const struct delivery_item *item)
 }
 
 /* Tries that failed so far, and warnings given, wherever it is. */
+/* Where it waits; NULL while it is in no scheduler. */
+struct delivery_destination *delivery_item_destination(const struct delivery_item *item);
+
 unsigned delivery_item_attempts(const struct delivery_item *item);
 unsigned delivery_item_warnings(const struct delivery_item *item);
 
@@ -275,9 +278,11 @@ size_t delivery_scheduler_items(const struct delivery_scheduler *s);
 /* All connections, those being opened included. */
 size_t delivery_scheduler_connections(const struct delivery_scheduler *s);
 
-/* NULL when there is no such destination (now). Not the one with tls_optional. */
+/* NULL when there is no such destination (now). A domain may have both. */
 struct delivery_destination *delivery_scheduler_find(struct delivery_scheduler *s,
                                                      struct slice domain);
+struct delivery_destination *delivery_scheduler_find_tls_optional(struct delivery_scheduler *s,
+                                                                  struct slice domain);
 
 /* Walks all destinations: start with NULL, ends with NULL. In between only calls that ask, and
  * _set_limits() and _flush(). */

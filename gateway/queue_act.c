@@ -109,7 +109,7 @@ enum gateway_queue_result gateway_queue_retry(struct gateway_worker *w, struct g
         delivery_item_explain(&item->delivery, now_ms, &wait);
         is_done = !gateway_dispatch_is_stranded(item);
     }
-    destination = delivery_scheduler_find(s, gateway_item_domain(item));
+    destination = delivery_item_destination(&item->delivery);
     if (destination != NULL &&
         (wait.reason == DELIVERY_WAIT_HOST_DOWN || wait.reason == DELIVERY_WAIT_OURSELVES)) {
         delivery_destination_revive(s, now_ms, destination);

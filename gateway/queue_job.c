@@ -203,23 +203,36 @@ static void begin_walk(struct gateway_queue_job *job)
         job->status = gateway_queue_summary_init(&job->summary, &job->worker->process->seed);
 }
 
-/* The destination is of this worker, or of another. */
-static void flush(struct gateway_queue_job *job)
+static void flush_one(struct gateway_queue_job *job, struct delivery_destination *d)
 {
     struct gateway_worker *w = job->worker;
-    struct slice domain = slice_from(job->request.filter.domain);
-    struct delivery_destination *d = delivery_scheduler_find(w->dispatch.scheduler, domain);
     struct delivery_destination_state state;
 
-    job->is_over = true;
-    if (d == NULL)
-        return;
     delivery_destination_describe(d, &state);
     delivery_destination_flush(w->dispatch.scheduler, gateway_worker_now_ms(w), d);
     gateway_dispatch_run_soon(&w->dispatch);
     job->matched += state.ready + state.delayed + state.active;
     job->results[GATEWAY_QUEUE_DONE] += state.ready + state.delayed;
     job->results[GATEWAY_QUEUE_BUSY] += state.active;
+}
+
+/* The domain's destinations are of this worker, or of another: that of most of its mail, and that
+ * of mail that may go with less TLS. */
+static void flush(struct gateway_queue_job *job)
+{
+    struct gateway_worker *w = job->worker;
+    struct slice domain = slice_from(job->request.filter.domain);
+    struct delivery_destination *both[] = {
+        delivery_scheduler_find(w->dispatch.scheduler, domain),
+        delivery_scheduler_find_tls_optional(w->dispatch.scheduler, domain),
+    };
+
+    job->is_over = true;
+    for (size_t i = 0; i < ARRAY_LEN(both); i++)
+        if (both[i] != NULL)
+            flush_one(job, both[i]);
+    if (both[0] == NULL && both[1] == NULL)
+        return;
     observe_log_line(w->log, OBSERVE_INFO, gateway_worker_now_s(w),
                      "Delivery: all mail for %.*s is tried now, says the administrator",
                      SLICE_ARGS(domain));

@@ -210,6 +210,6 @@ void gateway_queue_why(struct gateway_worker *w, const struct gateway_item *item
     why_out->until_s = wall_s(w, wait.until_ms);
     why_out->expires_s = wall_s(w, wait.expires_ms);
     if (wait.reason != DELIVERY_WAIT_NOTHING)
-        c.destination = delivery_scheduler_find(w->dispatch.scheduler, gateway_item_domain(item));
+        c.destination = delivery_item_destination(&item->delivery);
     say(&c, why_out);
 }

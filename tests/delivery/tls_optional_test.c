@@ -61,6 +61,10 @@ static void hosts_of_one_say_nothing_of_those_of_the_other(void **unused)
     add(s, "EXAMPLE.com", true, &optional[1]);
     assert_ptr_equal(optional[0].destination, optional[1].destination);
     assert_ptr_equal(delivery_scheduler_find(s, SLICE("example.com")), plain.destination);
+    assert_ptr_equal(delivery_scheduler_find_tls_optional(s, SLICE("Example.com")),
+                     optional[0].destination);
+    assert_null(delivery_scheduler_find_tls_optional(s, SLICE("example.net")));
+    assert_ptr_equal(delivery_item_destination(&optional[0]), optional[0].destination);
     assert_true(delivery_destination_is_tls_optional(optional[0].destination));
     assert_false(delivery_destination_is_tls_optional(plain.destination));
     for (size_t i = 0; i < ARRAY_LEN(connections); i++) {
@@ -87,6 +91,7 @@ static void hosts_of_one_say_nothing_of_those_of_the_other(void **unused)
     assert_int_equal(delivery_connection_take(s, NOW_MS, open, &item), DELIVERY_TAKE_IDLE);
     delivery_connection_closed(s, NOW_MS, open, DELIVERY_FAILURE_NONE, 1);
     assert_ptr_equal(delivery_scheduler_take_any(s, NOW_MS), &plain);
+    assert_null(delivery_item_destination(&plain));
     assert_int_equal(delivery_scheduler_items(s), 0);
     delivery_scheduler_destroy(s);
 }

@@ -334,6 +334,30 @@ def test_more_than_one_is_deleted_only_if_one_insists(make_gateway):
         gateway.stop()
 
 
+@pytest.mark.parametrize('how', ['flush', 'retry'])
+def test_mail_that_may_go_with_less_tls_is_tried_like_other_mail(make_gateway, how):
+    """It waits apart from the other mail of its domain, where DANE or MTA-STS might ask for TLS."""
+    hop = NextHop()
+    gateway = make_gateway(hop, bounce=SLOWLY,
+                           destinations='default = { tls = "preferred"; dane = "opportunistic"; };',
+                           **RELAY).start()
+    accept(gateway, 'b@one.test', data=b'TLS-Required: No\r\n' + LETTER)
+    entry = waits(gateway, 'host')
+    assert entry['why'] == f'host 127.0.0.1:{hop.port} refused the connection'
+    with hop:
+        if how == 'flush':
+            assert told(gateway, 'flush', 'ONE.test') == ('1 entry is tried now\n', '')
+        else:
+            assert end_of(queue(gateway, 'retry', entry['mid']))['done'] == 1
+        hop.wait_messages(1)
+        wait_until(lambda: not entries(gateway), 10, 'the queue is empty')
+    accept(gateway, 'b@one.test')
+    accept(gateway, 'b@one.test', data=b'TLS-Required: No\r\n' + LETTER)
+    wait_until(lambda: [e['reason'] for e in entries(gateway)] == ['host'] * 2, 15, 'both wait')
+    assert told(gateway, 'flush', 'one.test') == ('2 entries are tried now\n', '')
+    gateway.stop()
+
+
 @pytest.mark.parametrize('how', ['mid', 'domain', 'all', 'flush'])
 def test_a_retry_comes_at_once_when_the_host_is_back(make_gateway, how):
     hop = NextHop()
