@@ -243,14 +243,18 @@ static void print_outcome(const struct cli_queue_rows *r)
     printf("\n");
 }
 
-/* What waited for a time is due, and what was due has hosts again. */
+/* What waited for a time is due, and what was due has hosts again. `nothing` are those that are
+ * held, which are looked for where there is nothing else. */
 static void print_flush(const struct cli_queue_rows *r)
 {
     const struct cli_queue_line *e = &r->end;
 
-    if (e->done == 0 && !e->is_complete)
+    if (e->done == 0 && e->nothing == 0 && !e->is_complete)
         return; /* nobody knows whether nothing waits */
-    if (e->done > 0)
+    if (e->nothing > 0)
+        printf("nothing is tried now: %llu %s for %s %s held", (unsigned long long)e->nothing,
+               e->nothing == 1 ? "entry" : "entries", r->domain, e->nothing == 1 ? "is" : "are");
+    else if (e->done > 0)
         printf("%llu %s tried now", (unsigned long long)e->done,
                e->done == 1 ? "entry is" : "entries are");
     else
@@ -258,6 +262,9 @@ static void print_flush(const struct cli_queue_rows *r)
     if (e->busy > 0)
         printf(", %llu being sent now", (unsigned long long)e->busy);
     printf("\n");
+    if (e->nothing > 0)
+        printf("postern queue release --domain %s lets %s go\n", r->domain,
+               e->nothing == 1 ? "it" : "them");
 }
 
 void cli_queue_rows_end(struct cli_queue_rows *r)

@@ -32,6 +32,21 @@ void gateway_lanes_finish(struct gateway_lanes *lanes)
     table_finish(&lanes->by_name);
 }
 
+static uint64_t hash_of(const struct gateway_process *process, struct slice domain)
+{
+    return hash_text_nocase(&process->seed, domain);
+}
+
+static struct gateway_worker *owner_by(struct gateway_process *process, uint64_t hash)
+{
+    return &process->workers[hash % process->workers_count];
+}
+
+struct gateway_worker *gateway_lane_owner_of(struct gateway_process *process, struct slice domain)
+{
+    return owner_by(process, hash_of(process, domain));
+}
+
 static bool is_it(const struct gateway_lane *lane, const struct gateway_lane_key *key)
 {
     return lane->is_tls_optional == key->is_tls_optional &&
@@ -42,14 +57,13 @@ static bool is_it(const struct gateway_lane *lane, const struct gateway_lane_key
 static struct gateway_lane *make(struct gateway_lanes *lanes, const struct gateway_lane_key *key,
                                  uint64_t hash)
 {
-    struct gateway_process *process = lanes->process;
     struct gateway_lane *lane = pool_take(bytes_for(key->domain.len, key->listener.len));
 
     if (lane == NULL)
         return NULL;
     *lane = (struct gateway_lane){
         .lanes = lanes,
-        .owner = &process->workers[hash % process->workers_count],
+        .owner = owner_by(lanes->process, hash),
         .domain_bytes = (uint16_t)key->domain.len,
         .listener_bytes = (uint16_t)key->listener.len,
         .is_tls_optional = key->is_tls_optional,
@@ -65,8 +79,7 @@ static struct gateway_lane *make(struct gateway_lanes *lanes, const struct gatew
 struct gateway_lane *gateway_lane_acquire(struct gateway_lanes *lanes,
                                           const struct gateway_lane_key *key)
 {
-    /* One domain has one owner, in whatever case it is written. */
-    uint64_t hash = hash_text_nocase(&lanes->process->seed, key->domain);
+    uint64_t hash = hash_of(lanes->process, key->domain);
     struct gateway_lane *lane = NULL;
 
     ASSERT(key->domain.len <= UINT16_MAX && key->listener.len <= UINT16_MAX);

@@ -42,6 +42,9 @@ struct gateway_lane_key {
     bool is_tls_optional;
 };
 
+/* Whose all mail to the domain is, in whatever case that is written. */
+struct gateway_worker *gateway_lane_owner_of(struct gateway_process *process, struct slice domain);
+
 /* For one item; finds or makes it. NULL: no memory. */
 struct gateway_lane *gateway_lane_acquire(struct gateway_lanes *lanes,
                                           const struct gateway_lane_key *key);

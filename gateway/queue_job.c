@@ -135,6 +135,8 @@ static unsigned take(struct gateway_queue_job *job, struct gateway_item *item)
         job->status = gateway_queue_write_entry(job->worker, item, &job->page);
     else if (job->request.verb == GATEWAY_QUEUE_SUMMARY)
         sum_up(job, item, &facts);
+    else if (job->request.verb == GATEWAY_QUEUE_FLUSH)
+        job->results[GATEWAY_QUEUE_NOTHING]++;
     else if (job->request.verb >= GATEWAY_QUEUE_HOLD)
         act(job, item, &facts);
     return job->request.verb != GATEWAY_QUEUE_SUMMARY;
@@ -227,7 +229,6 @@ static void flush(struct gateway_queue_job *job)
         delivery_scheduler_find_tls_optional(w->dispatch.scheduler, domain),
     };
 
-    job->is_over = true;
     for (size_t i = 0; i < ARRAY_LEN(both); i++)
         if (both[i] != NULL)
             flush_one(job, both[i]);
@@ -236,6 +237,15 @@ static void flush(struct gateway_queue_job *job)
     observe_log_line(w->log, OBSERVE_INFO, gateway_worker_now_s(w),
                      "Delivery: all mail for %.*s is tried now, says the administrator",
                      SLICE_ARGS(domain));
+}
+
+/* A flush that finds nothing to be tried tells whether that is because it is held, for which its
+ * owner looks through what it has. */
+static bool looks_for_held(const struct gateway_queue_job *job)
+{
+    return job->results[GATEWAY_QUEUE_DONE] == 0 &&
+           gateway_lane_owner_of(job->worker->process, slice_from(job->request.filter.domain)) ==
+               job->worker;
 }
 
 static void walk(struct gateway_queue_job *job)
@@ -248,10 +258,14 @@ static void walk(struct gateway_queue_job *job)
         job->back(job);
         return;
     }
-    if (job->request.verb == GATEWAY_QUEUE_FLUSH) {
+    if (job->request.verb == GATEWAY_QUEUE_FLUSH && !job->is_walking) {
         flush(job);
-        job->back(job);
-        return;
+        job->is_over = !looks_for_held(job);
+        if (job->is_over) {
+            job->back(job);
+            return;
+        }
+        job->request.filter.is_held = true;
     }
     if (!job->is_walking)
         begin_walk(job);

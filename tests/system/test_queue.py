@@ -169,6 +169,29 @@ def test_a_flush_tells_what_is_tried(make_gateway):
         gateway.stop()
 
 
+def test_a_flush_says_what_is_held(make_gateway):
+    gateway = make_gateway(bounce=SLOWLY, workers=3, routes='{ domain = "ALL"; to = [ "127.0.0.1:'
+                           f'{ports.free_port()}" ]; }}', **RELAY).start()
+    for number in range(5):
+        accept(gateway, f'b@d{number}.test', count=number + 1)
+    wait_until(lambda: {e['reason'] for e in entries(gateway)} == {'host'}, 15, 'all wait')
+    gateway.command('queue', 'hold', '--all')
+    assert told(gateway, 'flush', 'd0.test') == (
+        'nothing is tried now: 1 entry for d0.test is held\n'
+        'postern queue release --domain d0.test lets it go\n', '')
+    for number in range(1, 5):
+        assert told(gateway, 'flush', f'D{number}.test')[0].startswith(
+            f'nothing is tried now: {number + 1} entries for D{number}.test are held\n')
+    end = end_of([json.loads(line) for line in
+                  gateway.command('flush', 'd2.test', '--json').splitlines()])
+    assert [end[name] for name in ('matched', 'done', 'nothing')] == [3, 0, 3]
+    assert told(gateway, 'flush', 'd5.test') == ('nothing waits for d5.test\n', '')
+    accept(gateway, 'c@d4.test')  # behind those that are held
+    wait_until(lambda: 'host' in [e['reason'] for e in entries(gateway)], 15, 'it waits')
+    assert told(gateway, 'flush', 'd4.test') == ('1 entry is tried now\n', '')
+    gateway.stop()
+
+
 def test_a_summary_tells_of_destinations(make_gateway):
     dead = ports.free_port()
     with NextHop(replies={'RCPT': lambda line, _: LATER}) as hop:
@@ -204,7 +227,7 @@ def test_held_mail_stays_over_a_restart_until_it_is_released(make_gateway):
         assert held['reason'] == 'held' and held['until'] == 0 and held['expires'] == 0
         assert counters(gateway)['recipients_held_now'] == 1
         assert end_of(queue(gateway, 'retry', '--all'))['done'] == 0
-        assert told(gateway, 'flush', 'one.test')[0] == 'nothing waits for one.test\n'
+        assert '1 entry for one.test is held' in gateway.command('flush', 'one.test')
         gateway.kill()
         gateway.start()
         assert the_entry(gateway)['reason'] == 'held'
