@@ -315,6 +315,12 @@ struct slice delivery_destination_domain(const struct delivery_destination *d)
     return (struct slice){ d->domain, d->domain_len };
 }
 
+void destination_put_off(struct delivery_destination *d, uint64_t recipients)
+{
+    d->counts.soft += recipients;
+    d->scheduler->put_off += recipients;
+}
+
 void delivery_destination_count(struct delivery_destination *d,
                                 const struct delivery_counts *counts)
 {

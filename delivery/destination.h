@@ -74,6 +74,7 @@ struct delivery_destination {
     struct delivery_heap delayed;
     struct delivery_heap flushed; /* were delayed; on their way to ready */
     size_t ready_count;
+    uint64_t ready_recipients; /* of the ready ones */
     size_t diverted_count;
     size_t delayed_count; /* flushed included */
     size_t given_up_count;
@@ -124,6 +125,7 @@ struct delivery_scheduler {
     size_t connections_count;
     struct delivery_profile *profiles;
     size_t profiles_count;
+    uint64_t put_off;                       /* recipients, since the caller asked last */
     uint64_t draws;                         /* numbers what is drawn from one seed */
     struct delivery_destination *forgotten; /* lives until the next action */
 };
@@ -263,6 +265,12 @@ void item_give_up(struct delivery_item *item, enum item_state why);
 
 /* From ITEM_NONE to the queue, or given up: a try has failed. */
 void item_defer(struct delivery_item *item, uint64_t now_ms, uint64_t seed);
+
+/* The same, of which the caller of the scheduler does not know. */
+void item_put_off(struct delivery_item *item, uint64_t now_ms, uint64_t seed);
+
+/* A try has failed for so many recipients, without a word to the caller of the scheduler. */
+void destination_put_off(struct delivery_destination *d, uint64_t recipients);
 
 /* From ITEM_NONE: to the queue of another host of this round, if there is one. */
 MUST_USE bool item_divert(struct delivery_item *item, uint64_t now_ms);

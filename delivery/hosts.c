@@ -256,7 +256,7 @@ static void send_elsewhere(struct destination_host *h, uint64_t now_ms, uint64_t
 
         item_detach(item);
         if (!item_divert(item, now_ms))
-            item_defer(item, now_ms, scheduler_draw(item->destination->scheduler, seed));
+            item_put_off(item, now_ms, scheduler_draw(item->destination->scheduler, seed));
     }
 }
 
@@ -273,8 +273,10 @@ static void go_down(struct delivery_destination *d, uint64_t now_ms, uint64_t se
     for (struct destination_host *h = first(d); h != NULL; h = next(d, h))
         send_elsewhere(h, now_ms, seed);
     /* While connections are at work the items do not wait for this try. */
-    if (d->connections == d->connecting)
+    if (d->connections == d->connecting) {
         d->round++;
+        destination_put_off(d, d->ready_recipients);
+    }
 }
 
 /* It is not to be used for a while. */

@@ -118,6 +118,7 @@ void item_make_ready(struct delivery_item *item, uint64_t now_ms)
     slim_list_append(&d->ready, &item->node);
     delivery_heap_insert(&d->expiries, &item->timer, item_look_ms(item, now_ms));
     d->ready_count++;
+    d->ready_recipients += item->recipients;
 }
 
 void item_make_delayed(struct delivery_item *item, uint64_t retry_ms)
@@ -175,6 +176,8 @@ void item_detach(struct delivery_item *item)
     case ITEM_READY:
         delivery_heap_remove(&d->expiries, &item->timer);
         item->tried = 0; /* where its round was */
+        ASSERT(d->ready_recipients >= item->recipients);
+        d->ready_recipients -= item->recipients;
         d->ready_count--;
         break;
     case ITEM_DIVERTED:
@@ -253,6 +256,12 @@ void item_defer(struct delivery_item *item, uint64_t now_ms, uint64_t seed)
         slim_list_append(&item->destination->late, &item->node);
 }
 
+void item_put_off(struct delivery_item *item, uint64_t now_ms, uint64_t seed)
+{
+    destination_put_off(item->destination, item->recipients);
+    item_defer(item, now_ms, seed);
+}
+
 void delivery_item_deferred(struct delivery_scheduler *s, uint64_t now_ms,
                             struct delivery_connection *c, unsigned recipients, uint64_t seed)
 {
@@ -296,7 +305,7 @@ static void put_back(struct delivery_item *item, struct destination_host *h, uin
         slim_list_remove(&item->node);
         slim_list_prepend(&h->diverted, &item->node);
     } else if (!item_divert(item, now_ms)) {
-        item_defer(item, now_ms, seed);
+        item_put_off(item, now_ms, seed);
     }
 }
 
@@ -318,7 +327,7 @@ void delivery_item_returned(struct delivery_scheduler *s, uint64_t now_ms,
     struct delivery_item *item = take_off(c, now_ms);
 
     if (item->returns >= DELIVERY_RETURNS_MAX) {
-        item_defer(item, now_ms, seed);
+        item_put_off(item, now_ms, seed);
     } else {
         item->returns++;
         put_back(item, c->host, now_ms, seed);

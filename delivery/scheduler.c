@@ -380,6 +380,14 @@ size_t delivery_scheduler_items(const struct delivery_scheduler *s)
     return s->items_count;
 }
 
+uint64_t delivery_scheduler_take_put_off(struct delivery_scheduler *s)
+{
+    uint64_t put_off = s->put_off;
+
+    s->put_off = 0;
+    return put_off;
+}
+
 size_t delivery_scheduler_connections(const struct delivery_scheduler *s)
 {
     return s->connections_count;

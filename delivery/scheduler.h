@@ -275,6 +275,11 @@ struct delivery_item *delivery_scheduler_take_any(struct delivery_scheduler *s, 
 /* All items, those with a connection included. */
 size_t delivery_scheduler_items(const struct delivery_scheduler *s);
 
+/* Recipients whose try has failed since the last call, and of whom nobody was told: no host could
+ * be reached or found out, or each broke off before a result. Those of delivery_item_deferred() are
+ * the caller's to count. Events, as delivery_counts.soft, which has them already. */
+MUST_USE uint64_t delivery_scheduler_take_put_off(struct delivery_scheduler *s);
+
 /* All connections, those being opened included. */
 size_t delivery_scheduler_connections(const struct delivery_scheduler *s);
 
@@ -383,7 +388,8 @@ struct delivery_destination_state {
     struct delivery_counts counts;
 };
 
-/* Adds what became of recipients: the scheduler does not see them one by one. */
+/* Adds what became of recipients that were handed over: the scheduler does not see them one by one.
+ */
 void delivery_destination_count(struct delivery_destination *d,
                                 const struct delivery_counts *counts);
 

@@ -466,6 +466,8 @@ static void on_run(struct engine_task *task)
         carry_out(d, &action);
         count++;
     }
+    observe_count(&w->counters, OBSERVE_RECIPIENTS_DEFERRED,
+                  delivery_scheduler_take_put_off(d->scheduler));
     due_ms = delivery_scheduler_next_due(d->scheduler);
     engine_timer_stop(w->loop, &d->due);
     if (count == GATEWAY_DISPATCH_ACTIONS_MAX || due_ms <= now_ms)

@@ -51,7 +51,8 @@ enum observe_counter {
     OBSERVE_RECIPIENTS_DELETED,  /* by an operator */
     OBSERVE_RECIPIENTS_RETURNED, /* the same, of the bounced ones */
     OBSERVE_RECIPIENTS_HELD_NOW, /* gauge */
-    OBSERVE_RECIPIENTS_DEFERRED, /* events: one recipient may be deferred many times */
+    OBSERVE_RECIPIENTS_DEFERRED, /* events, each failed try of a recipient: a host said 4xx, broke
+                                    off, or none could be reached */
     OBSERVE_BOUNCES_GENERATED,
     OBSERVE_BOUNCES_WITHHELD, /* recipients: nobody was to be told, or there was nobody to tell */
     OBSERVE_DOUBLE_BOUNCES,   /* recipients of bounces, and of other mail from nobody */

@@ -74,6 +74,39 @@ static unsigned try(struct delivery_scheduler *s, uint64_t now_ms, bool works, b
     return a.address.port;
 }
 
+/* Three messages, of 1, 2 and 3 recipients, and a host list of three that all refuse. */
+static void a_try_that_reaches_no_host_counts_for_all_that_wait(void **unused)
+{
+    struct delivery_scheduler *s = make_with(NULL, 0, 0);
+    struct delivery_destination_state state;
+    struct delivery_item items[3];
+    bool asked;
+
+    (void)unused;
+    for (unsigned i = 0; i < ARRAY_LEN(items); i++)
+        assert_int_equal(
+            delivery_scheduler_add(
+                s, 0,
+                &(struct delivery_arrival){ SLICE("example.com"), &limits, .recipients = i + 1 },
+                &items[i]),
+            STATUS_OK);
+    for (unsigned round = 1; round <= 3; round++) {
+        for (unsigned i = 0; i < ARRAY_LEN(endpoints); i++) {
+            assert_int_equal(delivery_scheduler_take_put_off(s), 0);
+            (void)try(s, round * 8000000ull, false, &asked);
+        }
+        assert_int_equal(delivery_item_attempts(&items[2]), round);
+        assert_int_equal(delivery_scheduler_take_put_off(s), 6);
+    }
+    (void)try(s, 4 * 8000000ull, true, &asked); /* the first one is gone */
+    for (unsigned i = 0; i < ARRAY_LEN(endpoints); i++)
+        (void)try(s, 5 * 8000000ull, false, &asked);
+    assert_int_equal(delivery_scheduler_take_put_off(s), 5);
+    delivery_destination_describe(delivery_item_destination(&items[2]), &state);
+    assert_int_equal(state.counts.soft, 3 * 6 + 5);
+    finish(s);
+}
+
 static void the_preferred_host_is_taken_and_equal_ones_take_turns(void **unused)
 {
     static const struct {
@@ -194,6 +227,7 @@ static void hosts_that_are_revived_are_tried_at_once_and_items_keep_their_time(v
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_try_that_reaches_no_host_counts_for_all_that_wait),
         cmocka_unit_test(the_preferred_host_is_taken_and_equal_ones_take_turns),
         cmocka_unit_test(one_call_makes_no_more_items_ready_than_its_steps),
         cmocka_unit_test(flush_makes_every_delayed_item_ready_once),
