@@ -224,10 +224,10 @@ static inline bool delivery_item_is_queued(const struct delivery_item *item)
     return item->destination != NULL;
 }
 
-/* Tries that failed so far, and warnings given, wherever it is. */
 /* Where it waits; NULL while it is in no scheduler. */
 struct delivery_destination *delivery_item_destination(const struct delivery_item *item);
 
+/* Tries that failed so far, and warnings given, wherever it is. */
 unsigned delivery_item_attempts(const struct delivery_item *item);
 unsigned delivery_item_warnings(const struct delivery_item *item);
 
