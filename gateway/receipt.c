@@ -21,6 +21,8 @@ static void charge(struct gateway_receipt *r)
     if (r->body != NULL) {
         bytes += sizeof(*r->body) + spool_body_file_memory_bytes(&r->body->file);
         file_bytes = spool_body_file_bytes(&r->body->file);
+        if (file_bytes < r->allocated_bytes)
+            file_bytes = r->allocated_bytes;
     }
     ASSERT(file_bytes >= r->file_bytes || r->body == NULL);
     atomic_fetch_add(&r->worker->process->body_bytes, file_bytes - r->file_bytes); /* or less */
@@ -174,7 +176,8 @@ static enum status begin_file(struct gateway_receipt *r)
 {
     bool is_short = gateway_shelf_is_high(r->worker);
 
-    return gateway_body_create(r->worker, r, gateway_receipt_mid(r), is_short ? 0 : r->bytes_hint,
+    r->allocated_bytes = is_short ? 0 : r->bytes_hint;
+    return gateway_body_create(r->worker, r, gateway_receipt_mid(r), r->allocated_bytes,
                                is_short ? SPOOL_BODY_CHUNK_SMALL : SPOOL_BODY_CHUNK, &r->body);
 }
 

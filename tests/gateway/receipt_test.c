@@ -374,6 +374,28 @@ static void test_where_memory_is_short_only_small_bodies_stay_in_it(void **state
     free(bytes);
 }
 
+/* What a client says with SIZE= is taken from the disk when its file begins: it counts although it
+ * may never come. */
+static void test_what_is_allocated_for_a_body_counts_before_it_comes(void **state)
+{
+    const uint64_t said = 8 * (uint64_t)SPOOL_BODY_INLINE_MAX;
+    char *bytes = letters(SPOOL_BODY_INLINE_MAX + 1);
+
+    (void)state;
+    begin(said);
+    feed(bytes, SPOOL_BODY_INLINE_MAX);
+    assert_int_equal(atomic_load(&process.body_bytes), 0);
+    feed(bytes + SPOOL_BODY_INLINE_MAX, 1);
+    assert_int_equal(atomic_load(&process.body_bytes), said);
+    finish_steps();
+    assert_int_equal(atomic_load(&process.body_bytes), said);
+    gateway_receipt_commit(receipt, &nothing_found);
+    finish_steps();
+    expect_body(bytes, SPOOL_BODY_INLINE_MAX + 1);
+    expect_nothing_left();
+    free(bytes);
+}
+
 /* The final dot comes as soon as memory was found short, with nothing in front of it. */
 static void test_a_body_may_end_before_its_file_has_taken_what_was_in_memory(void **state)
 {
@@ -468,6 +490,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_body_that_fits_into_memory_has_no_file),
         TEST(where_memory_is_short_only_small_bodies_stay_in_it),
+        TEST(what_is_allocated_for_a_body_counts_before_it_comes),
         TEST(a_body_may_end_before_its_file_has_taken_what_was_in_memory),
         TEST(a_body_arrives_whole_or_is_answered_however_it_came),
         TEST(a_receipt_that_is_dropped_leaves_nothing),
