@@ -24,6 +24,7 @@ static void find_next(struct recovery_work *w)
         w->blanks_end--;
         pass_over(w, &r->segments[w->blanks_end]);
     }
+    w->has_blanks = w->blanks_end > r->segments_read;
 }
 
 void recovery_begin_blanks(struct recovery_work *w)
@@ -34,7 +35,7 @@ void recovery_begin_blanks(struct recovery_work *w)
 
 bool recovery_has_blanks(const struct recovery_work *w)
 {
-    return w->blanks_end > w->r->segments_read;
+    return w->has_blanks; /* asked while another thread makes the steps behind them */
 }
 
 /* All of it: zeros, or in a file that was used before, with another generation, neither a record of

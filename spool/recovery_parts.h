@@ -36,6 +36,7 @@ struct recovery_work {
     struct recovery_input inputs[RECOVERY_INPUTS]; /* that of a segment: by its index */
     size_t ahead_next;                             /* index; the reader's */
     size_t blanks_end;                             /* blanks are looked for before this index */
+    bool has_blanks;                               /* there may be one before it */
     bool is_continued[SPOOL_LOGS_MAX];             /* by what is behind it, within an era */
     struct spool_message *view;                    /* of the record that is looked at */
     struct spool_recovered_message **last;         /* where the next one is linked */

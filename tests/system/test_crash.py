@@ -248,6 +248,9 @@ def test_on_a_full_disk_a_gateway_starts_and_delivers(make_gateway, next_hop, le
         gateway.wait_log('there is room again')
         with gateway.connect() as client:
             client.hello()
+            wait_until(lambda: client.say('MAIL FROM:<a@lab.test>').code == 250, 10,
+                       'a segment is prepared')
+            client.expect(250, 'RSET')
             ident, data = ledger.message()
             assert client.transaction('a@lab.test', ['b@example.com'], data).code == 250
             ledger.accepted(ident)
