@@ -13,7 +13,7 @@ static const struct cli_usage usage = {
         "Reads a configuration as `postern run` would, and says everything that is wrong\n"
         "with it: one line on standard error for each problem, FILE:LINE: reason. A line\n"
         "with \"warning:\" does not keep the gateway from running. Certificates are warned of\n"
-        "90 days before they expire.\n",
+        "30 days before they expire.\n",
     .has_config = true,
     .has_json = true,
 };

@@ -83,7 +83,7 @@ static bool judge_ahead(struct config_tls_judge *judge,
         if (said.text[0] != '\0')
             add(said.text, why, why_bytes);
         stage = gateway_certificate_stage(expires_s, now_s);
-        if (stage == GATEWAY_CERTIFICATE_FAR || stage == GATEWAY_CERTIFICATE_EXPIRED)
+        if (stage == GATEWAY_CERTIFICATE_EXPIRED || stage > GATEWAY_TLS_JUDGE_AHEAD_DAYS)
             continue;
         (void)snprintf(said.text, sizeof(said.text), "%s %s", certificate->pairs[k].chain_path,
                        gateway_certificate_end(expires_s, now_s, end));
