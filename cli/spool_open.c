@@ -171,13 +171,13 @@ bool cli_spool_read(struct cli_spool_reader *s)
         if (!s->is_in_use || status == STATUS_UNSUPPORTED || status == STATUS_NO_MEMORY)
             break;
     }
+    (void)spool_recovery_failed_part(&s->recovery, part);
     if (status == STATUS_UNSUPPORTED && s->recovery.failed_segment > 0)
         (void)cli_error(s->command, "%s: segment %08u is of a format not known to this version",
                         s->path, s->recovery.failed_segment);
     else
-        (void)cli_error(s->command, "%s: %s%scannot be read: %s", s->path,
-                        spool_recovery_failed_part(&s->recovery, part), part[0] != '\0' ? " " : "",
-                        status_text(status));
+        (void)cli_error(s->command, "%s: %s%scannot be read: %s", s->path, part,
+                        part[0] != '\0' ? " " : "", status_text(status));
     return false;
 }
 
