@@ -10,9 +10,8 @@
 
 #define GATEWAY_HEAP_KEEP_MS (5 * 60 * 1000) /* until all of what is not used is given back */
 
-#define GATEWAY_HEAP_IDLE_BYTES                                                                    \
-    ((uint64_t)64 << 10) /* asked for between two sweeps: it is idle                               \
-                          */
+/* Who asks for less than this between two sweeps is idle. */
+#define GATEWAY_HEAP_IDLE_BYTES  ((uint64_t)64 << 10)
 #define GATEWAY_HEAP_IDLE_SWEEPS 3
 
 /* For the calling thread, from here on, until it gives up what its pool keeps. They change nothing

@@ -35,7 +35,7 @@ struct gateway_receipt { /* Fields are private. */
     uint64_t bytes_hint;
     struct gateway_body *body;
     size_t charged_bytes;     /* of the process's message_bytes */
-    uint64_t allocated_bytes; /* of the disk, for its file, before they have come */
+    uint64_t allocated_bytes; /* what SIZE= had its file allocate; 0: nothing */
     uint64_t file_bytes;      /* of the process's body_bytes */
     size_t moved_bytes;       /* of the body in memory, that the file has taken */
     struct buffer waiting;    /* bytes behind these, that the file has not taken */

@@ -59,7 +59,8 @@ MUST_USE enum status gateway_spool_watch_start(struct gateway_spool_watch *watch
 struct gateway_spool_facts gateway_spool_watch_facts(struct gateway_spool_watch *watch,
                                                      uint64_t now_ms);
 
-/* False: a look is under way and does not end within wait_ms; the watch, and what it looks at, must
- * not be touched any more then. Accepts one that was never started. */
+/* False: a look is under way and does not end within wait_ms; neither
+ * the watch nor what it looks at may be freed then; stop may be asked again. Accepts one that was
+ * never started. */
 MUST_USE bool gateway_spool_watch_stop(struct gateway_spool_watch *watch, unsigned wait_ms);
 void gateway_spool_watch_finish(struct gateway_spool_watch *watch);

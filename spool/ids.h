@@ -3,7 +3,7 @@
  * The file PATH/ids says up to where identifiers are reserved. A start reserves the next block,
  * durably, before the first one is handed out, and begins behind everything reserved before;
  * what the last run did not use is skipped. Workers take identifiers with one atomic addition;
- * a supervisor extends the block in time (spool_ids_need_extend).
+ * its owner extends the block in time (spool_ids_need_extend).
  */
 #pragma once
 #include <stdatomic.h>
@@ -36,7 +36,7 @@ MUST_USE enum status spool_ids_open(struct spool_ids *ids, const struct spool_di
 MUST_USE enum status spool_ids_look(const struct spool_directory *d, uint64_t *mid_out);
 
 /* Any thread. The identifier, from 1 up; 0 when the block is used up, which needs 2^20 of them
- * within the time the supervisor takes: refuse the connection or message. */
+ * within the time its owner takes: refuse the connection or message. */
 static inline uint64_t spool_ids_take(struct spool_ids *ids, enum spool_id_kind kind)
 {
     uint64_t id = atomic_fetch_add_explicit(&ids->next[kind], 1, memory_order_relaxed);

@@ -38,8 +38,8 @@ bool recovery_has_blanks(const struct recovery_work *w)
     return w->has_blanks; /* asked while another thread makes the steps behind them */
 }
 
-/* All of it: zeros, or in a file that was used before, with another generation, neither a record of
- * this one nor a place where one has been. */
+/* All of it: zeros, or in a file that was used before, with another generation, no record of this
+ * one. */
 static bool is_blank(struct recovery_work *w, size_t index)
 {
     const struct spool_segment_header *h = &w->r->segments[index].header;
